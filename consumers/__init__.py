@@ -1,0 +1,1 @@
+"""What comes off the stream: engines that feed records to processors, and the processors."""

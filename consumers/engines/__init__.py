@@ -1,0 +1,1 @@
+"""Three ways to be fed; none knows an event."""

@@ -1,0 +1,1 @@
+"""Our own engine: leases in the format of the KCL, one thread a shard."""

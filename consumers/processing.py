@@ -1,0 +1,62 @@
+"""What a processor is, and how it answers. Engines and processors know each other by these names only."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from consumers.records import Batch, Position, SequenceNumber
+
+
+class Unprocessable(Exception):
+    """This record can never be processed as things are: set it apart, whole, and move on.
+
+    Any other exception means that the world is broken: wait, and lose nothing.
+    """
+
+
+@dataclass(frozen=True)
+class RecordFailure:
+    """The record that stopped a batch, and why."""
+
+    at: SequenceNumber
+    error: Exception
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A processor's answer: safe to resume after *this*; stopped by *that*, or by nothing.
+
+    `resume_after` may lag behind the batch, when rows wait for a file. It never runs ahead of a finished effect.
+    """
+
+    resume_after: Position
+    failure: RecordFailure | None = None
+
+
+@dataclass(frozen=True)
+class ShardAssignment:
+    """A shard that an engine is about to feed, and the checkpoint it found for it."""
+
+    stream: str
+    shard_id: str
+    checkpoint: Position
+
+
+class RecordProcessor(Protocol):
+    """Processes one shard, from one thread at a time. Its state belongs to that shard."""
+
+    @property
+    def resume_after(self) -> Position:
+        """Where reading has to begin: the checkpoint, or the processor's own record of what is done."""
+
+    def process(self, batch: Batch) -> Progress:
+        """Takes the next records. Called with an empty batch on idle reads, so that time can pass for it too.
+
+        After a failure the engine waits and calls again from the failed record on.
+        """
+
+    def flush(self) -> Progress:
+        """Finishes what waits: at the shard's end, and before the shard is let go."""
+
+
+ProcessorFactory = Callable[[ShardAssignment], RecordProcessor]

@@ -1,0 +1,75 @@
+"""The agreed score: who hears what, does what and tells what, by when. Read to draw, document and check the flow.
+
+No running code asks it who goes next: every player knows only its own line.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+
+from events.orders import (
+    Event,
+    OrderAccepted,
+    OrderCompleted,
+    OrderPlaced,
+    OrderRejected,
+    RestaurantNotified,
+    UserNotified,
+)
+
+
+class Bound(Enum):
+    """How a step is bound to code: by a person's command to the orders API, or by a consumer's handler."""
+
+    COMMAND = "command"
+    HANDLER = "handler"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One move: `actor` hears `listens_to` (nothing, when a person starts the flow) and tells one of `publishes`.
+
+    `deadline` is how long after hearing it has to happen; `owner` is the team that answers for it.
+    """
+
+    actor: str
+    listens_to: type[Event] | None
+    publishes: tuple[type[Event], ...]
+    bound_by: Bound
+    owner: str
+    deadline: timedelta | None = None
+
+
+CHOREOGRAPHY: tuple[Step, ...] = (
+    Step("customer", None, (OrderPlaced,), Bound.COMMAND, owner="ordering"),
+    Step(
+        "restaurant_notifier",
+        OrderPlaced,
+        (RestaurantNotified,),
+        Bound.HANDLER,
+        owner="restaurants",
+        deadline=timedelta(minutes=1),
+    ),
+    Step(
+        "restaurant",
+        RestaurantNotified,
+        (OrderAccepted, OrderRejected),
+        Bound.COMMAND,
+        owner="restaurants",
+        deadline=timedelta(minutes=10),
+    ),
+    Step(
+        "user_notifier", OrderAccepted, (UserNotified,), Bound.HANDLER, owner="customers", deadline=timedelta(minutes=1)
+    ),
+    Step(
+        "restaurant", OrderAccepted, (OrderCompleted,), Bound.COMMAND, owner="restaurants", deadline=timedelta(hours=2)
+    ),
+)
+
+# Hears every event, tells none.
+OBSERVERS: tuple[str, ...] = ("archiver",)
+
+
+def handler_steps(heard: type[Event]) -> tuple[Step, ...]:
+    """The steps that must follow `heard` without a person's doing: what a reader may expect on the stream."""
+    return tuple(step for step in CHOREOGRAPHY if step.bound_by is Bound.HANDLER and step.listens_to is heard)

@@ -1,0 +1,82 @@
+"""The choreography as a Mermaid drawing and as an AsyncAPI 3.0 document."""
+
+from typing import Any
+
+import msgspec
+
+from events.choreography import CHOREOGRAPHY, OBSERVERS, Step
+from events.orders import EVENT_TYPES, EVENTS, Event
+from events.wire import HEADER_FIELDS
+
+
+def mermaid() -> str:
+    """A flowchart: participants are boxes, events are the labelled arrows from who tells to who listens."""
+    lines = ["flowchart LR"]
+    for step in CHOREOGRAPHY:
+        for event in step.publishes:
+            lines += [f"  {step.actor} -- {EVENT_TYPES[event]} --> {listener}" for listener in _listeners(event)]
+    lines += [f"  stream[(every event)] -.-> {observer}" for observer in OBSERVERS]
+    return "\n".join(lines)
+
+
+def asyncapi() -> dict[str, Any]:
+    """The flow as an AsyncAPI 3.0 document: one channel (the stream), one message an event, one operation a duty."""
+    schemas, components = msgspec.json.schema_components(EVENTS, ref_template="#/components/schemas/{name}")
+    del schemas
+    operations: dict[str, Any] = {}
+    for step in CHOREOGRAPHY:
+        operations |= _operations(step)
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": "takeaway orders", "version": "1.0.0"},
+        "channels": {
+            "orders": {
+                "address": "orders",
+                "description": "One Kinesis stream; the partition key is the order id. Envelope fields, flat beside "
+                f"the event's own: {', '.join(HEADER_FIELDS)}.",
+                "messages": {
+                    EVENT_TYPES[event]: {"$ref": f"#/components/messages/{EVENT_TYPES[event]}"} for event in EVENTS
+                },
+            }
+        },
+        "operations": operations,
+        "components": {
+            "messages": {
+                EVENT_TYPES[event]: {
+                    "name": EVENT_TYPES[event],
+                    "contentType": "application/json",
+                    "payload": {"$ref": f"#/components/schemas/{event.__name__}"},
+                }
+                for event in EVENTS
+            },
+            "schemas": components,
+        },
+    }
+
+
+def _listeners(event: type[Event]) -> list[str]:
+    """Who hears it; an event nobody acts on ends at the customer it concerns."""
+    return [step.actor for step in CHOREOGRAPHY if step.listens_to is event] or ["customer"]
+
+
+def _operations(step: Step) -> dict[str, Any]:
+    described: dict[str, Any] = {}
+    heard = f"_after_{EVENT_TYPES[step.listens_to]}" if step.listens_to else ""
+    if step.listens_to:
+        described[f"{step.actor}_hears_{EVENT_TYPES[step.listens_to]}"] = _operation(
+            step, "receive", (step.listens_to,)
+        )
+    described[f"{step.actor}_tells{heard}"] = _operation(step, "send", step.publishes)
+    return described
+
+
+def _operation(step: Step, action: str, events: tuple[type[Event], ...]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "action": action,
+        "channel": {"$ref": "#/channels/orders"},
+        "messages": [{"$ref": f"#/channels/orders/messages/{EVENT_TYPES[event]}"} for event in events],
+        "x-owner": step.owner,
+    }
+    if step.deadline:
+        operation["x-deadline-seconds"] = int(step.deadline.total_seconds())
+    return operation

@@ -1,0 +1,97 @@
+"""A fact plus what every fact carries: who said it when, because of what, and as part of which trace."""
+
+import re
+import uuid
+from typing import Generic, TypeVar
+
+import msgspec
+
+from events.orders import EVENT_TYPES, Event, Identifier, Timestamp
+
+# RFC 9562 version 5 namespace of our own: derived ids never meet another system's.
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:takeaway:event")
+_TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$")
+
+
+EventT = TypeVar("EventT", bound=Event)
+EventT_co = TypeVar("EventT_co", bound=Event, covariant=True)
+
+
+class EventEnvelope(msgspec.Struct, Generic[EventT_co], frozen=True, kw_only=True):
+    """One event as it travels; `EventEnvelope[OrderPlaced]` is one that carries an `OrderPlaced`.
+
+    `cause` is what made it happen: the `event_id` of the event heard, or the idempotency key of the command.
+    `event_id` is derived from order, type and cause, so a repeat of one happening always has the same id.
+    `traceparent` is a W3C trace context: all events of an order share its trace id.
+    """
+
+    event_id: Identifier
+    order_id: Identifier
+    occurred_at: Timestamp
+    cause: Identifier
+    traceparent: str
+    producer: Identifier
+    event: EventT_co
+
+    @property
+    def event_type(self) -> str:
+        return EVENT_TYPES[type(self.event)]
+
+
+def derive_event_id(order_id: str, event_type: str, cause: str) -> str:
+    """The id of the one event of this type that `cause` can bring about for this order."""
+    return str(uuid.uuid5(_NAMESPACE, f"{order_id}\n{event_type}\n{cause}"))
+
+
+def first(
+    event: EventT,
+    *,
+    order_id: str,
+    cause: str,
+    occurred_at: Timestamp,
+    producer: str,
+    traceparent: str | None = None,
+) -> EventEnvelope[EventT]:
+    """An event that a command brings about; `cause` is the command's idempotency key.
+
+    A valid `traceparent` of the caller is continued; otherwise the trace is named after the order.
+    """
+    event_id = derive_event_id(order_id, EVENT_TYPES[type(event)], cause)
+    caller = _TRACEPARENT.match(traceparent or "")
+    trace_id = caller[1] if caller else uuid.uuid5(_NAMESPACE, order_id).hex
+    return EventEnvelope(
+        event_id=event_id,
+        order_id=order_id,
+        occurred_at=occurred_at,
+        cause=cause,
+        traceparent=_traceparent(trace_id, event_id),
+        producer=producer,
+        event=event,
+    )
+
+
+def following(
+    heard: EventEnvelope[Event], event: EventT, *, occurred_at: Timestamp, producer: str
+) -> EventEnvelope[EventT]:
+    """An event that happens because another was heard: same order, same trace, caused by it."""
+    event_id = derive_event_id(heard.order_id, EVENT_TYPES[type(event)], heard.event_id)
+    heard_trace = _TRACEPARENT.match(heard.traceparent)
+    trace_id = heard_trace[1] if heard_trace else uuid.uuid5(_NAMESPACE, heard.order_id).hex
+    return EventEnvelope(
+        event_id=event_id,
+        order_id=heard.order_id,
+        occurred_at=occurred_at,
+        cause=heard.event_id,
+        traceparent=_traceparent(trace_id, event_id),
+        producer=producer,
+        event=event,
+    )
+
+
+def partition_key(envelope: EventEnvelope[Event]) -> str:
+    """The order: all its events stay in order on one shard."""
+    return envelope.order_id
+
+
+def _traceparent(trace_id: str, event_id: str) -> str:
+    return f"00-{trace_id}-{uuid.UUID(event_id).hex[:16]}-01"

@@ -1,0 +1,98 @@
+"""The facts about an order, as frozen values. An event's wire tag is its class name in snake_case."""
+
+import re
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+Identifier = Annotated[str, Meta(min_length=1, max_length=128)]
+Text = Annotated[str, Meta(max_length=1024)]
+MinorUnits = Annotated[int, Meta(ge=0, le=10**12, description="Money in the currency's minor unit, for example cents.")]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217 code.")]
+Timestamp = Annotated[datetime, Meta(tz=True, description="UTC, to the microsecond.")]
+
+# A code, not a sentence: what people type may hold anything, and this goes into the lake.
+RejectionReason = Literal["closed", "too_busy", "out_of_stock", "other"]
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of an order."""
+
+    sku: Identifier
+    name: Text
+    quantity: Annotated[int, Meta(ge=1, le=10_000)]
+    unit_price: MinorUnits
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True):
+    schema_version: ClassVar[int] = 1
+
+
+class OrderPlaced(_Event, frozen=True, kw_only=True):
+    """A customer placed an order; `total` is the sum over `items` of quantity times unit price."""
+
+    customer_id: Identifier
+    customer_name: Text
+    customer_email: Text
+    restaurant_id: Identifier
+    items: Annotated[tuple[Item, ...], Meta(min_length=1, max_length=200)]
+    total: MinorUnits
+    currency: Currency
+    city: Text
+
+
+class RestaurantNotified(_Event, frozen=True, kw_only=True):
+    """The restaurant's ticket was handed to `channel`, which knows it as `message_id`."""
+
+    restaurant_id: Identifier
+    channel: Identifier
+    message_id: Identifier
+
+
+class OrderAccepted(_Event, frozen=True, kw_only=True):
+    """The restaurant took the order on and promised it for `ready_at`."""
+
+    restaurant_id: Identifier
+    customer_id: Identifier
+    customer_name: Text
+    customer_email: Text
+    ready_at: Timestamp
+
+
+class OrderRejected(_Event, frozen=True, kw_only=True):
+    """The restaurant turned the order down."""
+
+    restaurant_id: Identifier
+    customer_id: Identifier
+    reason: RejectionReason
+
+
+class UserNotified(_Event, frozen=True, kw_only=True):
+    """The customer's message was handed to `channel`, which knows it as `message_id`."""
+
+    customer_id: Identifier
+    channel: Identifier
+    message_id: Identifier
+
+
+class OrderCompleted(_Event, frozen=True, kw_only=True):
+    """The order left the restaurant: the end of a good order."""
+
+    restaurant_id: Identifier
+    customer_id: Identifier
+    total: MinorUnits
+    currency: Currency
+
+
+Event = OrderPlaced | RestaurantNotified | OrderAccepted | OrderRejected | UserNotified | OrderCompleted
+EVENTS: tuple[type[Event], ...] = get_args(Event)
+
+
+def event_type(event: type[Event]) -> str:
+    """The wire tag of an event class: `OrderPlaced` is `order_placed`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", event.__name__).lower()
+
+
+EVENT_TYPES: dict[type[msgspec.Struct], str] = {event: event_type(event) for event in EVENTS}

@@ -1,0 +1,79 @@
+"""Envelope to bytes and back. The wire is one flat JSON object: the envelope's fields, then the event's own."""
+
+from datetime import UTC
+
+import msgspec
+
+from events.envelope import EventEnvelope
+from events.orders import EVENT_TYPES, EVENTS, Event, Identifier, Timestamp
+
+
+class UnreadableEvent(ValueError):
+    """Bytes that are no event of this contract. The message says what is wrong and where, never what was in them."""
+
+
+class _Header(msgspec.Struct, frozen=True, kw_only=True):
+    event_id: Identifier
+    event_type: str
+    schema_version: int
+    order_id: Identifier
+    occurred_at: Timestamp
+    cause: Identifier
+    traceparent: str
+    producer: Identifier
+
+
+HEADER_FIELDS: tuple[str, ...] = _Header.__struct_fields__
+
+_encoder = msgspec.json.Encoder()
+_header_decoder = msgspec.json.Decoder(_Header)
+_event_decoders: dict[tuple[str, int], msgspec.json.Decoder[Event]] = {
+    (EVENT_TYPES[event], event.schema_version): msgspec.json.Decoder(event) for event in EVENTS
+}
+_known_types = frozenset(EVENT_TYPES.values())
+
+
+def encode(envelope: EventEnvelope[Event]) -> bytes:
+    """The envelope as UTF-8 JSON. Equal envelopes give equal bytes."""
+    header = _Header(
+        event_id=envelope.event_id,
+        event_type=envelope.event_type,
+        schema_version=envelope.event.schema_version,
+        order_id=envelope.order_id,
+        occurred_at=envelope.occurred_at.astimezone(UTC),
+        cause=envelope.cause,
+        traceparent=envelope.traceparent,
+        producer=envelope.producer,
+    )
+    return _encoder.encode(header)[:-1] + b"," + _encoder.encode(envelope.event)[1:]
+
+
+def decode(data: bytes) -> EventEnvelope[Event]:
+    """The envelope in these bytes. Fields nobody knows are tolerated; anything else wrong is an `UnreadableEvent`."""
+    try:
+        header = _header_decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableEvent(f"envelope: {error}") from error
+    decoder = _event_decoders.get((header.event_type, header.schema_version))
+    if decoder is None:
+        raise UnreadableEvent(_unknown(header))
+    try:
+        event = decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableEvent(f"{header.event_type} {header.event_id}: {error}") from error
+    return EventEnvelope(
+        event_id=header.event_id,
+        order_id=header.order_id,
+        occurred_at=header.occurred_at.astimezone(UTC),
+        cause=header.cause,
+        traceparent=header.traceparent,
+        producer=header.producer,
+        event=event,
+    )
+
+
+def _unknown(header: _Header) -> str:
+    if header.event_type in _known_types:
+        version = f"unknown schema_version {header.schema_version} - at `$.schema_version`"
+        return f"{header.event_type} {header.event_id}: {version}"
+    return f"event {header.event_id}: unknown event_type {header.event_type[:64]!r} - at `$.event_type`"

@@ -1,0 +1,42 @@
+"""Every notable happening is a small frozen dataclass, handed to one injected function."""
+
+import dataclasses
+import json
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from foundation.clock import SYSTEM_CLOCK, Clock
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """Something an operator may want to know. Subclasses name it; their fields never hold customers' data."""
+
+
+Emit = Callable[[Diagnostic], None]
+
+
+def json_lines(application: str, *, out: TextIO = sys.stderr, clock: Clock = SYSTEM_CLOCK) -> Emit:
+    """Writes each diagnostic as one JSON line: when, which application, what happened, and its fields."""
+    lock = threading.Lock()
+
+    def emit(diagnostic: Diagnostic) -> None:
+        line = {
+            "at": clock.now().isoformat(),
+            "application": application,
+            "happened": type(diagnostic).__name__,
+            **{field.name: _plain(getattr(diagnostic, field.name)) for field in dataclasses.fields(diagnostic)},
+        }
+        with lock:
+            print(json.dumps(line), file=out, flush=True)
+
+    return emit
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {value}"
+    return value if isinstance(value, (int, float, str, bool, type(None))) else str(value)

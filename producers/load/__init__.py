@@ -1,0 +1,1 @@
+"""Orders that never were: seeded load, simulated restaurants, and the ledger of all they did."""

@@ -1,0 +1,1 @@
+"""The shell around producers, consumers and analytics: one command line for people."""

@@ -1,0 +1,73 @@
+"""Events, records and batches with good defaults: a test names only what it is about."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from consumers.records import Batch, Position, Record, Sentinel, SequenceNumber
+from events.envelope import EventEnvelope, first, following
+from events.orders import Event, Item, OrderAccepted, OrderCompleted, OrderPlaced, RestaurantNotified
+from events.wire import encode
+
+NOON = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
+
+
+def an_item(**changes: Any) -> Item:
+    return msgspec.structs.replace(Item(sku="sku-1", name="Margherita", quantity=2, unit_price=950), **changes)
+
+
+def an_order_placed(**changes: Any) -> OrderPlaced:
+    placed = OrderPlaced(
+        customer_id="customer-1",
+        customer_name="Ada Lovelace",
+        customer_email="ada@example.com",
+        restaurant_id="restaurant-1",
+        items=(an_item(),),
+        total=1900,
+        currency="EUR",
+        city="Utrecht",
+    )
+    return msgspec.structs.replace(placed, **changes)
+
+
+def an_order_accepted(**changes: Any) -> OrderAccepted:
+    accepted = OrderAccepted(
+        restaurant_id="restaurant-1",
+        customer_id="customer-1",
+        customer_name="Ada Lovelace",
+        customer_email="ada@example.com",
+        ready_at=datetime(2026, 3, 14, 12, 20, tzinfo=UTC),
+    )
+    return msgspec.structs.replace(accepted, **changes)
+
+
+def an_order_completed(**changes: Any) -> OrderCompleted:
+    completed = OrderCompleted(restaurant_id="restaurant-1", customer_id="customer-1", total=1900, currency="EUR")
+    return msgspec.structs.replace(completed, **changes)
+
+
+def an_envelope(
+    event: Event | None = None, *, order_id: str = "order-1", cause: str = "key-1", occurred_at: datetime = NOON
+) -> EventEnvelope[Event]:
+    return first(
+        event or an_order_placed(), order_id=order_id, cause=cause, occurred_at=occurred_at, producer="orders-api"
+    )
+
+
+def a_restaurant_notified(heard: EventEnvelope[Event]) -> EventEnvelope[RestaurantNotified]:
+    notified = RestaurantNotified(restaurant_id="restaurant-1", channel="sns", message_id="message-1")
+    return following(heard, notified, occurred_at=NOON, producer="restaurant_notifier")
+
+
+def a_record(number: int = 1, *, data: bytes | None = None, sub: int = 0, order_id: str = "order-1") -> Record:
+    return Record(
+        sequence_number=SequenceNumber(str(number), sub),
+        partition_key=order_id,
+        arrived_at=NOON,
+        data=encode(an_envelope(order_id=order_id, cause=f"key-{number}-{sub}")) if data is None else data,
+    )
+
+
+def a_batch(*records: Record, after: Position = Sentinel.TRIM_HORIZON, shard_id: str = "shardId-000000000000") -> Batch:
+    return Batch(stream="orders", shard_id=shard_id, after=after, records=records, millis_behind_latest=0)
