@@ -1,5 +1,7 @@
 """The lake's one declared schema. It has no customer's name and no address: they end where the stream ends."""
 
+from typing import Any
+
 import pyarrow as pa
 
 _TIMESTAMP = pa.timestamp("us", tz="UTC")
@@ -49,7 +51,8 @@ STREAM_COLUMNS = (
     pa.field("_arrived_at", _TIMESTAMP, nullable=False),
 )
 
-EVENT_SCHEMA = pa.schema([*ENVELOPE_COLUMNS, *EVENT_COLUMNS, *STREAM_COLUMNS])
+_COLUMNS: "list[pa.Field[Any]]" = [*ENVELOPE_COLUMNS, *EVENT_COLUMNS, *STREAM_COLUMNS]
+EVENT_SCHEMA = pa.schema(_COLUMNS)
 
 # The UTC day of `occurred_at`, in the object's key and in the table, not in the file.
 PARTITION_COLUMN = pa.field("event_date", pa.date32(), nullable=False)

@@ -14,6 +14,14 @@ class Unprocessable(Exception):
     """
 
 
+class ShardStop(Exception):
+    """A processor must not go on: a bad deployment. The shard stops loudly, and nothing is lost.
+
+    Its lease is kept, the record is tried again only minutes later. Raised by a processor, or given as a failure's
+    error when records before it were done.
+    """
+
+
 @dataclass(frozen=True)
 class RecordFailure:
     """The record that stopped a batch, and why."""

@@ -40,7 +40,7 @@ class EventEnvelope(msgspec.Struct, Generic[EventT_co], frozen=True, kw_only=Tru
 
 def derive_event_id(order_id: str, event_type: str, cause: str) -> str:
     """The id of the one event of this type that `cause` can bring about for this order."""
-    return str(uuid.uuid5(_NAMESPACE, f"{order_id}\n{event_type}\n{cause}"))
+    return str(uuid.uuid5(_NAMESPACE, msgspec.json.encode((order_id, event_type, cause)).decode()))
 
 
 def first(

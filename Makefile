@@ -1,0 +1,55 @@
+# Everything runs in .venv, made from requirements.lock. `make` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up down test unit check format clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+install: $(INSTALLED) ## make .venv from requirements.lock
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "error: takeaway needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing)"; \
+	  echo "fix: install one and name it, for example: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; }
+	@echo "making $(VENV): about a minute, once"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install ## watch orders flow for about a minute; ends with the audit's receipt and a report
+	@$(BIN)/takeaway demo $(ARGS)
+
+up: install ## start the local AWS, the API, the consumers and restaurants, and print a curl
+	@$(BIN)/takeaway up $(ARGS)
+
+down: install ## stop what `make up` started
+	@$(BIN)/takeaway down
+
+test: install ## all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+unit: install ## the tests that start no process, in seconds
+	@$(BIN)/python -m pytest -m "not local_aws and not end_to_end" $(ARGS)
+
+check: install ## ruff, mypy --strict, import rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: install ## format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean: ## stop what runs, and remove what make and takeaway made
+	@if [ -x $(BIN)/takeaway ]; then $(BIN)/takeaway down; fi
+	rm -rf $(VENV) .takeaway .localstack build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,66 @@
+"""The lake's bucket: objects read whole, and written only under a condition."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html: 412 when the condition is not met,
+# 409 when another conditional write of the key is under way, 404 when If-Match names an object that is gone.
+_REFUSED = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey"})
+
+
+class WriteRefused(Exception):
+    """The condition of a write did not hold. That proves nothing: the write may be our own, sent twice by a retry."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    body: bytes
+    etag: str
+
+
+class Bucket:
+    """Thin over S3. Errors other than a refused condition pass through as botocore raises them."""
+
+    def __init__(self, client: "S3Client", name: str) -> None:
+        self._client = client
+        self.name = name
+
+    def read(self, key: str) -> StoredObject | None:
+        """The object, or None when there is none."""
+        try:
+            answer = self._client.get_object(Bucket=self.name, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return None
+            raise
+        return StoredObject(answer["Body"].read(), answer["ETag"])
+
+    def create(self, key: str, body: bytes) -> str:
+        """Writes an object that must not exist yet, and answers its ETag."""
+        try:
+            return self._client.put_object(Bucket=self.name, Key=key, Body=body, IfNoneMatch="*")["ETag"]
+        except ClientError as error:
+            raise self._named(error, f"create {key}") from error
+
+    def replace(self, key: str, body: bytes, etag: str) -> str:
+        """Writes over exactly the object with this ETag, and answers the new one."""
+        try:
+            return self._client.put_object(Bucket=self.name, Key=key, Body=body, IfMatch=etag)["ETag"]
+        except ClientError as error:
+            raise self._named(error, f"replace {key}") from error
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
+            for entry in page.get("Contents", []):
+                yield entry["Key"]
+
+    def _named(self, error: ClientError, action: str) -> Exception:
+        if error.response["Error"]["Code"] in _REFUSED:
+            return WriteRefused(f"s3://{self.name}: {action}: {error}")
+        return error

@@ -1,0 +1,48 @@
+"""What the lake's writing side tells operators."""
+
+from dataclasses import dataclass
+
+from foundation.diagnostics import Diagnostic
+
+
+@dataclass(frozen=True)
+class LakeShardOpened(Diagnostic):
+    """A shard's offsets were claimed. `recovered` says what the holder before had left: see `recovery.Verdict`."""
+
+    stream: str
+    shard_id: str
+    epoch: int
+    n: int
+    hi: str
+    recovered: str
+
+
+@dataclass(frozen=True)
+class LakeOffsetsRebuilt(Diagnostic):
+    """A shard had no offsets object; one was made from the log. Normal for a new shard, where `n` is 0."""
+
+    stream: str
+    shard_id: str
+    epoch: int
+    n: int
+    hi: str
+
+
+@dataclass(frozen=True)
+class LakeCommitted(Diagnostic):
+    """One commit made these files visible, for `shards` shards at once."""
+
+    shards: int
+    rows: int
+    files: int
+    size: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class LakeShardFailed(Diagnostic):
+    """A shard's part of a commit did not end well. Its rows still wait; it is opened again before the next attempt."""
+
+    stream: str
+    shard_id: str
+    error: Exception

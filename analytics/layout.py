@@ -1,0 +1,62 @@
+"""Where things are in the lake's bucket: data files by day, and one offsets object per shard beside the log."""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+
+# The root of the Delta table. Readers go through its log: a listing also shows files that never became visible.
+TABLE_PREFIX = "events"
+PARTITION_KEY = "event_date"
+DATA_PREFIX = f"{TABLE_PREFIX}/{PARTITION_KEY}="
+
+_BATCH = re.compile(r"(?P<n>\d{12})-(?P<epoch>\d+)-(?P<index>\d+)\.parquet")
+
+
+def table_uri(bucket: str) -> str:
+    return f"s3://{bucket}/{TABLE_PREFIX}"
+
+
+def object_key(path: str) -> str:
+    """The key in the bucket of a path that the log knows."""
+    return f"{TABLE_PREFIX}/{path}"
+
+
+@dataclass(frozen=True)
+class BatchNumber:
+    """Which of a shard's batches a file belongs to, and under which epoch it was written."""
+
+    n: int
+    epoch: int
+
+
+@dataclass(frozen=True)
+class ShardPaths:
+    """The names that belong to one shard of one stream."""
+
+    stream: str
+    shard_id: str
+
+    @property
+    def application(self) -> str:
+        """The application id of the shard's transactions in the log."""
+        return f"archive/{self.stream}/{self.shard_id}"
+
+    @property
+    def offsets_key(self) -> str:
+        """Its underscore hides it from whoever lists the table's files, and from vacuum."""
+        return f"{TABLE_PREFIX}/_offsets/{self.stream}/{self.shard_id}.json"
+
+    def data_file(self, day: date, number: BatchNumber, index: int) -> str:
+        """A path under the table's root. With the epoch in it, nobody replaces a file that a successor committed."""
+        name = f"{self._stem}{number.n:012d}-{number.epoch}-{index}.parquet"
+        return f"{PARTITION_KEY}={day.isoformat()}/{name}"
+
+    def batch_number(self, key: str) -> BatchNumber | None:
+        """Reads a data file's name; None when it is no file of this shard."""
+        name = key.rpartition("/")[2]
+        batch = _BATCH.fullmatch(name.removeprefix(self._stem)) if name.startswith(self._stem) else None
+        return BatchNumber(int(batch["n"]), int(batch["epoch"])) if batch else None
+
+    @property
+    def _stem(self) -> str:
+        return f"{self.stream}-{self.shard_id}-"

@@ -1,0 +1,98 @@
+"""What the lake has of one shard: a small object beside the log, changed only by conditional writes."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import total_ordering
+
+import msgspec
+
+from analytics.bucket import Bucket
+
+NewId = Callable[[], str]
+
+
+def random_id() -> str:
+    return uuid.uuid4().hex
+
+
+@total_ordering
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A user record's place in its shard. Compared as integers, kept as the text received."""
+
+    sequence_number: str
+    sub_sequence_number: int = 0
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return int(self.sequence_number), self.sub_sequence_number
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Place) and self.key == other.key
+
+    def __lt__(self, other: "Place") -> bool:
+        return self.key < other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __str__(self) -> str:
+        return f"{self.sequence_number}.{self.sub_sequence_number}"
+
+
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch written down before its files: the records in (lo, hi], however few of them became rows."""
+
+    batch_id: str
+    n: int
+    lo: Place | None
+    hi: Place
+    files: tuple[str, ...]
+    rows: int
+    schema: str
+
+
+class Offsets(msgspec.Struct, frozen=True, kw_only=True):
+    """`n` counts the shard's batches and `hi` is the last place in the lake. Each holder has its own `epoch`.
+
+    `revision` is new in every body, so that two writes never have the same ETag: S3 makes it from the content.
+    """
+
+    revision: str = ""
+    epoch: int
+    n: int
+    hi: Place | None
+    pending: Pending | None = None
+
+
+@dataclass(frozen=True)
+class Held:
+    """The offsets as last read or written, and the ETag that the next write must find."""
+
+    offsets: Offsets
+    etag: str
+
+
+class OffsetsObject:
+    """The one object of a shard. Each write gets a revision of its own, and raises `WriteRefused` on any other's."""
+
+    def __init__(self, bucket: Bucket, key: str, new_id: NewId) -> None:
+        self._bucket = bucket
+        self._key = key
+        self._new_id = new_id
+
+    def read(self) -> Held | None:
+        stored = self._bucket.read(self._key)
+        return Held(msgspec.json.decode(stored.body, type=Offsets), stored.etag) if stored else None
+
+    def create(self, offsets: Offsets) -> Held:
+        revised = self._revised(offsets)
+        return Held(revised, self._bucket.create(self._key, msgspec.json.encode(revised)))
+
+    def replace(self, held: Held, offsets: Offsets) -> Held:
+        revised = self._revised(offsets)
+        return Held(revised, self._bucket.replace(self._key, msgspec.json.encode(revised), held.etag))
+
+    def _revised(self, offsets: Offsets) -> Offsets:
+        return msgspec.structs.replace(offsets, revision=self._new_id())

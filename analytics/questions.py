@@ -1,0 +1,268 @@
+"""The questions a business asks of the lake, each with the SQL that answers it.
+
+`Question.sql()` can be pasted into `takeaway lake sql`; `answers()` runs the same SELECT for the report.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from textwrap import indent
+
+import pyarrow as pa
+
+from analytics.timelines import ALWAYS, Window, common_tables, prepared
+
+# An answer's width on paper and on a screen: more bars than this cannot be told apart.
+_MOST_BUCKETS = 48
+_BUCKETS = tuple(
+    timedelta(seconds=seconds)
+    for seconds in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400, 604800, 2592000)
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """`select` reads `events` and the common tables of `analytics.timelines`; `meaning` says how to read the answer."""
+
+    name: str
+    title: str
+    meaning: str
+    select: str
+
+    def sql(self, window: Window = ALWAYS) -> str:
+        """One statement that answers the question over the table `events`, with nothing else needed."""
+        tables = common_tables(window).items()
+        steps = ",\n".join(f"{name} AS (\n{indent(select, '  ')}\n)" for name, select in tables)
+        return f"WITH {steps}\n{self.select}"
+
+
+def answers(events: pa.Table, asked: Sequence[Question], window: Window = ALWAYS) -> dict[str, pa.Table]:
+    """The answer to each question, by its name. The common tables are built once for all of them."""
+    with prepared(events, window) as connection:
+        return {question.name: connection.sql(question.select).to_arrow_table() for question in asked}
+
+
+def bucket_for(span: timedelta) -> timedelta:
+    """The shortest readable bucket that cuts `span` into at most 48: seconds for a demo, days for a month."""
+    return next((bucket for bucket in _BUCKETS if span <= bucket * _MOST_BUCKETS), _BUCKETS[-1])
+
+
+OVERVIEW = Question(
+    "overview",
+    "Orders at a glance",
+    "Orders placed in the window and how they stand at its end. Open is neither completed nor rejected.",
+    """
+SELECT count(*) AS orders,
+  count(*) FILTER (state = 'completed') AS completed,
+  count(*) FILTER (state = 'rejected') AS rejected,
+  count(*) FILTER (state NOT IN ('completed', 'rejected')) AS open,
+  median(placed_to_accepted_seconds) AS median_seconds_to_accepted,
+  median(placed_to_completed_seconds) AS median_seconds_to_completed
+FROM timelines
+WHERE placed_at IS NOT NULL
+""".strip(),
+)
+
+REVENUE = Question(
+    "revenue",
+    "Revenue",
+    "Totals of completed orders in minor units. Currencies are never added to one another.",
+    """
+SELECT currency, count(*) AS completed, sum(total)::BIGINT AS revenue
+FROM timelines
+WHERE state = 'completed' AND currency IS NOT NULL
+GROUP BY currency
+ORDER BY completed DESC, currency
+""".strip(),
+)
+
+FUNNEL = Question(
+    "funnel",
+    "How far orders get",
+    "An order counts for a stage when it reached that stage or a later one.",
+    """
+SELECT stage, orders, orders / nullif(first(orders) OVER (ORDER BY position), 0) AS share
+FROM (
+  SELECT unnest([1, 2, 3, 4]) AS position,
+    unnest(['placed', 'notified', 'accepted', 'completed']) AS stage,
+    unnest([
+      count(*),
+      count(*) FILTER (state <> 'placed'),
+      count(*) FILTER (state IN ('accepted', 'completed')),
+      count(*) FILTER (state = 'completed')
+    ]) AS orders
+  FROM timelines
+  WHERE placed_at IS NOT NULL
+)
+ORDER BY position
+""".strip(),
+)
+
+DROP_OUTS = Question(
+    "drop_outs",
+    "Where and why orders stop",
+    "The last stage an order reached, and what it waits for. Overdue means past the choreography's deadline, "
+    "measured at the newest event of the window.",
+    """
+SELECT stage, cause, count(*) AS orders
+FROM (
+  SELECT CASE state WHEN 'rejected' THEN 'notified' ELSE state END AS stage,
+    CASE state
+      WHEN 'rejected' THEN 'rejected: ' || coalesce(replace(rejection_reason, '_', ' '), 'no reason given')
+      WHEN 'placed' THEN 'restaurant not notified'
+      WHEN 'notified' THEN 'no answer from the restaurant'
+      ELSE 'not completed'
+    END || CASE
+      WHEN state = 'rejected' THEN ''
+      WHEN epoch(newest - coalesce(accepted_at, restaurant_notified_at, placed_at)) > deadline_seconds THEN ', overdue'
+      ELSE ', still in time'
+    END AS cause
+  FROM timelines
+  CROSS JOIN (SELECT max(last_event_at) AS newest FROM timelines)
+  LEFT JOIN deadlines ON event_type = CASE state
+    WHEN 'placed' THEN 'restaurant_notified'
+    WHEN 'notified' THEN 'order_accepted'
+    WHEN 'accepted' THEN 'order_completed'
+  END
+  WHERE placed_at IS NOT NULL AND state <> 'completed'
+)
+GROUP BY stage, cause
+ORDER BY CASE stage WHEN 'placed' THEN 1 WHEN 'notified' THEN 2 ELSE 3 END, orders DESC, cause
+""".strip(),
+)
+
+STEP_LATENCY = Question(
+    "step_latency",
+    "How long each step takes",
+    "From the event that is heard to the event that follows. Late counts those that took longer than the "
+    "choreography's deadline.",
+    """
+SELECT step, deadline_seconds, count(*) AS orders,
+  quantile_cont(seconds, 0.5) AS p50, quantile_cont(seconds, 0.9) AS p90, quantile_cont(seconds, 0.99) AS p99,
+  max(seconds) AS longest, count(*) FILTER (seconds > deadline_seconds) AS late
+FROM (
+  SELECT 1 AS position, 'notify the restaurant' AS step, 'restaurant_notified' AS event_type,
+    notify_restaurant_seconds AS seconds FROM timelines
+  UNION ALL SELECT 2, 'accept or reject', 'order_accepted', decide_seconds FROM timelines
+  UNION ALL SELECT 3, 'notify the customer', 'user_notified', notify_user_seconds FROM timelines
+  UNION ALL SELECT 4, 'prepare and complete', 'order_completed', complete_seconds FROM timelines
+)
+JOIN deadlines USING (event_type)
+WHERE seconds IS NOT NULL
+GROUP BY position, step, deadline_seconds
+ORDER BY position
+""".strip(),
+)
+
+BUSIEST_RESTAURANTS = Question(
+    "busiest_restaurants",
+    "Busiest restaurants",
+    "The fifteen with most orders placed; revenue is of completed orders, in minor units.",
+    """
+SELECT restaurant_id, currency, count(*) AS orders,
+  count(*) FILTER (state = 'completed') AS completed,
+  count(*) FILTER (state = 'rejected') AS rejected,
+  quantile_cont(decide_seconds, 0.5) AS median_seconds_to_answer,
+  coalesce(sum(total) FILTER (state = 'completed'), 0)::BIGINT AS revenue
+FROM timelines
+WHERE placed_at IS NOT NULL
+GROUP BY restaurant_id, currency
+ORDER BY orders DESC, restaurant_id, currency
+LIMIT 15
+""".strip(),
+)
+
+REVENUE_BY_CITY = Question(
+    "revenue_by_city",
+    "Revenue by city",
+    "Where orders were placed; revenue is of completed orders, in minor units, each currency by itself.",
+    """
+SELECT city, currency, count(*) AS orders,
+  count(*) FILTER (state = 'completed') AS completed,
+  coalesce(sum(total) FILTER (state = 'completed'), 0)::BIGINT AS revenue
+FROM timelines
+WHERE placed_at IS NOT NULL
+GROUP BY city, currency
+ORDER BY orders DESC, city, currency
+LIMIT 15
+""".strip(),
+)
+
+OLDEST_OPEN = Question(
+    "oldest_open",
+    "Oldest open orders",
+    "Orders neither completed nor rejected, the longest waiting first; the age is measured at the newest event.",
+    """
+SELECT order_id, restaurant_id, state, placed_at, epoch(newest - placed_at) AS age_seconds
+FROM timelines, (SELECT max(last_event_at) AS newest FROM timelines)
+WHERE placed_at IS NOT NULL AND state NOT IN ('completed', 'rejected')
+ORDER BY placed_at, order_id
+LIMIT 10
+""".strip(),
+)
+
+DATA_QUALITY = Question(
+    "data_quality",
+    "How good the data is",
+    "Rows with an event_id already seen are duplicates: counted here, left out everywhere else. Orders without "
+    "their order_placed were placed before the window, or their first event is missing.",
+    """
+SELECT
+  (SELECT coalesce(sum(deliveries), 0) FROM distinct_events)::BIGINT AS rows,
+  (SELECT count(*) FROM distinct_events) AS events,
+  (SELECT coalesce(sum(deliveries - 1), 0) FROM distinct_events)::BIGINT AS duplicates,
+  (SELECT count(*) FROM timelines) AS orders,
+  (SELECT count(*) FROM timelines WHERE placed_at IS NULL) AS orders_without_placed,
+  (SELECT coalesce(sum(events), 0) FROM timelines WHERE placed_at IS NULL)::BIGINT AS events_without_placed,
+  (SELECT count(*) FROM timelines WHERE accepted_at IS NOT NULL AND rejected_at IS NOT NULL)
+    AS orders_accepted_and_rejected,
+  (SELECT count(*) FROM timelines WHERE completed_at IS NOT NULL AND accepted_at IS NULL)
+    AS orders_completed_unaccepted,
+  (SELECT count(*) FROM timelines
+   WHERE least(notify_restaurant_seconds, decide_seconds, notify_user_seconds, complete_seconds) < 0)
+    AS orders_with_time_running_backwards,
+  (SELECT quantile_cont(epoch(_arrived_at - occurred_at), 0.5) FROM distinct_events) AS median_seconds_to_arrive,
+  (SELECT quantile_cont(epoch(_arrived_at - occurred_at), 0.99) FROM distinct_events) AS p99_seconds_to_arrive,
+  (SELECT min(occurred_at) FROM distinct_events) AS first_event_at,
+  (SELECT max(occurred_at) FROM distinct_events) AS last_event_at
+""".strip(),
+)
+
+
+_ORDERS_OVER_TIME = """
+SELECT make_timestamptz((epoch_us(placed_at) // {width} * {width})::BIGINT) AS placed_from,
+  count(*) AS orders,
+  count(*) FILTER (state = 'completed') AS completed,
+  count(*) FILTER (state = 'rejected') AS rejected,
+  count(*) FILTER (state NOT IN ('completed', 'rejected')) AS open
+FROM timelines
+WHERE placed_at IS NOT NULL
+GROUP BY placed_from
+ORDER BY placed_from
+""".strip()
+
+
+def orders_over_time(bucket: timedelta) -> Question:
+    """Orders by when they were placed; buckets are counted from the epoch, so a day is a day in UTC."""
+    return Question(
+        "orders_over_time",
+        "Orders over time",
+        "Orders by when they were placed, and how they stand at the end of the window.",
+        _ORDERS_OVER_TIME.format(width=bucket // timedelta(microseconds=1)),
+    )
+
+
+def every_question(bucket: timedelta) -> tuple[Question, ...]:
+    """All of them, in the order in which the report asks."""
+    return (
+        OVERVIEW,
+        REVENUE,
+        FUNNEL,
+        DROP_OUTS,
+        STEP_LATENCY,
+        orders_over_time(bucket),
+        BUSIEST_RESTAURANTS,
+        REVENUE_BY_CITY,
+        OLDEST_OPEN,
+        DATA_QUALITY,
+    )

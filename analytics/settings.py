@@ -1,0 +1,22 @@
+"""Where the lake is, and when its files are due."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from analytics.rotation import RotationPolicy
+
+_DEFAULT = RotationPolicy()
+
+
+@dataclass(frozen=True)
+class LakeSettings:
+    """`lake_file_size` is bytes of rows in memory; `lake_file_age` is seconds, or an ISO 8601 duration."""
+
+    lake_bucket: str
+    lake_file_size: int = _DEFAULT.size
+    lake_file_rows: int = _DEFAULT.rows
+    lake_file_age: timedelta = _DEFAULT.age
+
+    @property
+    def rotation(self) -> RotationPolicy:
+        return RotationPolicy(size=self.lake_file_size, rows=self.lake_file_rows, age=self.lake_file_age)

@@ -1,0 +1,201 @@
+"""The lake's writing side: rows of many shards come in, and leave together in one commit of the log.
+
+Every shard has its own thread; all share one `LakeSink`. Exactly once rests on `recovery.Holder` and the log alone.
+"""
+
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from analytics.bucket import Bucket, WriteRefused
+from analytics.diagnostics import LakeCommitted, LakeShardFailed
+from analytics.files import days, parquet
+from analytics.layout import ShardPaths, object_key
+from analytics.offsets import NewId, Pending, random_id
+from analytics.recovery import Holder
+from analytics.rotation import RotationPolicy, total
+from analytics.shard_sink import CommitFailed, ShardSink
+from analytics.table import AddedFile, CommitLog, CommitRejected, Snapshot
+from foundation.clock import Clock
+from foundation.diagnostics import Emit
+
+# More than this many bytes of rows in memory, and whoever brings more waits for a commit.
+MOST_WAITING = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """One shard's part of a commit: written down, its files uploaded."""
+
+    shard: ShardSink
+    pending: Pending
+    files: tuple[AddedFile, ...]
+
+
+class LakeSink:
+    """The one committer of a process. While one thread commits, the others go on buffering.
+
+    At most `most_waiting` bytes of rows wait, plus what shards hold whose last commit failed; those take no more.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        bucket: Bucket,
+        log: CommitLog,
+        policy: RotationPolicy,
+        clock: Clock,
+        emit: Emit,
+        *,
+        most_waiting: int = MOST_WAITING,
+        new_id: NewId = random_id,
+    ) -> None:
+        self._stream = stream
+        self._bucket = bucket
+        self._log = log
+        self._policy = policy
+        self._clock = clock
+        self._emit = emit
+        self._most_waiting = most_waiting
+        self._new_id = new_id
+        # A shard whose processor is gone is forgotten, with its rows: whoever reads it next reads them again.
+        self._shards: weakref.WeakSet[ShardSink] = weakref.WeakSet()
+        self._registering = threading.Lock()
+        self._committing = threading.Lock()
+
+    def open(self, shard_id: str) -> ShardSink:
+        """Claims a shard of the stream for this process; from now on no earlier holder can add to it."""
+        holder = Holder(ShardPaths(self._stream, shard_id), self._bucket, self._log, self._emit, self._new_id)
+        shard = ShardSink(self, holder, self._clock)
+        shard.ready()
+        with self._registering:
+            self._shards.add(shard)
+        return shard
+
+    def commit_if_due(self) -> None:
+        """Leaves the work to the thread that is at it, if one is."""
+        backlog = total(shard.backlog for shard in self._open_shards())
+        if self._policy.is_due(backlog, self._clock.monotonic()) and self._committing.acquire(blocking=False):
+            try:
+                self._commit()
+            finally:
+                self._committing.release()
+
+    def commit_unless(self, enough: Callable[[], bool]) -> None:
+        """Waits for the commit under way, and commits if that was not enough."""
+        with self._committing:
+            if not enough():
+                self._commit()
+
+    def has_room(self, size: int) -> bool:
+        """Whether `size` more bytes of rows may wait."""
+        return total(shard.backlog for shard in self._open_shards()).size + size <= self._most_waiting
+
+    def _open_shards(self) -> list[ShardSink]:
+        with self._registering:
+            return [shard for shard in self._shards if shard.is_open]
+
+    def _commit(self) -> None:
+        """Each shard's intent and files, one commit of the log, each shard's offsets. Who fails leaves the group."""
+        started = self._clock.monotonic()
+        written: list[_Batch] = []
+        for shard in self._open_shards():
+            with self._left_to_their_threads(shard):
+                batch = self._written(shard)
+                if batch is not None:
+                    written.append(batch)
+        logged = self._logged(written)
+        for batch in logged:
+            with self._left_to_their_threads(batch.shard):
+                batch.shard.settle(batch.shard.holder.finalise(batch.pending))
+        if logged:
+            self._emit(_committed(logged, self._clock.monotonic() - started))
+
+    def _written(self, shard: ShardSink) -> _Batch | None:
+        """The intent, and then the files it names. None when nothing waits."""
+        waiting = shard.waiting()
+        if waiting is None:
+            return None
+        rows, upto = waiting
+        paths, number = shard.holder.paths, shard.holder.next_number
+        daily = {paths.data_file(day, number, k): (day, part) for k, (day, part) in enumerate(days(rows))}
+        pending = shard.holder.intend(upto, files=tuple(daily), rows=rows.num_rows)
+        files = []
+        for path, (day, part) in daily.items():
+            body = parquet(part, _footer(paths, number.epoch, pending))
+            self._upload(object_key(path), body)
+            files.append(AddedFile(path=path, size=len(body), day=day, rows=part.num_rows))
+        return _Batch(shard, pending, tuple(files))
+
+    def _upload(self, key: str, body: bytes) -> None:
+        try:
+            self._bucket.create(key, body)
+        except WriteRefused:
+            stored = self._bucket.read(key)
+            if stored is None or stored.body != body:
+                raise
+            # It is our own write, sent twice by a retry.
+
+    def _logged(self, batches: Sequence[_Batch]) -> list[_Batch]:
+        """One commit for all that still follow the log; those it took."""
+        if not batches:
+            return []
+        with self._left_to_their_threads(*(batch.shard for batch in batches)):
+            snapshot = self._log.snapshot()
+            # The same snapshot for check and commit: the log rejects whatever came in between.
+            following = [batch for batch in batches if self._follows(snapshot, batch)]
+            if following:
+                snapshot.commit(
+                    [file for batch in following for file in batch.files],
+                    {
+                        batch.shard.holder.paths.application: batch.shard.holder.entry(batch.pending)
+                        for batch in following
+                    },
+                )
+            return following
+        return []
+
+    def _follows(self, snapshot: Snapshot, batch: _Batch) -> bool:
+        application = batch.shard.holder.paths.application
+        version = snapshot.version_of(application)
+        if version != batch.pending.n - 1:
+            with self._left_to_their_threads(batch.shard):
+                raise CommitRejected(f"the log has batch {version}, so {batch.pending.n} cannot be next")
+        return batch.shard.is_open
+
+    @contextmanager
+    def _left_to_their_threads(self, *shards: ShardSink) -> Iterator[None]:
+        """Whatever breaks in here is raised by these shards' own threads, not by the one that happens to commit."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - every error is handed on, none is judged here
+            for shard in shards:
+                if shard.is_open:
+                    paths = shard.holder.paths
+                    self._emit(LakeShardFailed(paths.stream, paths.shard_id, error))
+                    shard.fail(CommitFailed(paths.application, error))
+
+
+def _footer(paths: ShardPaths, epoch: int, pending: Pending) -> dict[str, str]:
+    return {
+        "stream": paths.stream,
+        "shard": paths.shard_id,
+        "n": str(pending.n),
+        "epoch": str(epoch),
+        "batch_id": pending.batch_id,
+        "lo": str(pending.lo),
+        "hi": str(pending.hi),
+    }
+
+
+def _committed(batches: Sequence[_Batch], seconds: float) -> LakeCommitted:
+    files = [file for batch in batches for file in batch.files]
+    return LakeCommitted(
+        shards=len(batches),
+        rows=sum(file.rows for file in files),
+        files=len(files),
+        size=sum(file.size for file in files),
+        seconds=seconds,
+    )

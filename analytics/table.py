@@ -1,0 +1,169 @@
+"""The Delta table's log: the one place where files and the offsets that they cover become visible, together."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+
+import msgspec
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.transaction import AddAction
+
+from analytics.layout import PARTITION_KEY
+from analytics.offsets import Place
+from analytics.schema import EVENT_SCHEMA, PARTITION_COLUMN
+from foundation.clock import Clock
+
+TABLE_SCHEMA = pa.schema([*EVENT_SCHEMA, PARTITION_COLUMN])
+TABLE_CONFIGURATION = {
+    "delta.checkpointInterval": "50",
+    # The log keeps what each commit said of its shards this long. `delta.setTransactionRetentionDuration` stays unset:
+    # an expired transaction would be a lost offset.
+    "delta.logRetentionDuration": "interval 30 days",
+}
+_BATCHES = "batches"
+_RECENT_COMMITS = 100
+
+
+class CommitRejected(Exception):
+    """The log took no part of the commit: another one of the same shard, or of the table itself, came first."""
+
+
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What a commit says of one shard. A fence has no `batch_id`, and the `hi` of the batch before it."""
+
+    n: int
+    epoch: int
+    batch_id: str | None
+    hi: Place | None
+
+
+@dataclass(frozen=True)
+class AddedFile:
+    """A Parquet file that exists: its path under the table's root and its size in bytes."""
+
+    path: str
+    size: int
+    day: date
+    rows: int
+
+
+class Snapshot(Protocol):
+    """The table as it was when it was loaded. A commit is judged by what happened to the log since then."""
+
+    def version_of(self, application: str) -> int:
+        """The number of the application's last transaction, 0 when it has none."""
+
+    def last_entry(self, application: str) -> LogEntry | None:
+        """What the newest commit that names the application says of it; None when no log file still tells."""
+
+    def commit(self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry]) -> None:
+        """All or nothing. `CommitRejected` is certain; after any other error the commit may have happened.
+
+        Rejected when one of these applications has committed since the snapshot. Nobody checks that numbers rise:
+        compare `version_of` first, on this very snapshot.
+        """
+
+
+class CommitLog(Protocol):
+    def snapshot(self) -> Snapshot:
+        """Loads the table afresh."""
+
+
+class DeltaLog:
+    """The log of a Delta table, which is created when it is missing.
+
+    Every snapshot is a new handle: one that is kept grows with the log, and a conflict is judged from its version.
+    """
+
+    def __init__(self, uri: str, storage_options: Mapping[str, str], clock: Clock) -> None:
+        self._uri = uri
+        self._storage_options = dict(storage_options)
+        self._clock = clock
+
+    def snapshot(self) -> "DeltaSnapshot":
+        try:
+            return DeltaSnapshot(DeltaTable(self._uri, storage_options=self._storage_options), self._clock)
+        except TableNotFoundError:
+            DeltaTable.create(
+                self._uri,
+                schema=TABLE_SCHEMA,
+                mode="ignore",
+                partition_by=[PARTITION_KEY],
+                configuration=TABLE_CONFIGURATION,
+                storage_options=self._storage_options,
+            )
+        return DeltaSnapshot(DeltaTable(self._uri, storage_options=self._storage_options), self._clock)
+
+
+class DeltaSnapshot:
+    """One handle: its version is what the log's conflict check runs from."""
+
+    def __init__(self, table: DeltaTable, clock: Clock) -> None:
+        self._table = table
+        self._clock = clock
+
+    def version_of(self, application: str) -> int:
+        return self._table.transaction_version(application) or 0
+
+    def last_entry(self, application: str) -> LogEntry | None:
+        for limit in (_RECENT_COMMITS, None):
+            for commit in self._table.history(limit):
+                entry = commit.get(_BATCHES, {}).get(application)
+                if entry is not None:
+                    return msgspec.convert(entry, LogEntry)
+        return None
+
+    def commit(self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry]) -> None:
+        modified_at = int(self._clock.now().timestamp() * 1000)
+        properties = CommitProperties(
+            app_transactions=[Transaction(application, entry.n) for application, entry in entries.items()],
+            custom_metadata={_BATCHES: msgspec.to_builtins(dict(entries))},
+        )
+        try:
+            self._table.create_write_transaction(
+                [_add_action(file, modified_at) for file in files],
+                mode="append",
+                schema=self._table.schema(),
+                partition_by=[PARTITION_KEY],
+                commit_properties=properties,
+            )
+        except CommitFailedError as error:
+            raise CommitRejected(
+                f"{self._table.table_uri} rejected the commit of {sorted(entries)}: {error}"
+            ) from error
+
+
+def storage_options(environ: Mapping[str, str]) -> dict[str, str]:
+    """How deltalake reaches S3: it does not read AWS_ENDPOINT_URL by itself.
+
+    With an endpoint the credentials of the environment go along; on AWS itself the default chain finds them.
+    """
+    options = {"aws_conditional_put": "etag"}
+    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+    if region:
+        options["aws_region"] = region
+    endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        options |= {"aws_endpoint": endpoint, "aws_allow_http": str(endpoint.startswith("http://")).lower()}
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+            if environ.get(name):
+                options[name.lower()] = environ[name]
+    return options
+
+
+def _add_action(file: AddedFile, modified_at: int) -> AddAction:
+    # Row counts only: with the smallest and largest of some columns, deltalake 1.6.3 tells pyarrow that all other
+    # columns lie between null and null, and a filter on one of those finds nothing.
+    stats: dict[str, Any] = {"numRecords": file.rows}
+    return AddAction(
+        path=file.path,
+        size=file.size,
+        partition_values={PARTITION_KEY: file.day.isoformat()},
+        modification_time=modified_at,
+        data_change=True,
+        stats=json.dumps(stats),
+    )

@@ -1,0 +1,128 @@
+"""Archives every event of a shard: decodes, sets the unreadable apart, and hands the rows to the lake.
+
+What is in the lake decides where reading begins, not the engine's checkpoint: it may lag, and be lost, at no cost.
+"""
+
+from collections.abc import Sequence
+
+from analytics.decode import Decoded, Payload, decode_payloads
+from analytics.offsets import Place
+from analytics.recovery import LakeHalt
+from analytics.shard_sink import LakeGap, ShardSink
+from analytics.sink import LakeSink
+from consumers.dead_letters import DeadLetters, dead_letter
+from consumers.diagnostics import RecordSetApart
+from consumers.processing import Progress, ShardAssignment, ShardStop
+from consumers.records import Batch, Position, Record, Sentinel, SequenceNumber
+from foundation.clock import Clock
+from foundation.diagnostics import Emit
+
+CONSUMER = "archiver"
+MAX_UNREADABLE_IN_A_ROW = 10
+
+
+class Archiver:
+    """The `RecordProcessor` of one shard. Progress is what the lake has committed, and so lags behind the batches.
+
+    Raises `ShardStop` when records are missing between the lake and the batch, when the lake contradicts itself, and
+    after ten unreadable records in a row. Any other error means: wait, and call again with the same records.
+    """
+
+    def __init__(
+        self, assignment: ShardAssignment, *, sink: LakeSink, dead_letters: DeadLetters, clock: Clock, emit: Emit
+    ) -> None:
+        if assignment.checkpoint is Sentinel.LATEST:
+            raise ShardStop(
+                f"the archiver was to start {assignment.shard_id} at LATEST, which leaves out all that the stream "
+                "holds. fix: start it at TRIM_HORIZON"
+            )
+        self._assignment = assignment
+        self._dead_letters = dead_letters
+        self._clock = clock
+        self._emit = emit
+        self._unreadable_in_a_row = 0
+        try:
+            self._shard: ShardSink = sink.open(assignment.shard_id)
+        except LakeHalt as error:
+            raise ShardStop(str(error)) from error
+
+    @property
+    def resume_after(self) -> Position:
+        return _position(self._shard.committed)
+
+    def process(self, batch: Batch) -> Progress:
+        try:
+            self._shard.ready()
+            self._shard.check_gap(self._after(batch))
+            self._take([record for record in batch.records if self._is_new(record)], self._after(batch))
+            return Progress(_position(self._shard.advance()))
+        except (LakeGap, LakeHalt) as error:
+            raise ShardStop(str(error)) from error
+
+    def flush(self) -> Progress:
+        try:
+            return Progress(_position(self._shard.flush()))
+        except LakeHalt as error:
+            raise ShardStop(str(error)) from error
+
+    def _take(self, records: Sequence[Record], after: Place | None) -> None:
+        if not records:
+            return
+        payloads = [Payload(_place(record.sequence_number), record.arrived_at, record.data) for record in records]
+        decoded = decode_payloads(self._assignment.shard_id, payloads)
+        in_a_row = self._run_of_unreadable(records, decoded)
+        for unreadable in decoded.unreadable:
+            self._set_apart(records[unreadable.index], unreadable.error)
+        self._shard.append(decoded.rows, after=after, upto=payloads[-1].place)
+        self._unreadable_in_a_row = in_a_row
+        for unreadable in decoded.unreadable:
+            place = records[unreadable.index].sequence_number
+            self._emit(RecordSetApart(CONSUMER, self._assignment.shard_id, str(place), str(unreadable.error)))
+
+    def _after(self, batch: Batch) -> Place | None:
+        if batch.after is Sentinel.LATEST:
+            raise ShardStop(
+                f"{batch.shard_id} was read from LATEST: whatever the stream held before is not in the lake. "
+                "fix: start the archiver at TRIM_HORIZON"
+            )
+        return _place(batch.after) if isinstance(batch.after, SequenceNumber) else None
+
+    def _is_new(self, record: Record) -> bool:
+        taken = self._shard.taken
+        return taken is None or _place(record.sequence_number) > taken
+
+    def _run_of_unreadable(self, records: Sequence[Record], decoded: Decoded) -> int:
+        """How many of the last of these nobody could read. Stops the shard before any of them is set apart."""
+        errors = {unreadable.index: unreadable.error for unreadable in decoded.unreadable}
+        in_a_row = self._unreadable_in_a_row
+        for index, record in enumerate(records):
+            in_a_row = in_a_row + 1 if index in errors else 0
+            if in_a_row >= MAX_UNREADABLE_IN_A_ROW:
+                raise ShardStop(
+                    f"the archiver cannot read {in_a_row} records in a row on {self._assignment.shard_id}, the last at "
+                    f"{record.sequence_number}: {errors[index]}. fix: this looks like a bad deployment, not bad "
+                    "records; deploy one that can read them and restart"
+                )
+        return in_a_row
+
+    def _set_apart(self, record: Record, error: Exception) -> None:
+        letter = dead_letter(
+            consumer=CONSUMER,
+            stream=self._assignment.stream,
+            shard_id=self._assignment.shard_id,
+            record=record,
+            failed_at=self._clock.now(),
+            attempts=1,
+            error=error,
+        )
+        self._dead_letters.put(letter)
+
+
+def _place(sequence_number: SequenceNumber) -> Place:
+    return Place(sequence_number.number, sequence_number.sub)
+
+
+def _position(place: Place | None) -> Position:
+    if place is None:
+        return Sentinel.TRIM_HORIZON
+    return SequenceNumber(place.sequence_number, place.sub_sequence_number)

@@ -1,0 +1,198 @@
+"""What may happen while a stream is read, as values: to the worker, to its leases, and to a shard."""
+
+from dataclasses import dataclass
+
+from foundation.diagnostics import Diagnostic
+
+# The worker.
+
+
+@dataclass(frozen=True)
+class WorkerStarted(Diagnostic):
+    worker_id: str
+    stream: str
+
+
+@dataclass(frozen=True)
+class WorkerStopped(Diagnostic):
+    worker_id: str
+
+
+@dataclass(frozen=True)
+class RoundFailed(Diagnostic):
+    """Looking after the leases did not work out this time; shards that are held go on being read."""
+
+    error: Exception
+    retry_in_seconds: float
+
+
+# Its leases.
+
+
+@dataclass(frozen=True)
+class LeaseCreated(Diagnostic):
+    shard_id: str
+    checkpoint: str
+
+
+@dataclass(frozen=True)
+class LeaseTaken(Diagnostic):
+    shard_id: str
+    from_worker: str | None
+
+
+@dataclass(frozen=True)
+class LeaseRenewalFailed(Diagnostic):
+    """The table could not be written; the lease is given up only when it has stood still for the failover time."""
+
+    shard_id: str
+    error: Exception
+
+
+@dataclass(frozen=True)
+class LeaseLost(Diagnostic):
+    """Another worker has it, or it could not be renewed in time. Nothing more is checkpointed."""
+
+    shard_id: str
+
+
+@dataclass(frozen=True)
+class LeaseEvicted(Diagnostic):
+    """Let go in good order, for anybody to take at once."""
+
+    shard_id: str
+    checkpoint: str
+
+
+@dataclass(frozen=True)
+class LeaseDeleted(Diagnostic):
+    shard_id: str
+
+
+# A shard.
+
+
+@dataclass(frozen=True)
+class ShardStarted(Diagnostic):
+    shard_id: str
+    after: str
+
+
+@dataclass(frozen=True)
+class ShardWaits(Diagnostic):
+    """The processor could not get past `at`; it is tried again from there. No error: it has not caught up yet."""
+
+    shard_id: str
+    at: str
+    error: Exception | None
+    retry_in_seconds: float
+
+
+@dataclass(frozen=True)
+class ShardFailed(Diagnostic):
+    """Reading or processing broke off. It starts again from what is safely done."""
+
+    shard_id: str
+    error: Exception
+    retry_in_seconds: float
+
+
+@dataclass(frozen=True)
+class ShardStopped(Diagnostic):
+    """The processor refuses to go on: a bad deployment. fix: look at `error`, deploy again; nothing is lost."""
+
+    shard_id: str
+    error: Exception
+    retry_in_seconds: float
+
+
+@dataclass(frozen=True)
+class ShardFinished(Diagnostic):
+    """Read to its end and processed whole; its children may start."""
+
+    shard_id: str
+    children: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ShardThreadDied(Diagnostic):
+    """A shard's thread ended without finishing. Its lease is taken again, and a new thread starts."""
+
+    shard_id: str
+
+
+@dataclass(frozen=True)
+class ShardDidNotDrain(Diagnostic):
+    """The processor did not come back before the worker had to stop; the lease runs out by itself."""
+
+    shard_id: str
+    waited_seconds: float
+
+
+@dataclass(frozen=True)
+class ReadFailed(Diagnostic):
+    """Kinesis could not be read from; it is tried again."""
+
+    shard_id: str
+    error: Exception
+    retry_in_seconds: float
+
+
+@dataclass(frozen=True)
+class ReadThrottled(Diagnostic):
+    """All readers together ask more than 5 reads or 2 MB a second. fix: fewer polling applications, or more shards."""
+
+    shard_id: str
+    retry_in_seconds: float
+
+
+@dataclass(frozen=True)
+class RecordsTrimmed(Diagnostic):
+    """The stream no longer holds the record to resume after, so records up to `first` may be lost.
+
+    fix: lengthen the stream's retention; replay the span between the two from another copy.
+    """
+
+    shard_id: str
+    checkpoint: str
+    first: str
+
+
+@dataclass(frozen=True)
+class ShardGone(Diagnostic):
+    """The shard vanished before it was read to its end: what it still held after `after` is lost."""
+
+    shard_id: str
+    after: str
+
+
+@dataclass(frozen=True)
+class AggregateDropped(Diagnostic):
+    """A KPL aggregate with records of another shard. Its producer sends all of them again, so none is lost."""
+
+    shard_id: str
+    sequence_number: str
+    user_records: int
+
+
+# A step.
+
+
+@dataclass(frozen=True)
+class StepPerformed(Diagnostic):
+    """An effect happened for the first time, as far as anybody remembers; what follows is about to be told."""
+
+    actor: str
+    order_id: str
+    heard_event_id: str
+    told: str
+
+
+@dataclass(frozen=True)
+class RecordSetApart(Diagnostic):
+    """Nobody can process this record: it is in the dead letters, whole, and the shard moves on."""
+
+    consumer: str
+    shard_id: str
+    sequence_number: str
+    error: str

@@ -1,0 +1,83 @@
+"""Remembered outcomes: what a step already told about an event, so that hearing it again repeats no effect."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from foundation.clock import Clock, Wait
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+# BatchGetItem: at most 100 items a request (AWS DynamoDB API reference).
+MAX_KEYS_PER_READ = 100
+_UNPROCESSED_PAUSE_SECONDS = 0.1
+
+
+class IdempotencyStore(Protocol):
+    """Outcomes by the `event_id` heard, for one application."""
+
+    def recall(self, event_ids: Sequence[str]) -> dict[str, bytes]:
+        """The outcomes known for these events."""
+
+    def remember(self, event_id: str, outcome: bytes) -> bytes:
+        """Stores the outcome unless there is one; answers with the one that stands, the first."""
+
+
+class DynamoDBOutcomes:
+    """Outcomes in one table that all applications share; each lives for `keep`, then DynamoDB's TTL removes it.
+
+    `keep` must be longer than the stream's retention plus the age at which dead letters are still redriven.
+    """
+
+    def __init__(
+        self, client: "DynamoDBClient", table: str, application: str, *, keep: timedelta, clock: Clock, wait: Wait
+    ) -> None:
+        self._client = client
+        self._table = table
+        self._application = application
+        self._keep = keep
+        self._clock = clock
+        self._wait = wait
+
+    def recall(self, event_ids: Sequence[str]) -> dict[str, bytes]:
+        wanted = list(dict.fromkeys(event_ids))
+        found: dict[str, bytes] = {}
+        for start in range(0, len(wanted), MAX_KEYS_PER_READ):
+            found |= self._recall(wanted[start : start + MAX_KEYS_PER_READ])
+        return found
+
+    def remember(self, event_id: str, outcome: bytes) -> bytes:
+        expires_at = int((self._clock.now() + self._keep).timestamp())
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item={
+                    "outcome_id": {"S": self._key(event_id)},
+                    "outcome": {"B": outcome},
+                    "expires_at": {"N": str(expires_at)},
+                },
+                ConditionExpression="attribute_not_exists(outcome_id)",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            # Another holder was first, or our own answer was lost: either way what is stored stands.
+            return self._recall((event_id,))[event_id]
+        return outcome
+
+    def _recall(self, event_ids: Sequence[str]) -> dict[str, bytes]:
+        names = {self._key(event_id): event_id for event_id in event_ids}
+        wanted: list[dict[str, "AttributeValueTypeDef"]] = [{"outcome_id": {"S": name}} for name in names]
+        found: dict[str, bytes] = {}
+        while wanted:
+            answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}})
+            for item in answer["Responses"].get(self._table, []):
+                found[names[item["outcome_id"]["S"]]] = bytes(item["outcome"]["B"])
+            unprocessed = answer["UnprocessedKeys"].get(self._table)
+            wanted = list(unprocessed["Keys"]) if unprocessed else []
+            if wanted:
+                self._wait(_UNPROCESSED_PAUSE_SECONDS)
+        return found
+
+    def _key(self, event_id: str) -> str:
+        return f"{self._application}/{event_id}"

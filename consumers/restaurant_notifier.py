@@ -1,0 +1,68 @@
+"""Tells the restaurant about a new order: hears order_placed, sends a ticket over SNS, tells restaurant_notified."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from consumers.processing import Unprocessable
+from events.envelope import EventEnvelope
+from events.orders import Item, OrderPlaced, RestaurantNotified
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+
+
+def notify_restaurant(placed: EventEnvelope[OrderPlaced], tickets: "TicketTopic") -> RestaurantNotified:
+    message_id = tickets.send(ticket(placed))
+    return RestaurantNotified(restaurant_id=placed.event.restaurant_id, channel="sns", message_id=message_id)
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True):
+    """What the kitchen needs to know, and nothing about the customer. A repeated ticket has the same `event_id`."""
+
+    event_id: str
+    order_id: str
+    restaurant_id: str
+    placed_at: datetime
+    items: tuple[Item, ...]
+    total: int
+    currency: str
+
+
+def ticket(placed: EventEnvelope[OrderPlaced]) -> Ticket:
+    return Ticket(
+        event_id=placed.event_id,
+        order_id=placed.order_id,
+        restaurant_id=placed.event.restaurant_id,
+        placed_at=placed.occurred_at,
+        items=placed.event.items,
+        total=placed.event.total,
+        currency=placed.event.currency,
+    )
+
+
+class TicketTopic:
+    """The SNS topic all restaurants hear; the message attribute `restaurant_id` lets each filter its own."""
+
+    def __init__(self, client: "SNSClient", topic_arn: str) -> None:
+        self._client = client
+        self._topic_arn = topic_arn
+
+    def send(self, sent: Ticket) -> str:
+        """SNS' message id. Raises `Unprocessable` for a ticket that SNS will never take, as one over 256 KiB."""
+        attributes = {"restaurant_id": sent.restaurant_id, "event_id": sent.event_id}
+        try:
+            answer = self._client.publish(
+                TopicArn=self._topic_arn,
+                Message=msgspec.json.encode(sent).decode(),
+                MessageAttributes={
+                    name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+                },
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("InvalidParameter", "InvalidParameterValue"):
+                raise Unprocessable(f"SNS refuses the ticket of order {sent.order_id}: {error}") from error
+            raise
+        return answer["MessageId"]

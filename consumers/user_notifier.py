@@ -1,0 +1,71 @@
+"""Tells the customer of an acceptance: hears order_accepted, sends an e-mail over SES, tells user_notified."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from consumers.processing import Unprocessable
+from events.envelope import EventEnvelope
+from events.orders import OrderAccepted, UserNotified
+
+if TYPE_CHECKING:
+    from mypy_boto3_ses import SESClient
+
+
+def notify_user(accepted: EventEnvelope[OrderAccepted], mail: "Mail") -> UserNotified:
+    message_id = mail.send(acceptance_letter(accepted))
+    return UserNotified(customer_id=accepted.event.customer_id, channel="ses", message_id=message_id)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """An e-mail in plain text. A repeated one has the same `reference`, the event's id."""
+
+    to: str
+    subject: str
+    text: str
+    reference: str
+
+
+def acceptance_letter(accepted: EventEnvelope[OrderAccepted]) -> Letter:
+    ready = accepted.event.ready_at
+    return Letter(
+        to=accepted.event.customer_email,
+        subject="Your order was accepted",
+        text=(
+            f"Hello {accepted.event.customer_name},\n\n"
+            f"the restaurant accepted your order {accepted.order_id}.\n"
+            f"It should be ready at {ready:%H:%M} UTC.\n\n"
+            f"Reference: {accepted.event_id}\n"
+        ),
+        reference=accepted.event_id,
+    )
+
+
+class Mail:
+    """Sends through SES' first API, which every local AWS has."""
+
+    def __init__(self, client: "SESClient", sender: str) -> None:
+        self._client = client
+        self._sender = sender
+
+    def send(self, letter: Letter) -> str:
+        """SES' message id. Raises `Unprocessable` for a letter that SES refuses, as one to a malformed address."""
+        try:
+            answer = self._client.send_email(
+                Source=self._sender,
+                Destination={"ToAddresses": [letter.to]},
+                Message={
+                    "Subject": {"Data": letter.subject, "Charset": "UTF-8"},
+                    "Body": {"Text": {"Data": letter.text, "Charset": "UTF-8"}},
+                },
+                Tags=[{"Name": "event_id", "Value": letter.reference}],
+            )
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in ("MessageRejected", "InvalidParameterValue"):
+                # Never the service's own words: they may quote the customer's address.
+                raise Unprocessable(f"SES refuses the letter {letter.reference}: {code}") from error
+            raise
+        return answer["MessageId"]

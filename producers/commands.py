@@ -1,0 +1,266 @@
+"""What people may ask of an order, and the pure step from a request to the event it brings about, or to a refusal.
+
+An `Order` is the history of its performed commands, so a repeated command finds the very event it made before.
+"""
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Generic, Literal
+
+import msgspec
+from msgspec import Meta
+
+from events.envelope import EventEnvelope, EventT_co, first
+from events.orders import (
+    Currency,
+    Event,
+    Identifier,
+    Item,
+    OrderAccepted,
+    OrderCompleted,
+    OrderPlaced,
+    OrderRejected,
+    RejectionReason,
+    Text,
+)
+
+PRODUCER = "orders-api"
+MAX_TOTAL = 10**12  # what `MinorUnits` can carry
+
+_ORDERS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:takeaway:order")
+
+# No white space anywhere: the address ends up in a message's header.
+EmailAddress = Annotated[str, Meta(pattern=r"^(?!.*\s)[^@]+@[^@]+$", max_length=320, description="An e-mail address.")]
+OrderState = Literal["placed", "accepted", "rejected", "completed"]
+
+
+class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A customer's order. It has no total: that is computed from the items."""
+
+    restaurant_id: Identifier
+    customer_name: Text
+    customer_email: EmailAddress
+    items: Annotated[tuple[Item, ...], Meta(min_length=1, max_length=200)]
+    currency: Currency
+    city: Text
+
+
+class AcceptOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The restaurant takes the order on."""
+
+    ready_in_minutes: Annotated[int, Meta(ge=1, le=24 * 60)]
+
+
+class RejectOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The restaurant turns the order down."""
+
+    reason: RejectionReason
+
+
+class CompleteOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The order has left the restaurant."""
+
+
+RestaurantCommand = AcceptOrder | RejectOrder | CompleteOrder
+
+# The idempotency key of a restaurant's command sent without one: an order is accepted once, so a retry is a repeat.
+DEFAULT_KEYS: dict[type[RestaurantCommand], str] = {
+    AcceptOrder: "accept",
+    RejectOrder: "reject",
+    CompleteOrder: "complete",
+}
+
+_BRINGS_ABOUT: dict[type[RestaurantCommand], type[Event]] = {
+    AcceptOrder: OrderAccepted,
+    RejectOrder: OrderRejected,
+    CompleteOrder: OrderCompleted,
+}
+_NEEDS_STATE: dict[type[RestaurantCommand], OrderState] = {
+    AcceptOrder: "placed",
+    RejectOrder: "placed",
+    CompleteOrder: "accepted",
+}
+_LEADS_TO: dict[type[msgspec.Struct], OrderState] = {
+    OrderPlaced: "placed",
+    OrderAccepted: "accepted",
+    OrderRejected: "rejected",
+    OrderCompleted: "completed",
+}
+
+
+@dataclass(frozen=True)
+class Performed(Generic[EventT_co]):
+    """A command that was carried out: the event it brought about, and the fingerprint of its request.
+
+    The command's idempotency key is the envelope's `cause`.
+    """
+
+    fingerprint: str
+    envelope: EventEnvelope[EventT_co]
+
+    @property
+    def leads_to(self) -> OrderState:
+        return _LEADS_TO[type(self.envelope.event)]
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order as its commands left it; `later` has what followed its placing, oldest first."""
+
+    placing: Performed[OrderPlaced]
+    later: tuple[Performed[Event], ...] = ()
+
+    @property
+    def order_id(self) -> str:
+        return self.placing.envelope.order_id
+
+    @property
+    def placed(self) -> OrderPlaced:
+        return self.placing.envelope.event
+
+    @property
+    def history(self) -> tuple[Performed[Event], ...]:
+        return (self.placing, *self.later)
+
+    @property
+    def state(self) -> OrderState:
+        return self.history[-1].leads_to
+
+    def after(self, performed: Performed[Event]) -> "Order":
+        return Order(self.placing, (*self.later, performed))
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a command is not carried out, and what its sender can do about it."""
+
+    detail: str
+    fix: str
+
+
+class WrongState(Refusal):
+    """The order has gone another way already, or not far enough."""
+
+
+class KeyReused(Refusal):
+    """The idempotency key stands for another request."""
+
+
+class UnknownOrder(Refusal):
+    """There is no such order, or it is somebody else's: one answer, so that nobody learns which."""
+
+
+class TotalTooLarge(Refusal):
+    """The items add up to more than an event can carry."""
+
+
+def unknown_order() -> UnknownOrder:
+    return UnknownOrder("You have no order of this id.", "Use an order_id that this API gave you, and its token.")
+
+
+def derive_order_id(customer_id: str, idempotency_key: str) -> str:
+    """The one order a customer's key can make: a client that heard no answer retries blindly."""
+    return str(uuid.uuid5(_ORDERS, f"{customer_id}\n{idempotency_key}"))
+
+
+def place(
+    command: PlaceOrder, *, customer_id: str, idempotency_key: str, at: datetime, traceparent: str | None = None
+) -> Order | Refusal:
+    """The order this command makes."""
+    total = sum(item.quantity * item.unit_price for item in command.items)
+    if total > MAX_TOTAL:
+        return TotalTooLarge(
+            f"The items add up to more than {MAX_TOTAL} minor units.", "Send prices in minor units, or fewer items."
+        )
+    placed = OrderPlaced(
+        customer_id=customer_id,
+        customer_name=command.customer_name,
+        customer_email=command.customer_email,
+        restaurant_id=command.restaurant_id,
+        items=command.items,
+        total=total,
+        currency=command.currency,
+        city=command.city,
+    )
+    envelope = first(
+        placed,
+        order_id=derive_order_id(customer_id, idempotency_key),
+        cause=idempotency_key,
+        occurred_at=at,
+        producer=PRODUCER,
+        traceparent=traceparent,
+    )
+    return Order(Performed(_fingerprint(command), envelope))
+
+
+def same_placing(order: Order, stored: Order) -> Order | Refusal:
+    """The stored order, when `order` is a repeat of the request that made it."""
+    if order.placing.fingerprint == stored.placing.fingerprint:
+        return stored
+    return _key_reused(order.placing.envelope.cause)
+
+
+def perform(
+    command: RestaurantCommand, order: Order, *, restaurant_id: str, idempotency_key: str, at: datetime
+) -> Performed[Event] | Refusal:
+    """What this command does to the order. A repeat gives what `order.history` has for it already."""
+    if order.placed.restaurant_id != restaurant_id:
+        return unknown_order()
+    kind = type(command)
+    fingerprint = _fingerprint(command)
+    for earlier in order.later:
+        if type(earlier.envelope.event) is _BRINGS_ABOUT[kind] and earlier.envelope.cause == idempotency_key:
+            return earlier if earlier.fingerprint == fingerprint else _key_reused(idempotency_key)
+    needed = _NEEDS_STATE[kind]
+    if order.state != needed:
+        return WrongState(
+            f"To {DEFAULT_KEYS[kind]} an order it has to be {needed}; this one is {order.state}.",
+            f"GET /orders/{order.order_id} shows how far it is.",
+        )
+    envelope = first(
+        _event(command, order, at),
+        order_id=order.order_id,
+        cause=idempotency_key,
+        occurred_at=at,
+        producer=PRODUCER,
+        traceparent=order.placing.envelope.traceparent,
+    )
+    return Performed(fingerprint, envelope)
+
+
+def _event(command: RestaurantCommand, order: Order, at: datetime) -> Event:
+    placed = order.placed
+    match command:
+        case AcceptOrder():
+            return OrderAccepted(
+                restaurant_id=placed.restaurant_id,
+                customer_id=placed.customer_id,
+                customer_name=placed.customer_name,
+                customer_email=placed.customer_email,
+                ready_at=at + timedelta(minutes=command.ready_in_minutes),
+            )
+        case RejectOrder():
+            return OrderRejected(
+                restaurant_id=placed.restaurant_id, customer_id=placed.customer_id, reason=command.reason
+            )
+        case CompleteOrder():
+            return OrderCompleted(
+                restaurant_id=placed.restaurant_id,
+                customer_id=placed.customer_id,
+                total=placed.total,
+                currency=placed.currency,
+            )
+
+
+def _key_reused(idempotency_key: str) -> KeyReused:
+    return KeyReused(
+        f"Idempotency-Key {idempotency_key!r} was used with another request body.",
+        "Repeat the first body exactly, or send a new request under a new Idempotency-Key.",
+    )
+
+
+def _fingerprint(command: PlaceOrder | RestaurantCommand) -> str:
+    """Equal for requests that mean the same, however their JSON was spaced."""
+    return hashlib.sha256(msgspec.json.encode(command)).hexdigest()

@@ -1,0 +1,54 @@
+"""What operators of the producers may want to know. No customer's data in any of it."""
+
+from dataclasses import dataclass
+
+from foundation.diagnostics import Diagnostic
+
+
+@dataclass(frozen=True)
+class EntriesRejected(Diagnostic):
+    """Kinesis took a request but not all its records; they are sent again. `codes` are its reasons."""
+
+    stream: str
+    rejected: int
+    sent: int
+    codes: str
+
+
+@dataclass(frozen=True)
+class PutRecordsFailed(Diagnostic):
+    """A whole request failed, botocore's retries included; it is repeated after `retry_in` seconds."""
+
+    stream: str
+    records: int
+    error: str
+    retry_in: float
+
+
+@dataclass(frozen=True)
+class RecordsGivenUp(Diagnostic):
+    """Records whose delivery deadline passed; their publishers were told."""
+
+    stream: str
+    records: int
+    last_error: str
+
+
+@dataclass(frozen=True)
+class NotPublished(Diagnostic):
+    """A command was stored, but its event is not acknowledged yet; its sender was told to repeat the request."""
+
+    event_type: str
+    event_id: str
+    order_id: str
+    error: str
+
+
+@dataclass(frozen=True)
+class RequestFailed(Diagnostic):
+    """The orders API could not do its work: `error` is the kind of error, `where` the line it came from."""
+
+    method: str
+    route: str
+    error: str
+    where: str

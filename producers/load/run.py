@@ -1,0 +1,67 @@
+"""A load, or the restaurants alone, against the API and the ticket queue of an environment: what a command line calls."""
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
+from foundation.diagnostics import Emit
+from producers.load.ledger import LedgerWriter
+from producers.load.orders_client import OrdersClient
+from producers.load.restaurants import Restaurants
+from producers.load.simulation import LoadCounts, LoadPlan, LoadSummary, simulate
+from producers.wiring import orders_http, ticket_queue, token_key
+
+
+def run_load(
+    environ: Mapping[str, str],
+    *,
+    api: str,
+    orders: int | None,
+    rate: float,
+    speed: float,
+    seed: int,
+    ledger: Path,
+    with_restaurants: bool,
+    stop: threading.Event,
+    emit: Emit,
+    progress: Callable[[LoadCounts], None] | None = None,
+    drain_timeout: timedelta = timedelta(minutes=2),
+) -> LoadSummary:
+    """Places `orders` (None: until `stop`) at the API's URL, `rate` a second, and waits until all are settled."""
+    with orders_http(api) as http:
+        return simulate(
+            LoadPlan(seed=seed, rate=rate, count=orders, speed=speed, drain_timeout=drain_timeout),
+            http=http,
+            token_key=token_key(environ),
+            ledger_directory=ledger,
+            tickets=ticket_queue(environ) if with_restaurants else None,
+            clock=SYSTEM_CLOCK,
+            emit=emit,
+            stop=stop,
+            progress=progress or _nobody_looks,
+        )
+
+
+def run_restaurants(
+    environ: Mapping[str, str],
+    *,
+    api: str,
+    speed: float,
+    seed: int,
+    ledger: Path,
+    stop: threading.Event,
+    emit: Emit,
+) -> None:
+    """Serves every ticket that comes, until stopped."""
+    wait = uninterrupted_wait()
+    with orders_http(api) as http, LedgerWriter(ledger, "restaurants") as writer:
+        client = OrdersClient(http, token_key(environ), clock=SYSTEM_CLOCK, wait=wait)
+        Restaurants(
+            ticket_queue(environ), client, writer, seed=seed, speed=speed, clock=SYSTEM_CLOCK, wait=wait, emit=emit
+        ).run(stop)
+
+
+def _nobody_looks(_: LoadCounts) -> None:
+    """For loads without a screen."""

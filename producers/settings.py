@@ -1,0 +1,54 @@
+"""What the producers' processes need to be told, from `TAKEAWAY_*` variables."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated
+
+from msgspec import Meta
+
+from producers.tokens import MIN_KEY_BYTES
+
+TokenSecret = Annotated[str, Meta(min_length=MIN_KEY_BYTES)]
+
+
+@dataclass(frozen=True)
+class PublisherSettings:
+    """`linger_milliseconds` is how long an event waits for company, `deliver_within_seconds` when it is given up."""
+
+    stream: str
+    linger_milliseconds: Annotated[int, Meta(ge=0, le=10_000)] = 5
+    deliver_within_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
+
+    @property
+    def linger(self) -> timedelta:
+        return timedelta(milliseconds=self.linger_milliseconds)
+
+    @property
+    def deliver_within(self) -> timedelta:
+        return timedelta(seconds=self.deliver_within_seconds)
+
+
+@dataclass(frozen=True)
+class TokenSettings:
+    """The secret of the bearer tokens, at least 32 characters; it has no default."""
+
+    token_key: TokenSecret = field(repr=False)
+
+
+@dataclass(frozen=True)
+class OrdersApiSettings:
+    """`answer_within_seconds` is how long a request waits for Kinesis before it is told to come back."""
+
+    orders_table: str
+    answer_within_seconds: Annotated[int, Meta(ge=1, le=300)] = 10
+
+    @property
+    def answer_within(self) -> timedelta:
+        return timedelta(seconds=self.answer_within_seconds)
+
+
+@dataclass(frozen=True)
+class TicketQueueSettings:
+    """The URL of the queue that hears every restaurant's tickets."""
+
+    ticket_queue: str

@@ -1,0 +1,3 @@
+MAGIC: bytes
+DIGEST_SIZE: int
+MAX_BYTES_PER_RECORD: int

@@ -1,0 +1,144 @@
+"""Gathers what the audit judges: the ledger, the stream, the messages and mails as received, and the lake."""
+
+import http.client
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from consumers.dead_letters import S3DeadLetters
+from events.wire import UnreadableEvent, decode
+from foundation.settings import variable
+from takeaway import local_aws
+from takeaway.audit import Effect, Evidence, Fact, Place
+from takeaway.errors import UserError
+from takeaway.stream import retained_records
+
+# While the audit looks, nobody else sees the message; afterwards it is given back.
+_LOOKING_SECONDS = 120
+_SQS_BATCH = 10
+_REFERENCE = re.compile(r"Reference: ([0-9a-f-]{36})")
+
+
+def gather(environ: Mapping[str, str], ledger: Path) -> Evidence:
+    """All evidence at this moment. Reads only: messages stay in their queue, mails and objects where they are."""
+    facts, unreadable = stream_facts(environ)
+    letters = S3DeadLetters(local_aws.client("s3", environ), environ[variable("dead_letter_bucket")])
+    return Evidence(
+        ledger=ledger_facts(ledger),
+        stream=facts,
+        effects=(*ticket_effects(environ), *mail_effects(environ["AWS_ENDPOINT_URL"])),
+        lake=lake_facts(environ),
+        unreadable=unreadable,
+        quarantined=frozenset(_letter_place(key) for key in letters.keys("archiver/")),
+    )
+
+
+def ledger_facts(directory: Path) -> tuple[Fact, ...]:
+    from producers.load.ledger import read_ledger
+
+    return tuple(
+        Fact(entry.event_id, entry.event_type, entry.order_id, certain=entry.acknowledged_at is not None)
+        for entry in read_ledger(directory).entries
+    )
+
+
+def stream_facts(environ: Mapping[str, str]) -> tuple[tuple[Fact, ...], frozenset[Place]]:
+    """Every user record that the stream retains: the readable ones as facts, the places of the others."""
+    facts: list[Fact] = []
+    unreadable: set[Place] = set()
+    for shard_id, record in retained_records(environ):
+        place = Place(shard_id, int(record.sequence_number.number), record.sequence_number.sub)
+        try:
+            envelope = decode(record.data)
+        except UnreadableEvent:
+            unreadable.add(place)
+        else:
+            facts.append(Fact(envelope.event_id, envelope.event_type, envelope.order_id, place))
+    return tuple(facts), frozenset(unreadable)
+
+
+def ticket_effects(environ: Mapping[str, str]) -> list[Effect]:
+    """What SNS delivered, from the queue that hears every topic and that nobody empties."""
+    url = environ.get(variable("audit_queue"))
+    if not url:
+        raise UserError("this stack has no audit queue", "`takeaway deploy` with WithAuditQueue=yes")
+    sqs = local_aws.client("sqs", environ)
+    seen: dict[str, str] = {}
+    handles: list[str] = []
+    while messages := sqs.receive_message(
+        QueueUrl=url, MaxNumberOfMessages=_SQS_BATCH, VisibilityTimeout=_LOOKING_SECONDS
+    ).get("Messages"):
+        for message in messages:
+            seen[message["MessageId"]] = json.loads(message["Body"])["event_id"]
+            handles.append(message["ReceiptHandle"])
+    for start in range(0, len(handles), _SQS_BATCH):
+        sqs.change_message_visibility_batch(
+            QueueUrl=url,
+            Entries=[
+                {"Id": str(index), "ReceiptHandle": handle, "VisibilityTimeout": 0}
+                for index, handle in enumerate(handles[start : start + _SQS_BATCH])
+            ],
+        )
+    return [Effect("ticket", event_id) for event_id in seen.values()]
+
+
+def mail_effects(endpoint: str) -> list[Effect]:
+    """The mails that the local AWS took, read back from it; each quotes the event it answers."""
+    bodies = [*_ministack_mails(endpoint)] if _is_ministack(endpoint) else [*_localstack_mails(endpoint)]
+    return [Effect("e-mail", found[1]) for body in bodies if (found := _REFERENCE.search(body))]
+
+
+def lake_facts(environ: Mapping[str, str]) -> tuple[Fact, ...]:
+    """Every row that a reader of the lake sees; none when nothing was ever committed."""
+    from analytics.lake import NoLake, Lake
+
+    columns = ["event_id", "event_type", "order_id", "_shard", "_sequence_number", "_sub_sequence_number"]
+    try:
+        rows = Lake.from_environment(environ).dataset().to_table(columns=columns).to_pylist()
+    except NoLake:
+        return ()
+    return tuple(
+        Fact(
+            row["event_id"],
+            row["event_type"],
+            row["order_id"],
+            Place(row["_shard"], int(row["_sequence_number"]), row["_sub_sequence_number"]),
+        )
+        for row in rows
+    )
+
+
+def _letter_place(key: str) -> Place:
+    """The place that a dead letter's key names: consumer/stream/shard/number-sub.json."""
+    _, _, shard_id, name = key.split("/")
+    number, sub = name.removesuffix(".json").rsplit("-", 1)
+    return Place(shard_id, int(number), int(sub))
+
+
+def _is_ministack(endpoint: str) -> bool:
+    return _get(endpoint, "/_ministack/health") is not None
+
+
+def _ministack_mails(endpoint: str) -> Iterator[str]:
+    for mails in (_get(endpoint, "/_ministack/ses/messages") or {"messages": {}})["messages"].values():
+        yield from (mail["BodyText"] for mail in mails)
+
+
+def _localstack_mails(endpoint: str) -> Iterator[str]:
+    for mail in (_get(endpoint, "/_aws/ses") or {"messages": []})["messages"]:
+        yield mail.get("Body", {}).get("text_part") or mail.get("RawData", "")
+
+
+def _get(endpoint: str, path: str) -> Any:
+    """The JSON at that path, or None when there is no such path."""
+    host = urlsplit(endpoint)
+    connection = http.client.HTTPConnection(host.hostname or "", host.port, timeout=60)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return json.loads(answer.read()) if answer.status == http.HTTPStatus.OK else None
+    finally:
+        connection.close()

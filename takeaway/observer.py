@@ -1,0 +1,51 @@
+"""Looks on while the flow runs: reads the stream as one more application and counts what passes."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from consumers.records import Batch, Sentinel
+from events.envelope import EventEnvelope
+from events.orders import Event
+from events.wire import UnreadableEvent, decode
+from takeaway.stream import shard_batches
+
+# Only the latest journeys are kept in mind, for the screen.
+_REMEMBERED = 8
+# What a shard that has ended still yields.
+_NOTHING = Batch("", "", Sentinel.SHARD_END, (), 0)
+
+
+@dataclass
+class StreamObserver:
+    """`look()` reads what is new on every shard; `counts` are distinct events by type since the stream began."""
+
+    environ: Mapping[str, str]
+    counts: Counter[str] = field(default_factory=Counter)
+    unreadable: int = 0
+    latest: list[EventEnvelope[Event]] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set)
+    _batches: dict[str, Iterator[Batch]] = field(default_factory=dict)
+
+    @property
+    def events(self) -> int:
+        return len(self._seen)
+
+    def look(self) -> None:
+        """One read of every shard; whoever looks sets the pace."""
+        if not self._batches:
+            self._batches = shard_batches(self.environ, wait=lambda _seconds: False)
+        for batches in self._batches.values():
+            for record in next(batches, _NOTHING).records:
+                self._count(record.data)
+
+    def _count(self, data: bytes) -> None:
+        try:
+            envelope = decode(data)
+        except UnreadableEvent:
+            self.unreadable += 1
+            return
+        if envelope.event_id not in self._seen:
+            self._seen.add(envelope.event_id)
+            self.counts[envelope.event_type] += 1
+            self.latest = [envelope, *self.latest][:_REMEMBERED]

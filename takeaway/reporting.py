@@ -1,0 +1,23 @@
+"""Writes the HTML report of what is in the lake, and its numbers as JSON beside it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from foundation.clock import SYSTEM_CLOCK
+from takeaway.audit import Audit
+
+
+def write_report(environ: Mapping[str, str], out: Path, verdict: Audit | None) -> Path:
+    """Reads the lake of these settings; stamps the report with the audit's verdict when there is one."""
+    from analytics import report
+    from analytics.lake import Lake
+
+    lake = Lake.from_environment(environ)
+    stamp = report.Audit(receipt=verdict.receipt, ok=verdict.ok) if verdict else None
+    about = report.About(made_at=SYSTEM_CLOCK.now(), lake_version=lake.version, audit=stamp)
+    made = report.make_report(lake.events(), about)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(report.render(made), encoding="utf-8")
+    out.with_suffix(".json").write_text(json.dumps(report.report_data(made), indent=2), encoding="utf-8")
+    return out

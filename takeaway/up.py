@@ -1,0 +1,149 @@
+"""Everything on this machine, in the background: the local AWS, the API, every consumer, simulated restaurants."""
+
+import os
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
+from foundation.settings import variable
+from takeaway import deployment, local_aws, processes
+from takeaway.environment import LOCAL_AWS
+from takeaway.errors import UserError
+from takeaway.processes import Running, Service
+
+CONSUMERS = ("restaurant_notifier", "user_notifier", "archiver")
+API, RESTAURANTS = "api", "restaurants"
+DEFAULT_API_PORT = 8080
+# A consumer drains, commits what waits for a file and hands its leases back; an archiver needs longest.
+STOP_GRACE_SECONDS = 30.0
+API_START_SECONDS = 30.0
+
+
+def command(*arguments: str) -> list[str]:
+    """This very installation's `takeaway`, whatever is on the PATH."""
+    return [sys.executable, "-m", "takeaway.cli", *arguments]
+
+
+@dataclass
+class Stack:
+    """What `up` and `demo` start: running processes, and the variables that all of them share."""
+
+    home: Path
+    environ: dict[str, str] = field(default_factory=dict)
+    running: list[Running] = field(default_factory=list)
+
+    def start_local_aws(self, port: int) -> None:
+        running, endpoint = local_aws.start_embedded(port, self.home / "logs")
+        self._started(running)
+        (self.home / "endpoint").write_text(endpoint)
+        own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        self.environ = {**own, **local_aws.local_environ(endpoint)}
+        # boto3 and localstack-client of this very process read it too.
+        os.environ.update(local_aws.local_environ(endpoint))
+
+    def deploy(self) -> None:
+        self.environ |= deployment.deploy(self.environ)
+        self.environ[variable("token_key")] = deployment.token_key(self.home / "token.key")
+
+    def start(self, name: str, *arguments: str) -> Running:
+        running = processes.start(Service(name, command(*arguments)), environ=self.environ, logs=self.home / "logs")
+        self._started(running)
+        return running
+
+    def stop(self) -> None:
+        """In the order of the flow: what makes events first, the local AWS last, so that nobody loses its world."""
+        before_consumers = [one for one in self.running if one.name not in (*CONSUMERS, API, LOCAL_AWS)]
+        for some in (
+            before_consumers,
+            [one for one in self.running if one.name == API],
+            [one for one in self.running if one.name in CONSUMERS],
+            [one for one in self.running if one.name == LOCAL_AWS],
+        ):
+            processes.stop(some, grace=STOP_GRACE_SECONDS)
+        self.running = []
+        (self.home / "services.json").unlink(missing_ok=True)
+        (self.home / "endpoint").unlink(missing_ok=True)
+
+    def require_alive(self) -> None:
+        """Raises `UserError` with the last words of any process that ended by itself."""
+        for one in self.running:
+            if one.process() is None:
+                raise UserError(f"{one.name} ended unexpectedly", f"read {one.log}:\n{processes.last_words(one)}")
+
+    def _started(self, running: Running) -> None:
+        self.running.append(running)
+        processes.save(self.home / "services.json", self.running)
+
+
+def up(home: Path, *, aws_port: int, api_port: int, aws_only: bool) -> Stack:
+    """Starts what is not up yet and answers when the API answers."""
+    stack = existing(home)
+    if stack.running:
+        return stack
+    local_aws.require_free(aws_port, variable("aws_port"))
+    if not aws_only:
+        local_aws.require_free(api_port, variable("api_port"))
+    try:
+        stack.start_local_aws(aws_port)
+        stack.deploy()
+        if not aws_only:
+            start_flow(stack, api_port)
+            stack.start(RESTAURANTS, "restaurants", "--api", api_url(api_port))
+    except BaseException:
+        stack.stop()
+        raise
+    return stack
+
+
+def start_flow(stack: Stack, api_port: int) -> None:
+    """The API and every consumer, each a process of its own; returns when the API answers."""
+    stack.start(API, "serve", "--port", str(api_port))
+    for consumer in CONSUMERS:
+        stack.start(consumer, "work", consumer)
+    wait = uninterrupted_wait()
+    deadline = SYSTEM_CLOCK.monotonic() + API_START_SECONDS
+    while not _answers(f"{api_url(api_port)}/health"):
+        stack.require_alive()
+        if SYSTEM_CLOCK.monotonic() > deadline:
+            raise UserError(f"the API did not answer on port {api_port}", f"read {stack.home / 'logs' / 'api.log'}")
+        wait(0.1)
+
+
+def existing(home: Path) -> Stack:
+    """What an earlier command started and still runs."""
+    running = [one for one in processes.load(home / "services.json") if one.process()]
+    return Stack(home, running=running)
+
+
+def api_url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def curl(port: int, token_key: str) -> str:
+    """A command that places an order, ready to paste: its token is good for a day."""
+    from producers.tokens import TokenKey
+
+    token = TokenKey(token_key.encode()).sign("customer-you", "customer", SYSTEM_CLOCK.now() + timedelta(days=1))
+    body = (
+        '{"restaurant_id": "restaurant-01", "customer_name": "You", "customer_email": "you@example.com", '
+        '"city": "Utrecht", "currency": "EUR", '
+        '"items": [{"sku": "margherita", "name": "Margherita", "quantity": 2, "unit_price": 950}]}'
+    )
+    return (
+        f"curl -s {api_url(port)}/orders \\\n"
+        f"  -H 'Authorization: Bearer {token}' \\\n"
+        "  -H 'Content-Type: application/json' \\\n"
+        f"  -d '{body}'"
+    )
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own loopback address
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,87 @@
+"""A lake in memory: a bucket, a log, a clock, and holders that come, crash and come back."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analytics.bucket import Bucket
+from analytics.decode import Payload, decode_payloads
+from analytics.layout import object_key
+from analytics.offsets import Place
+from analytics.rotation import RotationPolicy
+from analytics.shard_sink import ShardSink
+from analytics.sink import LakeSink
+from foundation.diagnostics import Diagnostic
+from tests.analytics.log import MemoryLog
+from tests.builders import NOON, a_record, an_envelope
+from tests.fakes.bucket import FakeBucket, Gate
+from tests.fakes.clock import FakeClock
+
+STREAM = "orders"
+SHARD = "shardId-000000000000"
+OTHER_SHARD = "shardId-000000000001"
+NEVER = RotationPolicy(size=1 << 40, rows=1 << 40, age=timedelta(days=9999))
+
+
+class Crash(BaseException):
+    """The process is gone: nothing that handles errors sees it."""
+
+
+def rows(*numbers: int, shard_id: str = SHARD, occurred_at: datetime = NOON) -> pa.Table:
+    """A row per sequence number."""
+    payloads = [
+        Payload(Place(str(number)), NOON, a_record(number, data=_data(number, occurred_at)).data) for number in numbers
+    ]
+    decoded = decode_payloads(shard_id, payloads)
+    assert not decoded.unreadable
+    return decoded.rows
+
+
+def _data(number: int, occurred_at: datetime) -> bytes:
+    from events.wire import encode
+
+    return encode(an_envelope(cause=f"key-{number}", occurred_at=occurred_at))
+
+
+@dataclass
+class World:
+    bucket: FakeBucket = field(default_factory=FakeBucket)
+    log: MemoryLog = field(default_factory=MemoryLog)
+    clock: FakeClock = field(default_factory=FakeClock)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def sink(self, gate: Gate | None = None, policy: RotationPolicy = NEVER, **changes: Any) -> LakeSink:
+        """A new process."""
+        gate = gate or Gate()
+        bucket = Bucket(self.bucket.through(gate), self.bucket.name)
+        return LakeSink(
+            STREAM, bucket, self.log.through(gate), policy, self.clock.clock, self.diagnostics.append, **changes
+        )
+
+    def archived(self, shard_id: str = SHARD) -> list[int]:
+        """The sequence numbers that a reader of the log sees, in the order of the commits."""
+        numbers: list[int] = []
+        for commit in self.log.commits:
+            for added in commit.files:
+                body = self.bucket.objects[object_key(added.path)]
+                assert len(body) == added.size, "the log tells another size than the object has"
+                table = pq.read_table(pa.BufferReader(body))
+                assert table.num_rows == added.rows
+                numbers += [int(row["_sequence_number"]) for row in table.to_pylist() if row["_shard"] == shard_id]
+        return numbers
+
+    def seen(self, kind: type[Diagnostic]) -> list[Any]:
+        return [diagnostic for diagnostic in self.diagnostics if type(diagnostic) is kind]
+
+
+def feed(shard: ShardSink, numbers: Iterable[int]) -> None:
+    """Hands over the records that the shard has not taken, as an engine does after a failure."""
+    shard.ready()
+    new = [number for number in numbers if shard.taken is None or Place(str(number)) > shard.taken]
+    if new:
+        after = Place(str(new[0] - 1)) if new[0] > 1 else None
+        shard.append(rows(*new, shard_id=shard.holder.paths.shard_id), after=after, upto=Place(str(new[-1])))

@@ -1,0 +1,157 @@
+"""The commit protocol against crashes, lost answers and zombies at every single IO call of a commit."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+import pytest
+
+from analytics.bucket import WriteRefused
+from analytics.offsets import Place
+from analytics.recovery import ShardTaken
+from analytics.shard_sink import CommitFailed, ShardSink
+from tests.analytics.lake_world import OTHER_SHARD, SHARD, Crash, World, feed
+from tests.fakes.bucket import Gate
+
+ResultT = TypeVar("ResultT")
+OVERTAKEN = (CommitFailed, ShardTaken, WriteRefused)
+EVERYTHING = range(1, 10)
+FIRST, SECOND = range(1, 4), range(4, 7)
+
+
+def crash() -> None:
+    raise Crash
+
+
+def lost_answer() -> None:
+    raise ConnectionError("the connection broke")
+
+
+def first_holder(world: World, gate: Gate) -> None:
+    """A life of two commits, for two shards at once."""
+    sink = world.sink(gate)
+    shards = [sink.open(SHARD), sink.open(OTHER_SHARD)]
+    for numbers in (FIRST, SECOND):
+        for shard in shards:
+            feed(shard, numbers)
+        for shard in shards:
+            shard.flush()
+
+
+def finish(world: World) -> None:
+    """A fresh holder reads on from the lake's place, to the stream's end, and the lake has each record once."""
+    sink = world.sink()
+    for shard_id in (SHARD, OTHER_SHARD):
+        shard = sink.open(shard_id)
+        there = int(shard.committed.sequence_number) if shard.committed else 0
+        assert world.archived(shard_id) == list(range(1, there + 1))
+        feed(shard, EVERYTHING)
+        assert shard.flush() == Place("9")
+        assert world.archived(shard_id) == list(EVERYTHING)
+
+
+def successor(world: World, gate: Gate | None = None) -> None:
+    sink = world.sink(gate)
+    for shard_id in (SHARD, OTHER_SHARD):
+        shard = sink.open(shard_id)
+        feed(shard, range(1, 9))
+        shard.flush()
+
+
+def zombie(world: World, gate: Gate) -> None:
+    """It may learn that the shard is another's; what it must not do is harm."""
+    with suppress(*OVERTAKEN):
+        first_holder(world, gate)
+
+
+def survivor(world: World, gate: Gate) -> None:
+    """One process to the stream's end; like an engine, it calls again after an error."""
+    sink = world.sink(gate)
+    shards = [persistently(partial(sink.open, shard_id)) for shard_id in (SHARD, OTHER_SHARD)]
+    for numbers in (FIRST, SECOND, EVERYTHING):
+        for shard in shards:
+            persistently(partial(feed, shard, numbers))
+        for shard in shards:
+            while persistently(shard.flush) != Place(str(numbers[-1])):
+                pass
+
+
+def persistently(call: Callable[[], ResultT]) -> ResultT:
+    for _ in range(5):
+        with suppress(CommitFailed, ConnectionError, WriteRefused):
+            return call()
+    raise AssertionError("it never recovered")
+
+
+def calls_of_a_life() -> int:
+    gate = Gate()
+    first_holder(World(), gate)
+    return gate.calls
+
+
+CALLS = range(1, calls_of_a_life() + 1)
+
+
+def test_a_life_is_made_of_the_steps_that_the_matrix_below_breaks_one_by_one() -> None:
+    # Opening: read, (log, list), claim, log. A commit: per shard intent and file, then log, commit, per shard finalise.
+    assert len(CALLS) == 2 * 5 + 2 * (2 * 2 + 2 + 2)
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["before", "applied"])
+@pytest.mark.parametrize("call", CALLS)
+def test_a_crash_at_any_call(call: int, applied: bool) -> None:
+    world = World()
+    with pytest.raises(Crash):
+        first_holder(world, Gate(call, crash, applied=applied))
+    finish(world)
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["before", "applied"])
+@pytest.mark.parametrize("call", CALLS)
+def test_an_error_at_any_call_and_the_same_holder_goes_on(call: int, applied: bool) -> None:
+    world = World()
+    survivor(world, Gate(call, lost_answer, applied=applied))
+    for shard_id in (SHARD, OTHER_SHARD):
+        assert world.archived(shard_id) == list(EVERYTHING)
+    finish(world)
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["before", "applied"])
+@pytest.mark.parametrize("call", CALLS)
+def test_a_zombie_that_sleeps_at_any_call_through_its_successors_life(call: int, applied: bool) -> None:
+    world = World()
+
+    zombie(world, Gate(call, lambda: successor(world), applied=applied))
+    finish(world)
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["before", "applied"])
+@pytest.mark.parametrize("call", CALLS)
+def test_a_zombie_that_wakes_between_its_successors_opening_and_its_commit(call: int, applied: bool) -> None:
+    world = World()
+    opened: list[ShardSink] = []
+
+    def successor_opens() -> None:
+        sink = world.sink()
+        for shard_id in (SHARD, OTHER_SHARD):
+            shard = sink.open(shard_id)
+            feed(shard, range(1, 9))
+            opened.append(shard)
+
+    zombie(world, Gate(call, successor_opens, applied=applied))
+    for shard in opened:
+        with suppress(*OVERTAKEN):
+            shard.flush()
+    finish(world)
+
+
+@pytest.mark.parametrize("second_call", range(1, 12))
+@pytest.mark.parametrize("call", CALLS)
+def test_a_crash_while_recovering_from_a_crash(call: int, second_call: int) -> None:
+    world = World()
+    with pytest.raises(Crash):
+        first_holder(world, Gate(call, crash, applied=True))
+    with suppress(Crash):
+        successor(world, Gate(second_call, crash, applied=True))
+    finish(world)

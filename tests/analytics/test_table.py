@@ -1,0 +1,119 @@
+"""What the protocol relies on in a commit log: one suite for the log in memory and for Delta on disk."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from analytics.offsets import Place
+from analytics.table import AddedFile, CommitLog, CommitRejected, DeltaLog, LogEntry, storage_options
+from tests.analytics.log import MemoryLog
+from tests.fakes.clock import FakeClock
+
+A, B = "archive/orders/shard-a", "archive/orders/shard-b"
+
+
+@pytest.fixture(params=["memory", "delta"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> CommitLog:
+    return MemoryLog() if request.param == "memory" else DeltaLog(str(tmp_path / "events"), {}, FakeClock().clock)
+
+
+def entry(n: int, batch_id: str | None = "batch") -> LogEntry:
+    return LogEntry(n=n, epoch=1, batch_id=batch_id, hi=Place(str(n), 2))
+
+
+def test_a_new_application_has_version_zero_and_no_entry(log: CommitLog) -> None:
+    snapshot = log.snapshot()
+    assert snapshot.version_of(A) == 0
+    assert snapshot.last_entry(A) is None
+
+
+def test_a_commit_is_seen_by_the_next_snapshot_with_all_it_says(log: CommitLog) -> None:
+    log.snapshot().commit((), {A: entry(1, "first"), B: entry(7, None)})
+    snapshot = log.snapshot()
+    assert (snapshot.version_of(A), snapshot.last_entry(A)) == (1, entry(1, "first"))
+    assert (snapshot.version_of(B), snapshot.last_entry(B)) == (7, entry(7, None))
+
+
+def test_a_snapshot_does_not_see_what_came_after_it(log: CommitLog) -> None:
+    snapshot = log.snapshot()
+    log.snapshot().commit((), {A: entry(1)})
+    assert snapshot.version_of(A) == 0
+
+
+def test_a_stale_snapshot_cannot_commit_for_the_same_application(log: CommitLog) -> None:
+    stale = log.snapshot()
+    log.snapshot().commit((), {A: entry(2, None)})
+    with pytest.raises(CommitRejected):
+        stale.commit((AddedFile("event_date=2026-03-14/a.parquet", 1, date(2026, 3, 14), 1),), {A: entry(1)})
+    assert log.snapshot().version_of(A) == 2
+
+
+def test_one_stale_application_takes_the_whole_group_down(log: CommitLog) -> None:
+    stale = log.snapshot()
+    log.snapshot().commit((), {A: entry(1)})
+    with pytest.raises(CommitRejected):
+        stale.commit((), {A: entry(1), B: entry(1)})
+    assert log.snapshot().version_of(B) == 0
+
+
+def test_a_stale_snapshot_is_rebased_over_other_applications(log: CommitLog) -> None:
+    stale = log.snapshot()
+    for n in range(1, 4):
+        log.snapshot().commit((), {B: entry(n)})
+    stale.commit((), {A: entry(1)})
+    assert log.snapshot().version_of(A) == 1
+    assert log.snapshot().version_of(B) == 3
+
+
+def test_nobody_checks_that_numbers_rise(log: CommitLog) -> None:
+    """Which is why the writer has to; should Delta begin to, the check before the commit could go."""
+    log.snapshot().commit((), {A: entry(5)})
+    log.snapshot().commit((), {A: entry(3, "lower")})
+    assert log.snapshot().version_of(A) == 3
+    assert log.snapshot().last_entry(A) == entry(3, "lower")
+
+
+def test_the_last_entry_is_found_behind_many_commits_of_others(log: CommitLog) -> None:
+    log.snapshot().commit((), {A: entry(1, "long ago")})
+    for n in range(1, 121):  # more than two checkpoints of Delta, and more than it looks at in its first try
+        log.snapshot().commit((), {B: entry(n)})
+    assert log.snapshot().last_entry(A) == entry(1, "long ago")
+    assert log.snapshot().version_of(A) == 1
+
+
+def test_a_stale_snapshot_is_rejected_across_a_checkpoint_too(log: CommitLog) -> None:
+    stale = log.snapshot()
+    log.snapshot().commit((), {A: entry(1)})
+    for n in range(1, 60):
+        log.snapshot().commit((), {B: entry(n)})
+    with pytest.raises(CommitRejected):
+        stale.commit((), {A: entry(1)})
+
+
+def test_two_who_create_the_table_find_the_same_one(tmp_path: Path) -> None:
+    logs = [DeltaLog(str(tmp_path / "events"), {}, FakeClock().clock) for _ in range(2)]
+    logs[0].snapshot().commit((), {A: entry(1)})
+    assert logs[1].snapshot().version_of(A) == 1
+
+
+def test_a_local_endpoint_takes_its_credentials_along() -> None:
+    environ = {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+    }
+    assert storage_options(environ) == {
+        "aws_conditional_put": "etag",
+        "aws_region": "eu-west-1",
+        "aws_endpoint": "http://127.0.0.1:4566",
+        "aws_allow_http": "true",
+        "aws_access_key_id": "test",
+        "aws_secret_access_key": "secret",
+    }
+
+
+def test_on_aws_itself_credentials_are_left_to_the_default_chain() -> None:
+    environ = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKIA"}
+    assert storage_options(environ) == {"aws_conditional_put": "etag", "aws_region": "eu-west-1"}

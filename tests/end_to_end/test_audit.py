@@ -1,0 +1,177 @@
+"""The audit is real: whatever is taken away or put in behind its back, it finds and names."""
+
+import base64
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from analytics.layout import table_uri
+from analytics.table import storage_options
+from events.wire import encode
+from takeaway import deployment, local_aws, processes
+from takeaway.environment import LOCAL_AWS
+from tests.builders import an_envelope, an_order_completed
+from tests.end_to_end.conftest import run_takeaway
+from tests.end_to_end.proxy import Tamper, tampering_proxy
+
+pytestmark = pytest.mark.end_to_end
+ORDERS = 20
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A flow that has run and whose local AWS is still up, with one of its accepted orders."""
+
+    home: Path
+    demo_home: Path
+    environ: dict[str, str]
+    accepted: dict[str, str]
+
+    def client(self, service: str) -> Any:
+        return local_aws.client(service, self.environ)
+
+    def audit(self, endpoint: str | None = None) -> tuple[int, list[str]]:
+        """The exit code, and what was found."""
+        environ = {**self.environ, "AWS_ENDPOINT_URL": endpoint or self.environ["AWS_ENDPOINT_URL"]}
+        ledger = str(self.demo_home / "ledger")
+        done = run_takeaway("audit", "--json", "--ledger", ledger, home=self.home, **environ)
+        assert done.stdout, done.stderr
+        return done.returncode, [found["what"] for found in json.loads(done.stdout)["findings"]]
+
+    @contextmanager
+    def one_more_finding(self, *parts: str) -> Iterator[None]:
+        """What is done inside adds exactly one finding, which says all this. Some deeds cannot be undone again."""
+        before = self.audit()[1]
+        yield
+        code, found = self.audit()
+        assert code == 1
+        (added,) = set(found) - set(before)
+        assert all(part in added for part in parts), added
+
+    def lake(self) -> DeltaTable:
+        uri = table_uri(self.environ["TAKEAWAY_LAKE_BUCKET"])
+        return DeltaTable(uri, storage_options=storage_options(self.environ))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+    home = tmp_path_factory.mktemp("audit")
+    arguments = ("demo", "--orders", str(ORDERS), "--rate", "20", "--speed", "1000", "--seed", "11", "--keep")
+    try:
+        done = run_takeaway(*arguments, home=home)
+        assert done.returncode == 0, done.stdout + done.stderr
+        (demo_home,) = (home / ".takeaway" / "demos").iterdir()
+        environ = {**os.environ, **local_aws.local_environ((demo_home / "endpoint").read_text())}
+        environ |= deployment.settings(environ)
+        entries = [json.loads(line) for path in (demo_home / "ledger").glob("*.jsonl") for line in path.open()]
+        accepted = next(
+            entry for entry in entries if entry["event_type"] == "order_accepted" and entry["acknowledged_at"]
+        )
+        flow = [one for one in processes.load(demo_home / "services.json") if one.name != LOCAL_AWS]
+        processes.stop(flow, grace=30)
+        finished = Finished(home, demo_home, environ, accepted)
+        assert [finished.audit(), finished.audit()] == [(0, []), (0, [])], "looking must change nothing"
+        yield finished
+    finally:
+        assert run_takeaway("down", home=home).returncode == 0
+
+
+def drop_from_stream(event_id: str) -> Tamper:
+    def tamper(_path: str, target: str, body: bytes) -> bytes:
+        if not target.endswith(".GetRecords"):
+            return body
+        answer = json.loads(body)
+        answer["Records"] = [r for r in answer["Records"] if event_id.encode() not in base64.b64decode(r["Data"])]
+        return json.dumps(answer).encode()
+
+    return tamper
+
+
+def drop_mail(event_id: str) -> Tamper:
+    def tamper(path: str, _target: str, body: bytes) -> bytes:
+        if not path.startswith("/_ministack/ses"):
+            return body
+        answer = json.loads(body)
+        answer["messages"] = {
+            account: [mail for mail in mails if event_id not in mail["BodyText"]]
+            for account, mails in answer["messages"].items()
+        }
+        return json.dumps(answer).encode()
+
+    return tamper
+
+
+@pytest.mark.parametrize("drop", [drop_from_stream, drop_mail])
+def test_something_taken_away_on_the_way_is_missed_and_named(finished: Finished, drop: Callable[[str], Tamper]) -> None:
+    event_id = finished.accepted["event_id"]
+    with tampering_proxy(finished.environ["AWS_ENDPOINT_URL"], drop(event_id)) as endpoint:
+        code, found = finished.audit(endpoint)
+    assert code == 1
+    assert any(event_id in what for what in found)
+
+
+def test_a_ticket_taken_away_is_missed_and_named(finished: Finished) -> None:
+    sqs, queue = finished.client("sqs"), finished.environ["TAKEAWAY_AUDIT_QUEUE"]
+    (message,) = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=1, VisibilityTimeout=0)["Messages"]
+    event_id = json.loads(message["Body"])["event_id"]
+    with finished.one_more_finding(f"the ticket for order_placed {event_id}", "never received"):
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    sqs.send_message(QueueUrl=queue, MessageBody=message["Body"])
+
+
+def test_a_ticket_sent_twice_is_a_repeated_effect(finished: Finished) -> None:
+    sqs, queue = finished.client("sqs"), finished.environ["TAKEAWAY_AUDIT_QUEUE"]
+    (message,) = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=1, VisibilityTimeout=0)["Messages"]
+    event_id = json.loads(message["Body"])["event_id"]
+    with finished.one_more_finding(f"the ticket for order_placed {event_id}", "received 2 times"):
+        sqs.send_message(QueueUrl=queue, MessageBody=message["Body"])
+    sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+
+
+def test_a_lake_row_taken_away_is_missed_and_named(finished: Finished) -> None:
+    event_id = finished.accepted["event_id"]
+    before = finished.lake().version()
+    with finished.one_more_finding(f"order_accepted {event_id}", "not in the lake"):
+        finished.lake().delete(f"event_id = '{event_id}'")
+    finished.lake().restore(before)
+
+
+def test_a_lake_row_put_in_again_is_doubled(finished: Finished) -> None:
+    event_id = finished.accepted["event_id"]
+    before = finished.lake().version()
+    with finished.one_more_finding(f"order_accepted {event_id}", "in the lake 2 times"):
+        rows = finished.lake().to_pyarrow_table(filters=[("event_id", "=", event_id)])
+        write_deltalake(finished.lake(), rows, mode="append")
+    finished.lake().restore(before)
+
+
+def test_a_mail_sent_twice_is_a_repeated_effect(finished: Finished) -> None:
+    event_id = finished.accepted["event_id"]
+    with finished.one_more_finding(f"the e-mail for order_accepted {event_id}", "received 2 times"):
+        finished.client("ses").send_email(
+            Source=finished.environ["TAKEAWAY_SENDER"],
+            Destination={"ToAddresses": ["someone@example.com"]},
+            Message={"Subject": {"Data": "again"}, "Body": {"Text": {"Data": f"Reference: {event_id}"}}},
+        )
+
+
+def test_an_event_put_on_the_stream_is_unexpected(finished: Finished) -> None:
+    stranger = an_envelope(an_order_completed(), order_id="order-of-nobody")
+    before = finished.audit()[1]
+    finished.client("kinesis").put_record(
+        StreamName=finished.environ["TAKEAWAY_STREAM"], PartitionKey="order-of-nobody", Data=encode(stranger)
+    )
+    code, found = finished.audit()
+    assert code == 1
+    added = sorted(set(found) - set(before))
+    assert len(added) == 2
+    assert all(stranger.event_id in what for what in added)
+    assert "not in the lake" in added[0]
+    assert "not in the ledger" in added[1]

@@ -1,0 +1,109 @@
+"""The wire: golden bytes are decoded for ever, the unknown is tolerated, the broken is told apart and explained."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.envelope import EventEnvelope, derive_event_id
+from events.orders import EVENT_TYPES, EVENTS, Event, OrderPlaced
+from events.wire import HEADER_FIELDS, UnreadableEvent, decode, encode
+from tests.builders import an_envelope, an_order_accepted, an_order_completed, an_order_placed
+
+GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_golden_bytes_are_read_and_written_again_to_the_letter(path: Path) -> None:
+    data = path.read_bytes()
+    assert encode(decode(data)) == data
+
+
+def test_every_event_has_golden_bytes() -> None:
+    assert {path.name for path in GOLDEN} >= {f"{EVENT_TYPES[event]}.v{event.schema_version}.json" for event in EVENTS}
+
+
+def test_the_values_behind_the_golden_bytes() -> None:
+    placed = decode((Path(__file__).parent / "golden" / "order_placed.v1.json").read_bytes())
+    assert isinstance(placed.event, OrderPlaced)
+    assert placed.event.customer_name == 'Zoë "Z" Müller'
+    assert [(item.sku, item.quantity, item.unit_price) for item in placed.event.items] == [
+        ("ramen", 2, 1450),
+        ("tea", 1, 0),
+    ]
+    assert placed.event_id == derive_event_id("order-42", "order_placed", "key-42")
+    assert placed.occurred_at.isoformat() == "2026-03-14T18:30:00.250000+00:00"
+
+
+@pytest.mark.parametrize("event", [an_order_placed(), an_order_accepted(), an_order_completed()])
+def test_what_is_encoded_comes_back(event: Event) -> None:
+    envelope = an_envelope(event)
+    assert decode(encode(envelope)) == envelope
+
+
+@given(name=st.text(max_size=1024), order_id=st.text(min_size=1, max_size=128))
+def test_any_text_survives(name: str, order_id: str) -> None:
+    envelope: EventEnvelope[Event] = an_envelope(an_order_placed(customer_name=name), order_id=order_id)
+    assert decode(encode(envelope)) == envelope
+
+
+def test_no_event_field_hides_an_envelope_field() -> None:
+    for event in EVENTS:
+        assert not set(HEADER_FIELDS) & {field.name for field in msgspec.structs.fields(event)}
+
+
+def changed(**changes: Any) -> bytes:
+    fields = json.loads(encode(an_envelope()))
+    return json.dumps({name: value for name, value in (fields | changes).items() if value != "DROP"}).encode()
+
+
+def test_fields_nobody_knows_are_tolerated() -> None:
+    assert decode(changed(loyalty_points=7, items_were={"nested": [1]})) == an_envelope()
+
+
+def test_another_time_zone_is_the_same_moment() -> None:
+    assert decode(changed(occurred_at="2026-03-14T13:00:00+01:00")) == an_envelope()
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "truncated"),
+        (b"\xff\xfe", "envelope"),
+        (b'{"event_id": "x"', "truncated"),
+        (b"[]", "Expected `object`, got `array`"),
+        (changed(order_id="DROP"), "missing required field `order_id`"),
+        (changed(order_id=""), r"\$\.order_id"),
+        (changed(occurred_at="yesterday"), r"\$\.occurred_at"),
+        (changed(occurred_at="2026-03-14T12:00:00"), r"\$\.occurred_at"),
+        (changed(event_type="order_teleported"), "unknown event_type 'order_teleported'"),
+        (changed(schema_version=99), "unknown schema_version 99"),
+        (changed(restaurant_id="DROP"), "missing required field `restaurant_id`"),
+        (changed(total=-1), r"\$\.total"),
+        (changed(total="12"), r"\$\.total"),
+        (changed(total=12.5), r"\$\.total"),
+        (changed(currency="euro"), r"\$\.currency"),
+        (changed(items=[]), r"\$\.items"),
+        (changed(items=[{"sku": "a", "name": "b", "quantity": 0, "unit_price": 1}]), r"\$\.items\[0\]\.quantity"),
+    ],
+)
+def test_broken_bytes_are_unreadable_and_say_what_and_where(data: bytes, says: str) -> None:
+    with pytest.raises(UnreadableEvent, match=says):
+        decode(data)
+
+
+def test_the_reason_never_quotes_the_customer() -> None:
+    with pytest.raises(UnreadableEvent) as raised:
+        decode(changed(customer_name="Ada Lovelace", customer_email=["ada@example.com"]))
+    assert "Ada" not in str(raised.value)
+    assert "ada@" not in str(raised.value)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_do_anything_else(data: bytes) -> None:
+    with pytest.raises(UnreadableEvent):
+        decode(data)

@@ -1,0 +1,147 @@
+"""S3 in memory, with boto3's methods, answers and errors, and conditional writes as S3 has them."""
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from tests.fakes.faults import Service
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+Answer = dict[str, Any]
+
+
+class Gate:
+    """Every IO call of the fakes that share it passes through; the one numbered `at`, from 1, meets `event`.
+
+    `event` runs before the call is applied, or after it with `applied`, whatever it answered; it may raise.
+    """
+
+    def __init__(self, at: int = 0, event: Callable[[], None] = lambda: None, *, applied: bool = False) -> None:
+        self.calls = 0
+        self._at = at
+        self._event = event
+        self._applied = applied
+
+    def through(self, apply: Callable[[], Any]) -> Any:
+        self.calls += 1
+        met = self.calls == self._at
+        if met and not self._applied:
+            self._event()
+        try:
+            return apply()
+        finally:
+            if met and self._applied:
+                self._event()
+
+
+class FakeBucket(Service):
+    """One bucket. `client` is itself, for code that takes boto3's client; `through(gate)` is one that can be cut off."""
+
+    def __init__(self, name: str = "lake", *, keys_per_page: int = 1000) -> None:
+        super().__init__("s3")
+        self.name = name
+        self.objects: dict[str, bytes] = {}
+        self._keys_per_page = keys_per_page
+
+    @property
+    def client(self) -> "S3Client":
+        return cast("S3Client", self)
+
+    def through(self, gate: Gate) -> "S3Client":
+        return cast("S3Client", _Gated(self, gate))
+
+    def put_object(self, **parameters: Any) -> Answer:
+        return self.call("put_object", self._put, parameters)
+
+    def get_object(self, **parameters: Any) -> Answer:
+        return self.call("get_object", self._get, parameters)
+
+    def list_objects_v2(self, **parameters: Any) -> Answer:
+        return self.call("list_objects_v2", self._list, parameters)
+
+    def get_paginator(self, operation: str) -> "_Pages":
+        assert operation == "list_objects_v2"
+        return _Pages(self.list_objects_v2)
+
+    def _put(
+        self,
+        *,
+        Bucket: str,
+        Key: str,
+        Body: bytes,
+        IfMatch: str | None = None,
+        IfNoneMatch: str | None = None,
+        **_: Any,
+    ) -> Mapping[str, Any]:
+        self._check_bucket(Bucket, "put_object")
+        stored = self.objects.get(Key)
+        if IfMatch is not None and stored is None:
+            raise self.error("put_object", "NoSuchKey", "The specified key does not exist.")
+        unmet = (IfNoneMatch is not None and stored is not None) or (
+            IfMatch is not None and stored is not None and _etag(stored) != IfMatch
+        )
+        if unmet:
+            raise self.error("put_object", "PreconditionFailed", "At least one of the pre-conditions did not hold")
+        self.objects[Key] = Body
+        return {"ETag": _etag(Body)}
+
+    def _get(self, *, Bucket: str, Key: str) -> Mapping[str, Any]:
+        self._check_bucket(Bucket, "get_object")
+        if Key not in self.objects:
+            raise self.error("get_object", "NoSuchKey", "The specified key does not exist.")
+        body = self.objects[Key]
+        return {"Body": io.BytesIO(body), "ETag": _etag(body), "ContentLength": len(body)}
+
+    def _list(self, *, Bucket: str, Prefix: str = "", ContinuationToken: str = "") -> Mapping[str, Any]:
+        self._check_bucket(Bucket, "list_objects_v2")
+        keys = sorted(key for key in self.objects if key.startswith(Prefix) and key > ContinuationToken)
+        page = keys[: self._keys_per_page]
+        answer: Answer = {"IsTruncated": len(page) < len(keys), "KeyCount": len(page)}
+        if page:
+            answer["Contents"] = [{"Key": key, "Size": len(self.objects[key])} for key in page]
+        if answer["IsTruncated"]:
+            answer["NextContinuationToken"] = page[-1]
+        return answer
+
+    def _check_bucket(self, bucket: str, operation: str) -> None:
+        if bucket != self.name:
+            raise self.error(operation, "NoSuchBucket", "The specified bucket does not exist")
+
+
+class _Pages:
+    def __init__(self, list_page: Callable[..., Answer]) -> None:
+        self._list_page = list_page
+
+    def paginate(self, **parameters: Any) -> Iterator[Answer]:
+        page = self._list_page(**parameters)
+        yield page
+        while page["IsTruncated"]:
+            page = self._list_page(**parameters, ContinuationToken=page["NextContinuationToken"])
+            yield page
+
+
+class _Gated:
+    """A holder's own connection to the bucket."""
+
+    def __init__(self, bucket: FakeBucket, gate: Gate) -> None:
+        self._bucket = bucket
+        self._gate = gate
+
+    def put_object(self, **parameters: Any) -> Answer:
+        return cast("Answer", self._gate.through(lambda: self._bucket.put_object(**parameters)))
+
+    def get_object(self, **parameters: Any) -> Answer:
+        return cast("Answer", self._gate.through(lambda: self._bucket.get_object(**parameters)))
+
+    def get_paginator(self, operation: str) -> _Pages:
+        assert operation == "list_objects_v2"
+        list_page = self._bucket.list_objects_v2
+        return _Pages(lambda **parameters: self._gate.through(lambda: list_page(**parameters)))
+
+
+def _etag(body: bytes) -> str:
+    """A hash of the content, as S3 has it: equal bodies have equal ETags."""
+    return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'

@@ -1,0 +1,52 @@
+"""The orders API's store in memory: conditional as the table is, and as able to lose an answer or to be down."""
+
+import threading
+from collections import deque
+
+from botocore.exceptions import EndpointConnectionError
+
+from events.orders import Event
+from events.wire import decode, encode
+from producers.commands import Order, Performed
+
+
+class FakeOrders:
+    """`Orders` in a dict. What goes in comes out as its bytes say, as from the table."""
+
+    def __init__(self) -> None:
+        self._orders: dict[str, Order] = {}
+        self._lock = threading.Lock()
+        self._faults: deque[Exception] = deque()
+
+    def fail(self, times: int = 1) -> None:
+        """The next `times` calls raise before anything is done."""
+        self._faults.extend([EndpointConnectionError(endpoint_url="http://orders")] * times)
+
+    def create(self, order: Order) -> Order:
+        with self._lock:
+            self._raise_scripted()
+            return self._orders.setdefault(order.order_id, _as_stored(order))
+
+    def get(self, order_id: str) -> Order | None:
+        with self._lock:
+            self._raise_scripted()
+            return self._orders.get(order_id)
+
+    def advance(self, order: Order, performed: Performed[Event]) -> Order:
+        with self._lock:
+            self._raise_scripted()
+            stored = self._orders[order.order_id]
+            if stored.state == order.state:
+                stored = self._orders[order.order_id] = _as_stored(stored.after(performed))
+            return stored
+
+    def _raise_scripted(self) -> None:
+        if self._faults:
+            raise self._faults.popleft()
+
+
+def _as_stored(order: Order) -> Order:
+    for performed in order.history:
+        if decode(encode(performed.envelope)) != performed.envelope:
+            raise AssertionError(f"{performed.envelope.event_type} does not survive its bytes")
+    return order

@@ -1,0 +1,88 @@
+from dataclasses import replace
+
+import pytest
+
+from takeaway.audit import Audit, Bounds, Effect, Evidence, Fact, Place, audit
+
+
+def place(number: int) -> Place:
+    return Place("shardId-000000000000", number, 0)
+
+
+PLACED = Fact("placed-1", "order_placed", "order-1", place(1))
+NOTIFIED = Fact("notified-1", "restaurant_notified", "order-1", place(2))
+ACCEPTED = Fact("accepted-1", "order_accepted", "order-1", place(3))
+TOLD = Fact("told-1", "user_notified", "order-1", place(4))
+FACTS = (PLACED, NOTIFIED, ACCEPTED, TOLD)
+TICKET, MAIL = Effect("ticket", "placed-1"), Effect("e-mail", "accepted-1")
+
+CLEAN = Evidence(
+    ledger=tuple(replace(fact, place=None) for fact in FACTS), stream=FACTS, effects=(TICKET, MAIL), lake=FACTS
+)
+
+
+def kinds(verdict: Audit) -> list[str]:
+    return [finding.kind for finding in verdict.findings]
+
+
+def test_a_clean_flow_passes_and_is_counted() -> None:
+    verdict = audit(CLEAN)
+    assert verdict.ok
+    assert verdict.findings == ()
+    assert verdict.receipt == (
+        "1 orders · 4 events · 0 lost · 0 doubled · 0 repeated events · 0 bad events quarantined · 0 repeated effects"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind", "named"),
+    [
+        (replace(CLEAN, stream=FACTS[:3], lake=FACTS[:3]), "lost", "user_notified told-1 of order order-1"),
+        (replace(CLEAN, effects=(MAIL,)), "lost", "the ticket for order_placed placed-1"),
+        (replace(CLEAN, effects=(TICKET,)), "lost", "the e-mail for order_accepted accepted-1"),
+        (replace(CLEAN, lake=FACTS[1:]), "lost", "order_placed placed-1 of order order-1 at shardId-000000000000 1"),
+        (replace(CLEAN, lake=(*FACTS, PLACED)), "doubled", "order_placed placed-1"),
+        (replace(CLEAN, effects=(TICKET, TICKET, MAIL)), "repeated effect", "the ticket for order_placed placed-1"),
+        (replace(CLEAN, effects=(TICKET, MAIL, MAIL)), "repeated effect", "the e-mail for order_accepted accepted-1"),
+        (replace(CLEAN, effects=(TICKET, MAIL, Effect("ticket", "x"))), "unexpected", "order_placed x"),
+        (replace(CLEAN, lake=(*FACTS, replace(TOLD, place=place(9)))), "unexpected", "user_notified told-1"),
+        (replace(CLEAN, lake=(*FACTS[:3], replace(TOLD, event_id="x"))), "unexpected", "user_notified x"),
+        (replace(CLEAN, unreadable=frozenset({place(7)})), "lost", "unreadable record at shardId-000000000000 7"),
+        (replace(CLEAN, quarantined=frozenset({place(7)})), "unexpected", "dead letter for shardId-000000000000 7"),
+    ],
+)
+def test_each_difference_is_found_and_named(changed: Evidence, kind: str, named: str) -> None:
+    verdict = audit(changed)
+    assert not verdict.ok
+    assert kinds(verdict) == [kind]
+    assert named in verdict.findings[0].what
+
+
+def test_an_event_nobody_ordered_is_unexpected() -> None:
+    stranger = Fact("stranger", "order_completed", "order-9", place(9))
+    verdict = audit(replace(CLEAN, stream=(*FACTS, stranger), lake=(*FACTS, stranger)))
+    assert kinds(verdict) == ["unexpected"]
+    assert "order_completed stranger of order order-9" in verdict.findings[0].what
+
+
+def test_an_event_published_twice_is_repeated_and_neither_lost_nor_doubled() -> None:
+    again = replace(TOLD, place=place(5))
+    verdict = audit(replace(CLEAN, stream=(*FACTS, again), lake=(*FACTS, again)))
+    assert kinds(verdict) == ["repeated event"]
+    assert not verdict.ok
+    assert audit(replace(CLEAN, stream=(*FACTS, again), lake=(*FACTS, again)), Bounds(repeated_events=1)).ok
+
+
+def test_a_command_without_an_answer_may_be_there_or_not() -> None:
+    unsure = Fact("maybe", "order_placed", "order-2", certain=False)
+    assert audit(replace(CLEAN, ledger=(*CLEAN.ledger, unsure))).ok
+    there = replace(unsure, place=place(8))
+    effects = (TICKET, MAIL, Effect("ticket", "maybe"))
+    assert audit(
+        Evidence(ledger=(*CLEAN.ledger, unsure), stream=(*FACTS, there), effects=effects, lake=(*FACTS, there))
+    ).ok
+
+
+def test_bounds_never_excuse_a_loss() -> None:
+    verdict = audit(replace(CLEAN, effects=(MAIL,)), Bounds(repeated_events=10, repeated_effects=10))
+    assert not verdict.ok
