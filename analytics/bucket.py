@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html: 412 when the condition is not met,
 # 409 when another conditional write of the key is under way, 404 when If-Match names an object that is gone.
-_REFUSED = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey"})
+_REFUSED = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"})
 
 
 class WriteRefused(Exception):

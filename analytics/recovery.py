@@ -85,11 +85,14 @@ class Holder:
         self._held = None
         found = self._object.read()
         if found is None:
-            self._held = self._object.create(self._rebuilt())
+            rebuilt = self._rebuilt()
+            self._newest_epoch = rebuilt.epoch
+            self._held = self._object.create(rebuilt)
         else:
             self._let_go_if_taken(found)
+            # Known before the write: its answer may get lost, and the epoch found next time is still our own.
+            self._newest_epoch = found.offsets.epoch + 1
             self._held = self._object.replace(found, claimed(found.offsets))
-        self._newest_epoch = self.held.offsets.epoch
         verdict = self._recover()
         offsets = self.held.offsets
         self._emit(

@@ -95,7 +95,9 @@ class LakeSink:
 
     def _open_shards(self) -> list[ShardSink]:
         with self._registering:
-            return [shard for shard in self._shards if shard.is_open]
+            return sorted(
+                (shard for shard in self._shards if shard.is_open), key=lambda shard: shard.holder.paths.shard_id
+            )
 
     def _commit(self) -> None:
         """Each shard's intent and files, one commit of the log, each shard's offsets. Who fails leaves the group."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.config import Config
 
 from analytics.settings import LakeSettings
 from foundation.clock import SYSTEM_CLOCK, Clock
@@ -12,6 +13,9 @@ from foundation.settings import from_environment
 
 if TYPE_CHECKING:
     from analytics.sink import LakeSink
+
+# A write that is sent twice may be refused by itself; the protocol takes no refusal for a proof.
+_CONFIG = Config(retries={"mode": "standard", "max_attempts": 4})
 
 
 def lake_sink(environ: Mapping[str, str], stream: str, emit: Emit, clock: Clock = SYSTEM_CLOCK) -> "LakeSink":
@@ -23,5 +27,5 @@ def lake_sink(environ: Mapping[str, str], stream: str, emit: Emit, clock: Clock 
 
     settings = from_environment(LakeSettings, environ)
     log = DeltaLog(table_uri(settings.lake_bucket), storage_options(environ), clock)
-    bucket = Bucket(boto3.client("s3"), settings.lake_bucket)
+    bucket = Bucket(boto3.client("s3", config=_CONFIG), settings.lake_bucket)
     return LakeSink(stream, bucket, log, settings.rotation, clock, emit)

@@ -50,6 +50,16 @@ class LeaseRenewalFailed(Diagnostic):
 
 
 @dataclass(frozen=True)
+class CheckpointFailed(Diagnostic):
+    """The table could not be written; it is tried again while the lease lasts."""
+
+    shard_id: str
+    checkpoint: str
+    error: Exception
+    retry_in_seconds: float
+
+
+@dataclass(frozen=True)
 class LeaseLost(Diagnostic):
     """Another worker has it, or it could not be renewed in time. Nothing more is checkpointed."""
 
@@ -90,7 +100,7 @@ class ShardWaits(Diagnostic):
 
 @dataclass(frozen=True)
 class ShardFailed(Diagnostic):
-    """Reading or processing broke off. It starts again from what is safely done."""
+    """Opening, flushing or ending it broke off. It goes on from what is safely done, here or with the next holder."""
 
     shard_id: str
     error: Exception

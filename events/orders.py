@@ -10,7 +10,7 @@ from msgspec import Meta
 Identifier = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(max_length=1024)]
 MinorUnits = Annotated[int, Meta(ge=0, le=10**12, description="Money in the currency's minor unit, for example cents.")]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217 code.")]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3, description="ISO 4217 code.")]
 Timestamp = Annotated[datetime, Meta(tz=True, description="UTC, to the microsecond.")]
 
 # A code, not a sentence: what people type may hold anything, and this goes into the lake.

@@ -25,6 +25,9 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
 
 HEADER_FIELDS: tuple[str, ...] = _Header.__struct_fields__
 
+# Nesting deeper than the decoder's stack is no event either.
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 _encoder = msgspec.json.Encoder()
 _header_decoder = msgspec.json.Decoder(_Header)
 _event_decoders: dict[tuple[str, int], msgspec.json.Decoder[Event]] = {
@@ -52,14 +55,14 @@ def decode(data: bytes) -> EventEnvelope[Event]:
     """The envelope in these bytes. Fields nobody knows are tolerated; anything else wrong is an `UnreadableEvent`."""
     try:
         header = _header_decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNDECODABLE as error:
         raise UnreadableEvent(f"envelope: {error}") from error
     decoder = _event_decoders.get((header.event_type, header.schema_version))
     if decoder is None:
         raise UnreadableEvent(_unknown(header))
     try:
         event = decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNDECODABLE as error:
         raise UnreadableEvent(f"{header.event_type} {header.event_id}: {error}") from error
     return EventEnvelope(
         event_id=header.event_id,

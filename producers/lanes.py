@@ -6,6 +6,7 @@ A lane's head stays until it is settled, so no later record of its key can overt
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 # https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html; keys count into both sizes.
 MAX_REQUEST_ENTRIES = 500
@@ -93,14 +94,10 @@ class Lanes:
         self.count -= 1
         self.size -= head.size
 
-    def expire(self, now: float) -> list[Waiting]:
-        """Takes out the records whose time is over."""
-        expired: list[Waiting] = []
-        for lane in list(self._lanes.values()):
-            while lane and lane[0].give_up_at <= now:
-                expired.append(lane[0])
-                self.settle(lane[0])
-        return expired
+    def expired(self, now: float) -> list[Waiting]:
+        """The records whose time is over, each lane's in order. A lane's records were all given the same time."""
+        lanes = self._lanes.values()
+        return [record for lane in lanes for record in takewhile(lambda waiting: waiting.give_up_at <= now, lane)]
 
     def all(self) -> list[Waiting]:
         return [record for lane in self._lanes.values() for record in lane]

@@ -89,6 +89,11 @@ def exception_handlers(emit: Emit) -> ExceptionHandlersMap:
             )
         )
 
+    def too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[ProblemBody]:
+        # The JSON decoder's answer to a body of nothing but brackets; our own code does not recurse.
+        detail = "body: nested too deeply"
+        return _response(Problem("bad-request", HTTPStatus.BAD_REQUEST, detail, _FIXES[HTTPStatus.BAD_REQUEST]))
+
     def defect(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemBody]:
         emit(_request_failed(request, error))
         return _response(
@@ -105,6 +110,7 @@ def exception_handlers(emit: Emit) -> ExceptionHandlersMap:
         HTTPException: framework,
         BotoCoreError: aws,
         ClientError: aws,
+        RecursionError: too_deep,
         Exception: defect,
     }
     return handlers

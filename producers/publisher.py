@@ -180,8 +180,7 @@ class EventPublisher:
 
     def _give_up_expired(self) -> None:
         with self._changed:
-            expired = self._lanes.expire(self._clock.monotonic())
-            self._changed.notify_all()
+            expired = self._lanes.expired(self._clock.monotonic())
         if not expired:
             return
         for record in expired:
@@ -192,6 +191,7 @@ class EventPublisher:
                     "fix: publish the same event again, its event_id makes a repeat harmless"
                 )
             )
+        self._remove(expired)
         self._emit(RecordsGivenUp(self._stream, len(expired), expired[0].last_error))
 
     def _send_due(self) -> None:
@@ -227,26 +227,28 @@ class EventPublisher:
 
     def _settle(self, records: list[Waiting], results: "list[PutRecordsResultEntryTypeDef]") -> None:
         now = self._clock.monotonic()
-        acknowledged: list[tuple[Waiting, Published]] = []
+        acknowledged: list[Waiting] = []
         rejected: list[Waiting] = []
         # Results come in the order of the entries; one that is missing tells nothing about its record.
         for record, result in zip_longest(records, results[: len(records)]):
             if result and "ErrorCode" not in result and "SequenceNumber" in result:
-                published = Published(result["ShardId"], result["SequenceNumber"], record.attempts)
-                acknowledged.append((record, published))
+                record.answer.set_result(Published(result["ShardId"], result["SequenceNumber"], record.attempts))
+                acknowledged.append(record)
             else:
                 record.last_error = _reason(result)
                 record.not_before = now + self._backoff(record.attempts)
                 rejected.append(record)
-        with self._changed:
-            for record, _ in acknowledged:
-                self._lanes.settle(record)
-            self._changed.notify_all()
-        for record, published in acknowledged:
-            record.answer.set_result(published)
+        self._remove(acknowledged)
         if rejected:
             codes = ", ".join(sorted({record.last_error.partition(":")[0] for record in rejected}))
             self._emit(EntriesRejected(self._stream, len(rejected), len(records), codes))
+
+    def _remove(self, answered: list[Waiting]) -> None:
+        """After the answer: what has left the lanes is answered, and `flush` relies on it."""
+        with self._changed:
+            for record in answered:
+                self._lanes.settle(record)
+            self._changed.notify_all()
 
     def _backoff(self, attempts: int) -> float:
         longest = min(FIRST_BACKOFF * 2.0 ** min(attempts - 1, 16), LONGEST_BACKOFF)
@@ -261,6 +263,8 @@ class EventPublisher:
             self._lanes = Lanes()
             self._changed.notify_all()
         for record in waiting:
+            if record.answer.done():
+                continue
             failed = PublishFailed(f"{record.subject}: the publisher's thread died of {error!r}")
             record.answer.set_exception(failed)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from producers.tokens import TokenKey
 
 # A request that is slow but alive must not be sent twice; the publisher repeats what fails until its own deadline.
-KINESIS = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=5, read_timeout=30)
+KINESIS = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=5, read_timeout=60)
 # As many connections as the API has threads.
 DYNAMODB = Config(
     retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=2, read_timeout=5, max_pool_connections=50

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from events.orders import EVENT_TYPES, OrderAccepted, OrderPlaced
 
@@ -79,6 +79,7 @@ class Audit:
     quarantined: int
     findings: tuple[Finding, ...]
     bounds: Bounds
+    left_out: int = 0
 
     def count(self, kind: str) -> int:
         return sum(finding.kind == kind for finding in self.findings)
@@ -104,16 +105,23 @@ class Audit:
         ]
         if self.count(UNEXPECTED):
             parts.append(f"{self.count(UNEXPECTED):,} unexpected")
+        if self.left_out:
+            parts.append(f"{self.left_out:,} orders of others left out")
         return " · ".join(parts)
 
 
-def audit(evidence: Evidence, bounds: Bounds = Bounds()) -> Audit:
+def audit(evidence: Evidence, bounds: Bounds = Bounds(), *, ignore_others: bool = False) -> Audit:
     """Everything the ledger promises is there once, and nothing else is.
+
+    With `ignore_others`, orders that the ledger's loads did not place, as those placed by hand, are left out.
 
     lost: promised by the ledger, or on the stream, and missing further down. doubled: one stream record twice in the
     lake. repeated: one happening published, or told to somebody, more than once, with the same event_id.
     unexpected: there, and nobody knows why.
     """
+    left_out = 0
+    if ignore_others:
+        evidence, left_out = _without_others(evidence)
     findings = [*_stream(evidence), *_effects(evidence), *_lake(evidence), *_quarantine(evidence)]
     return Audit(
         orders=len({fact.order_id for fact in evidence.stream}),
@@ -121,7 +129,22 @@ def audit(evidence: Evidence, bounds: Bounds = Bounds()) -> Audit:
         quarantined=len(evidence.quarantined),
         findings=tuple(findings),
         bounds=bounds,
+        left_out=left_out,
     )
+
+
+def _without_others(evidence: Evidence) -> tuple[Evidence, int]:
+    """The evidence on orders whose placing is in the ledger, and how many orders that leaves out."""
+    placed = {fact.order_id for fact in evidence.ledger if fact.event_type == EVENT_TYPES[OrderPlaced]}
+    others = {fact.event_id: fact.order_id for fact in evidence.stream if fact.order_id not in placed}
+    kept = replace(
+        evidence,
+        ledger=tuple(fact for fact in evidence.ledger if fact.order_id in placed),
+        stream=tuple(fact for fact in evidence.stream if fact.order_id in placed),
+        effects=tuple(effect for effect in evidence.effects if effect.event_id not in others),
+        lake=tuple(fact for fact in evidence.lake if fact.order_id in placed),
+    )
+    return kept, len(set(others.values()))
 
 
 def _stream(evidence: Evidence) -> Iterable[Finding]:

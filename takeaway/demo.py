@@ -18,12 +18,12 @@ from foundation.settings import variable
 from takeaway import local_aws, processes
 from takeaway.audit import Audit, audit
 from takeaway.errors import UserError
-from takeaway.evidence import gather, lake_facts, ledger_facts
+from takeaway.evidence import gather, lake_rows, ledger_facts
 from takeaway.observer import StreamObserver
 from takeaway.processes import Running, exit_code
 from takeaway.reporting import write_report
 from takeaway.screen import View, plain, render
-from takeaway.up import Stack, api_url, start_flow
+from takeaway.up import Stack, api_url, require_alive, start_flow
 
 LOAD = "load"
 # After the load has ended: how long the last events may take to reach the lake before that is called a loss.
@@ -31,6 +31,7 @@ DRAIN_SECONDS = 45.0
 # A demo wants to show fresh files; a lake wants big ones. Only the demo commits this often.
 LAKE_FILE_AGE = "5"
 _LOOK_SECONDS = 0.5
+_LAKE_LOOK_SECONDS = 2.0
 _PLAIN_LINE_SECONDS = 5.0
 
 
@@ -69,7 +70,7 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
     if home.exists():
         shutil.rmtree(home)
     home.mkdir(parents=True)
-    stack = Stack(home)
+    stack = Stack(home, following=not keep)
     interrupted = Interrupted()
     kept = False
     with interrupted.watching():
@@ -145,12 +146,14 @@ class _Watch:
         return View(self.phase, elapsed, self.plan.orders, self.observer, self.lake_rows, self.stack.running)
 
     def until_done(self, show: Callable[[View], None], *, every: float) -> None:
-        shown = 0.0
+        shown = lake_looked_at = 0.0
         drain_deadline: float | None = None
         pause = threading.Event()
         while True:
             self.observer.look()
             now = SYSTEM_CLOCK.monotonic()
+            if now - lake_looked_at >= _LAKE_LOOK_SECONDS:
+                self.lake_rows, lake_looked_at = lake_rows(self.stack.environ), now
             if now - shown >= every:
                 show(self.view())
                 shown = now
@@ -163,14 +166,13 @@ class _Watch:
                     drain_deadline = now + DRAIN_SECONDS
                 else:
                     others = [one for one in self.stack.running if one is not self.load]
-                    Stack(self.stack.home, running=others).require_alive()
+                    require_alive(others)
             elif self._drained() or now > drain_deadline:
                 show(self.view())
                 return
             pause.wait(_LOOK_SECONDS)
 
     def _drained(self) -> bool:
-        self.lake_rows = len(lake_facts(self.stack.environ))
         promised = sum(fact.certain for fact in ledger_facts(self.stack.home / "ledger"))
         return self.observer.events >= promised and self.lake_rows >= self.observer.events
 

@@ -93,7 +93,7 @@ def mail_effects(endpoint: str) -> list[Effect]:
 
 def lake_facts(environ: Mapping[str, str]) -> tuple[Fact, ...]:
     """Every row that a reader of the lake sees; none when nothing was ever committed."""
-    from analytics.lake import NoLake, Lake
+    from analytics.lake import Lake, NoLake
 
     columns = ["event_id", "event_type", "order_id", "_shard", "_sequence_number", "_sub_sequence_number"]
     try:
@@ -109,6 +109,16 @@ def lake_facts(environ: Mapping[str, str]) -> tuple[Fact, ...]:
         )
         for row in rows
     )
+
+
+def lake_rows(environ: Mapping[str, str]) -> int:
+    """How many rows a reader of the lake sees."""
+    from analytics.lake import Lake, NoLake
+
+    try:
+        return Lake.from_environment(environ).dataset().count_rows()
+    except NoLake:
+        return 0
 
 
 def _letter_place(key: str) -> Place:

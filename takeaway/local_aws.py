@@ -3,7 +3,6 @@
 import http.client
 import os
 import socket
-import sys
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -89,7 +88,7 @@ def require_free(port: int, variable: str) -> None:
 
 
 def start_embedded(
-    port: int, logs: Path, *, clock: Clock = SYSTEM_CLOCK, wait: Wait | None = None
+    port: int, logs: Path, *, following: bool, clock: Clock = SYSTEM_CLOCK, wait: Wait | None = None
 ) -> tuple[Running, str]:
     """Starts MiniStack on 127.0.0.1 and answers with its process and endpoint once it is healthy."""
     wait = wait or uninterrupted_wait()
@@ -106,7 +105,7 @@ def start_embedded(
         "PERSIST_STATE": "0",
         "LOG_LEVEL": "WARNING",
     }
-    running = processes.start(Service("local-aws", [sys.executable, "-m", "ministack"]), environ=environ, logs=logs)
+    running = processes.start(Service("local-aws", "ministack", following=following), environ=environ, logs=logs)
     deadline = clock.monotonic() + START_SECONDS
     while not healthy(endpoint):
         if running.process() is None or clock.monotonic() > deadline:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,21 @@ import psutil
 
 @dataclass(frozen=True)
 class Service:
-    """Something to run: its arguments, and what it is called in logs and messages."""
+    """A Python module to run, its arguments, and what it is called in logs and messages.
+
+    One that is `following` ends when the process that started it does, however that dies.
+    """
 
     name: str
-    arguments: Sequence[str]
+    module: str
+    arguments: Sequence[str] = ()
+    following: bool = False
+
+    @property
+    def command(self) -> list[str]:
+        """Run by this very interpreter, whatever is on the PATH."""
+        modules = ["takeaway.following", self.module] if self.following else [self.module]
+        return [sys.executable, "-m", *modules, *self.arguments]
 
 
 @dataclass(frozen=True)
@@ -48,9 +60,9 @@ def start(service: Service, *, environ: Mapping[str, str], logs: Path) -> Runnin
     log = logs / f"{service.name}.log"
     with log.open("ab") as out:
         child = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
-            list(service.arguments),
+            service.command,
             env=dict(environ),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if service.following else subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -66,7 +78,10 @@ _CHILDREN: dict[int, "subprocess.Popen[bytes]"] = {}
 def exit_code(running: Running) -> int | None:
     """The exit code of a child of this very process; None while it runs, or when it is not ours to know."""
     child = _CHILDREN.get(running.pid)
-    return child.poll() if child else None
+    code = child.poll() if child else None
+    if child and child.stdin and code is not None:
+        child.stdin.close()
+    return code
 
 
 def stop(running: Iterable[Running], *, grace: float) -> list[Running]:

@@ -1,9 +1,9 @@
 """Everything on this machine, in the background: the local AWS, the API, every consumer, simulated restaurants."""
 
 import os
-import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.settings import variable
 from takeaway import deployment, local_aws, processes
-from takeaway.environment import LOCAL_AWS
+from takeaway.environment import HOME, LOCAL_AWS
 from takeaway.errors import UserError
 from takeaway.processes import Running, Service
 
@@ -23,21 +23,20 @@ STOP_GRACE_SECONDS = 30.0
 API_START_SECONDS = 30.0
 
 
-def command(*arguments: str) -> list[str]:
-    """This very installation's `takeaway`, whatever is on the PATH."""
-    return [sys.executable, "-m", "takeaway.cli", *arguments]
-
-
 @dataclass
 class Stack:
-    """What `up` and `demo` start: running processes, and the variables that all of them share."""
+    """What `up` and `demo` start: running processes, and the variables that all of them share.
+
+    What a `following` stack started dies with this process; else it outlives it, for `down` to find.
+    """
 
     home: Path
+    following: bool
     environ: dict[str, str] = field(default_factory=dict)
     running: list[Running] = field(default_factory=list)
 
     def start_local_aws(self, port: int) -> None:
-        running, endpoint = local_aws.start_embedded(port, self.home / "logs")
+        running, endpoint = local_aws.start_embedded(port, self.home / "logs", following=self.following)
         self._started(running)
         (self.home / "endpoint").write_text(endpoint)
         own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
@@ -50,7 +49,8 @@ class Stack:
         self.environ[variable("token_key")] = deployment.token_key(self.home / "token.key")
 
     def start(self, name: str, *arguments: str) -> Running:
-        running = processes.start(Service(name, command(*arguments)), environ=self.environ, logs=self.home / "logs")
+        service = Service(name, "takeaway.cli", arguments, self.following)
+        running = processes.start(service, environ=self.environ, logs=self.home / "logs")
         self._started(running)
         return running
 
@@ -68,18 +68,12 @@ class Stack:
         (self.home / "services.json").unlink(missing_ok=True)
         (self.home / "endpoint").unlink(missing_ok=True)
 
-    def require_alive(self) -> None:
-        """Raises `UserError` with the last words of any process that ended by itself."""
-        for one in self.running:
-            if one.process() is None:
-                raise UserError(f"{one.name} ended unexpectedly", f"read {one.log}:\n{processes.last_words(one)}")
-
     def _started(self, running: Running) -> None:
         self.running.append(running)
         processes.save(self.home / "services.json", self.running)
 
 
-def up(home: Path, *, aws_port: int, api_port: int, aws_only: bool) -> Stack:
+def up(home: Path, *, aws_port: int, api_port: int, aws_only: bool, speed: float) -> Stack:
     """Starts what is not up yet and answers when the API answers."""
     stack = existing(home)
     if stack.running:
@@ -92,7 +86,7 @@ def up(home: Path, *, aws_port: int, api_port: int, aws_only: bool) -> Stack:
         stack.deploy()
         if not aws_only:
             start_flow(stack, api_port)
-            stack.start(RESTAURANTS, "restaurants", "--api", api_url(api_port))
+            stack.start(RESTAURANTS, "restaurants", "--api", api_url(api_port), "--speed", str(speed))
     except BaseException:
         stack.stop()
         raise
@@ -107,16 +101,28 @@ def start_flow(stack: Stack, api_port: int) -> None:
     wait = uninterrupted_wait()
     deadline = SYSTEM_CLOCK.monotonic() + API_START_SECONDS
     while not _answers(f"{api_url(api_port)}/health"):
-        stack.require_alive()
+        require_alive(stack.running)
         if SYSTEM_CLOCK.monotonic() > deadline:
             raise UserError(f"the API did not answer on port {api_port}", f"read {stack.home / 'logs' / 'api.log'}")
         wait(0.1)
 
 
+def require_alive(running: Iterable[Running]) -> None:
+    """Raises `UserError` with the last words of any process that ended by itself."""
+    for one in running:
+        if one.process() is None:
+            raise UserError(f"{one.name} ended unexpectedly", f"read {one.log}:\n{processes.last_words(one)}")
+
+
 def existing(home: Path) -> Stack:
     """What an earlier command started and still runs."""
     running = [one for one in processes.load(home / "services.json") if one.process()]
-    return Stack(home, running=running)
+    return Stack(home, following=False, running=running)
+
+
+def restaurants_are_up() -> bool:
+    """Whether `takeaway up` simulates restaurants, which then take every ticket."""
+    return any(one.name == RESTAURANTS for one in existing(HOME).running)
 
 
 def api_url(port: int) -> str:

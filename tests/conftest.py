@@ -31,7 +31,7 @@ class LocalAws:
 @pytest.fixture(scope="session")
 def local_aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     logs = tmp_path_factory.mktemp("local-aws")
-    running, endpoint = local_aws.start_embedded(local_aws.free_port(), logs)
+    running, endpoint = local_aws.start_embedded(local_aws.free_port(), logs, following=True)
     yield endpoint
     processes.stop([running], grace=5)
 

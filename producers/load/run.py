@@ -1,4 +1,4 @@
-"""A load, or the restaurants alone, against the API and the ticket queue of an environment: what a command line calls."""
+"""A load, or the restaurants alone, against an environment's API and ticket queue: what a command line calls."""
 
 import threading
 from collections.abc import Callable, Mapping

@@ -62,5 +62,5 @@ class TicketQueue:
 def _message(message_id: str, receipt: str, body: str) -> TicketMessage:
     try:
         return TicketMessage(message_id, receipt, msgspec.json.decode(body, type=Ticket))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         return TicketMessage(message_id, receipt, None, str(error))

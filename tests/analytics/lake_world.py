@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -15,9 +16,10 @@ from analytics.offsets import Place
 from analytics.rotation import RotationPolicy
 from analytics.shard_sink import ShardSink
 from analytics.sink import LakeSink
+from events.wire import encode
 from foundation.diagnostics import Diagnostic
 from tests.analytics.log import MemoryLog
-from tests.builders import NOON, a_record, an_envelope
+from tests.builders import NOON, an_envelope
 from tests.fakes.bucket import FakeBucket, Gate
 from tests.fakes.clock import FakeClock
 
@@ -31,25 +33,24 @@ class Crash(BaseException):
     """The process is gone: nothing that handles errors sees it."""
 
 
+@lru_cache
 def rows(*numbers: int, shard_id: str = SHARD, occurred_at: datetime = NOON) -> pa.Table:
     """A row per sequence number."""
     payloads = [
-        Payload(Place(str(number)), NOON, a_record(number, data=_data(number, occurred_at)).data) for number in numbers
+        Payload(Place(str(number)), NOON, encode(an_envelope(cause=f"key-{number}", occurred_at=occurred_at)))
+        for number in numbers
     ]
     decoded = decode_payloads(shard_id, payloads)
     assert not decoded.unreadable
     return decoded.rows
 
 
-def _data(number: int, occurred_at: datetime) -> bytes:
-    from events.wire import encode
-
-    return encode(an_envelope(cause=f"key-{number}", occurred_at=occurred_at))
+_BUCKET = FakeBucket()
 
 
 @dataclass
 class World:
-    bucket: FakeBucket = field(default_factory=FakeBucket)
+    bucket: FakeBucket = field(default_factory=_BUCKET.another)
     log: MemoryLog = field(default_factory=MemoryLog)
     clock: FakeClock = field(default_factory=FakeClock)
     diagnostics: list[Diagnostic] = field(default_factory=list)

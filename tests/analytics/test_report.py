@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
@@ -59,17 +60,35 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.texts).replace("\N{NO-BREAK SPACE}", " ").split())
 
 
-def a_report(rows: list[dict[str, Any]], **about: Any) -> Report:
+def a_report(rows: Sequence[dict[str, Any]], **about: Any) -> Report:
     return make_report(a_table(rows), About(**{"made_at": NOON + timedelta(hours=3)} | about))
 
 
-def a_page(rows: list[dict[str, Any]], **about: Any) -> Page:
+def a_page(rows: Sequence[dict[str, Any]], **about: Any) -> Page:
     return Page(render(a_report(rows, **about)))
 
 
 @pytest.fixture(scope="module")
-def page() -> Page:
-    return a_page(some_orders(), lake_version=17)
+def report() -> Report:
+    return a_report(some_orders(), window=Window(since=NOON), lake_version=17)
+
+
+@pytest.fixture(scope="module")
+def page(report: Report) -> Page:
+    return Page(render(report))
+
+
+FOUR_ORDERS = (
+    *an_order(*GOOD, order_id="a", total=123_456, currency="EUR"),
+    *an_order(*GOOD, order_id="b", total=5_000, currency="JPY"),
+    *an_order("restaurant_notified", "order_rejected", order_id="c"),
+    *an_order("restaurant_notified", order_id="d; rm -rf ~"),
+)
+
+
+@pytest.fixture(scope="module")
+def page_of_four() -> Page:
+    return a_page(FOUR_ORDERS)
 
 
 def test_the_page_fetches_nothing_and_runs_nothing(page: Page) -> None:
@@ -106,9 +125,8 @@ def test_words_from_outside_are_shown_and_never_run() -> None:
         assert f"<script>alert({place})</script>" in page.text, where
 
 
-def test_an_order_id_cannot_smuggle_a_command_into_the_line_to_paste() -> None:
-    page = a_page(an_order(order_id="x; rm -rf ~"))
-    assert "takeaway trace 'x; rm -rf ~'" in page.text
+def test_an_order_id_cannot_smuggle_a_command_into_the_line_to_paste(page_of_four: Page) -> None:
+    assert "40 s notified restaurant-1 takeaway trace 'd; rm -rf ~'" in page_of_four.text
 
 
 @pytest.mark.parametrize(
@@ -138,14 +156,7 @@ def test_without_a_window_the_page_names_the_first_and_the_last_event() -> None:
     assert "Lake version" not in text
 
 
-def test_the_cards_say_the_answers() -> None:
-    rows = [
-        *an_order(*GOOD, order_id="a", total=123_456, currency="EUR"),
-        *an_order(*GOOD, order_id="b", total=5_000, currency="JPY"),
-        *an_order("restaurant_notified", "order_rejected", order_id="c"),
-        *an_order("restaurant_notified", order_id="d"),
-    ]
-    text = a_page(rows).text
+def test_the_cards_say_the_answers(page_of_four: Page) -> None:
     for words in (
         "Orders 4 placed in the window",
         "Completed 2 50.0% of orders",
@@ -154,14 +165,12 @@ def test_the_cards_say_the_answers() -> None:
         "Median until accepted 20 s",
         "Median until completed 40 s",
         "Revenue EUR 1,234.56 JPY 5,000 of completed orders",
-        "takeaway trace d restaurant-1 notified",
     ):
-        assert words in text
+        assert words in page_of_four.text
 
 
-def test_every_answer_has_its_sql_in_the_page() -> None:
-    report = a_report(some_orders(), window=Window(since=NOON))
-    text = Page(render(report)).text
+def test_every_answer_has_its_sql_in_the_page(report: Report, page: Page) -> None:
+    text = page.text
     for question in report.questions:
         assert " ".join(report.sql(question).split()) in text
         assert question.meaning in text
@@ -181,12 +190,11 @@ def test_the_page_can_be_read_without_seeing_it(page: Page) -> None:
     assert labelled <= set(ids)
 
 
-def test_the_figures_labels_hold_their_numbers() -> None:
-    rows = [*an_order(*GOOD, order_id="completed"), *an_order("restaurant_notified", order_id="open")]
-    labels = [figure["aria-label"] for figure in a_page(rows).all("figure")]
-    assert "placed 2, notified 2, accepted 1, completed 1" in labels[0]
+def test_the_figures_labels_hold_their_numbers(page_of_four: Page) -> None:
+    labels = [figure["aria-label"] for figure in page_of_four.all("figure")]
+    assert "placed 4, notified 4, accepted 2, completed 2" in labels[0]
     assert "notify the restaurant 10 s to 10 s" in labels[1].replace("\N{NO-BREAK SPACE}", " ")
-    assert "at most 2 in 1 s" in labels[2].replace("\N{NO-BREAK SPACE}", " ")
+    assert "at most 4 in 1 s" in labels[2].replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_a_window_in_which_all_is_well_makes_a_page_too() -> None:
@@ -207,9 +215,8 @@ def test_orders_to_which_nothing_happened_yet_make_a_page_too() -> None:
     assert "0.0% of orders are completed" in a_page(an_order()).text
 
 
-def test_the_same_events_make_the_same_page() -> None:
-    rows = some_orders(30)
-    assert a_page(rows).html == a_page(list(reversed(rows))).html
+def test_the_same_events_make_the_same_page(page_of_four: Page) -> None:
+    assert a_page(FOUR_ORDERS[::-1]).html == page_of_four.html
 
 
 def test_the_data_is_plain_json_with_the_same_answers_and_their_sql() -> None:

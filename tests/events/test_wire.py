@@ -87,6 +87,8 @@ def test_another_time_zone_is_the_same_moment() -> None:
         (changed(total="12"), r"\$\.total"),
         (changed(total=12.5), r"\$\.total"),
         (changed(currency="euro"), r"\$\.currency"),
+        (changed(currency="EUR\n"), r"\$\.currency"),
+        (b'{"x":' + b"[" * 100_000, "envelope"),
         (changed(items=[]), r"\$\.items"),
         (changed(items=[{"sku": "a", "name": "b", "quantity": 0, "unit_price": 1}]), r"\$\.items\[0\]\.quantity"),
     ],

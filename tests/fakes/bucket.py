@@ -1,8 +1,11 @@
 """S3 in memory, with boto3's methods, answers and errors, and conditional writes as S3 has them."""
 
+import copy
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from tests.fakes.faults import Service
@@ -38,13 +41,20 @@ class Gate:
 
 
 class FakeBucket(Service):
-    """One bucket. `client` is itself, for code that takes boto3's client; `through(gate)` is one that can be cut off."""
+    """One bucket. `client` is itself, for code that takes boto3's client; `through(gate)` can be cut off."""
 
     def __init__(self, name: str = "lake", *, keys_per_page: int = 1000) -> None:
         super().__init__("s3")
         self.name = name
         self.objects: dict[str, bytes] = {}
         self._keys_per_page = keys_per_page
+
+    def another(self) -> "FakeBucket":
+        """An empty bucket of the same name that shares nothing but botocore's model of S3, which is slow to load."""
+        other = copy.copy(self)
+        other.objects, other.log, other.lock = {}, [], threading.RLock()
+        other._faults, other._lost_answers = defaultdict(deque), defaultdict(deque)
+        return other
 
     @property
     def client(self) -> "S3Client":
@@ -66,38 +76,29 @@ class FakeBucket(Service):
         assert operation == "list_objects_v2"
         return _Pages(self.list_objects_v2)
 
-    def _put(
-        self,
-        *,
-        Bucket: str,
-        Key: str,
-        Body: bytes,
-        IfMatch: str | None = None,
-        IfNoneMatch: str | None = None,
-        **_: Any,
-    ) -> Mapping[str, Any]:
-        self._check_bucket(Bucket, "put_object")
-        stored = self.objects.get(Key)
-        if IfMatch is not None and stored is None:
+    def _put(self, **asked: Any) -> Answer:
+        self._check_bucket(asked["Bucket"], "put_object")
+        stored = self.objects.get(asked["Key"])
+        if "IfMatch" in asked and stored is None:
             raise self.error("put_object", "NoSuchKey", "The specified key does not exist.")
-        unmet = (IfNoneMatch is not None and stored is not None) or (
-            IfMatch is not None and stored is not None and _etag(stored) != IfMatch
-        )
-        if unmet:
+        exists_already = "IfNoneMatch" in asked and stored is not None
+        is_another = "IfMatch" in asked and stored is not None and _etag(stored) != asked["IfMatch"]
+        if exists_already or is_another:
             raise self.error("put_object", "PreconditionFailed", "At least one of the pre-conditions did not hold")
-        self.objects[Key] = Body
-        return {"ETag": _etag(Body)}
+        self.objects[asked["Key"]] = asked["Body"]
+        return {"ETag": _etag(asked["Body"])}
 
-    def _get(self, *, Bucket: str, Key: str) -> Mapping[str, Any]:
-        self._check_bucket(Bucket, "get_object")
-        if Key not in self.objects:
+    def _get(self, **asked: Any) -> Answer:
+        self._check_bucket(asked["Bucket"], "get_object")
+        body = self.objects.get(asked["Key"])
+        if body is None:
             raise self.error("get_object", "NoSuchKey", "The specified key does not exist.")
-        body = self.objects[Key]
         return {"Body": io.BytesIO(body), "ETag": _etag(body), "ContentLength": len(body)}
 
-    def _list(self, *, Bucket: str, Prefix: str = "", ContinuationToken: str = "") -> Mapping[str, Any]:
-        self._check_bucket(Bucket, "list_objects_v2")
-        keys = sorted(key for key in self.objects if key.startswith(Prefix) and key > ContinuationToken)
+    def _list(self, **asked: Any) -> Answer:
+        self._check_bucket(asked["Bucket"], "list_objects_v2")
+        prefix, behind = asked.get("Prefix", ""), asked.get("ContinuationToken", "")
+        keys = sorted(key for key in self.objects if key.startswith(prefix) and key > behind)
         page = keys[: self._keys_per_page]
         answer: Answer = {"IsTruncated": len(page) < len(keys), "KeyCount": len(page)}
         if page:

@@ -3,6 +3,7 @@
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, cast
 
 from botocore.errorfactory import ClientExceptionsFactory
@@ -14,16 +15,24 @@ from botocore.validate import ParamValidator
 _SERVER_ERRORS = {"InternalFailure": 500, "InternalServerError": 500, "ServiceUnavailable": 503}
 
 
+_EXCEPTIONS = ClientExceptionsFactory()  # remembers what it made for each service
+
+
+@cache
+def _model(service: str) -> ServiceModel:
+    return ServiceModel(Loader().load_service_model(service, "service-2"), service)
+
+
 class Service:
     """The part all fakes share: botocore's own parameter checks and error classes, scripted faults, and a call log."""
 
     def __init__(self, name: str) -> None:
-        self._model = ServiceModel(Loader().load_service_model(name, "service-2"), name)
+        self._model = _model(name)
         self._validator = ParamValidator()
         self._faults: dict[str, deque[Exception]] = defaultdict(deque)
         self._lost_answers: dict[str, deque[Exception]] = defaultdict(deque)
         self._operations = {operation.lower(): operation for operation in self._model.operation_names}
-        self.exceptions = ClientExceptionsFactory().create_client_exceptions(self._model)
+        self.exceptions = _EXCEPTIONS.create_client_exceptions(self._model)
         self.lock = threading.RLock()
         self.log: list[tuple[str, dict[str, Any]]] = []
 

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
 from tests.fakes.faults import Service
@@ -21,6 +22,7 @@ class FakeDynamoDB(Service):
         super().__init__("dynamodb")
         self.tables: dict[str, dict[str, Item]] = {}
         self._keys: dict[str, str] = {}
+        self._looks: Counter[str] = Counter()
 
     @property
     def client(self) -> "DynamoDBClient":
@@ -59,8 +61,14 @@ class FakeDynamoDB(Service):
         return {"TableDescription": {"TableName": TableName, "TableStatus": "CREATING"}}
 
     def _describe_table(self, TableName: str) -> Item:  # noqa: N803
+        """A new table is not there for its first look, being made for its second, and ready after that."""
         self._table("describe_table", TableName)
-        return {"Table": {"TableName": TableName, "TableStatus": "ACTIVE"}}
+        self._looks[TableName] += 1
+        if self._looks[TableName] == 1:
+            raise self.error("describe_table", "ResourceNotFoundException", f"Table: {TableName} not found")
+        return {
+            "Table": {"TableName": TableName, "TableStatus": "CREATING" if self._looks[TableName] == 2 else "ACTIVE"}
+        }
 
     def _put_item(self, TableName: str, Item: Item, **options: Any) -> Item:  # noqa: N803
         table = self._table("put_item", TableName)

@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from events.orders import Event
 from events.wire import decode, encode
@@ -17,15 +17,22 @@ class FakeOrders:
         self._orders: dict[str, Order] = {}
         self._lock = threading.Lock()
         self._faults: deque[Exception] = deque()
+        self._lost_answers: deque[Exception] = deque()
 
     def fail(self, times: int = 1) -> None:
         """The next `times` calls raise before anything is done."""
         self._faults.extend([EndpointConnectionError(endpoint_url="http://orders")] * times)
 
+    def lose_answer(self, times: int = 1) -> None:
+        """The next `times` writes are applied, and then raise."""
+        self._lost_answers.extend([ReadTimeoutError(endpoint_url="http://orders")] * times)
+
     def create(self, order: Order) -> Order:
         with self._lock:
             self._raise_scripted()
-            return self._orders.setdefault(order.order_id, _as_stored(order))
+            stored = self._orders.setdefault(order.order_id, _as_stored(order))
+            self._lose_answer_if_scripted()
+            return stored
 
     def get(self, order_id: str) -> Order | None:
         with self._lock:
@@ -38,11 +45,16 @@ class FakeOrders:
             stored = self._orders[order.order_id]
             if stored.state == order.state:
                 stored = self._orders[order.order_id] = _as_stored(stored.after(performed))
+            self._lose_answer_if_scripted()
             return stored
 
     def _raise_scripted(self) -> None:
         if self._faults:
             raise self._faults.popleft()
+
+    def _lose_answer_if_scripted(self) -> None:
+        if self._lost_answers:
+            raise self._lost_answers.popleft()
 
 
 def _as_stored(order: Order) -> Order:

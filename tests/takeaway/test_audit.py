@@ -83,6 +83,21 @@ def test_a_command_without_an_answer_may_be_there_or_not() -> None:
     ).ok
 
 
+def test_orders_of_others_can_be_left_out_with_all_they_caused() -> None:
+    by_hand = Fact("by-hand", "order_placed", "order-9", place(9))
+    answered = Fact("answered", "order_accepted", "order-9", place(10))
+    mixed = Evidence(
+        ledger=(*CLEAN.ledger, replace(answered, place=None)),
+        stream=(*FACTS, by_hand, answered),
+        effects=(TICKET, MAIL, Effect("ticket", "by-hand"), Effect("e-mail", "answered")),
+        lake=(*FACTS, by_hand, answered),
+    )
+    assert kinds(audit(mixed)) == ["unexpected"]
+    assert audit(mixed, ignore_others=True).ok
+    assert audit(mixed, ignore_others=True).receipt.endswith("1 orders of others left out")
+    assert not audit(replace(mixed, lake=(by_hand, answered)), ignore_others=True).ok
+
+
 def test_bounds_never_excuse_a_loss() -> None:
     verdict = audit(replace(CLEAN, effects=(MAIL,)), Bounds(repeated_events=10, repeated_effects=10))
     assert not verdict.ok

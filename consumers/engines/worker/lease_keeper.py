@@ -118,18 +118,23 @@ class LeaseKeeper:
 
     def run(self, wait: Wait) -> None:
         """Renews until `wait` is cut short."""
-        while not wait(self._failover / 3):
-            self.renew_all()
+        interval = self._failover / 3
+        while not wait(interval):
+            # A write that went wrong is not left alone for a third of what is left to us.
+            interval = self._failover / (3 if self.renew_all() else 10)
 
-    def renew_all(self) -> None:
-        """One heartbeat for each lease. A table out of reach is tried again until the failover time is over."""
+    def renew_all(self) -> bool:
+        """One heartbeat for each lease; False when the table could not be written, and the next one is urgent."""
+        all_written = True
         with self._lock:
             kept = list(self._held.values())
         for held in kept:
             try:
                 held.renew()
             except (ClientError, BotoCoreError) as error:
+                all_written = False
                 self._emit(LeaseRenewalFailed(held.shard_id, error))
             if held.lost:
                 held.give_up()
                 self.drop(held)
+        return all_written

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # The KCL looks for its leases by owner through this index, and waits minutes for it when it is missing.
 OWNER_INDEX = "LeaseOwnerToLeaseKeyIndex"
+_USABLE = ("ACTIVE", "UPDATING")
 _ACTIVE_POLL_SECONDS = 1.0
 
 
@@ -31,30 +32,9 @@ class LeaseTable:
 
     def create(self, wait: Wait) -> bool:
         """Creates the table if there is none, and waits until it can be used; False when the wait was cut short."""
-        try:
-            self._client.create_table(
-                TableName=self._name,
-                BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[
-                    {"AttributeName": row.KEY, "AttributeType": "S"},
-                    {"AttributeName": row.OWNER, "AttributeType": "S"},
-                ],
-                KeySchema=[{"AttributeName": row.KEY, "KeyType": "HASH"}],
-                GlobalSecondaryIndexes=[
-                    {
-                        "IndexName": OWNER_INDEX,
-                        "KeySchema": [
-                            {"AttributeName": row.OWNER, "KeyType": "HASH"},
-                            {"AttributeName": row.KEY, "KeyType": "RANGE"},
-                        ],
-                        "Projection": {"ProjectionType": "KEYS_ONLY"},
-                    }
-                ],
-            )
-        except ClientError as error:
-            if _code(error) != "ResourceInUseException":
-                raise
-        while self._client.describe_table(TableName=self._name)["Table"]["TableStatus"] not in {"ACTIVE", "UPDATING"}:
+        while (status := self._status()) not in _USABLE:
+            if status is None and self._create_table():
+                continue
             if wait(_ACTIVE_POLL_SECONDS):
                 return False
         return True
@@ -134,6 +114,42 @@ class LeaseTable:
         except ClientError as error:
             if not _is_refused(error):
                 raise
+
+    def _status(self) -> str | None:
+        try:
+            return self._client.describe_table(TableName=self._name)["Table"]["TableStatus"]
+        except ClientError as error:
+            if _code(error) != "ResourceNotFoundException":
+                raise
+            return None
+
+    def _create_table(self) -> bool:
+        """False when another worker was quicker."""
+        try:
+            self._client.create_table(
+                TableName=self._name,
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[
+                    {"AttributeName": row.KEY, "AttributeType": "S"},
+                    {"AttributeName": row.OWNER, "AttributeType": "S"},
+                ],
+                KeySchema=[{"AttributeName": row.KEY, "KeyType": "HASH"}],
+                GlobalSecondaryIndexes=[
+                    {
+                        "IndexName": OWNER_INDEX,
+                        "KeySchema": [
+                            {"AttributeName": row.OWNER, "KeyType": "HASH"},
+                            {"AttributeName": row.KEY, "KeyType": "RANGE"},
+                        ],
+                        "Projection": {"ProjectionType": "KEYS_ONLY"},
+                    }
+                ],
+            )
+        except ClientError as error:
+            if _code(error) != "ResourceInUseException":
+                raise
+            return False
+        return True
 
     def _update(self, lease: Lease, change: str, condition: str, values: dict[str, Any]) -> Lease | None:
         written = self._write(lease, change, condition, values)

@@ -70,6 +70,7 @@ class ShardReader:
     def batches(self, after: Position) -> Iterator[Batch]:
         """Every record behind `after`, then new ones as they come; an empty batch when a read finds none."""
         self.position = after
+        self.end = None
         self._read_from = after
         iterator: str | None = None
         resumes = False

@@ -1,9 +1,11 @@
 """One shard's life in one thread: open the processor, read, process, checkpoint, and end in good order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from consumers.diagnostics import ShardFailed, ShardFinished, ShardStarted, ShardStopped, ShardWaits
+from botocore.exceptions import BotoCoreError, ClientError
+
+from consumers.diagnostics import CheckpointFailed, ShardFailed, ShardFinished, ShardStarted, ShardStopped, ShardWaits
 from consumers.engines.worker.lease import position_text
 from consumers.engines.worker.lease_keeper import HeldLease
 from consumers.engines.worker.settings import WorkerSettings, pause_after
@@ -21,8 +23,8 @@ class ShardWorker:
     """Feeds one processor with one shard for as long as the lease is held.
 
     A checkpoint follows the progress it reports, always. Whatever breaks, the shard waits and goes on from what is
-    safely done: a failure that the processor reports is tried again from the failed record on; after any other error
-    the processor is thrown away and opened again, since nobody knows what state it is in.
+    safely done: the processor is called again, from the failed record on when it named one. When the reading itself or
+    the shard's end broke off, and after a deliberate stop, the processor is opened anew from its own position.
     """
 
     def __init__(
@@ -49,13 +51,13 @@ class ShardWorker:
     def run(self) -> None:
         """Until the shard is finished, its lease lost, or the worker stops."""
         failures = 0
-        while not (self.is_over or self.held.ending.is_set() or self.held.lost):
+        while not (self.is_over or self._must_end):
             before = self.held.checkpoint
             try:
                 self._live()
             except Exception as error:  # noqa: BLE001 - whatever it is, the shard starts again, and says so
                 failures = failures + 1 if self.held.checkpoint == before else 1
-                self._pause_after(error, failures)
+                self._start_over_after(error, failures)
         if self.held.lost:
             self.held.give_up()
         elif not self.is_over:
@@ -69,63 +71,95 @@ class ShardWorker:
         self._emit(ShardStarted(self.held.shard_id, position_text(self._last)))
         for batch in self._reader.batches(processor.resume_after):
             self._process(processor, batch)
-            if self.held.ending.is_set() or self.held.lost:
+            if self._must_end:
                 break
         if self.held.lost:
             return
         if self._reader.end is not None:
             self._finish(processor, self._reader.end)
         else:
-            self._checkpoint(self._flushed(processor))
+            self._let_go(processor)
 
     def _process(self, processor: RecordProcessor, batch: Batch) -> None:
         failures = 0
-        while not (self.held.ending.is_set() or self.held.lost):
-            progress = processor.process(batch)
-            self._checkpoint(progress)
-            if progress.failure is None:
-                self._last = batch.records[-1].sequence_number if batch.records else self._last
-                return
-            rest = _from(batch, progress.failure)
+        while not self._must_end:
+            try:
+                progress = processor.process(batch)
+            except ShardStop:
+                raise
+            except Exception as raised:  # noqa: BLE001 - whatever it is, nothing is known to be done: all of it again
+                rest, error = batch, raised
+            else:
+                self._checkpoint(progress)
+                if progress.failure is None:
+                    self._last = batch.records[-1].sequence_number if batch.records else self._last
+                    return
+                rest, error = _from(batch, progress.failure), progress.failure.error
             failures = failures + 1 if rest.after == batch.after else 1
             batch = rest
-            pause = pause_after(failures)
-            at, error = str(progress.failure.at), progress.failure.error
-            self._emit(ShardWaits(self.held.shard_id, at, error, pause))
-            self._wait(pause)
+            self._pause(batch.records[0].sequence_number if batch.records else batch.after, error, failures)
 
     def _finish(self, processor: RecordProcessor, end: EndOfShard) -> None:
         failures = 0
-        progress = self._flushed(processor)
-        while position_key(progress.resume_after) < position_key(self._last):
-            self._checkpoint(progress)
+        done, error = self._flush(processor)
+        while position_key(done) < position_key(self._last):
             failures += 1
-            pause = pause_after(failures)
-            error = progress.failure.error if progress.failure else None
-            self._emit(ShardWaits(self.held.shard_id, position_text(progress.resume_after), error, pause))
-            if self._wait(pause):
+            if self._pause(done, error, failures):
                 return
-            progress = self._flushed(processor)
+            done, error = self._flush(processor)
         children = self._begin_children(self.held.shard_id, end)
-        if self.held.write_checkpoint(Sentinel.SHARD_END, children):
+        if self._write(Sentinel.SHARD_END, children):
             self.is_over = True
             self._emit(ShardFinished(self.held.shard_id, tuple(sorted(children))))
 
-    def _flushed(self, processor: RecordProcessor) -> Progress:
-        progress = processor.flush()
-        if progress.failure is not None and isinstance(progress.failure.error, ShardStop):
-            raise progress.failure.error
-        return progress
+    def _let_go(self, processor: RecordProcessor) -> None:
+        """What cannot be flushed now is read again by whoever is next."""
+        _, error = self._flush(processor)
+        if error is not None:
+            self._emit(ShardFailed(self.held.shard_id, error, 0))
+
+    def _flush(self, processor: RecordProcessor) -> tuple[Position, Exception | None]:
+        """How far it is safely done, checkpointed; and what went wrong."""
+        try:
+            progress = processor.flush()
+        except ShardStop:
+            raise
+        except Exception as raised:  # noqa: BLE001 - it is told, by a pause or as the last thing that is said
+            return self.held.checkpoint, raised
+        self._checkpoint(progress)
+        return progress.resume_after, progress.failure.error if progress.failure else None
 
     def _checkpoint(self, progress: Progress) -> None:
         """Writes down what is safely done, if that is news; then a deliberate stop takes effect."""
         done = progress.resume_after
         if done != self._reader.gap and position_key(done) > position_key(self.held.checkpoint):
-            self.held.write_checkpoint(done)
+            self._write(done)
         if progress.failure is not None and isinstance(progress.failure.error, ShardStop):
             raise progress.failure.error
 
-    def _pause_after(self, error: Exception, failures: int) -> None:
+    def _write(self, position: Position, children: Iterable[str] = ()) -> bool:
+        """Tried until it is written, since the effects are done; False when the lease is lost, or time is up."""
+        failures = 0
+        while True:
+            try:
+                return self.held.write_checkpoint(position, children)
+            except (ClientError, BotoCoreError) as error:
+                failures += 1
+                pause = pause_after(failures)
+                self._emit(CheckpointFailed(self.held.shard_id, position_text(position), error, pause))
+            if self._wait(pause):
+                return False
+
+    @property
+    def _must_end(self) -> bool:
+        return self.held.ending.is_set() or self.held.lost
+
+    def _pause(self, at: Position, error: Exception | None, failures: int) -> bool:
+        pause = pause_after(failures)
+        self._emit(ShardWaits(self.held.shard_id, position_text(at), error, pause))
+        return self._wait(pause)
+
+    def _start_over_after(self, error: Exception, failures: int) -> None:
         if isinstance(error, ShardStop):
             pause = self._settings.stopped_seconds
             self._emit(ShardStopped(self.held.shard_id, error, pause))

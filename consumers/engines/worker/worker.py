@@ -97,7 +97,7 @@ class Worker:
                     failures = 0
                 except (ClientError, BotoCoreError) as error:
                     failures += 1
-                    pause = pause_after(failures)
+                    pause = min(pause, pause_after(failures))
                     self._emit(RoundFailed(error, pause))
                 if not keeper.is_alive():
                     raise RuntimeError("the lease keeper's thread died. fix: see its traceback; run the worker again")

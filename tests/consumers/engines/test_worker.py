@@ -20,9 +20,10 @@ from consumers.diagnostics import (
     ShardThreadDied,
     ShardWaits,
 )
+from consumers.engines.worker.lease_table import LeaseTable
 from consumers.processing import ShardStop
 from consumers.records import Record, Sentinel, SequenceNumber, position_key
-from tests.consumers.engines.worlds import Refused, World, failing
+from tests.consumers.engines.worlds import APPLICATION, Refused, World, failing
 
 TEXTS = [f"text-{number}" for number in range(20)]
 HALF = str(2**127)
@@ -48,6 +49,17 @@ def test_it_reads_everything_once_in_order_and_checkpoints(world: World) -> None
     assert world.texts() == [*TEXTS, "late"]
     assert checkpoint(world) == SequenceNumber(more[-1])
     assert numbers[-1] < more[-1]
+
+
+def test_on_the_first_day_it_makes_its_table() -> None:
+    world = World(first_day=True)
+    world.dynamodb.lose_answer("create_table")
+    world.put("a")
+    world.start()
+    world.start("worker-2")
+    world.run(10)
+    assert world.texts() == ["a"]
+    world.end()
 
 
 def test_it_begins_at_the_tip_when_told(world: World) -> None:
@@ -134,15 +146,46 @@ def test_while_a_record_fails_the_checkpoint_stays_before_it(world: World) -> No
     assert checkpoint(world) == SequenceNumber(numbers[0])
 
 
-def test_an_error_out_of_a_processor_opens_it_again_and_loses_nothing(world: World) -> None:
+def test_after_an_error_out_of_a_processor_it_is_called_again_and_loses_nothing(world: World) -> None:
     world.put(*TEXTS, key="order-1")
-    world.before = failing(3, "text-11", RuntimeError("broken state"))
+    world.before = failing(3, "text-11", RuntimeError("no answer"))
     world.start()
     world.run(60)
-    assert sorted(set(world.texts()), key=TEXTS.index) == TEXTS
-    assert world.texts()[-9:] == TEXTS[-9:]
-    assert [type(event.error) for event in world.all(ShardFailed)] == [RuntimeError] * 3
-    assert len(world.all(ShardStarted)) == 4
+    assert world.texts() == TEXTS
+    assert [type(event.error) for event in world.all(ShardWaits)] == [RuntimeError] * 3
+    assert len(world.all(ShardStarted)) == 1
+
+
+def test_a_processor_that_cannot_be_opened_is_tried_again(world: World) -> None:
+    world.put("a")
+    world.unopenable = 3
+    world.start()
+    world.run(30)
+    assert world.texts() == ["a"]
+    assert [event.retry_in_seconds for event in world.all(ShardFailed)] == [1, 2, 4]
+
+
+def test_a_shard_ends_only_when_its_last_record_is_safely_done(world: World) -> None:
+    world.lazy = True
+    world.unflushable = 3
+    world.put("a")
+    world.kinesis.split_shard(StreamName="orders", ShardToSplit="shardId-000000000000", NewStartingHashKey=HALF)
+    world.start()
+    world.run(5)
+    assert checkpoint(world) is Sentinel.TRIM_HORIZON
+    assert len(world.all(ShardWaits)) == 3
+    world.run(5)
+    assert checkpoint(world) is Sentinel.SHARD_END
+    assert world.texts() == ["a"]
+
+
+def test_a_shard_whose_children_are_not_listed_yet_does_not_end(world: World) -> None:
+    world.kinesis.split_shard(StreamName="orders", ShardToSplit="shardId-000000000000", NewStartingHashKey=HALF)
+    world.start()
+    world.kinesis.fail("list_shards", "InternalFailure", times=3)
+    world.run(30)
+    assert [event.children for event in world.all(ShardFinished)] == [("shardId-000000000001", "shardId-000000000002")]
+    assert set(world.leases()) >= {"shardId-000000000001", "shardId-000000000002"}
 
 
 def test_a_deliberate_stop_keeps_the_lease_and_tries_again_minutes_later(world: World) -> None:
@@ -231,6 +274,41 @@ def test_a_zombie_writes_no_checkpoint_and_stops(world: World) -> None:
     assert world.texts("worker-1") == ["a"]
 
 
+def test_a_lost_lease_is_neither_flushed_nor_checkpointed(world: World) -> None:
+    world.put("a", key="order-1")
+    world.lazy = True
+    world.start()
+    world.run(3)
+    LeaseTable(world.dynamodb.client, APPLICATION, "them").take(world.leases()["shardId-000000000000"])
+    before = world.leases()["shardId-000000000000"]
+    world.run(5)
+    assert len(world.all(LeaseLost)) == 1
+    assert world.flushed == 0
+    assert world.leases()["shardId-000000000000"] == before
+
+
+def test_a_shard_never_has_two_threads_in_one_worker(world: World) -> None:
+    world.put("slow", key="order-1")
+    inside: list[int] = []
+
+    def before(*_: object) -> None:
+        inside.append(+1)
+        assert sum(inside) == 1, "two threads read one shard"
+        world.sleep(60)
+        inside.append(-1)
+
+    world.before = before
+    world.start()
+    world.run(2)
+    world.dynamodb.fail("update_item", "InternalServerError", times=10)
+    world.run(50)
+    assert len(world.all(LeaseLost)) == 1
+    assert inside == [+1]
+    world.run(100)
+    assert inside == [+1, -1, +1, -1]
+    assert set(world.texts()) == {"slow"}
+
+
 def test_two_workers_share_fairly_and_then_leave_it_at_that() -> None:
     world = World(shards=8)
     world.start()
@@ -253,14 +331,11 @@ def test_after_a_split_the_children_wait_for_their_parent(world: World) -> None:
     world.kinesis.split_shard(StreamName="orders", ShardToSplit="shardId-000000000000", NewStartingHashKey=HALF)
     world.put(*TEXTS)
     world.start()
-    world.start("worker-2")
     world.run(60)
     assert world.texts()[0] == "before"
     assert sorted(world.texts()[1:]) == sorted(TEXTS)
-    parent = world.leases()["shardId-000000000000"]
-    assert parent.finished
-    assert parent.children == {"shardId-000000000001", "shardId-000000000002"}
-    assert [event.shard_id for event in world.all(ShardFinished)] == ["shardId-000000000000"]
+    (finished,) = world.all(ShardFinished)
+    assert finished == ShardFinished("shardId-000000000000", ("shardId-000000000001", "shardId-000000000002"))
 
 
 def test_after_a_merge_the_child_waits_for_both_parents() -> None:
@@ -295,7 +370,9 @@ def test_a_reshard_in_the_middle_loses_nothing(world: World) -> None:
                 StreamName="orders", ShardToMerge="shardId-000000000001", AdjacentShardToMerge="shardId-000000000002"
             )
     world.run(60)
-    assert sorted(world.texts()) == sorted(expected)
+    # Two workers, so a lease may be stolen: what its first holder had just done is done again, and nothing is lost.
+    assert set(world.texts()) == set(expected)
+    assert len(world.texts()) <= len(expected) + 10 * (len(world.all(LeaseTaken)) - 4)
     assert len(world.all(ShardFinished)) == 3
 
 
@@ -304,22 +381,24 @@ def test_a_finished_lease_goes_when_its_children_are_being_read_and_does_not_com
     world.run(3)
     world.kinesis.split_shard(StreamName="orders", ShardToSplit="shardId-000000000000", NewStartingHashKey=HALF)
     world.run(20)
-    assert world.leases()["shardId-000000000000"].finished
+    parent = world.leases()["shardId-000000000000"]
+    assert parent.finished
+    assert parent.children == {"shardId-000000000001", "shardId-000000000002"}
     world.put(*TEXTS)
     world.run(150)
     assert set(world.leases()) == {"shardId-000000000001", "shardId-000000000002"}
     assert sorted(world.texts()) == sorted(TEXTS)
 
 
-@pytest.mark.parametrize("operation", ["update_item", "put_item", "scan", "get_item", "create_table"])
+@pytest.mark.parametrize("operation", ["update_item", "put_item", "scan", "get_item"])
 def test_lost_answers_of_the_table_cost_no_lease_and_double_nothing(world: World, operation: str) -> None:
     world.put(*TEXTS, key="order-1")
-    world.dynamodb.lose_answer(operation, times=2)
+    world.dynamodb.lose_answer(operation)
     world.start(read_records=3)
     world.run(5)
     world.dynamodb.lose_answer("update_item", times=1)
     world.run(60)
-    assert sorted(set(world.texts()), key=TEXTS.index) == TEXTS
+    assert world.texts() == TEXTS
     assert not world.all(LeaseLost)
     assert world.leases()["shardId-000000000000"].checkpoint == SequenceNumber(
         world.kinesis.records()[-1]["SequenceNumber"]
@@ -345,7 +424,7 @@ def test_a_table_out_of_reach_for_a_moment_costs_no_lease(world: World) -> None:
     world.dynamodb.fail("update_item", "InternalServerError", times=2)
     world.put("a")
     world.run(30)
-    assert world.texts() == ["a"] or world.texts() == ["a", "a"]
+    assert world.texts() == ["a"]
     assert not world.all(LeaseLost)
 
 
@@ -384,6 +463,17 @@ def test_a_gap_is_told_loudly_and_reading_goes_on(world: World) -> None:
     assert checkpoint(world) == SequenceNumber(numbers[2])
 
 
+def test_the_place_before_a_gap_is_never_checkpointed_since_it_is_no_record(world: World) -> None:
+    numbers = world.put("a", key="order-1")
+    world.start().stop_after(3)
+    world.put("b", "c", key="order-1")
+    world.kinesis.trim("shardId-000000000000", 2)
+    world.naive = True
+    world.before = failing(1000, "c", Refused("down"))
+    world.start().stop_after(10)
+    assert checkpoint(world) == SequenceNumber(numbers[0])
+
+
 def test_numbers_with_leading_zeros_go_back_as_they_came() -> None:
     world = World(number_width=60)
     world.put("a", key="order-1")
@@ -399,6 +489,7 @@ def test_numbers_with_leading_zeros_go_back_as_they_came() -> None:
     world.end()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_dies_is_told_and_replaced(world: World) -> None:
     world.put("a", "b", key="order-1")
     world.exit_at = "b"
@@ -417,6 +508,18 @@ def test_a_processor_that_does_not_come_back_cannot_keep_the_worker(world: World
     assert world.time.monotonic() < 60
     assert [event.waited_seconds for event in world.all(ShardDidNotDrain)] == [20.0]
     assert checkpoint(world) is Sentinel.TRIM_HORIZON
+
+
+def test_a_stop_that_cannot_flush_says_so_and_lets_the_lease_go(world: World) -> None:
+    world.put("a")
+    world.lazy = True
+    world.unflushable = 1
+    worker = world.start()
+    world.run(3)
+    worker.stop()
+    lease = world.leases()["shardId-000000000000"]
+    assert (lease.owner, lease.checkpoint) == (None, Sentinel.TRIM_HORIZON)
+    assert len(world.all(ShardFailed)) == 1
 
 
 def test_a_stop_while_the_world_is_broken_lets_go_at_the_last_safe_place(world: World) -> None:

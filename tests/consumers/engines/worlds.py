@@ -10,7 +10,7 @@ from consumers.engines.worker import Worker, WorkerSettings
 from consumers.engines.worker.lease import Lease
 from consumers.engines.worker.lease_table import LeaseTable
 from consumers.processing import Progress, RecordFailure, ShardAssignment
-from consumers.records import Batch, Position, Record
+from consumers.records import Batch, Position, Record, position_key
 from foundation.diagnostics import Diagnostic
 from tests.fakes.clock import FakeClock
 from tests.fakes.kinesis import FakeKinesis
@@ -25,6 +25,9 @@ class Notes:
     """A processor whose effect is a note of each record. `before` is asked first: it may raise, or take its time."""
 
     def __init__(self, world: "World", worker_id: str, assignment: ShardAssignment) -> None:
+        if world.unopenable:
+            world.unopenable -= 1
+            raise OSError("no connection")
         self._world = world
         self._worker_id = worker_id
         self._assignment = assignment
@@ -35,7 +38,11 @@ class Notes:
         return self._done
 
     def process(self, batch: Batch) -> Progress:
+        if self._world.naive:
+            self._done = batch.after
         for record in batch.records:
+            if position_key(record.sequence_number) <= position_key(self._done):
+                continue
             if record.data.decode() == self._world.exit_at:
                 self._world.exit_at = None
                 raise SystemExit
@@ -48,6 +55,9 @@ class Notes:
         return Progress(self._assignment.checkpoint if self._world.lazy else self._done)
 
     def flush(self) -> Progress:
+        if self._world.unflushable:
+            self._world.unflushable -= 1
+            raise OSError("no space")
         self._world.flushed += 1
         return Progress(self._done)
 
@@ -79,17 +89,24 @@ class Running:
 
 
 class World:
-    def __init__(self, *, shards: int = 1, number_width: int = 56) -> None:
+    """On the `first_day` there is no lease table yet, and making one takes its time."""
+
+    def __init__(self, *, shards: int = 1, number_width: int = 56, first_day: bool = False) -> None:
         self.time = FakeClock()
         self.threads = SimulatedThreads(self.time)
         self.kinesis = FakeKinesis(self.time.clock, shards=shards, number_width=number_width)
         self.dynamodb = FakeDynamoDB()
+        if not first_day:
+            LeaseTable(self.dynamodb.client, APPLICATION, "yesterday").create(FakeClock().wait)
         self.happened: list[Diagnostic] = []
         self.effects: list[tuple[str, str, Record]] = []
         self.before: Callable[[str, Record], Any] = lambda *_: None
         self.failure: Exception | None = None  # what `Refused` is reported as
         self.lazy = False  # a processor whose effects wait for its flush
+        self.naive = False  # a processor that takes the place it was read from for one of its own
         self.flushed = 0
+        self.unflushable = 0  # how many flushes are still to fail
+        self.unopenable = 0
         self.exit_at: str | None = None  # the text at which the processor's thread ends
         self._running: list[Running] = []
 

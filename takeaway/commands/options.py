@@ -1,0 +1,55 @@
+"""Options that several commands share, and what every long-running one does with a signal."""
+
+import os
+import secrets
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from foundation.settings import variable
+from takeaway.environment import HOME
+from takeaway.errors import UserError
+
+Seed = Annotated[int | None, typer.Option(help="The same seed gives the same orders. Chosen and printed when absent.")]
+Rate = Annotated[float, typer.Option(min=0.1, help="Orders a second, open loop: late answers do not slow it down.")]
+Speed = Annotated[float, typer.Option(min=1, help="How many times as fast as real kitchens the simulated ones are.")]
+Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
+Ledger = Annotated[Path, typer.Option(help="The folder of the load's ledger.")]
+ReallyAws = Annotated[bool, typer.Option("--yes-really-aws", help="Allow load and mail to reach real AWS.")]
+
+LEDGER = HOME / "ledger"
+
+
+def chosen(seed: int | None) -> int:
+    """The seed given, or a new one, printed so that the run can be repeated."""
+    if seed is None:
+        seed = secrets.randbelow(1_000_000)
+        print(f"seed {seed}", file=sys.stderr)
+    return seed
+
+
+def port(field: str, default: int) -> int:
+    """The port that TAKEAWAY_<FIELD> names."""
+    text = os.environ.get(variable(field), str(default))
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise UserError(f"{variable(field)} is {text!r}", "a port is a whole number from 1 to 65535")
+    return int(text)
+
+
+def stop_on_signal() -> threading.Event:
+    """Set by the first SIGTERM or Ctrl-C; a second one ends the process at once."""
+    stop = threading.Event()
+
+    def heard(number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, heard)
+    signal.signal(signal.SIGINT, heard)
+    return stop

@@ -1,0 +1,119 @@
+"""lake sql, report, audit, flow show: what happened, what should have, and whether they agree."""
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from foundation.settings import variable
+from takeaway.commands.options import LEDGER, Json, Ledger
+from takeaway.environment import HOME, resolved
+from takeaway.errors import UserError
+
+
+def lake_sql(query: str, as_json: Json = False) -> None:
+    """Run any SQL (DuckDB's) over the table `events`.
+
+    Example: takeaway lake sql "select event_type, count(*) from events group by all order by 2 desc"
+    """
+    import duckdb
+
+    from analytics.lake import Lake
+
+    environ = resolved()
+    try:
+        rows = Lake.from_environment(environ).sql(query)
+    except duckdb.Error as error:
+        raise UserError(
+            f"that SQL does not run: {error}", "the table is `events`; `describe events` names its columns"
+        ) from error
+    except OSError as error:
+        # The storage layer's own words run over many lines; the code among them says what is wrong.
+        code = re.search(r"<Code>(\w+)</Code>", str(error))
+        bucket = environ.get(variable("lake_bucket"), "")
+        raise UserError(
+            f"cannot read the lake in bucket {bucket!r}: {code[1] if code else error}",
+            "`takeaway deploy` makes the bucket, `takeaway work archiver` fills it; TAKEAWAY_LAKE_BUCKET names it",
+        ) from error
+    if as_json:
+        print(json.dumps(rows.to_pylist(), default=str))
+        return
+    table = Table(*rows.column_names)
+    for row in rows.to_pylist():
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    Console().print(table)
+
+
+def report(
+    out: Annotated[Path, typer.Option(help="Where the HTML goes; report.json is written beside it.")] = HOME
+    / "report.html",
+    ledger: Ledger = LEDGER,
+) -> None:
+    """Write the HTML report of what is in the lake: one file, no network. With a ledger, stamped by the audit."""
+    from takeaway.audit import audit as judge
+    from takeaway.evidence import gather
+    from takeaway.reporting import write_report
+
+    environ = resolved()
+    verdict = judge(gather(environ, ledger)) if ledger.exists() else None
+    print(write_report(environ, out, verdict).resolve())
+
+
+def audit(
+    ledger: Ledger = LEDGER,
+    repeated_events: Annotated[int, typer.Option(min=0, help="Repeated publications to allow for.")] = 0,
+    repeated_effects: Annotated[int, typer.Option(min=0, help="Repeated messages to allow for.")] = 0,
+    ignore_others: Annotated[
+        bool, typer.Option("--ignore-others", help="Leave out orders that no load of the ledger placed.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Reconcile ledger, stream, messages and mails as received, and lake. Exit 1 when anything is lost or doubled.
+
+    Example: takeaway audit --ledger .takeaway/ledger
+    """
+    from takeaway.audit import Bounds
+    from takeaway.audit import audit as judge
+    from takeaway.evidence import gather
+
+    environ = resolved()
+    if not ledger.exists():
+        raise UserError(
+            f"no ledger at {ledger}", "run `takeaway load` first, or name the ledger's folder with --ledger"
+        )
+    verdict = judge(gather(environ, ledger), Bounds(repeated_events, repeated_effects), ignore_others=ignore_others)
+    if as_json:
+        found = [{"kind": finding.kind, "what": finding.what} for finding in verdict.findings]
+        print(json.dumps({"ok": verdict.ok, "receipt": verdict.receipt, "findings": found}))
+    else:
+        for finding in verdict.findings:
+            print(f"{finding.kind}: {finding.what}")
+        print(verdict.receipt)
+    raise typer.Exit(0 if verdict.ok else 1)
+
+
+def flow_show(
+    as_mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid drawing.")] = False,
+    as_asyncapi: Annotated[bool, typer.Option("--asyncapi", help="As an AsyncAPI 3.0 document.")] = False,
+) -> None:
+    """Show who hears what, does what and tells what, by when, and who answers for it."""
+    from events.choreography import CHOREOGRAPHY
+    from events.drawing import asyncapi, mermaid
+    from events.orders import EVENT_TYPES
+
+    if as_mermaid:
+        print(mermaid())
+        return
+    if as_asyncapi:
+        print(json.dumps(asyncapi(), indent=2))
+        return
+    table = Table("who", "hears", "tells", "within", "owner")
+    for step in CHOREOGRAPHY:
+        heard = EVENT_TYPES[step.listens_to] if step.listens_to else ""
+        told = " or ".join(EVENT_TYPES[event] for event in step.publishes)
+        table.add_row(step.actor, heard, told, str(step.deadline or ""), step.owner)
+    Console().print(table)

@@ -1,0 +1,92 @@
+"""serve, work, load, restaurants: single parts of the system, each until it is told to stop."""
+
+from typing import Annotated
+
+import typer
+
+from foundation.diagnostics import json_lines
+from foundation.settings import variable
+from takeaway import local_aws
+from takeaway.commands.options import LEDGER, Ledger, Rate, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
+from takeaway.environment import require_local, resolved
+from takeaway.errors import UserError
+
+
+def serve(port: Annotated[int, typer.Option(help="Listens on 127.0.0.1.")] = 8080) -> None:
+    """Serve the orders API until SIGTERM or Ctrl-C. Its OpenAPI document is at /schema/openapi.json."""
+    import uvicorn
+
+    from producers.wiring import orders_api
+
+    environ = resolved()
+    local_aws.require_free(port, variable("api_port"))
+    api = orders_api(environ, json_lines("api"))
+    uvicorn.run(api, host="127.0.0.1", port=port, log_level="warning", access_log=False)
+
+
+def work(consumer: Annotated[str, typer.Argument(help="restaurant_notifier, user_notifier or archiver")]) -> None:
+    """Run one consumer until SIGTERM or Ctrl-C: it then finishes what it has, checkpoints and exits 0.
+
+    Example: takeaway work archiver
+    """
+    from consumers.wiring import CONSUMERS, worker
+
+    if consumer not in CONSUMERS:
+        raise UserError(f"no consumer is called {consumer!r}", f"one of: {', '.join(CONSUMERS)}")
+    environ = resolved()
+    worker(consumer, environ, json_lines(consumer)).run(stop_on_signal())
+
+
+def load(
+    orders: Annotated[int, typer.Option(min=1)] = 600,
+    rate: Rate = 20,
+    speed: Speed = 60,
+    seed: Seed = None,
+    api: Annotated[str | None, typer.Option(help="The orders API.", show_default="of takeaway up")] = None,
+    ledger: Ledger = LEDGER,
+    restaurants: Annotated[
+        bool | None, typer.Option(help="Simulate the restaurants too.", show_default="unless takeaway up does")
+    ] = None,
+    yes_really_aws: ReallyAws = False,
+) -> None:
+    """Place synthetic orders, let simulated restaurants handle them, and write down every event in a ledger.
+
+    Example: takeaway load --orders 1000 --rate 50 --seed 7
+    """
+    from producers.load.run import run_load
+    from takeaway.up import DEFAULT_API_PORT, api_url, restaurants_are_up
+
+    environ = resolved()
+    if not yes_really_aws:
+        require_local(environ, "this load, and the mail it causes,")
+    summary = run_load(
+        environ,
+        api=api or api_url(port("api_port", DEFAULT_API_PORT)),
+        orders=orders,
+        rate=rate,
+        speed=speed,
+        seed=chosen(seed),
+        ledger=ledger,
+        with_restaurants=not restaurants_are_up() if restaurants is None else restaurants,
+        stop=stop_on_signal(),
+        emit=json_lines("load"),
+    )
+    print(summary)
+
+
+def restaurants(
+    api: Annotated[str, typer.Option(help="The orders API.")] = "http://127.0.0.1:8080",
+    speed: Speed = 60,
+    seed: Seed = None,
+    ledger: Ledger = LEDGER,
+    yes_really_aws: ReallyAws = False,
+) -> None:
+    """Simulate the restaurants alone: read tickets, accept or reject, complete. Until SIGTERM or Ctrl-C."""
+    from producers.load.run import run_restaurants
+
+    environ = resolved()
+    if not yes_really_aws:
+        require_local(environ, "what these restaurants do, and the mail it causes,")
+    run_restaurants(
+        environ, api=api, speed=speed, seed=chosen(seed), ledger=ledger, stop=stop_on_signal(), emit=json_lines("load")
+    )

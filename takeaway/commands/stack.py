@@ -1,0 +1,92 @@
+"""demo, up, down, deploy, env: the whole system, on this machine or on an endpoint."""
+
+import os
+import shlex
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from foundation.clock import SYSTEM_CLOCK
+from foundation.settings import variable
+from takeaway import local_aws
+from takeaway.commands.options import Rate, Seed, Speed, chosen, port
+from takeaway.environment import HOME, endpoint, resolved
+
+
+def demo(
+    orders: Annotated[int, typer.Option(min=1)] = 600,
+    rate: Rate = 25,
+    speed: Speed = 400,
+    seed: Seed = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything up afterwards, to look around.")] = False,
+) -> None:
+    """Run the whole flow on a local AWS of its own for about a minute, and prove that nothing was lost or doubled.
+
+    Example: takeaway demo --orders 1000 --rate 40 --seed 7
+    """
+    from takeaway.demo import DemoPlan, demo
+
+    home = HOME / "demos" / f"{SYSTEM_CLOCK.now():%Y%m%d-%H%M%S}-{os.getpid()}"
+    plan = DemoPlan(orders=orders, rate=rate, speed=speed, seed=chosen(seed))
+    raise typer.Exit(demo(plan, home=home, keep=keep, console=Console(highlight=False)))
+
+
+def up(
+    aws_only: Annotated[bool, typer.Option("--aws-only", help="Only the local AWS with the stack on it.")] = False,
+    speed: Speed = 60,
+) -> None:
+    """Start the local AWS, the API, every consumer and simulated restaurants, and leave them running.
+
+    Example: takeaway up, then paste the curl it prints. Ports: TAKEAWAY_AWS_PORT (4566), TAKEAWAY_API_PORT (8080).
+    """
+    from takeaway.up import DEFAULT_API_PORT, api_url, curl, up
+
+    api_port = port("api_port", DEFAULT_API_PORT)
+    stack = up(HOME, aws_port=port("aws_port", local_aws.DEFAULT_PORT), api_port=api_port, aws_only=aws_only, speed=speed)
+    for one in stack.running:
+        print(f"{one.name:20} pid {one.pid:<8} log {one.log}")
+    environ = resolved()
+    print(f"\nAWS_ENDPOINT_URL={environ['AWS_ENDPOINT_URL']}")
+    if not aws_only:
+        print(f"API  {api_url(api_port)}   (OpenAPI: {api_url(api_port)}/schema/openapi.json)")
+        print(f"\nPlace an order:\n\n{curl(api_port, environ[variable('token_key')])}\n")
+        print("See it in the lake:   takeaway lake sql 'select event_type, occurred_at from events order by 2'")
+    print("Stop everything:      takeaway down")
+
+
+def down() -> None:
+    """Stop what `takeaway up` started: consumers drain first, the local AWS goes last."""
+    from takeaway.up import existing
+
+    homes = [HOME, *(path.parent for path in sorted(HOME.glob("demos/*/services.json")))]
+    stopped = 0
+    for home in homes:
+        stack = existing(home)
+        stopped += len(stack.running)
+        stack.stop()
+    print(f"stopped {stopped} processes" if stopped else "nothing was up")
+
+
+def deploy(shards: Annotated[int | None, typer.Option(min=1, help="Shards of the stream.")] = None) -> None:
+    """Create or update the stack on the endpoint in use, and print its settings.
+
+    Example: AWS_ENDPOINT_URL=http://127.0.0.1:4566 takeaway deploy
+    """
+    from takeaway import deployment
+
+    environ = endpoint()
+    os.environ.update(environ)
+    for name, value in deployment.deploy(environ, shards=shards).items():
+        print(f"{name}={value}")
+
+
+def env() -> None:
+    """Print this stack's variables for a shell, so that scripts and notebooks find the lake and the stream.
+
+    Example: eval "$(takeaway env)"
+    """
+    before = dict(os.environ)
+    for name, value in sorted(resolved().items()):
+        if before.get(name) != value and name != variable("token_key"):
+            print(f"export {name}={shlex.quote(value)}")

@@ -1,0 +1,280 @@
+"""Duties of the reader: every record behind the position, once and in order; within the shard's limits; never stuck."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import pytest
+from aws_kinesis_agg.aggregator import RecordAggregator
+from botocore.exceptions import EndpointConnectionError
+
+from consumers.diagnostics import AggregateDropped, ReadFailed, ReadThrottled, RecordsTrimmed, ShardGone
+from consumers.engines.worker.lease import HashKeyRange
+from consumers.engines.worker.settings import WorkerSettings
+from consumers.engines.worker.shard_reader import ShardReader
+from consumers.records import Batch, Position, Sentinel, SequenceNumber
+from foundation.diagnostics import Diagnostic
+from tests.fakes.clock import FakeClock
+from tests.fakes.kinesis import FakeKinesis
+
+SHARD = "shardId-000000000000"
+LOW = HashKeyRange(0, 2**127 - 1)
+START = Sentinel.TRIM_HORIZON
+
+
+class Setting:
+    def __init__(self, **kinesis: Any) -> None:
+        self.time = FakeClock()
+        self.kinesis = FakeKinesis(self.time.clock, **kinesis)
+        self.happened: list[Diagnostic] = []
+
+    def reader(self, hash_keys: HashKeyRange | None = None, **settings: Any) -> ShardReader:
+        return ShardReader(
+            self.kinesis.client,
+            WorkerSettings(application="app", stream="orders", **settings),
+            SHARD,
+            hash_keys,
+            clock=self.time.clock,
+            wait=self.time.wait,
+            emit=self.happened.append,
+        )
+
+    def put(self, *texts: str) -> list[str]:
+        put = self.kinesis.put_record
+        return [put(StreamName="orders", Data=text.encode(), PartitionKey="k")["SequenceNumber"] for text in texts]
+
+    def put_aggregate(self, *records: tuple[str, str], outer_key: str = "k") -> str:
+        aggregator = RecordAggregator()
+        for key, text in records:
+            aggregator.add_user_record(key, text.encode())
+        data = aggregator.clear_and_get().get_contents()[2]
+        answer = self.kinesis.put_record(StreamName="orders", Data=data, PartitionKey=outer_key, ExplicitHashKey="0")
+        return str(answer["SequenceNumber"])
+
+
+@pytest.fixture
+def setting() -> Setting:
+    return Setting()
+
+
+def texts(batches: Iterator[Batch] | list[Batch]) -> list[str]:
+    return [record.data.decode() for batch in batches for record in batch.records]
+
+
+def read(reader: ShardReader, after: Position = START, batches: int = 1) -> list[Batch]:
+    return list(islice(reader.batches(after), batches))
+
+
+def test_it_reads_from_the_beginning_with_the_place_it_read_from(setting: Setting) -> None:
+    numbers = setting.put("a", "b")
+    (batch,) = read(setting.reader())
+    assert texts([batch]) == ["a", "b"]
+    assert (batch.stream, batch.shard_id, batch.after) == ("orders", SHARD, START)
+    assert [record.sequence_number for record in batch.records] == [SequenceNumber(number) for number in numbers]
+    assert batch.records[0].arrived_at == setting.time.now()
+
+
+def test_each_batch_comes_after_the_one_before(setting: Setting) -> None:
+    numbers = setting.put("a", "b", "c")
+    batches = read(setting.reader(read_records=2), batches=3)
+    assert [batch.after for batch in batches] == [START, SequenceNumber(numbers[1]), SequenceNumber(numbers[2])]
+    assert [len(batch.records) for batch in batches] == [2, 1, 0]
+
+
+def test_it_resumes_behind_a_plain_record(setting: Setting) -> None:
+    first, *_ = setting.put("a", "b")
+    (batch,) = read(setting.reader(), SequenceNumber(first))
+    assert texts([batch]) == ["b"]
+    assert batch.after == SequenceNumber(first)
+    assert not setting.happened
+
+
+def test_it_resumes_inside_an_aggregate(setting: Setting) -> None:
+    number = setting.put_aggregate(("k", "a"), ("k", "b"), ("k", "c"))
+    setting.put("d")
+    (batch,) = read(setting.reader(), SequenceNumber(number, 1))
+    assert texts([batch]) == ["c", "d"]
+    assert [record.sequence_number.sub for record in batch.records] == [2, 0]
+    assert setting.kinesis.calls("get_shard_iterator")[0]["ShardIteratorType"] == "AT_SEQUENCE_NUMBER"
+
+
+def test_a_number_goes_back_as_it_came() -> None:
+    setting = Setting(number_width=60)
+    (number,) = setting.put("a")
+    read(setting.reader(), SequenceNumber(number))
+    assert setting.kinesis.calls("get_shard_iterator")[0]["StartingSequenceNumber"] == number
+    assert len(number) == 60
+
+
+def test_a_damaged_aggregate_is_delivered_as_it_is(setting: Setting) -> None:
+    damaged = b"\xf3\x89\x9a\xc2 is how this begins, and no more"
+    setting.kinesis.put_record(StreamName="orders", Data=damaged, PartitionKey="k")
+    (batch,) = read(setting.reader())
+    assert [record.data for record in batch.records] == [damaged]
+
+
+def test_an_aggregate_of_the_kpl_that_strayed_is_dropped_whole_and_counted(setting: Setting) -> None:
+    number = setting.put_aggregate(*((f"k{n}", "x") for n in range(20)), outer_key="a")
+    (last,) = setting.put("next")
+    batches = read(setting.reader(LOW), batches=2)
+    assert texts(batches) == ["next"]
+    assert setting.happened == [AggregateDropped(SHARD, number, 20)]
+    assert batches[1].after == SequenceNumber(last)
+
+
+def test_an_aggregate_of_another_writer_is_delivered_wherever_it_lands(setting: Setting) -> None:
+    setting.put_aggregate(*((f"k{n}", "x") for n in range(20)), outer_key="k0")
+    assert len(texts(read(setting.reader(LOW)))) == 20
+
+
+def test_idle_reads_are_empty_and_seldom(setting: Setting) -> None:
+    batches = read(setting.reader(idle_seconds=1.5), batches=4)
+    assert [batch.records for batch in batches] == [()] * 4
+    assert setting.time.waits == [1.5] * 3
+
+
+@pytest.mark.parametrize(("applications", "interval"), [(1, 0.2), (3, 0.6), (10, 2.0)])
+def test_behind_it_reads_again_at_once_but_within_its_share(
+    setting: Setting, applications: int, interval: float
+) -> None:
+    setting.put(*"abcdefghijklmnopqrstuvwxyz")
+    batches = read(setting.reader(read_records=2, polling_applications=applications), batches=13)
+    assert len(texts(batches)) == 26
+    assert setting.time.waits == [pytest.approx(interval)] * 12
+    assert not setting.happened
+
+
+def test_time_spent_on_a_batch_counts_towards_the_pause(setting: Setting) -> None:
+    batches = setting.reader(idle_seconds=1.0).batches(START)
+    next(batches)
+    setting.time.advance(0.7)
+    next(batches)
+    setting.time.advance(5)
+    next(batches)
+    assert setting.time.waits == [pytest.approx(0.3), 0.0]
+
+
+def test_a_batch_that_took_longer_than_an_iterator_lives_costs_nothing(setting: Setting) -> None:
+    setting.put("a")
+    batches = setting.reader().batches(START)
+    assert texts([next(batches)]) == ["a"]
+    setting.time.advance(400)
+    setting.put("b")
+    assert texts([next(batches)]) == ["b"]
+    assert not setting.happened
+
+
+def test_at_the_tip_nothing_is_missed_while_the_first_batch_takes_long(setting: Setting) -> None:
+    setting.put("old")
+    setting.time.advance(10)
+    batches = setting.reader().batches(Sentinel.LATEST)
+    assert texts([next(batches)]) == []
+    setting.put("new")
+    setting.time.advance(400)
+    assert texts([next(batches)]) == ["new"]
+
+
+def test_throttling_is_waited_out_on_the_same_iterator(setting: Setting) -> None:
+    setting.put("a")
+    setting.kinesis.fail("get_records", "ProvisionedThroughputExceededException", times=3)
+    assert texts(read(setting.reader())) == ["a"]
+    assert setting.time.waits == [0.5, 1.0, 2.0]
+    assert len(setting.kinesis.calls("get_shard_iterator")) == 1
+    assert [type(event) for event in setting.happened] == [ReadThrottled] * 3
+
+
+@pytest.mark.parametrize("error", ["InternalFailure", EndpointConnectionError(endpoint_url="http://kinesis")])
+def test_any_other_error_is_waited_out_with_a_fresh_iterator(setting: Setting, error: str | Exception) -> None:
+    setting.put("a")
+    batches = setting.reader().batches(START)
+    assert texts([next(batches)]) == ["a"]
+    setting.kinesis.fail("get_records", error, times=4)
+    setting.put("b")
+    assert texts([next(batches)]) == ["b"]
+    assert len(setting.kinesis.calls("get_shard_iterator")) == 5
+    assert [type(event) for event in setting.happened] == [ReadFailed] * 4
+    assert setting.time.waits[-4:] == [1, 2, 4, 8]
+
+
+def test_a_lost_answer_loses_no_record(setting: Setting) -> None:
+    setting.put("a")
+    setting.kinesis.lose_answer("get_records", times=2)
+    assert texts(read(setting.reader())) == ["a"]
+
+
+def test_a_wait_cut_short_ends_the_batches_without_ending_the_shard(setting: Setting) -> None:
+    reader = setting.reader()
+    setting.time.stopping = True
+    assert len(list(reader.batches(START))) == 1
+    setting.kinesis.fail("get_records", "InternalFailure")
+    assert list(reader.batches(START)) == []
+    assert reader.end is None
+
+
+def test_a_closed_shard_ends_after_its_last_record_and_names_its_children(setting: Setting) -> None:
+    setting.put("a", "b")
+    setting.kinesis.split_shard(StreamName="orders", ShardToSplit=SHARD, NewStartingHashKey=str(2**127))
+    reader = setting.reader(read_records=1)
+    assert texts(reader.batches(START)) == ["a", "b"]
+    assert reader.end is not None
+    assert [child.shard_id for child in reader.end.children] == ["shardId-000000000001", "shardId-000000000002"]
+    assert {child.parents for child in reader.end.children} == {frozenset({SHARD})}
+    assert not reader.end.gone
+
+
+def test_reading_a_closed_shard_again_ends_only_when_it_is_read_to_its_end_again(setting: Setting) -> None:
+    setting.put("a", "b")
+    setting.kinesis.split_shard(StreamName="orders", ShardToSplit=SHARD, NewStartingHashKey=str(2**127))
+    reader = setting.reader(read_records=1)
+    list(reader.batches(START))
+    assert reader.end is not None
+    setting.time.advance(1)
+    setting.time.stopping = True
+    assert texts(reader.batches(START)) == ["a"]
+    assert reader.end is None
+
+
+def test_a_shard_that_has_vanished_ends_loudly(setting: Setting) -> None:
+    setting.put("a")
+    setting.kinesis.split_shard(StreamName="orders", ShardToSplit=SHARD, NewStartingHashKey=str(2**127))
+    setting.time.advance(25 * 3600)
+    reader = setting.reader()
+    assert list(reader.batches(START)) == []
+    assert reader.end is not None
+    assert reader.end.gone
+    assert setting.happened == [ShardGone(SHARD, "TRIM_HORIZON")]
+
+
+def test_a_stream_that_has_vanished_ends_nothing(setting: Setting) -> None:
+    reader = setting.reader()
+    del setting.kinesis.streams["orders"]
+    batches = reader.batches(START)
+    setting.time.stopping = True
+    assert list(batches) == []
+    assert reader.end is None
+    assert [type(event) for event in setting.happened] == [ReadFailed]
+
+
+def test_a_gap_is_told_and_batches_say_where_they_really_begin(setting: Setting) -> None:
+    numbers = setting.put("a", "b", "c")
+    setting.kinesis.trim(SHARD, 2)
+    reader = setting.reader()
+    (batch,) = read(reader, SequenceNumber(numbers[0]))
+    assert texts([batch]) == ["c"]
+    assert setting.happened == [RecordsTrimmed(SHARD, numbers[0], numbers[2])]
+    assert isinstance(batch.after, SequenceNumber)
+    assert SequenceNumber(numbers[1]) < batch.after < SequenceNumber(numbers[2])
+    assert batch.after == reader.gap
+
+
+def test_a_gap_is_told_once_and_reading_goes_on_from_real_places(setting: Setting) -> None:
+    numbers = setting.put("a", "b", "c")
+    setting.kinesis.trim(SHARD, 2)
+    batches = setting.reader().batches(SequenceNumber(numbers[0]))
+    next(batches)
+    setting.time.advance(400)
+    setting.put("d")
+    assert texts([next(batches)]) == ["d"]
+    assert len(setting.happened) == 1
+    places = [call.get("StartingSequenceNumber") for call in setting.kinesis.calls("get_shard_iterator")]
+    assert places == [numbers[0], numbers[2]]

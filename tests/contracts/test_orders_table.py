@@ -1,0 +1,148 @@
+"""One suite for the orders API's store, in memory and in DynamoDB: conditional, and wise about lost answers."""
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from producers.commands import AcceptOrder, CompleteOrder, Order, Performed, PlaceOrder, RejectOrder, perform, place
+from producers.orders_table import Orders, OrdersTable, OrderVanished
+from tests.builders import NOON, an_item
+from tests.fakes.orders import FakeOrders
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from tests.conftest import LocalAws
+
+
+class Losing:
+    """A real client that loses the answers to its next `times` writes, and repeats them as botocore does."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.times = 0
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self._client, name)
+        if name not in {"put_item", "update_item"}:
+            return operation
+
+        def losing(**parameters: Any) -> Any:
+            answer = operation(**parameters)
+            if self.times:
+                self.times -= 1
+                return operation(**parameters)
+            return answer
+
+        return losing
+
+
+@pytest.fixture(params=["fake", pytest.param("dynamodb", marks=pytest.mark.local_aws)])
+def orders(request: pytest.FixtureRequest) -> Iterator[Orders]:
+    if request.param == "fake":
+        yield FakeOrders()
+        return
+    local_aws: LocalAws = request.getfixturevalue("local_aws")
+    yield OrdersTable(local_aws.client("dynamodb"), local_aws.environ["TAKEAWAY_ORDERS_TABLE"])
+
+
+@pytest.fixture
+def losing(local_aws: "LocalAws") -> Losing:
+    return Losing(local_aws.client("dynamodb"))
+
+
+@pytest.fixture
+def table(losing: Losing, local_aws: "LocalAws") -> OrdersTable:
+    return OrdersTable(cast("DynamoDBClient", losing), local_aws.environ["TAKEAWAY_ORDERS_TABLE"])
+
+
+def an_order(key: str | None = None, *, city: str = "Utrecht") -> Order:
+    command = PlaceOrder(
+        restaurant_id="restaurant-1",
+        customer_name="Zoë Łukasz 名前",
+        customer_email="zoe@example.com",
+        items=(an_item(), an_item(sku="sku-2", unit_price=10**9)),
+        currency="EUR",
+        city=city,
+    )
+    order = place(command, customer_id="customer-1", idempotency_key=key or str(uuid.uuid4()), at=NOON)
+    assert isinstance(order, Order)
+    return order
+
+
+def performed(order: Order, command: AcceptOrder | RejectOrder | CompleteOrder, key: str = "key") -> Performed[Any]:
+    done = perform(
+        command, order, restaurant_id="restaurant-1", idempotency_key=key, at=NOON + timedelta(microseconds=1)
+    )
+    assert isinstance(done, Performed)
+    return done
+
+
+def test_an_order_comes_back_as_it_went_in(orders: Orders) -> None:
+    order = an_order()
+    assert orders.create(order) == order
+    assert orders.get(order.order_id) == order
+
+
+def test_an_unknown_order_is_none(orders: Orders) -> None:
+    assert orders.get(str(uuid.uuid4())) is None
+
+
+def test_the_first_creation_stays(orders: Orders) -> None:
+    first, second = an_order("one-key"), an_order("one-key", city="Leiden")
+    assert first.order_id == second.order_id
+    kept = orders.create(first)
+    assert orders.create(second) == kept
+    assert orders.get(first.order_id) == kept
+
+
+def test_an_order_advances_and_remembers_its_whole_history(orders: Orders) -> None:
+    order = orders.create(an_order())
+    accepted = orders.advance(order, performed(order, AcceptOrder(ready_in_minutes=20)))
+    completed = orders.advance(accepted, performed(accepted, CompleteOrder()))
+    assert completed.state == "completed"
+    assert len(completed.history) == 3
+    assert orders.get(order.order_id) == completed
+
+
+def test_of_two_commands_from_one_state_the_first_counts(orders: Orders) -> None:
+    order = orders.create(an_order())
+    accepted = orders.advance(order, performed(order, AcceptOrder(ready_in_minutes=20)))
+    assert orders.advance(order, performed(order, RejectOrder(reason="closed"))) == accepted
+    assert orders.get(order.order_id) == accepted
+
+
+def test_in_a_race_everybody_learns_the_one_winner(orders: Orders) -> None:
+    order = orders.create(an_order())
+    rivals = [performed(order, AcceptOrder(ready_in_minutes=minutes), f"key-{minutes}") for minutes in range(1, 9)]
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(lambda rival: orders.advance(order, rival), rivals))
+    assert all(outcome == outcomes[0] for outcome in outcomes)
+    assert len(outcomes[0].later) == 1
+
+
+@pytest.mark.local_aws
+def test_a_creation_whose_answer_was_lost_is_a_creation(table: OrdersTable, losing: Losing) -> None:
+    losing.times = 1
+    order = an_order()
+    assert table.create(order) == order
+
+
+@pytest.mark.local_aws
+def test_an_advance_whose_answer_was_lost_happened_once(table: OrdersTable, losing: Losing) -> None:
+    order = table.create(an_order())
+    losing.times = 1
+    accepted = table.advance(order, performed(order, AcceptOrder(ready_in_minutes=20)))
+    assert accepted.state == "accepted"
+    assert len(accepted.later) == 1
+
+
+@pytest.mark.local_aws
+def test_an_item_deleted_under_our_hands_is_told(table: OrdersTable) -> None:
+    order = an_order()
+    with pytest.raises(OrderVanished, match=rf"{order.order_id} .* fix: "):
+        table.advance(order, performed(order, AcceptOrder(ready_in_minutes=20)))

@@ -1,0 +1,98 @@
+"""The publisher on a real Kinesis API and on the one in memory: what it acknowledges can be read, in order."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from events.wire import decode, encode
+from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
+from foundation.diagnostics import Diagnostic
+from producers.publisher import EventPublisher, PublishFailed
+from tests.builders import an_envelope, an_order_placed
+from tests.fakes.kinesis import FakeKinesis
+
+if TYPE_CHECKING:
+    from tests.conftest import LocalAws
+
+
+@dataclass
+class Place:
+    """A stream of two shards, just for one test."""
+
+    client: Any
+    stream: str
+
+    def publisher(self, diagnostics: list[Diagnostic], **changes: Any) -> EventPublisher:
+        return EventPublisher(
+            self.client,
+            changes.pop("stream", self.stream),
+            clock=SYSTEM_CLOCK,
+            wait=uninterrupted_wait(),
+            emit=diagnostics.append,
+            **changes,
+        )
+
+    def records(self, shard_id: str) -> list[dict[str, Any]]:
+        iterator = self.client.get_shard_iterator(
+            StreamName=self.stream, ShardId=shard_id, ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        found: list[dict[str, Any]] = self.client.get_records(ShardIterator=iterator)["Records"]
+        return found
+
+
+@pytest.fixture(params=["fake", pytest.param("kinesis", marks=pytest.mark.local_aws)])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    if request.param == "fake":
+        yield Place(FakeKinesis(SYSTEM_CLOCK, shards=2), "orders")
+        return
+    local_aws: LocalAws = request.getfixturevalue("local_aws")
+    client, stream = local_aws.client("kinesis"), f"publisher-{uuid.uuid4()}"
+    client.create_stream(StreamName=stream, ShardCount=2)
+    client.get_waiter("stream_exists").wait(StreamName=stream, WaiterConfig={"Delay": 1})
+    yield Place(client, stream)
+    client.delete_stream(StreamName=stream)
+
+
+def test_what_is_acknowledged_can_be_read_where_it_was_said_to_be(place: Place) -> None:
+    with place.publisher([]) as publisher:
+        envelope = an_envelope()
+        published = publisher.publish(envelope).result(30)
+    [record] = place.records(published.shard_id)
+    assert record["SequenceNumber"] == published.sequence_number
+    assert record["PartitionKey"] == "order-1"
+    assert record["Data"] == encode(envelope)
+
+
+def test_each_orders_events_are_in_order_and_none_is_missing(place: Place) -> None:
+    sent = [an_envelope(order_id=f"order-{order}", cause=f"key-{step}") for step in range(10) for order in range(60)]
+    with place.publisher([]) as publisher:
+        published = [future.result(30) for future in publisher.publish_all(sent)]
+    shards = {each.shard_id for each in published}
+    read = [decode(record["Data"]) for shard_id in sorted(shards) for record in place.records(shard_id)]
+    assert len(shards) == 2
+    assert len(read) == len(sent)
+    for order in range(60):
+        order_id = f"order-{order}"
+        ours = [[each.event_id for each in events if each.order_id == order_id] for events in (sent, read)]
+        assert ours[0] == ours[1]
+
+
+def test_a_large_event_goes_through(place: Place) -> None:
+    """Kinesis' limit is a mebibyte; the envelope takes some of it."""
+    envelope = an_envelope(an_order_placed(customer_name="x" * (1024 * 1024 - 2000)))
+    with place.publisher([]) as publisher:
+        published = publisher.publish(envelope).result(30)
+    assert [record["Data"] for record in place.records(published.shard_id)] == [encode(envelope)]
+
+
+def test_a_stream_that_is_not_there_is_given_up_with_the_services_own_words(place: Place) -> None:
+    diagnostics: list[Diagnostic] = []
+    with place.publisher(diagnostics, stream="nowhere", deliver_within=timedelta(milliseconds=100)) as publisher:
+        error = publisher.publish(an_envelope()).exception(30)
+    assert isinstance(error, PublishFailed)
+    assert "ResourceNotFoundException" in str(error)
+    assert diagnostics

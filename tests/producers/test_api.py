@@ -1,0 +1,447 @@
+"""The orders API over HTTP: who may do what, what is refused and how, and that a repeat is the same event."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from litestar.testing import TestClient
+
+from events.orders import OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected
+from producers.api import MAX_BODY_BYTES, create_app
+from producers.commands import derive_order_id
+from producers.diagnostics import NotPublished, RequestFailed
+from producers.publisher import EventPublisher
+from producers.tokens import TokenKey
+from tests.fakes.kinesis import FakeKinesis
+from tests.fakes.orders import FakeOrders
+from tests.producers.conftest import KEY, OrdersApi
+
+
+def problem(answer: Any, status: int, kind: str) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert body.keys() == {"type", "title", "status", "detail", "fix"}
+    assert body["type"] == f"urn:takeaway:problem:{kind}"
+    assert body["status"] == status
+    assert body["fix"]
+    return body
+
+
+def test_placing_answers_after_the_event_is_on_the_stream(api: OrdersApi) -> None:
+    answer = api.http.post("/orders", json=api.body, headers=api.customer | {"Idempotency-Key": "key-1"})
+    [envelope] = api.stream()
+    assert answer.status_code == 201
+    assert answer.json() == {
+        "order_id": derive_order_id("customer-1", "key-1"),
+        "state": "placed",
+        "event_id": envelope.event_id,
+    }
+    assert isinstance(envelope.event, OrderPlaced)
+    assert (envelope.event.customer_id, envelope.event.total) == ("customer-1", 1900)
+    assert (envelope.cause, envelope.occurred_at) == ("key-1", api.time.now().replace(second=0, microsecond=0))
+
+
+def test_an_order_goes_all_the_way(api: OrdersApi) -> None:
+    order_id = api.placed()
+    assert api.command(order_id, "accept", {"ready_in_minutes": 20}).json()["state"] == "accepted"
+    assert api.command(order_id, "complete").json()["state"] == "completed"
+    assert [type(envelope.event) for envelope in api.stream()] == [OrderPlaced, OrderAccepted, OrderCompleted]
+
+
+def test_an_order_can_be_turned_down(api: OrdersApi) -> None:
+    order_id = api.placed()
+    assert api.command(order_id, "reject", {"reason": "too_busy"}).json()["state"] == "rejected"
+    assert isinstance(api.stream()[-1].event, OrderRejected)
+    assert api.http.get(f"/orders/{order_id}", headers=api.customer).json()["rejection_reason"] == "too_busy"
+
+
+def test_an_order_is_seen_by_its_customer_its_restaurant_and_operators_without_its_contact(api: OrdersApi) -> None:
+    order_id = api.placed()
+    api.command(order_id, "accept", {"ready_in_minutes": 20})
+    answers = [
+        api.http.get(f"/orders/{order_id}", headers=headers)
+        for headers in (api.customer, api.restaurant, api.token("me", "operator"))
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert answers[0].json() == answers[1].json() == answers[2].json()
+    assert (answers[0].json()["state"], answers[0].json()["total"]) == ("accepted", 1900)
+    assert answers[0].json()["ready_at"]
+    assert "Ada" not in answers[0].text
+    assert "example.com" not in answers[0].text
+
+
+def test_somebody_elses_order_looks_like_no_order(api: OrdersApi) -> None:
+    order_id = api.placed()
+    others = [api.token("customer-2", "customer"), api.token("restaurant-2", "restaurant")]
+    real = [api.http.get(f"/orders/{order_id}", headers=headers) for headers in others]
+    unreal = api.http.get("/orders/nothing", headers=api.customer)
+    assert [problem(answer, 404, "unknown-order") for answer in real] == [problem(unreal, 404, "unknown-order")] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "body"), [("accept", {"ready_in_minutes": 5}), ("reject", {"reason": "closed"}), ("complete", None)]
+)
+def test_another_restaurant_cannot_touch_an_order(api: OrdersApi, name: str, body: Any) -> None:
+    order_id = api.placed()
+    foreign = api.token("restaurant-2", "restaurant")
+    problem(api.http.post(f"/orders/{order_id}/{name}", json=body, headers=foreign), 404, "unknown-order")
+    problem(api.http.post(f"/orders/unknown/{name}", json=body, headers=foreign), 404, "unknown-order")
+    assert len(api.stream()) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "name", "body"),
+    [
+        ([], "complete", None),
+        ([("reject", {"reason": "closed"})], "accept", {"ready_in_minutes": 5}),
+        ([("accept", {"ready_in_minutes": 5})], "reject", {"reason": "closed"}),
+        ([("accept", {"ready_in_minutes": 5}), ("complete", None)], "reject", {"reason": "closed"}),
+    ],
+)
+def test_a_command_in_the_wrong_state_conflicts(
+    api: OrdersApi, before: list[tuple[str, Any]], name: str, body: Any
+) -> None:
+    order_id = api.placed()
+    for earlier, its_body in before:
+        assert api.command(order_id, earlier, its_body).status_code == 200
+    problem(api.command(order_id, name, body), 409, "wrong-state")
+    assert len(api.stream()) == 1 + len(before)
+
+
+def test_a_second_acceptance_under_a_key_of_its_own_conflicts(api: OrdersApi) -> None:
+    order_id = api.placed()
+    api.command(order_id, "accept", {"ready_in_minutes": 5})
+    answer = api.command(order_id, "accept", {"ready_in_minutes": 5}, **{"Idempotency-Key": "another"})
+    problem(answer, 409, "wrong-state")
+
+
+def test_repeats_of_each_command_give_the_same_answer_and_the_same_bytes(api: OrdersApi) -> None:
+    key = {"Idempotency-Key": "key-1"}
+    placings = [api.http.post("/orders", json=api.body, headers=api.customer | key) for _ in range(2)]
+    order_id = placings[0].json()["order_id"]
+    answers = [placings]
+    for name, body in (("accept", {"ready_in_minutes": 20}), ("complete", None)):
+        answers.append([])
+        for _ in range(2):
+            api.time.advance(60)
+            answers[-1].append(api.command(order_id, name, body))
+    for first, second in answers:
+        assert first.is_success
+        assert (first.status_code, first.json()) == (second.status_code, second.json())
+    data = [record["Data"] for record in api.kinesis.records()]
+    assert data[0::2] == data[1::2]
+    assert len(set(data)) == 3
+
+
+def test_a_rejection_can_be_repeated(api: OrdersApi) -> None:
+    order_id = api.placed()
+    first, second = (api.command(order_id, "reject", {"reason": "closed"}) for _ in range(2))
+    assert first.json() == second.json()
+    assert api.stream()[1] == api.stream()[2]
+
+
+def test_a_placing_repeated_after_the_acceptance_still_answers_as_at_first(api: OrdersApi) -> None:
+    key = {"Idempotency-Key": "key-1"}
+    first = api.http.post("/orders", json=api.body, headers=api.customer | key)
+    api.command(first.json()["order_id"], "accept", {"ready_in_minutes": 5})
+    assert api.http.post("/orders", json=api.body, headers=api.customer | key).json() == first.json()
+
+
+def test_spaces_in_the_json_make_no_other_request(api: OrdersApi) -> None:
+    headers = api.customer | {"Idempotency-Key": "key-1"}
+    first = api.http.post("/orders", json=api.body, headers=headers)
+    spaced = msgspec.json.format(msgspec.json.encode(api.body), indent=4)
+    assert api.http.post("/orders", content=spaced, headers=headers).json() == first.json()
+
+
+def test_a_key_with_another_body_is_refused_with_a_fix(api: OrdersApi) -> None:
+    key = {"Idempotency-Key": "key-1"}
+    order_id = api.http.post("/orders", json=api.body, headers=api.customer | key).json()["order_id"]
+    other = api.http.post("/orders", json=api.body | {"city": "Leiden"}, headers=api.customer | key)
+    assert "new Idempotency-Key" in problem(other, 422, "key-reused")["fix"]
+    api.command(order_id, "accept", {"ready_in_minutes": 5})
+    problem(api.command(order_id, "accept", {"ready_in_minutes": 6}), 422, "key-reused")
+    assert len(api.stream()) == 2
+
+
+def test_one_key_of_two_customers_makes_two_orders(api: OrdersApi) -> None:
+    key = {"Idempotency-Key": "key-1"}
+    ids = {
+        api.http.post("/orders", json=api.body, headers=api.token(customer, "customer") | key).json()["order_id"]
+        for customer in ("customer-1", "customer-2")
+    }
+    assert len(ids) == 2
+
+
+def test_without_a_key_every_post_is_a_new_order_and_the_key_is_told(api: OrdersApi) -> None:
+    first, second = (api.http.post("/orders", json=api.body, headers=api.customer) for _ in range(2))
+    assert first.json()["order_id"] != second.json()["order_id"]
+    key = {"Idempotency-Key": first.headers["Idempotency-Key"]}
+    assert api.http.post("/orders", json=api.body, headers=api.customer | key).json() == first.json()
+
+
+def test_simultaneous_repeats_make_one_event(api: OrdersApi) -> None:
+    order_id = api.placed()
+    start = threading.Barrier(8)
+
+    def accept(_: int) -> Any:
+        start.wait()
+        return api.command(order_id, "accept", {"ready_in_minutes": 5}).json()
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(accept, range(8)))
+    assert all(answer == answers[0] for answer in answers)
+    assert len({record["Data"] for record in api.kinesis.records()}) == 2
+
+
+def test_of_simultaneous_accept_and_reject_one_wins(api: OrdersApi) -> None:
+    for _ in range(10):
+        order_id = api.placed()
+        with ThreadPoolExecutor(2) as pool:
+            accept = pool.submit(api.command, order_id, "accept", {"ready_in_minutes": 5})
+            reject = pool.submit(api.command, order_id, "reject", {"reason": "closed"})
+            assert sorted([accept.result().status_code, reject.result().status_code]) == [200, 409]
+        assert len([envelope for envelope in api.stream() if envelope.order_id == order_id]) == 2
+
+
+@pytest.mark.parametrize("rival", ["reject", "accept"])
+def test_a_command_overtaken_between_reading_and_writing_follows_what_is_stored(
+    api: OrdersApi, monkeypatch: pytest.MonkeyPatch, rival: str
+) -> None:
+    """The rival is another command, or a repeat of this one that was a minute earlier."""
+    order_id = api.placed()
+    advance = api.orders.advance
+
+    def overtaken(*arguments: Any) -> Any:
+        monkeypatch.setattr(api.orders, "advance", advance)
+        body = {"reason": "closed"} if rival == "reject" else {"ready_in_minutes": 5}
+        assert api.command(order_id, rival, body).status_code == 200
+        return advance(*arguments)
+
+    monkeypatch.setattr(api.orders, "advance", overtaken)
+    answer = api.command(order_id, "accept", {"ready_in_minutes": 5})
+    if rival == "reject":
+        problem(answer, 409, "wrong-state")
+        assert [type(envelope.event) for envelope in api.stream()] == [OrderPlaced, OrderRejected]
+    else:
+        assert answer.json()["state"] == "accepted"
+        assert api.stream()[1] == api.stream()[2]
+
+
+class TestWhenKinesisIsDown:
+    def test_the_customer_is_told_to_repeat_and_the_repeat_works(self, api: OrdersApi) -> None:
+        api.kinesis.fail("put_records", "InternalFailure", times=10_000)
+        down = api.http.post("/orders", json=api.body, headers=api.customer)
+        key = down.headers["Idempotency-Key"]
+        assert key in problem(down, 503, "unacknowledged")["fix"]
+        assert int(down.headers["Retry-After"]) >= 1
+        assert [type(diagnostic) for diagnostic in api.diagnostics].count(NotPublished) == 1
+        assert api.stream() == []
+
+        api.kinesis._faults.clear()
+        up = api.http.post("/orders", json=api.body, headers=api.customer | {"Idempotency-Key": key})
+        assert up.status_code == 201
+        assert [envelope.event_id for envelope in api.stream()] == [up.json()["event_id"]]
+
+    def test_a_restaurants_plain_retry_is_enough(self, api: OrdersApi) -> None:
+        order_id = api.placed()
+        api.kinesis.fail("put_records", "InternalFailure", times=10_000)
+        problem(api.command(order_id, "accept", {"ready_in_minutes": 5}), 503, "unacknowledged")
+        api.kinesis._faults.clear()
+        assert api.command(order_id, "accept", {"ready_in_minutes": 5}).status_code == 200
+        assert [type(envelope.event) for envelope in api.stream()] == [OrderPlaced, OrderAccepted]
+
+    def test_an_answer_that_takes_too_long_is_not_waited_for(self, api: OrdersApi) -> None:
+        release = threading.Event()
+
+        class Stuck(FakeKinesis):
+            def put_records(self, **parameters: Any) -> dict[str, Any]:
+                release.wait()
+                return super().put_records(**parameters)
+
+        stuck = Stuck(api.time.clock)
+        publisher = EventPublisher(
+            stuck.client, "orders", clock=api.time.clock, wait=api.time.wait, emit=api.diagnostics.append
+        )
+        app = create_app(
+            FakeOrders(),
+            publisher,
+            KEY,
+            api.time.clock,
+            api.diagnostics.append,
+            answer_within=timedelta(milliseconds=1),
+        )
+        with publisher, TestClient(app) as http:
+            answer = http.post("/orders", json=api.body, headers=api.customer)
+            release.set()
+        problem(answer, 503, "unacknowledged")
+        assert len(stuck.records()) == 1
+
+
+def test_a_store_that_is_down_is_a_503_and_is_emitted(api: OrdersApi) -> None:
+    api.orders.fail()
+    answer = api.http.post("/orders", json=api.body, headers=api.customer)
+    problem(answer, 503, "store-unavailable")
+    assert answer.headers["Retry-After"]
+    [failed] = [diagnostic for diagnostic in api.diagnostics if isinstance(diagnostic, RequestFailed)]
+    assert (failed.method, failed.route, failed.error) == ("POST", "/orders", "EndpointConnectionError")
+
+
+def test_a_retry_after_a_lost_answer_of_the_store_makes_one_event(api: OrdersApi) -> None:
+    headers = api.customer | {"Idempotency-Key": "key-1"}
+    api.orders.lose_answer()
+    problem(api.http.post("/orders", json=api.body, headers=headers), 503, "store-unavailable")
+    api.time.advance(60)
+    order_id = api.http.post("/orders", json=api.body, headers=headers).json()["order_id"]
+    api.orders.lose_answer()
+    problem(api.command(order_id, "accept", {"ready_in_minutes": 5}), 503, "store-unavailable")
+    api.time.advance(60)
+    assert api.command(order_id, "accept", {"ready_in_minutes": 5}).status_code == 200
+    assert [type(envelope.event) for envelope in api.stream()] == [OrderPlaced, OrderAccepted]
+
+
+def test_a_defect_is_a_500_that_tells_nothing_and_is_emitted(api: OrdersApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("Ada's secret")
+
+    monkeypatch.setattr(api.orders, "create", broken)
+    answer = api.http.post("/orders", json=api.body, headers=api.customer)
+    problem(answer, 500, "defect")
+    assert "secret" not in answer.text
+    [failed] = api.diagnostics
+    assert isinstance(failed, RequestFailed)
+    assert (failed.error, failed.where.split(":")[0]) == ("ZeroDivisionError", "test_api.py")
+    assert "secret" not in repr(failed)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"items": []}, "items: "),
+        ({"items": [{"sku": "s", "name": "n", "quantity": 0, "unit_price": 1}]}, "items[0].quantity: "),
+        ({"items": [{"sku": "s", "name": "n", "quantity": 1, "unit_price": -1}]}, "items[0].unit_price: "),
+        ({"items": [{"sku": "s", "name": "n", "quantity": 1, "unit_price": 9.5}]}, "items[0].unit_price: "),
+        ({"customer_email": "nobody"}, "customer_email: "),
+        ({"currency": "euro"}, "currency: "),
+        ({"city": None}, "city: "),
+        ({"total": 1}, "`total`"),
+        ({"restaurant_id": ""}, "restaurant_id: "),
+    ],
+)
+def test_a_wrong_field_is_named(api: OrdersApi, change: dict[str, Any], told: str) -> None:
+    answer = api.http.post("/orders", json=api.body | change, headers=api.customer)
+    assert told in problem(answer, 400, "bad-request")["detail"]
+    assert api.stream() == []
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"null", b"[]", b'"text"', b"\xff\xfe", b'{"city": "\\ud800"}', b"[" * 10_000, b"{}"]
+)
+def test_a_malformed_body_is_refused(api: OrdersApi, content: bytes) -> None:
+    problem(api.http.post("/orders", content=content, headers=api.customer), 400, "bad-request")
+
+
+def test_a_body_has_a_size_limit(api: OrdersApi) -> None:
+    body = msgspec.json.encode(api.body | {"city": "x" * MAX_BODY_BYTES})
+    problem(api.http.post("/orders", content=body, headers=api.customer), 413, "request-entity-too-large")
+
+
+def chunks() -> Iterator[bytes]:
+    yield from [b"x" * 1024] * 1024
+
+
+def test_a_body_of_unknown_length_has_it_too(api: OrdersApi) -> None:
+    answer = api.http.post("/orders", content=chunks(), headers=api.customer)
+    problem(answer, 413, "request-entity-too-large")
+
+
+@pytest.mark.parametrize("key", ["", "k" * 129])
+def test_an_idempotency_key_has_1_to_128_characters(api: OrdersApi, key: str) -> None:
+    answer = api.http.post("/orders", json=api.body, headers=api.customer | {"Idempotency-Key": key})
+    problem(answer, 400, "bad-request")
+
+
+@pytest.mark.parametrize("ready_in_minutes", [0, -5, 1441, "soon", None, 1.5])
+def test_a_promise_is_in_whole_minutes_of_a_day(api: OrdersApi, ready_in_minutes: Any) -> None:
+    answer = api.command(api.placed(), "accept", {"ready_in_minutes": ready_in_minutes})
+    assert "ready_in_minutes" in problem(answer, 400, "bad-request")["detail"]
+
+
+def test_a_reason_is_one_of_the_codes(api: OrdersApi) -> None:
+    assert "reason" in problem(api.command(api.placed(), "reject", {"reason": "rude"}), 400, "bad-request")["detail"]
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic abc", "Bearer garbage", "Bearer a.b", "ö"])
+def test_no_token_or_garbage_is_401_before_the_body_is_read(api: OrdersApi, header: str | None) -> None:
+    headers = {} if header is None else {"Authorization": header.encode("latin-1")}
+    answer = api.http.post("/orders", content=b"{", headers=headers)  # type: ignore[arg-type]
+    problem(answer, 401, "unauthorized")
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_an_expired_token_is_401(api: OrdersApi) -> None:
+    expired = api.token("customer-1", "customer", lasts=timedelta(0))
+    answer = api.http.post("/orders", json=api.body, headers=expired)
+    assert "expired" in problem(answer, 401, "unauthorized")["detail"]
+    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+
+
+def test_a_token_of_another_key_is_401(api: OrdersApi) -> None:
+    token = TokenKey(b"x" * 32).sign("customer-1", "customer", api.time.now() + timedelta(hours=1))
+    problem(api.http.post("/orders", json=api.body, headers={"Authorization": f"Bearer {token}"}), 401, "unauthorized")
+
+
+def test_each_role_has_its_commands(api: OrdersApi) -> None:
+    order_id = api.placed()
+    for headers in (api.restaurant, api.token("me", "operator")):
+        problem(api.http.post("/orders", json=api.body, headers=headers), 403, "wrong-role")
+    for headers in (api.customer, api.token("restaurant-1", "operator")):
+        problem(api.http.post(f"/orders/{order_id}/complete", headers=headers), 403, "wrong-role")
+
+
+def test_the_callers_trace_is_continued_and_a_bad_one_is_not(api: OrdersApi) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    for sent in (f"00-{trace}-b7ad6b7169203331-01", "00-nonsense-01"):
+        api.http.post("/orders", json=api.body, headers=api.customer | {"traceparent": sent})
+    continued, own = api.stream()
+    assert continued.traceparent.split("-")[1] == trace
+    assert own.traceparent.split("-")[1] != trace
+
+
+def test_health_follows_the_publisher(api: OrdersApi) -> None:
+    assert api.http.get("/health").json() == {"status": "ok"}
+    api.publisher.close()
+    problem(api.http.get("/health"), 503, "publisher-stopped")
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("DELETE", "/orders", 405)])
+def test_the_frameworks_errors_are_problems_too(api: OrdersApi, method: str, path: str, status: int) -> None:
+    answer = api.http.request(method, path)
+    assert answer.status_code == status
+    assert answer.json()["fix"]
+
+
+def test_the_document_names_every_route_and_its_bodies(api: OrdersApi) -> None:
+    document = api.http.get("/schema/openapi.json").json()
+    assert document["info"]["title"] == "takeaway orders"
+    assert document["paths"].keys() == {
+        "/orders",
+        "/orders/{order_id}",
+        "/orders/{order_id}/accept",
+        "/orders/{order_id}/reject",
+        "/orders/{order_id}/complete",
+        "/health",
+    }
+    assert {"PlaceOrder", "AcceptOrder", "RejectOrder", "OrderView"} <= document["components"]["schemas"].keys()
+
+
+def test_no_diagnostic_holds_a_customers_data(api: OrdersApi) -> None:
+    api.kinesis.fail("put_records", "InternalFailure", times=10_000)
+    api.http.post("/orders", json=api.body, headers=api.customer)
+    assert len(api.diagnostics) > 2
+    assert not any("Ada" in repr(told) or "example.com" in repr(told) for told in api.diagnostics)
