@@ -37,7 +37,7 @@ test: install ## all tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 unit: install ## the tests that start no process, in seconds
-	@$(BIN)/python -m pytest -m "not local_aws and not end_to_end" $(ARGS)
+	@$(BIN)/python -m pytest -m "not local_aws and not end_to_end and not slow" $(ARGS)
 
 check: install ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff format --check .

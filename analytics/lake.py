@@ -77,7 +77,7 @@ class Lake:
 
 
 _FIX = (
-    "run the archiver (`takeaway consumer archiver`) and place an order; the first file comes when it is due, after "
+    "run the archiver (`takeaway work archiver`) and place an order; the first file comes when it is due, after "
     "TAKEAWAY_LAKE_FILE_AGE at the latest"
 )
 

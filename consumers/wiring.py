@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # Kinesis may take long on a busy local AWS; more connections than shards of one process are never used at once.
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 4}, read_timeout=60, max_pool_connections=32)
 
+# Well within the failover time: one call that hangs must not cost a lease.
+_LEASES = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=2, read_timeout=3)
+
 
 def worker(consumer: str, environ: Mapping[str, str], emit: Emit) -> "Worker":
     """The consumer, fed by our own engine. Raises `SettingsError` for what `environ` lacks."""
@@ -36,7 +39,7 @@ def worker(consumer: str, environ: Mapping[str, str], emit: Emit) -> "Worker":
             polling_applications=settings.polling_applications,
         ),
         kinesis=boto3.client("kinesis", config=_CONFIG),
-        dynamodb=boto3.client("dynamodb", config=_CONFIG),
+        dynamodb=boto3.client("dynamodb", config=_LEASES),
         factory=CONSUMERS[consumer](settings, environ, emit),
         clock=SYSTEM_CLOCK,
         emit=emit,

@@ -1,7 +1,7 @@
 """The facts about an order, as frozen values. An event's wire tag is its class name in snake_case."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Literal, get_args
 
 import msgspec
@@ -15,6 +15,14 @@ Timestamp = Annotated[datetime, Meta(tz=True, description="UTC, to the microseco
 
 # A code, not a sentence: what people type may hold anything, and this goes into the lake.
 RejectionReason = Literal["closed", "too_busy", "out_of_stock", "other"]
+
+
+def require_utc(moment: datetime, name: str) -> datetime:
+    """The moment in UTC. Raises ValueError for one that is outside the years 1 to 9999 there."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"Expected a moment within years 1 to 9999 of UTC - at `$.{name}`") from error
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +67,9 @@ class OrderAccepted(_Event, frozen=True, kw_only=True):
     customer_name: Text
     customer_email: Text
     ready_at: Timestamp
+
+    def __post_init__(self) -> None:
+        require_utc(self.ready_at, "ready_at")
 
 
 class OrderRejected(_Event, frozen=True, kw_only=True):

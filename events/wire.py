@@ -5,7 +5,7 @@ from datetime import UTC
 import msgspec
 
 from events.envelope import EventEnvelope
-from events.orders import EVENT_TYPES, EVENTS, Event, Identifier, Timestamp
+from events.orders import EVENT_TYPES, EVENTS, Event, Identifier, Timestamp, require_utc
 
 
 class UnreadableEvent(ValueError):
@@ -26,7 +26,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
 HEADER_FIELDS: tuple[str, ...] = _Header.__struct_fields__
 
 # Nesting deeper than the decoder's stack is no event either.
-_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_UNDECODABLE = (msgspec.DecodeError, ValueError, RecursionError)
 
 _encoder = msgspec.json.Encoder()
 _header_decoder = msgspec.json.Decoder(_Header)
@@ -55,6 +55,7 @@ def decode(data: bytes) -> EventEnvelope[Event]:
     """The envelope in these bytes. Fields nobody knows are tolerated; anything else wrong is an `UnreadableEvent`."""
     try:
         header = _header_decoder.decode(data)
+        occurred_at = require_utc(header.occurred_at, "occurred_at")
     except _UNDECODABLE as error:
         raise UnreadableEvent(f"envelope: {error}") from error
     decoder = _event_decoders.get((header.event_type, header.schema_version))
@@ -67,7 +68,7 @@ def decode(data: bytes) -> EventEnvelope[Event]:
     return EventEnvelope(
         event_id=header.event_id,
         order_id=header.order_id,
-        occurred_at=header.occurred_at.astimezone(UTC),
+        occurred_at=occurred_at,
         cause=header.cause,
         traceparent=header.traceparent,
         producer=header.producer,

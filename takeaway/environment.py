@@ -1,6 +1,8 @@
 """What a command works with: the user's variables, then the local AWS that is up, then the stack's outputs."""
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.settings import variable
@@ -9,33 +11,68 @@ from takeaway.errors import UserError
 
 HOME = Path(os.environ.get("TAKEAWAY_HOME", ".takeaway"))
 LOCAL_AWS = "local-aws"
+TOKEN_KEY_FILE = "token.key"  # noqa: S105 - the name of a file
+
+ENVIRONMENT, RUNNING, STACK, DEFAULT = "environment", "running local AWS", "stack's outputs", "default"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Variables that have one origin, and its name."""
+
+    name: str
+    values: Mapping[str, str]
+
+
+def merged(sources: Sequence[Source]) -> dict[str, str]:
+    """The variables of all sources; where several know one, the first source wins."""
+    return {name: value for source in reversed(sources) for name, value in source.values.items()}
+
+
+def endpoint_sources(home: Path = HOME) -> list[Source]:
+    """This process' variables, and the local AWS that `takeaway up` started where they name no endpoint.
+
+    The latter goes first: whatever the user's own AWS settings say, they are not meant for it.
+    """
+    own = Source(ENVIRONMENT, dict(os.environ))
+    if url := own.values.get("AWS_ENDPOINT_URL"):
+        return (
+            [own, Source(DEFAULT, local_aws.local_environ(url))] if local_aws.reaches_only_local(own.values) else [own]
+        )
+    running = processes.load(home / "services.json")
+    if any(one.name == LOCAL_AWS and one.process() for one in running):
+        return [Source(RUNNING, local_aws.local_environ((home / "endpoint").read_text())), own]
+    return [own]
+
+
+def stack_sources(environ: Mapping[str, str]) -> list[Source]:
+    """The settings of the deployed stack, weaker than `environ`. Raises `UserError` when there is no such stack.
+
+    Where TAKEAWAY_STREAM is set, as in a container, everything else is expected to be set as well, and CloudFormation
+    is not asked.
+    """
+    if environ.get(variable("stream")):
+        return []
+    sender = Source(DEFAULT, {variable("sender"): deployment.DEFAULT_SENDER})
+    return [sender, Source(STACK, deployment.settings(environ))]
 
 
 def endpoint(home: Path = HOME) -> dict[str, str]:
     """This process' variables, with the endpoint of the local AWS that `takeaway up` started where none is set."""
-    environ = dict(os.environ)
-    if environ.get("AWS_ENDPOINT_URL"):
-        if local_aws.reaches_only_local(environ):
-            environ = {**local_aws.local_environ(environ["AWS_ENDPOINT_URL"]), **environ}
-        return environ
-    running = [one for one in processes.load(home / "services.json") if one.name == LOCAL_AWS and one.process()]
-    if running:
-        environ |= local_aws.local_environ((home / "endpoint").read_text())
-    return environ
+    return merged(endpoint_sources(home))
 
 
 def resolved(home: Path = HOME) -> dict[str, str]:
     """`endpoint()` plus the settings of the deployed stack, and the token key of a local one. Sets `os.environ` too.
 
-    boto3 reads the process' environment, so what is resolved is also what it sees. Where TAKEAWAY_STREAM is set,
-    as in a container, everything else is expected to be set as well, and CloudFormation is not asked.
+    boto3 reads the process' environment, so what is resolved is also what it sees.
     """
-    environ = endpoint(home)
+    sources = endpoint_sources(home)
+    environ = merged(sources)
     os.environ.update(environ)
-    if not environ.get(variable("stream")):
-        environ = {**deployment.settings(environ), **environ}
+    environ = merged([*sources, *stack_sources(environ)])
     if local_aws.reaches_only_local(environ) and not environ.get(variable("token_key")):
-        environ[variable("token_key")] = deployment.token_key(home / "token.key")
+        environ[variable("token_key")] = deployment.token_key(home / TOKEN_KEY_FILE)
     os.environ.update(environ)
     return environ
 

@@ -43,7 +43,8 @@ def up(
     from takeaway.up import DEFAULT_API_PORT, api_url, curl, up
 
     api_port = port("api_port", DEFAULT_API_PORT)
-    stack = up(HOME, aws_port=port("aws_port", local_aws.DEFAULT_PORT), api_port=api_port, aws_only=aws_only, speed=speed)
+    aws_port = port("aws_port", local_aws.DEFAULT_PORT)
+    stack = up(HOME, aws_port=aws_port, api_port=api_port, aws_only=aws_only, speed=speed)
     for one in stack.running:
         print(f"{one.name:20} pid {one.pid:<8} log {one.log}")
     environ = resolved()

@@ -9,7 +9,14 @@ THREE_HOLDERS = Bounds(holders=3, records=2, writes=5)
 LOST_OFFSETS = Bounds(holders=2, records=2, writes=6, offsets_may_be_lost=True)
 
 
-@pytest.mark.parametrize("bounds", [TWO_HOLDERS, THREE_HOLDERS, LOST_OFFSETS], ids=["two", "three", "lost offsets"])
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        pytest.param(TWO_HOLDERS, id="two"),
+        pytest.param(THREE_HOLDERS, id="three", marks=pytest.mark.slow),
+        pytest.param(LOST_OFFSETS, id="lost offsets", marks=pytest.mark.slow),
+    ],
+)
 def test_each_record_is_there_once_and_a_fresh_holder_always_finishes(bounds: Bounds) -> None:
     worlds, violation = explore(bounds)
     assert violation == ""

@@ -143,6 +143,7 @@ def test_a_zombie_that_wakes_between_its_successors_opening_and_its_commit(call:
     finish(world)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("second_call", range(2, 11, 2))
 @pytest.mark.parametrize("call", CALLS)
 def test_a_crash_while_recovering_from_a_crash(call: int, second_call: int) -> None:

@@ -1,4 +1,4 @@
-"""One step on one shard: effects before progress, outcomes remembered, bad records set apart, a broken world outwaited."""
+"""One step on one shard: effects before progress, outcomes remembered, bad records set apart, outages waited out."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future

@@ -80,6 +80,7 @@ def test_another_time_zone_is_the_same_moment() -> None:
         (changed(order_id=""), r"\$\.order_id"),
         (changed(occurred_at="yesterday"), r"\$\.occurred_at"),
         (changed(occurred_at="2026-03-14T12:00:00"), r"\$\.occurred_at"),
+        (changed(occurred_at="0001-01-01T00:00:00+14:00"), r"years 1 to 9999.*\$\.occurred_at"),
         (changed(event_type="order_teleported"), "unknown event_type 'order_teleported'"),
         (changed(schema_version=99), "unknown schema_version 99"),
         (changed(restaurant_id="DROP"), "missing required field `restaurant_id`"),
@@ -96,6 +97,12 @@ def test_another_time_zone_is_the_same_moment() -> None:
 def test_broken_bytes_are_unreadable_and_say_what_and_where(data: bytes, says: str) -> None:
     with pytest.raises(UnreadableEvent, match=says):
         decode(data)
+
+
+def test_a_promise_outside_utcs_years_is_unreadable_too() -> None:
+    fields = json.loads(encode(an_envelope(an_order_accepted())))
+    with pytest.raises(UnreadableEvent, match=r"years 1 to 9999.*\$\.ready_at"):
+        decode(json.dumps(fields | {"ready_at": "9999-12-31T23:59:59-14:00"}).encode())
 
 
 def test_the_reason_never_quotes_the_customer() -> None:

@@ -27,7 +27,8 @@ class Deadlock(AssertionError):
 class SimulatedThreads:
     """Runs the threads made by `thread` in turns: one goes on until it waits, then the one that is due next does.
 
-    `wait` and `thread` stand in for `threading.Event.wait` and `threading.Thread`. Time passes only when all wait.
+    `wait` and `thread` stand in for `threading.Event.wait` and `threading.Thread`. Time passes only when all wait. What
+    a thread dies of is in `crashes`.
     """
 
     def __init__(self, clock: FakeClock) -> None:
@@ -35,6 +36,7 @@ class SimulatedThreads:
         self._sleepers: list[_Sleeper] = []
         self._orders = itertools.count()
         self._frozen: set[str] = set()
+        self.crashes: list[BaseException] = []
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """Lets the others run until the event is set or the time has come; True when the event is set."""
@@ -92,9 +94,10 @@ class _SimulatedThread(threading.Thread):
         self._first_turn.turn.wait()
         try:
             self._work()
-        finally:
-            self._over.set()
-            self._threads._hand_over()
+        except BaseException as crash:  # noqa: BLE001 - the test has to look: pytest would blame whoever comes next
+            self._threads.crashes.append(crash)
+        self._over.set()
+        self._threads._hand_over()
 
     def join(self, timeout: float | None = None) -> None:
         self._threads.wait(self._over, math.inf if timeout is None else timeout)

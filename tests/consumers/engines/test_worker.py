@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from consumers.diagnostics import (
+    CheckpointFailed,
     LeaseEvicted,
     LeaseLost,
     LeaseRenewalFailed,
@@ -19,6 +20,7 @@ from consumers.diagnostics import (
     ShardStopped,
     ShardThreadDied,
     ShardWaits,
+    WorkerStopped,
 )
 from consumers.engines.worker.lease_table import LeaseTable
 from consumers.processing import ShardStop
@@ -418,6 +420,27 @@ def test_a_lost_answer_to_a_checkpoint_repeats_no_effect(world: World) -> None:
     assert world.texts() == ["a", "b", "c"]
 
 
+def test_a_checkpoint_is_tried_until_it_is_written(world: World) -> None:
+    world.start()
+    world.run(4)
+    world.before = lambda *_: world.dynamodb.fail("update_item", "InternalServerError", times=2)
+    (number,) = world.put("a")
+    world.run(6)
+    assert [event.retry_in_seconds for event in world.all(CheckpointFailed)] in ([1, 2], [1])
+    assert checkpoint(world) == SequenceNumber(number)
+    assert world.texts() == ["a"]
+
+
+def test_without_its_keeper_a_worker_drains_and_ends(world: World) -> None:
+    world.start()
+    world.run(3)
+    world.dynamodb.fail("update_item", RuntimeError("a bug"))
+    world.run(10)
+    assert len(world.all(WorkerStopped)) == 1
+    assert world.crashes() == [RuntimeError, RuntimeError]  # the keeper, and then run(): the process exits non-zero
+    assert world.leases()["shardId-000000000000"].owner is None
+
+
 def test_a_table_out_of_reach_for_a_moment_costs_no_lease(world: World) -> None:
     world.start()
     world.run(3)
@@ -489,13 +512,13 @@ def test_numbers_with_leading_zeros_go_back_as_they_came() -> None:
     world.end()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_dies_is_told_and_replaced(world: World) -> None:
     world.put("a", "b", key="order-1")
     world.exit_at = "b"
     world.start()
     world.run(30)
     assert len(world.all(ShardThreadDied)) == 1
+    assert world.crashes() == [SystemExit]
     assert set(world.texts()) == {"a", "b"}
 
 

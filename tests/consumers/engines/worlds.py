@@ -128,11 +128,12 @@ class World:
         return running
 
     def end(self) -> None:
-        """Stops what still runs, so that no thread outlives its test."""
+        """Stops what still runs, so that no thread outlives its test, and none has died unseen."""
         self.before = lambda *_: None
         for running in self._running:
             self.threads.thaw(running.name)
             running.stop()
+        assert self.threads.crashes == [], "a thread died that no test expected to"
 
     def run(self, seconds: float) -> None:
         self.threads.run(seconds)
@@ -140,6 +141,11 @@ class World:
     def freeze(self, worker_id: str) -> None:
         """None of the worker's threads goes on, as after SIGSTOP or in a long pause of its machine."""
         self.threads.freeze(worker_id)
+
+    def crashes(self) -> list[type[BaseException]]:
+        """What threads have died of since the last look."""
+        died, self.threads.crashes = self.threads.crashes, []
+        return [type(crash) for crash in died]
 
     def thaw(self, worker_id: str) -> None:
         self.threads.thaw(worker_id)
