@@ -5,6 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ARGS ?=
+# The local AWS of demo, up and test: embedded, localstack or docker. docs/backends.md tells them apart.
+BACKEND ?=
+ON := $(if $(BACKEND),--backend $(BACKEND))
+# What `make test` also runs on LocalStack: the flow as a user runs it, and what we rely on. About four minutes.
+ON_EVERY_BACKEND := tests/end_to_end/test_demo.py tests/contracts tests/takeaway/test_backends.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up down test unit check format clean
@@ -25,16 +30,25 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 demo: install ## watch orders flow for about a minute; ends with the audit's receipt and a report
-	@$(BIN)/takeaway demo $(ARGS)
+	@$(BIN)/takeaway demo $(ON) $(ARGS)
 
 up: install ## start the local AWS, the API, the consumers and restaurants, and print a curl
-	@$(BIN)/takeaway up $(ARGS)
+	@$(BIN)/takeaway up $(ON) $(ARGS)
 
 down: install ## stop what `make up` started
 	@$(BIN)/takeaway down
 
-test: install ## all tests
+test: install ## all tests; the whole flow on LocalStack too where Python 3.13 is. BACKEND=... those that need an AWS, on that one
+ifeq ($(BACKEND),)
 	@$(BIN)/python -m pytest $(ARGS)
+ifeq ($(ARGS),)
+	@if localstack/host.sh check >/dev/null 2>&1; then \
+	  echo "and now on LocalStack"; \
+	  TAKEAWAY_TEST_BACKEND=localstack $(BIN)/python -m pytest -m "local_aws or end_to_end" $(ON_EVERY_BACKEND); fi
+endif
+else
+	@TAKEAWAY_TEST_BACKEND=$(BACKEND) $(BIN)/python -m pytest -m "local_aws or end_to_end" $(ARGS)
+endif
 
 unit: install ## the tests that start no process, in seconds
 	@$(BIN)/python -m pytest -m "not local_aws and not end_to_end and not slow" $(ARGS)

@@ -46,7 +46,7 @@ install() {
   local python log=$home/install.log
   python=$(python313)
   mkdir -p "$home"
-  echo "making $venv: LocalStack 4.14.0, about a minute and 700 MB, once" >&2
+  echo "making $venv: LocalStack 4.14.0, about a minute and 700 MB, once"
   {
     "$python" -m venv --clear "$venv" &&
       "$venv/bin/python" -m pip install --disable-pip-version-check --require-hashes -r "$here/host.lock.txt" &&

@@ -6,7 +6,7 @@ import sys
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-from takeaway.commands import reading, running, stack
+from takeaway.commands import doctor, reading, running, stack
 from takeaway.errors import UserError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("up")(stack.up)
 app.command("down")(stack.down)
 app.command("deploy")(stack.deploy)
 app.command("env")(stack.env)
+app.command("doctor")(doctor.doctor)
 app.command("serve")(running.serve)
 app.command("work")(running.work)
 app.command("load")(running.load)
@@ -49,14 +50,14 @@ def main() -> None:
     except (BotoCoreError, ClientError) as error:
         where = os.environ.get("AWS_ENDPOINT_URL", "AWS")
         _fail(f"{where}: {error}", "is it up and deployed? `takeaway up`, or `takeaway deploy`")
-    except (LookupError, ValueError) as error:
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
         # Errors of our own packages say in their text what to do; any other one is a bug and keeps its traceback.
         what, separator, fix = str(error).partition("fix: ")
         if not separator:
             raise
         _fail(what, fix)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def _fail(what: str, fix: str) -> None:

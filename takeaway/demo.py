@@ -17,6 +17,7 @@ from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import variable
 from takeaway import local_aws, processes
 from takeaway.audit import Audit, audit
+from takeaway.backends import Backend
 from takeaway.errors import UserError
 from takeaway.evidence import gather, lake_rows, ledger_facts
 from takeaway.observer import StreamObserver
@@ -37,6 +38,7 @@ _PLAIN_LINE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class DemoPlan:
+    backend: Backend
     orders: int
     rate: float
     speed: float
@@ -78,7 +80,7 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
             console.print(
                 f"seed {plan.seed} · {plan.orders} orders at {plan.rate:g}/s · kitchens {plan.speed:g} times as fast"
             )
-            api_port = _start(stack, console)
+            api_port = _start(stack, plan.backend, console)
             flow_started = SYSTEM_CLOCK.monotonic()
             _run_load(stack, plan, api_port, interrupted.event, console)
             seconds = SYSTEM_CLOCK.monotonic() - flow_started
@@ -95,9 +97,9 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
             console.print(f"[dim]{SYSTEM_CLOCK.monotonic() - started:.0f} s in all[/dim]")
 
 
-def _start(stack: Stack, console: Console) -> int:
-    with console.status("starting a local AWS"):
-        stack.start_local_aws(local_aws.free_port())
+def _start(stack: Stack, backend: Backend, console: Console) -> int:
+    with console.status(f"starting a local AWS ({backend.name})"):
+        stack.start_local_aws(backend, local_aws.free_port())
     with console.status("deploying the stack"):
         stack.deploy()
     stack.environ[variable("lake_file_age")] = LAKE_FILE_AGE
@@ -173,8 +175,8 @@ class _Watch:
             pause.wait(_LOOK_SECONDS)
 
     def _drained(self) -> bool:
-        promised = sum(fact.certain for fact in ledger_facts(self.stack.home / "ledger"))
-        return self.observer.events >= promised and self.lake_rows >= self.observer.events
+        promised = {fact.event_id for fact in ledger_facts(self.stack.home / "ledger") if fact.certain}
+        return promised <= self.observer.seen and self.lake_rows >= self.observer.records
 
     def _require_load_ended_well(self) -> None:
         if exit_code(self.load) != 0 and not self.stop.is_set():

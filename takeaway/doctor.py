@@ -48,7 +48,7 @@ def findings(checkup: Checkup) -> tuple[Problem, ...]:
 def _back_end(back_end: BackEnd) -> Iterator[Problem]:
     if back_end.trouble is not None:
         fix = (
-            "`takeaway up` starts a local AWS; or set AWS_ENDPOINT_URL to one that runs"
+            "start what should answer there; or unset AWS_ENDPOINT_URL, and `takeaway up` starts a local AWS"
             if back_end.local
             else "check the network, the region and the credentials: `aws sts get-caller-identity`"
         )

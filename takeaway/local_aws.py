@@ -1,27 +1,20 @@
-"""A local AWS: start the embedded one, know a local endpoint from the real thing, make clients for either."""
+"""A local AWS: know its endpoint from the real thing, ask for its health, make clients for either."""
 
 import http.client
-import os
+import json
 import socket
 from collections.abc import Mapping
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
 from localstack_client.session import Session as LocalSession
 
-from foundation.clock import SYSTEM_CLOCK, Clock, Wait, uninterrupted_wait
-from takeaway import processes
 from takeaway.errors import UserError
-from takeaway.processes import Running, Service
 
 REGION = "us-east-1"
 DEFAULT_PORT = 4566
-START_SECONDS = 30.0
-# MiniStack starts every service it knows unless told which; SFTP would open a port of its own.
-_SERVICES = "cloudformation,dynamodb,iam,kinesis,kms,s3,ses,sns,sqs,sts"
 
 
 def local_environ(endpoint: str) -> dict[str, str]:
@@ -87,45 +80,24 @@ def require_free(port: int, variable: str) -> None:
             ) from error
 
 
-def start_embedded(
-    port: int, logs: Path, *, following: bool, clock: Clock = SYSTEM_CLOCK, wait: Wait | None = None
-) -> tuple[Running, str]:
-    """Starts MiniStack on 127.0.0.1 and answers with its process and endpoint once it is healthy."""
-    wait = wait or uninterrupted_wait()
-    endpoint = f"http://127.0.0.1:{port}"
-    environ = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-        "BIND_HOST": "127.0.0.1",
-        "GATEWAY_PORT": str(port),
-        "MINISTACK_HOST": "127.0.0.1",
-        "MINISTACK_REGION": REGION,
-        "SERVICES": _SERVICES,
-        "SFTP_ENABLED": "0",
-        "IOT_MTLS_ENABLED": "0",
-        "PERSIST_STATE": "0",
-        "LOG_LEVEL": "WARNING",
-    }
-    running = processes.start(Service("local-aws", "ministack", following=following), environ=environ, logs=logs)
-    deadline = clock.monotonic() + START_SECONDS
-    while not healthy(endpoint):
-        if running.process() is None or clock.monotonic() > deadline:
-            processes.stop([running], grace=1)
-            raise UserError(
-                f"the embedded AWS did not start on port {port}",
-                f"read {running.log}:\n{processes.last_words(running)}",
-            )
-        wait(0.1)
-    return running, endpoint
-
-
 def healthy(endpoint: str) -> bool:
-    """Whether a local AWS answers there; MiniStack and LocalStack share this path."""
+    """Whether a local AWS answers there and has run its own start-up scripts, which LocalStack in Docker has."""
+    try:
+        if _get(endpoint, "/_localstack/health")[0] != http.HTTPStatus.OK:
+            return False
+        status, body = _get(endpoint, "/_localstack/init/ready")
+    except (OSError, http.client.HTTPException):
+        return False
+    # MiniStack has no such scripts, and so no such path.
+    return status == http.HTTPStatus.NOT_FOUND or bool(json.loads(body)["completed"])
+
+
+def _get(endpoint: str, path: str) -> tuple[int, bytes]:
     host = urlsplit(endpoint)
     connection = http.client.HTTPConnection(host.hostname or "", host.port, timeout=2)
     try:
-        connection.request("GET", "/_localstack/health")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
     finally:
         connection.close()

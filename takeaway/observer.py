@@ -18,18 +18,22 @@ _NOTHING = Batch("", "", Sentinel.SHARD_END, (), 0)
 
 @dataclass
 class StreamObserver:
-    """`look()` reads what is new on every shard; `counts` are distinct events by type since the stream began."""
+    """`look()` reads what is new on every shard; `counts` are distinct events by type since the stream began.
+
+    `seen` are their ids, `records` counts every readable record, repeats included.
+    """
 
     environ: Mapping[str, str]
     counts: Counter[str] = field(default_factory=Counter)
+    records: int = 0
     unreadable: int = 0
+    seen: set[str] = field(default_factory=set)
     latest: list[EventEnvelope[Event]] = field(default_factory=list)
-    _seen: set[str] = field(default_factory=set)
     _batches: dict[str, Iterator[Batch]] = field(default_factory=dict)
 
     @property
     def events(self) -> int:
-        return len(self._seen)
+        return len(self.seen)
 
     def look(self) -> None:
         """One read of every shard; whoever looks sets the pace."""
@@ -45,7 +49,8 @@ class StreamObserver:
         except UnreadableEvent:
             self.unreadable += 1
             return
-        if envelope.event_id not in self._seen:
-            self._seen.add(envelope.event_id)
+        self.records += 1
+        if envelope.event_id not in self.seen:
+            self.seen.add(envelope.event_id)
             self.counts[envelope.event_type] += 1
             self.latest = [envelope, *self.latest][:_REMEMBERED]

@@ -1,15 +1,18 @@
-"""Child processes: started in a group of their own, found again by a later command, and ended for certain."""
+"""Child processes: started in a session of their own, found again by a later command, and ended for certain."""
 
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import psutil
+
+# A service's own log, as everything that it starts inherits it: unlike a group, a child cannot leave it.
+_MARK = "TAKEAWAY_STARTED_FOR"
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Running:
 
 
 def start(service: Service, *, environ: Mapping[str, str], logs: Path) -> Running:
-    """Starts the service in a session, and so a process group, of its own; what it prints goes to its log.
+    """Starts the service in a session of its own; what it prints goes to its log.
 
     A Ctrl-C in the terminal therefore does not reach it: who started it decides in which order things end.
     """
@@ -61,7 +64,7 @@ def start(service: Service, *, environ: Mapping[str, str], logs: Path) -> Runnin
     with log.open("ab") as out:
         child = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
             service.command,
-            env=dict(environ),
+            env={**environ, _MARK: _mark(log)},
             stdin=subprocess.PIPE if service.following else subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -85,20 +88,26 @@ def exit_code(running: Running) -> int | None:
 
 
 def stop(running: Iterable[Running], *, grace: float) -> list[Running]:
-    """SIGTERM to all of them, then SIGKILL to the whole group of each that did not end within `grace` seconds.
+    """SIGTERM to all of them; after `grace` seconds SIGKILL to what is left of them and of all that they started.
 
-    Returns those that had to be killed.
+    Returns those of which something had to be killed, also where the one that was started has long ended.
     """
-    alive = [(one, process) for one in running if (process := one.process())]
-    for _, process in alive:
+    asked = list(running)
+    leaders = [process for one in asked if (process := one.process())]
+    for process in leaders:
         _signal(process.pid, signal.SIGTERM)
-    _, stubborn = psutil.wait_procs([process for _, process in alive], timeout=grace)
-    for process in stubborn:
-        _signal_group(process.pid, signal.SIGKILL)
-    psutil.wait_procs(stubborn, timeout=5)
-    for one, _ in alive:
+    _, stubborn = psutil.wait_procs(leaders, timeout=grace)
+    related = _related({_mark(one.log) for one in asked})
+    _kill({*stubborn, *related})
+    for one in asked:
         exit_code(one)
-    return [one for one, process in alive if process in stubborn]
+    stubborn_pids, marks = {process.pid for process in stubborn}, set(related.values())
+    return [one for one in asked if one.pid in stubborn_pids or _mark(one.log) in marks]
+
+
+def end_relatives() -> None:
+    """SIGKILL to everything that belongs to the same service as this process, which stays."""
+    _kill(_related({os.environ[_MARK]}).keys())
 
 
 def save(path: Path, running: Iterable[Running]) -> None:
@@ -122,15 +131,32 @@ def last_words(running: Running, lines: int = 5) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
 
 
+def _mark(log: Path | str) -> str:
+    return str(Path(log).resolve())
+
+
+def _related(marks: Collection[str]) -> dict[psutil.Process, str]:
+    """Every live process that carries one of these marks, but this one; with its mark."""
+    found = {}
+    for process in psutil.process_iter():
+        try:
+            mark = process.environ().get(_MARK)
+        except (psutil.AccessDenied, psutil.NoSuchProcess):
+            # Somebody else's, or gone: not a process that we started and that lives.
+            continue
+        if mark in marks and process.pid != os.getpid():
+            found[process] = mark
+    return found
+
+
+def _kill(processes: Collection[psutil.Process]) -> None:
+    for process in processes:
+        _signal(process.pid, signal.SIGKILL)
+    psutil.wait_procs(processes, timeout=5)
+
+
 def _signal(pid: int, number: signal.Signals) -> None:
     try:
         os.kill(pid, number)
-    except ProcessLookupError:
-        return
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    try:
-        os.killpg(pid, number)
     except ProcessLookupError:
         return

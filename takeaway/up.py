@@ -11,6 +11,7 @@ from pathlib import Path
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.settings import variable
 from takeaway import deployment, local_aws, processes
+from takeaway.backends import Backend
 from takeaway.environment import HOME, LOCAL_AWS
 from takeaway.errors import UserError
 from takeaway.processes import Running, Service
@@ -35,10 +36,11 @@ class Stack:
     environ: dict[str, str] = field(default_factory=dict)
     running: list[Running] = field(default_factory=list)
 
-    def start_local_aws(self, port: int) -> None:
-        running, endpoint = local_aws.start_embedded(port, self.home / "logs", following=self.following)
+    def start_local_aws(self, backend: Backend, port: int) -> None:
+        running, endpoint = backend.start(port, self.home / "logs", following=self.following)
         self._started(running)
         (self.home / "endpoint").write_text(endpoint)
+        (self.home / "backend").write_text(backend.name)
         own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         self.environ = {**own, **local_aws.local_environ(endpoint)}
         # boto3 and localstack-client of this very process read it too.
@@ -64,25 +66,31 @@ class Stack:
             [one for one in self.running if one.name == LOCAL_AWS],
         ):
             processes.stop(some, grace=STOP_GRACE_SECONDS)
+        # One that ended by itself is not among them, but may have left something behind.
+        processes.stop(processes.load(self.home / "services.json"), grace=0)
         self.running = []
         (self.home / "services.json").unlink(missing_ok=True)
-        (self.home / "endpoint").unlink(missing_ok=True)
+        for name in ("endpoint", "backend"):
+            (self.home / name).unlink(missing_ok=True)
 
     def _started(self, running: Running) -> None:
         self.running.append(running)
         processes.save(self.home / "services.json", self.running)
 
 
-def up(home: Path, *, aws_port: int, api_port: int, aws_only: bool, speed: float) -> Stack:
+def up(home: Path, *, backend: Backend, aws_port: int, api_port: int, aws_only: bool, speed: float) -> Stack:
     """Starts what is not up yet and answers when the API answers."""
     stack = existing(home)
     if stack.running:
+        there = (home / "backend").read_text()
+        if there != backend.name:
+            raise UserError(f"{there} is up, not {backend.name}", f"`takeaway down` first, or --backend {there}")
         return stack
     local_aws.require_free(aws_port, variable("aws_port"))
     if not aws_only:
         local_aws.require_free(api_port, variable("api_port"))
     try:
-        stack.start_local_aws(aws_port)
+        stack.start_local_aws(backend, aws_port)
         stack.deploy()
         if not aws_only:
             start_flow(stack, api_port)

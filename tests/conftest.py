@@ -1,13 +1,19 @@
 """Fixtures of the whole suite: a local AWS, started once, with our stack on it."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from takeaway import deployment, local_aws, processes
+from takeaway import backends, deployment, local_aws, processes
+from takeaway.backends import Backend
+
+# The one that the local_aws and end_to_end tests run on.
+BACKEND_NAME = os.environ.get("TAKEAWAY_TEST_BACKEND", backends.EMBEDDED.name)
+TIERS = ("unit", "local_aws", "end_to_end")
 
 
 def pytest_configure() -> None:
@@ -15,6 +21,41 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.startswith(("AWS_", "TAKEAWAY_")):
             del os.environ[name]
+    if BACKEND_NAME not in backends.BACKENDS:
+        raise pytest.UsageError(f"TAKEAWAY_TEST_BACKEND={BACKEND_NAME} is none of: {', '.join(backends.BACKENDS)}")
+    if why := the_backend().unusable():
+        raise pytest.UsageError(why)
+    # Now, since it may take longer than a test may.
+    the_backend().install()
+    # What the tests start as a user does, `takeaway demo`, runs on it too.
+    os.environ["TAKEAWAY_BACKEND"] = BACKEND_NAME
+
+
+def the_backend() -> Backend:
+    return backends.BACKENDS[BACKEND_NAME]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The last word: which tiers ran, on what, and which did not, and why. A green run must not hide the latter."""
+    counts = {tier: Counter[str]() for tier in TIERS}
+    for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed"):
+        for report in terminalreporter.getreports(outcome):
+            if isinstance(report, pytest.TestReport):
+                counts[_tier(report)][outcome] += 1
+    terminalreporter.section("tiers")
+    for tier, outcomes in counts.items():
+        where = "" if tier == "unit" else f" on {BACKEND_NAME}"
+        told = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.items()) or "NOT RUN: deselected"
+        terminalreporter.write_line(f"{tier + where:26} {told}")
+    for name, backend in backends.BACKENDS.items():
+        if name != BACKEND_NAME:
+            why = backend.unusable()
+            told = why.partition("\n")[0].removeprefix("error: ") if why else f"`make test BACKEND={name}` does"
+            terminalreporter.write_line(f"{'any on ' + name:26} NOT RUN HERE: {told}")
+
+
+def _tier(report: pytest.TestReport) -> str:
+    return next((tier for tier in reversed(TIERS) if tier in report.keywords), "unit")
 
 
 @dataclass(frozen=True)
@@ -31,9 +72,9 @@ class LocalAws:
 @pytest.fixture(scope="session")
 def local_aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     logs = tmp_path_factory.mktemp("local-aws")
-    running, endpoint = local_aws.start_embedded(local_aws.free_port(), logs, following=True)
+    running, endpoint = the_backend().start(local_aws.free_port(), logs, following=True)
     yield endpoint
-    processes.stop([running], grace=5)
+    processes.stop([running], grace=15)
 
 
 @pytest.fixture(scope="session", name="local_aws")

@@ -4,6 +4,7 @@ A command's events are written down before it is sent, and again when it is ackn
 """
 
 import contextlib
+import io
 import itertools
 import threading
 from collections import Counter, defaultdict
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Self, TextIO
+from typing import Self
 
 import msgspec
 
@@ -40,6 +41,10 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 class LedgerDamaged(ValueError):
     """A line inside a ledger file is no entry. Only a file's last line may be torn."""
+
+
+class LedgerUnwritable(RuntimeError):
+    """The disk is full, or gone. Without its ledger a load proves nothing, so it ends."""
 
 
 def expected_events(
@@ -102,18 +107,24 @@ class LedgerWriter:
         self._file.close()
 
     def _write(self, entries: Iterable[LedgerEntry]) -> None:
-        lines = "".join(msgspec.json.encode(entry).decode() + "\n" for entry in entries)
+        lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
         with self._lock:
-            self._file.write(lines)
-            self._file.flush()
+            try:
+                while lines:
+                    lines = lines[self._file.write(lines) :]
+            except OSError as error:
+                raise LedgerUnwritable(
+                    f"{self._file.name} cannot be written: {error.strerror}. "
+                    "fix: make room, or name another folder; what is in it stays good for the audit"
+                ) from error
 
 
-def _new_file(directory: Path, writer: str) -> TextIO:
+def _new_file(directory: Path, writer: str) -> io.FileIO:
     """A file nobody has written to: after a crash its last line may be torn, and nothing may be glued to it."""
     names = itertools.chain([f"{writer}.jsonl"], (f"{writer}-{number}.jsonl" for number in itertools.count(2)))
     while True:
         with contextlib.suppress(FileExistsError):
-            return (directory / next(names)).open("x", encoding="utf-8")
+            return io.FileIO(directory / next(names), "x")
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ def report(
     out: Annotated[Path, typer.Option(help="Where the HTML goes; report.json is written beside it.")] = HOME
     / "report.html",
     ledger: Ledger = LEDGER,
+    as_json: Json = False,
 ) -> None:
     """Write the HTML report of what is in the lake: one file, no network. With a ledger, stamped by the audit."""
     from takeaway.audit import audit as judge
@@ -60,7 +61,8 @@ def report(
 
     environ = resolved()
     verdict = judge(gather(environ, ledger)) if ledger.exists() else None
-    print(write_report(environ, out, verdict).resolve())
+    written = write_report(environ, out, verdict).resolve()
+    print(json.dumps({"report": str(written), "data": str(written.with_suffix(".json"))}) if as_json else written)
 
 
 def audit(
@@ -99,6 +101,7 @@ def audit(
 def flow_show(
     as_mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid drawing.")] = False,
     as_asyncapi: Annotated[bool, typer.Option("--asyncapi", help="As an AsyncAPI 3.0 document.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show who hears what, does what and tells what, by when, and who answers for it."""
     from events.choreography import CHOREOGRAPHY
@@ -110,6 +113,19 @@ def flow_show(
         return
     if as_asyncapi:
         print(json.dumps(asyncapi(), indent=2))
+        return
+    if as_json:
+        steps = [
+            {
+                "who": step.actor,
+                "hears": EVENT_TYPES[step.listens_to] if step.listens_to else None,
+                "tells": [EVENT_TYPES[event] for event in step.publishes],
+                "within_seconds": step.deadline.total_seconds() if step.deadline else None,
+                "owner": step.owner,
+            }
+            for step in CHOREOGRAPHY
+        ]
+        print(json.dumps(steps))
         return
     table = Table("who", "hears", "tells", "within", "owner")
     for step in CHOREOGRAPHY:

@@ -1,5 +1,8 @@
 """serve, work, load, restaurants: single parts of the system, each until it is told to stop."""
 
+import dataclasses
+import json
+from datetime import timedelta
 from typing import Annotated
 
 import typer
@@ -7,7 +10,7 @@ import typer
 from foundation.diagnostics import json_lines
 from foundation.settings import variable
 from takeaway import local_aws
-from takeaway.commands.options import LEDGER, Ledger, Rate, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
+from takeaway.commands.options import LEDGER, Json, Ledger, Rate, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
 from takeaway.environment import require_local, resolved
 from takeaway.errors import UserError
 
@@ -48,6 +51,7 @@ def load(
         bool | None, typer.Option(help="Simulate the restaurants too.", show_default="unless takeaway up does")
     ] = None,
     yes_really_aws: ReallyAws = False,
+    as_json: Json = False,
 ) -> None:
     """Place synthetic orders, let simulated restaurants handle them, and write down every event in a ledger.
 
@@ -71,7 +75,8 @@ def load(
         stop=stop_on_signal(),
         emit=json_lines("load"),
     )
-    print(summary)
+    # Durations are printed as seconds.
+    print(json.dumps(dataclasses.asdict(summary), default=timedelta.total_seconds) if as_json else summary)
 
 
 def restaurants(

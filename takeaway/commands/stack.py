@@ -1,5 +1,6 @@
 """demo, up, down, deploy, env: the whole system, on this machine or on an endpoint."""
 
+import json
 import os
 import shlex
 from typing import Annotated
@@ -9,16 +10,22 @@ from rich.console import Console
 
 from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import variable
-from takeaway import local_aws
-from takeaway.commands.options import Rate, Seed, Speed, chosen, port
+from takeaway import backends, local_aws
+from takeaway.commands.options import Json, Seed, Speed, chosen, port
 from takeaway.environment import HOME, endpoint, resolved
+
+BackendName = Annotated[
+    str,
+    typer.Option("--backend", envvar=variable("backend"), help=f"The local AWS: {', '.join(backends.BACKENDS)}."),
+]
 
 
 def demo(
-    orders: Annotated[int, typer.Option(min=1)] = 600,
-    rate: Rate = 25,
+    orders: Annotated[int | None, typer.Option(min=1, show_default="what the back end can carry, 600 or 200")] = None,
+    rate: Annotated[float | None, typer.Option(min=0.1, help="Orders a second.", show_default="25 or 10")] = None,
     speed: Speed = 400,
     seed: Seed = None,
+    backend: BackendName = backends.EMBEDDED.name,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything up afterwards, to look around.")] = False,
 ) -> None:
     """Run the whole flow on a local AWS of its own for about a minute, and prove that nothing was lost or doubled.
@@ -28,13 +35,22 @@ def demo(
     from takeaway.demo import DemoPlan, demo
 
     home = HOME / "demos" / f"{SYSTEM_CLOCK.now():%Y%m%d-%H%M%S}-{os.getpid()}"
-    plan = DemoPlan(orders=orders, rate=rate, speed=speed, seed=chosen(seed))
+    chosen_backend = backends.named(backend)
+    plan = DemoPlan(
+        backend=chosen_backend,
+        orders=orders or chosen_backend.orders,
+        rate=rate or chosen_backend.rate,
+        speed=speed,
+        seed=chosen(seed),
+    )
     raise typer.Exit(demo(plan, home=home, keep=keep, console=Console(highlight=False)))
 
 
 def up(
     aws_only: Annotated[bool, typer.Option("--aws-only", help="Only the local AWS with the stack on it.")] = False,
     speed: Speed = 60,
+    backend: BackendName = backends.EMBEDDED.name,
+    as_json: Json = False,
 ) -> None:
     """Start the local AWS, the API, every consumer and simulated restaurants, and leave them running.
 
@@ -44,10 +60,19 @@ def up(
 
     api_port = port("api_port", DEFAULT_API_PORT)
     aws_port = port("aws_port", local_aws.DEFAULT_PORT)
-    stack = up(HOME, aws_port=aws_port, api_port=api_port, aws_only=aws_only, speed=speed)
+    chosen_backend = backends.named(backend)
+    stack = up(HOME, backend=chosen_backend, aws_port=aws_port, api_port=api_port, aws_only=aws_only, speed=speed)
+    environ = resolved()
+    if as_json:
+        facts = {
+            "processes": [{"name": one.name, "pid": one.pid, "log": one.log} for one in stack.running],
+            "endpoint": environ["AWS_ENDPOINT_URL"],
+            "api": None if aws_only else api_url(api_port),
+        }
+        print(json.dumps(facts))
+        return
     for one in stack.running:
         print(f"{one.name:20} pid {one.pid:<8} log {one.log}")
-    environ = resolved()
     print(f"\nAWS_ENDPOINT_URL={environ['AWS_ENDPOINT_URL']}")
     if not aws_only:
         print(f"API  {api_url(api_port)}   (OpenAPI: {api_url(api_port)}/schema/openapi.json)")
@@ -56,7 +81,7 @@ def up(
     print("Stop everything:      takeaway down")
 
 
-def down() -> None:
+def down(as_json: Json = False) -> None:
     """Stop what `takeaway up` started: consumers drain first, the local AWS goes last."""
     from takeaway.up import existing
 
@@ -66,10 +91,15 @@ def down() -> None:
         stack = existing(home)
         stopped += len(stack.running)
         stack.stop()
-    print(f"stopped {stopped} processes" if stopped else "nothing was up")
+    if as_json:
+        print(json.dumps({"stopped": stopped}))
+    else:
+        print(f"stopped {stopped} processes" if stopped else "nothing was up")
 
 
-def deploy(shards: Annotated[int | None, typer.Option(min=1, help="Shards of the stream.")] = None) -> None:
+def deploy(
+    shards: Annotated[int | None, typer.Option(min=1, help="Shards of the stream.")] = None, as_json: Json = False
+) -> None:
     """Create or update the stack on the endpoint in use, and print its settings.
 
     Example: AWS_ENDPOINT_URL=http://127.0.0.1:4566 takeaway deploy
@@ -78,7 +108,11 @@ def deploy(shards: Annotated[int | None, typer.Option(min=1, help="Shards of the
 
     environ = endpoint()
     os.environ.update(environ)
-    for name, value in deployment.deploy(environ, shards=shards).items():
+    settings = deployment.deploy(environ, shards=shards)
+    if as_json:
+        print(json.dumps(settings))
+        return
+    for name, value in settings.items():
         print(f"{name}={value}")
 
 

@@ -1,50 +1,92 @@
-"""A reverse proxy that changes answers on their way: the evidence is tampered with behind the audit's back."""
+"""A reverse proxy between a process and its AWS, at whose mercy every request is: answered, changed, refused, lost."""
 
 import http.client
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-# The path, the X-Amz-Target header or "", and the answer's body; gives the body to answer with.
-Tamper = Callable[[str, str, bytes], bytes]
+_HOP_BY_HOP = {"content-length", "transfer-encoding", "connection", "x-amz-crc32"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """`target` is the X-Amz-Target header, which names the operation of JSON services; `host` is of no interest."""
+
+    method: str
+    path: str
+    target: str
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def with_body(self, body: bytes) -> "Answer":
+        return replace(self, body=body)
+
+
+# What happens to a request: `forward` passes it on, once; None leaves the client without an answer.
+Behaviour = Callable[[Request, Callable[[], Answer]], Answer | None]
+
+INTERNAL_ERROR = Answer(500, (("Content-Type", "application/json"),), b'{"__type": "InternalFailure"}')
+
+
+def faithful(_: Request, forward: Callable[[], Answer]) -> Answer | None:
+    return forward()
 
 
 @contextmanager
-def tampering_proxy(upstream: str, tamper: Tamper) -> Iterator[str]:
+def proxy(upstream: str, behave: Behaviour) -> Iterator[str]:
     """Serves on 127.0.0.1 and gives its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def _forward(self) -> None:
+        def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            request = Request(self.command, self.path, self.headers.get("X-Amz-Target", ""), body)
+            answer = behave(request, lambda: self._forward(body))
+            if answer is None:
+                self.close_connection = True
+                return
+            self.send_response(answer.status)
+            length = str(len(answer.body))
+            for name, value in answer.headers:
+                if name.lower() == "content-length" and self.command == "HEAD":
+                    length = value
+                if name.lower() not in _HOP_BY_HOP:
+                    self.send_header(name, value)
+            self.send_header("Content-Length", length)
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        def _forward(self, body: bytes) -> Answer:
             connection = http.client.HTTPConnection(urlsplit(upstream).netloc, timeout=60)
             try:
                 connection.request(self.command, self.path, body, dict(self.headers))
                 answer = connection.getresponse()
-                changed = answer.read()
-                if self.command != "HEAD":
-                    changed = tamper(self.path, self.headers.get("X-Amz-Target", ""), changed)
-                self.send_response(answer.status)
-                for name, value in answer.getheaders():
-                    if name.lower() not in ("content-length", "transfer-encoding", "connection", "x-amz-crc32"):
-                        self.send_header(name, value)
-                length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(changed))
-                self.send_header("Content-Length", length or "0")
-                self.end_headers()
-                self.wfile.write(changed)
+                return Answer(answer.status, tuple(answer.getheaders()), answer.read())
             finally:
                 connection.close()
 
-        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _forward  # noqa: N815 - http.server's names
+        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _serve  # noqa: N815 - http.server's names
 
         def log_message(self, *_: object) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            """A client that was killed in the middle of a request is what these tests are about."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -20,7 +20,7 @@ from takeaway import deployment, local_aws, processes
 from takeaway.environment import LOCAL_AWS
 from tests.builders import an_envelope, an_order_completed
 from tests.end_to_end.conftest import run_takeaway
-from tests.end_to_end.proxy import Tamper, tampering_proxy
+from tests.end_to_end.proxy import Answer, Behaviour, Request, proxy
 
 pytestmark = pytest.mark.end_to_end
 ORDERS = 20
@@ -83,38 +83,41 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
         assert run_takeaway("down", home=home).returncode == 0
 
 
-def drop_from_stream(event_id: str) -> Tamper:
-    def tamper(_path: str, target: str, body: bytes) -> bytes:
-        if not target.endswith(".GetRecords"):
-            return body
-        answer = json.loads(body)
-        answer["Records"] = [r for r in answer["Records"] if event_id.encode() not in base64.b64decode(r["Data"])]
-        return json.dumps(answer).encode()
+def drop_from_stream(event_id: str) -> Behaviour:
+    def behave(request: Request, forward: Callable[[], Answer]) -> Answer:
+        answer = forward()
+        if not request.target.endswith(".GetRecords"):
+            return answer
+        page = json.loads(answer.body)
+        page["Records"] = [r for r in page["Records"] if event_id.encode() not in base64.b64decode(r["Data"])]
+        return answer.with_body(json.dumps(page).encode())
 
-    return tamper
+    return behave
 
 
-def drop_mail(event_id: str) -> Tamper:
-    def tamper(path: str, _target: str, body: bytes) -> bytes:
-        if not path.startswith("/_ministack/ses"):
-            return body
-        answer = json.loads(body)
-        answer["messages"] = {
+def drop_mail(event_id: str) -> Behaviour:
+    def behave(request: Request, forward: Callable[[], Answer]) -> Answer:
+        answer = forward()
+        if not request.path.startswith("/_ministack/ses"):
+            return answer
+        page = json.loads(answer.body)
+        page["messages"] = {
             account: [mail for mail in mails if event_id not in mail["BodyText"]]
-            for account, mails in answer["messages"].items()
+            for account, mails in page["messages"].items()
         }
-        return json.dumps(answer).encode()
+        return answer.with_body(json.dumps(page).encode())
 
-    return tamper
+    return behave
 
 
 @pytest.mark.parametrize("drop", [drop_from_stream, drop_mail])
-def test_something_taken_away_on_the_way_is_missed_and_named(finished: Finished, drop: Callable[[str], Tamper]) -> None:
-    event_id = finished.accepted
-    with tampering_proxy(finished.environ["AWS_ENDPOINT_URL"], drop(event_id)) as endpoint:
+def test_something_taken_away_on_the_way_is_missed_and_named(
+    finished: Finished, drop: Callable[[str], Behaviour]
+) -> None:
+    with proxy(finished.environ["AWS_ENDPOINT_URL"], drop(finished.accepted)) as endpoint:
         code, found = finished.audit(endpoint)
     assert code == 1
-    assert any(event_id in what for what in found)
+    assert any(finished.accepted in what for what in found)
 
 
 def take_one_ticket(finished: Finished) -> dict[str, str]:

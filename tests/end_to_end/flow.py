@@ -1,0 +1,114 @@
+"""The whole flow as real processes that a test can kill, freeze, aim elsewhere and start again."""
+
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from foundation.clock import SYSTEM_CLOCK
+from takeaway import deployment, local_aws, processes
+from takeaway.audit import Audit, Bounds, audit
+from takeaway.evidence import gather, lake_rows, ledger_facts
+from takeaway.observer import StreamObserver
+from takeaway.processes import Running, Service
+from takeaway.up import api_url
+
+_PAUSE = threading.Event()
+
+
+def pause(seconds: float) -> None:
+    _PAUSE.wait(seconds)
+
+
+def until(holds: Callable[[], Any], *, within: float = 60, every: float = 0.1) -> Any:
+    """What `holds` answers as soon as that is true."""
+    deadline = SYSTEM_CLOCK.monotonic() + within
+    while not (answer := holds()):
+        assert SYSTEM_CLOCK.monotonic() < deadline, f"not within {within} s: {holds}"
+        pause(every)
+    return answer
+
+
+@dataclass
+class Flow:
+    """A stack on a local AWS of its own. `environ` reaches AWS itself; a process can be given another endpoint."""
+
+    home: Path
+    environ: dict[str, str]
+    api_port: int = field(default_factory=local_aws.free_port)
+    running: dict[str, Running] = field(default_factory=dict)
+
+    @classmethod
+    def deployed(cls, home: Path, endpoint: str, *, shards: int = 2) -> "Flow":
+        environ = {**os.environ, **local_aws.local_environ(endpoint), "TAKEAWAY_HOME": str(home)}
+        environ |= deployment.deploy(environ, shards=shards)
+        # Short, so that a killed worker's leases are free again soon, and files come often.
+        environ |= {"TAKEAWAY_FAILOVER_SECONDS": "2", "TAKEAWAY_LAKE_FILE_AGE": "1", "TAKEAWAY_TOKEN_KEY": "k" * 64}
+        return cls(home, environ)
+
+    @property
+    def ledger(self) -> Path:
+        return self.home / "ledger"
+
+    def start(self, name: str, *arguments: str, **variables: str) -> Running:
+        service = Service(name, "takeaway.cli", arguments, following=True)
+        self.running[name] = processes.start(service, environ={**self.environ, **variables}, logs=self.home / "logs")
+        return self.running[name]
+
+    def start_consumer(self, consumer: str, **variables: str) -> Running:
+        return self.start(consumer, "work", consumer, **variables)
+
+    def start_api(self, **variables: str) -> Running:
+        running = self.start("api", "serve", "--port", str(self.api_port), **variables)
+        until(self._api_answers, within=30)
+        return running
+
+    def start_load(self, *, orders: int, rate: float, seed: int) -> Running:
+        flags = {"--orders": orders, "--rate": rate, "--seed": seed, "--speed": 1000, "--ledger": self.ledger}
+        arguments = [text for flag, value in flags.items() for text in (flag, str(value))]
+        return self.start("load", "load", "--api", api_url(self.api_port), *arguments)
+
+    def kill(self, name: str) -> None:
+        os.kill(self.running[name].pid, signal.SIGKILL)
+        until(lambda: self.running[name].process() is None)
+
+    def stop(self, name: str) -> int | None:
+        """SIGTERM, and the exit code."""
+        processes.stop([self.running[name]], grace=40)
+        return processes.exit_code(self.running[name])
+
+    def stop_all(self) -> None:
+        processes.stop(self.running.values(), grace=20)
+
+    def finish_load(self, within: float = 90) -> None:
+        until(lambda: self.running["load"].process() is None, within=within)
+        assert processes.exit_code(self.running["load"]) == 0, self.log("load")
+
+    def drain(self, within: float = 60) -> None:
+        """Until every promised event is on the stream, and every event of the stream in the lake."""
+        observer = StreamObserver(self.environ)
+        promised = Counter(fact.event_id for fact in ledger_facts(self.ledger) if fact.certain).keys()
+
+        def drained() -> bool:
+            observer.look()
+            return promised <= observer.seen and lake_rows(self.environ) >= observer.records
+
+        until(drained, within=within, every=0.5)
+
+    def audit(self, bounds: Bounds | None = None) -> Audit:
+        return audit(gather(self.environ, self.ledger), bounds or Bounds())
+
+    def log(self, name: str) -> str:
+        return (self.home / "logs" / f"{name}.log").read_text()
+
+    def _api_answers(self) -> bool:
+        try:
+            return httpx.get(f"{api_url(self.api_port)}/health", trust_env=False).is_success
+        except httpx.TransportError:
+            return False

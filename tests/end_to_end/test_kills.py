@@ -1,0 +1,171 @@
+"""kill -9 of every process in turn, under load and with work to do: nothing is lost, nothing is doubled."""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from events.wire import encode
+from takeaway import backends, local_aws, processes
+from takeaway.audit import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVENT, Bounds
+from takeaway.evidence import lake_facts, lake_rows, stream_facts
+from takeaway.observer import StreamObserver
+from tests.builders import an_envelope
+from tests.end_to_end.conftest import Tables
+from tests.end_to_end.flow import Flow, pause, until
+from tests.end_to_end.proxy import Answer, Request, proxy
+
+pytestmark = pytest.mark.end_to_end
+
+CONSUMERS = ("restaurant_notifier", "user_notifier", "archiver")
+KILLS = 3
+SHARDS = 2
+
+
+@pytest.fixture
+def flow(tmp_path: Path) -> Iterator[Flow]:
+    backend, endpoint = backends.EMBEDDED.start(local_aws.free_port(), tmp_path / "logs", following=True)
+    flow = Flow.deployed(tmp_path, endpoint, shards=SHARDS)
+    yield flow
+    flow.stop_all()
+    processes.stop([backend], grace=5)
+
+
+def lag(flow: Flow, victim: str, observer: StreamObserver) -> int:
+    """How much the victim still has to do, seen from outside."""
+    observer.look()
+    counts = observer.counts
+    if victim == "restaurant_notifier":
+        return counts["order_placed"] - counts["restaurant_notified"]
+    if victim == "user_notifier":
+        return counts["order_accepted"] - counts["user_notified"]
+    return observer.records - lake_rows(flow.environ)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("victim", [*CONSUMERS, "api"])
+def test_killed_again_and_again_under_load(flow: Flow, victim: str, tables: Tables) -> None:
+    flow.start_api()
+    for consumer in CONSUMERS:
+        flow.start_consumer(consumer)
+    flow.start_load(orders=150, rate=15, seed=3)
+    observer = StreamObserver(flow.environ)
+    lags: list[int] = []
+    for _ in range(KILLS):
+        pause(1.5)
+        if victim == "api":
+            flow.kill(victim)
+            flow.start_api()
+            continue
+        lags.append(until(lambda: lag(flow, victim, observer), within=30, every=0.02))
+        flow.kill(victim)
+        flow.start_consumer(victim)
+    flow.finish_load(within=150)
+    flow.drain()
+    assert {name: flow.stop(name) for name in CONSUMERS} == dict.fromkeys(CONSUMERS, 0)
+
+    # Between an effect and its memory there is one record a shard and kill. An event is told again when its record was
+    # not checkpointed yet: at most a batch.
+    verdict = flow.audit(Bounds(repeated_events=10_000, repeated_effects=KILLS * SHARDS))
+    tables.add(
+        "kill -9 under load",
+        process=victim,
+        kills=KILLS,
+        lag_at_kills=" ".join(map(str, lags)) or "-",
+        lost=verdict.count(LOST),
+        doubled=verdict.count(DOUBLED),
+        repeated_events=verdict.count(REPEATED_EVENT),
+        repeated_effects=verdict.count(REPEATED_EFFECT),
+    )
+    assert verdict.ok, verdict.findings
+    assert verdict.orders == 150
+
+
+@dataclass
+class ArchiverSteps:
+    """Recognises the steps of a commit by their requests, and kills the archiver at the armed one."""
+
+    armed: tuple[str, str] | None = None
+    victim: Callable[[], int] = lambda: 0
+    kills: Counter[tuple[str, str]] = field(default_factory=Counter)
+    committed: bool = False
+
+    def behave(self, request: Request, forward: Callable[[], Answer]) -> Answer | None:
+        step = self._step(request)
+        if self.armed is None or step != self.armed[0]:
+            answer = forward()
+            self.committed |= step == "commit"
+            return answer
+        armed, self.armed = self.armed, None
+        if armed[1] == "after":
+            forward()
+        self.kills[armed] += 1
+        os.kill(self.victim(), signal.SIGKILL)
+        return None
+
+    def _step(self, request: Request) -> str:
+        if request.target.endswith(".UpdateItem") and b"checkpoint" in request.body:
+            return "checkpoint"
+        if request.method != "PUT":
+            return ""
+        if "/_offsets/" in request.path:
+            if b'"pending":null' not in request.body:
+                return "intent"
+            return "finalise" if self.committed else "claim"
+        if "/_delta_log/" in request.path:
+            return "commit" if b'"add"' in request.body else "fence"
+        return "put" if ".parquet" in request.path else ""
+
+
+# In an order in which each is reached: a kill behind the intent leaves a batch for the next holder to fence.
+STEPS = ("claim", "intent", "fence", "put", "commit", "finalise", "checkpoint")
+
+
+@pytest.mark.timeout(300)
+def test_the_archiver_killed_at_each_step_of_its_commit(tmp_path: Path, tables: Tables) -> None:
+    backend, endpoint = backends.EMBEDDED.start(local_aws.free_port(), tmp_path / "logs", following=True)
+    flow = Flow.deployed(tmp_path, endpoint, shards=1)
+    steps = ArchiverSteps(victim=lambda: flow.running["archiver"].pid)
+    kinesis = local_aws.client("kinesis", flow.environ)
+    put = 0
+
+    def put_events(count: int) -> None:
+        nonlocal put
+        for _ in range(count):
+            put += 1
+            data = encode(an_envelope(order_id=f"order-{put}"))
+            kinesis.put_record(StreamName=flow.environ["TAKEAWAY_STREAM"], PartitionKey=f"order-{put}", Data=data)
+
+    try:
+        with proxy(endpoint, steps.behave) as through:
+            # The table exists, so that "commit" below is a commit of rows.
+            put_events(3)
+            flow.start_consumer("archiver", AWS_ENDPOINT_URL=through)
+            until(lambda: lake_rows(flow.environ) == put, within=40)
+            flow.stop("archiver")
+            for step in STEPS:
+                for when in ("before", "after"):
+                    put_events(3)
+                    steps.committed = False
+                    steps.armed = (step, when)
+                    flow.start_consumer("archiver", AWS_ENDPOINT_URL=through)
+                    until(lambda: flow.running["archiver"].process() is None, within=40)
+                    seen = Counter(fact.place for fact in lake_facts(flow.environ))
+                    stream = {fact.place for fact in stream_facts(flow.environ)[0]}
+                    assert set(seen.values()) <= {1}, (step, when)
+                    assert seen.keys() <= stream, (step, when)
+                    tables.add("the archiver killed at a step", step=step, when=when, lake_rows=seen.total(), put=put)
+            flow.start_consumer("archiver", AWS_ENDPOINT_URL=through)
+            until(lambda: lake_rows(flow.environ) >= put, within=40)
+            assert flow.stop("archiver") == 0
+        rows = Counter(fact.place for fact in lake_facts(flow.environ))
+        assert rows == Counter(fact.place for fact in stream_facts(flow.environ)[0])
+        assert rows.total() == put
+        assert steps.kills == Counter({(step, when): 1 for step in STEPS for when in ("before", "after")})
+    finally:
+        flow.stop_all()
+        processes.stop([backend], grace=5)

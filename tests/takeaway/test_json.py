@@ -1,0 +1,87 @@
+"""`--json`: one document on standard output, with the facts that people are told in words."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from events.choreography import CHOREOGRAPHY
+from producers.load.simulation import LoadSummary
+from takeaway import cli, local_aws
+from takeaway.commands import reading, running
+from tests.conftest import LocalAws
+from tests.end_to_end.conftest import run_takeaway
+
+SUMMARY = LoadSummary(
+    seed=7,
+    orders=20,
+    acknowledged=19,
+    refused=1,
+    unacknowledged=0,
+    accepted=18,
+    rejected=1,
+    completed=18,
+    p50=timedelta(milliseconds=22),
+    p99=None,
+    max_lag=timedelta(seconds=1.5),
+    drained=True,
+)
+
+
+def test_the_choreography() -> None:
+    done = CliRunner().invoke(cli.app, ["flow", "show", "--json"])
+    steps = json.loads(done.stdout)
+    assert [step["who"] for step in steps] == [step.actor for step in CHOREOGRAPHY]
+    assert steps[0] == {"who": "customer", "hears": None, "tells": ["order_placed"], **_rest_of(steps[0])}
+    assert steps[1]["hears"] == "order_placed"
+    deadlines = [step.deadline.total_seconds() if step.deadline else None for step in CHOREOGRAPHY]
+    assert [step["within_seconds"] for step in steps] == deadlines
+
+
+def _rest_of(step: dict[str, object]) -> dict[str, object]:
+    return {name: step[name] for name in ("within_seconds", "owner")}
+
+
+def test_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "resolved", lambda: local_aws.local_environ("http://127.0.0.1:9"))
+    monkeypatch.setattr("producers.load.run.run_load", lambda *_, **__: SUMMARY)
+    monkeypatch.setattr(running, "stop_on_signal", lambda: None)
+    facts = json.loads(CliRunner().invoke(cli.app, ["load", "--seed", "7", "--json"]).stdout)
+    assert facts["orders"] == 20
+    assert (facts["p50"], facts["p99"], facts["max_lag"]) == (0.022, None, 1.5)
+    assert facts["drained"] is True
+
+
+def test_a_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(reading, "resolved", dict)
+    monkeypatch.setattr("takeaway.reporting.write_report", lambda _environ, out, _verdict: out)
+    arguments = ["report", "--json", "--out", str(tmp_path / "r.html"), "--ledger", str(tmp_path / "none")]
+    facts = json.loads(CliRunner().invoke(cli.app, arguments).stdout)
+    assert facts == {"report": str(tmp_path / "r.html"), "data": str(tmp_path / "r.json")}
+
+
+@pytest.mark.local_aws
+def test_a_deployment(local_aws: LocalAws, tmp_path: Path) -> None:
+    done = run_takeaway("deploy", "--json", home=tmp_path, AWS_ENDPOINT_URL=local_aws.endpoint)
+    assert done.returncode == 0, done.stderr
+    settings = json.loads(done.stdout)
+    assert settings["TAKEAWAY_STREAM"] == local_aws.environ["TAKEAWAY_STREAM"]
+    assert settings.items() <= local_aws.environ.items()
+
+
+@pytest.mark.end_to_end
+def test_up_and_down(tmp_path: Path) -> None:
+    port = str(local_aws.free_port())
+    try:
+        up = run_takeaway("up", "--aws-only", "--json", home=tmp_path, TAKEAWAY_AWS_PORT=port)
+        assert up.returncode == 0, up.stderr
+        facts = json.loads(up.stdout)
+        assert facts["endpoint"].endswith(f":{port}")
+        assert facts["api"] is None
+        assert [one["name"] for one in facts["processes"]] == ["local-aws"]
+    finally:
+        down = run_takeaway("down", "--json", home=tmp_path)
+    assert json.loads(down.stdout) == {"stopped": 1}
+    assert json.loads(run_takeaway("down", "--json", home=tmp_path).stdout) == {"stopped": 0}
