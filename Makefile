@@ -38,7 +38,7 @@ up: install ## start the local AWS, the API, the consumers and restaurants, and 
 down: install ## stop what `make up` started
 	@$(BIN)/takeaway down
 
-test: install ## all tests; the whole flow on LocalStack too where Python 3.13 is. BACKEND=... those that need an AWS, on that one
+test: install ## all tests, the flow also on LocalStack if Python 3.13 is there; BACKEND=localstack: on that one only
 ifeq ($(BACKEND),)
 	@$(BIN)/python -m pytest $(ARGS)
 ifeq ($(ARGS),)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from events.orders import EVENT_TYPES, OrderAccepted, OrderPlaced
 
@@ -32,10 +33,11 @@ class Fact:
 
 @dataclass(frozen=True)
 class Effect:
-    """A message as received: `event_id` names the event that it answers."""
+    """A message as received: `event_id` names the event that it answers, `sent_at` is the service's time stamp."""
 
     kind: str
     event_id: str
+    sent_at: datetime | None = None
 
 
 @dataclass(frozen=True)

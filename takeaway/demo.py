@@ -3,7 +3,7 @@
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +19,8 @@ from takeaway import local_aws, processes
 from takeaway.audit import Audit, audit
 from takeaway.backends import Backend
 from takeaway.errors import UserError
-from takeaway.evidence import gather, lake_rows, ledger_facts
+from takeaway.evidence import gather, intended_times, lake_rows, ledger_facts
+from takeaway.latency import Latency, latencies
 from takeaway.observer import StreamObserver
 from takeaway.processes import Running, exit_code
 from takeaway.reporting import write_report
@@ -84,9 +85,11 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
             flow_started = SYSTEM_CLOCK.monotonic()
             _run_load(stack, plan, api_port, interrupted.event, console)
             seconds = SYSTEM_CLOCK.monotonic() - flow_started
-            verdict = audit(gather(stack.environ, home / "ledger"))
+            evidence = gather(stack.environ, home / "ledger")
+            verdict = audit(evidence)
+            told = latencies(intended_times(home / "ledger"), evidence.effects)
             report = write_report(stack.environ, home / "report.html", verdict)
-            _conclude(verdict, report, seconds, console)
+            _conclude(verdict, told, report, seconds, console)
             kept = keep and not interrupted.event.is_set()
             return 0 if verdict.ok else 1
         finally:
@@ -183,8 +186,10 @@ class _Watch:
             raise UserError("the load ended with an error", f"read {self.load.log}")
 
 
-def _conclude(verdict: Audit, report: Path, seconds: float, console: Console) -> None:
+def _conclude(verdict: Audit, told: Sequence[Latency], report: Path, seconds: float, console: Console) -> None:
     console.print(f"\n{verdict.receipt}", style="bold green" if verdict.ok else "bold red", soft_wrap=True)
     for finding in verdict.findings[:20]:
         console.print(f"  {finding.kind}: {finding.what}", soft_wrap=True)
+    for latency in told:
+        console.print(str(latency), highlight=False)
     console.print(f"the flow took {seconds:.0f} s · report: {report.resolve()}", highlight=False, soft_wrap=True)

@@ -13,7 +13,7 @@ from producers.settings import OrdersApiSettings, PublisherSettings, TicketQueue
 from takeaway import local_aws
 from takeaway.asking import Asked, Unanswered
 from takeaway.checkup import SETTINGS, Problem, Setting
-from takeaway.environment import DEFAULT, TOKEN_KEY_FILE, Source, stack_sources
+from takeaway.environment import DEFAULT, TOKEN_KEY_FILE, Source, merged, origins, stack_sources
 from takeaway.errors import UserError
 from takeaway.up import DEFAULT_API_PORT
 
@@ -48,17 +48,15 @@ def unreadable(environ: Mapping[str, str], home: Path) -> tuple[Problem, ...]:
 
 
 def shown(sources: Sequence[Source], home: Path) -> tuple[Setting, ...]:
-    """Every setting in use with its origin; one that is empty counts as unset, as it does for the processes."""
+    """Every setting in use with its origin."""
     key_file = home / TOKEN_KEY_FILE
-    made = Source(str(key_file), {variable("token_key"): "set"} if key_file.exists() else {})
+    made = Source(str(key_file), {variable("token_key"): _local_token_key(merged(sources), home)})
     known = [*sources, made, Source(DEFAULT, _defaults(home))]
-    origins = {
-        name: (value, source.name)
-        for source in reversed(known)
-        for name, value in source.values.items()
-        if value and name.startswith(("AWS_", PREFIX))
-    }
-    return tuple(Setting(name, _shown_value(name, value), source) for name, (value, source) in sorted(origins.items()))
+    return tuple(
+        Setting(name, _shown_value(name, source.values[name]), source.name)
+        for name, source in sorted(origins(known).items())
+        if name.startswith(("AWS_", PREFIX))
+    )
 
 
 def _shown_value(name: str, value: str) -> str:

@@ -24,9 +24,14 @@ class Source:
     values: Mapping[str, str]
 
 
+def origins(sources: Sequence[Source]) -> dict[str, Source]:
+    """The source of each variable: the first that knows it. Empty text counts as unset."""
+    return {name: source for source in reversed(sources) for name, value in source.values.items() if value}
+
+
 def merged(sources: Sequence[Source]) -> dict[str, str]:
-    """The variables of all sources; where several know one, the first source wins."""
-    return {name: value for source in reversed(sources) for name, value in source.values.items()}
+    """The variables of all sources, each as its origin has it."""
+    return {name: source.values[name] for name, source in origins(sources).items()}
 
 
 def endpoint_sources(home: Path = HOME) -> list[Source]:

@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,13 +67,17 @@ def ticket_effects(environ: Mapping[str, str]) -> list[Effect]:
     if not url:
         raise UserError("this stack has no audit queue", "`takeaway deploy` with WithAuditQueue=yes")
     sqs = local_aws.client("sqs", environ)
-    seen: dict[str, str] = {}
+    seen: dict[str, Effect] = {}
     handles: list[str] = []
     while messages := sqs.receive_message(
-        QueueUrl=url, MaxNumberOfMessages=_SQS_BATCH, VisibilityTimeout=_LOOKING_SECONDS
+        QueueUrl=url,
+        MaxNumberOfMessages=_SQS_BATCH,
+        VisibilityTimeout=_LOOKING_SECONDS,
+        AttributeNames=["SentTimestamp"],
     ).get("Messages"):
         for message in messages:
-            seen[message["MessageId"]] = json.loads(message["Body"])["event_id"]
+            sent_at = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
+            seen[message["MessageId"]] = Effect("ticket", json.loads(message["Body"])["event_id"], sent_at)
             handles.append(message["ReceiptHandle"])
     for start in range(0, len(handles), _SQS_BATCH):
         sqs.change_message_visibility_batch(
@@ -82,13 +87,13 @@ def ticket_effects(environ: Mapping[str, str]) -> list[Effect]:
                 for index, handle in enumerate(handles[start : start + _SQS_BATCH])
             ],
         )
-    return [Effect("ticket", event_id) for event_id in seen.values()]
+    return list(seen.values())
 
 
 def mail_effects(endpoint: str) -> list[Effect]:
     """The mails that the local AWS took, read back from it; each quotes the event it answers."""
-    bodies = [*_ministack_mails(endpoint)] if _is_ministack(endpoint) else [*_localstack_mails(endpoint)]
-    return [Effect("e-mail", found[1]) for body in bodies if (found := _REFERENCE.search(body))]
+    mails = _ministack_mails(endpoint) if _is_ministack(endpoint) else _localstack_mails(endpoint)
+    return [Effect("e-mail", found[1], sent_at) for body, sent_at in mails if (found := _REFERENCE.search(body))]
 
 
 def lake_facts(environ: Mapping[str, str]) -> tuple[Fact, ...]:
@@ -132,14 +137,24 @@ def _is_ministack(endpoint: str) -> bool:
     return _get(endpoint, "/_ministack/health") is not None
 
 
-def _ministack_mails(endpoint: str) -> Iterator[str]:
+def _ministack_mails(endpoint: str) -> Iterator[tuple[str, datetime]]:
+    """The text of each mail, and when it was sent."""
     for mails in (_get(endpoint, "/_ministack/ses/messages") or {"messages": {}})["messages"].values():
-        yield from (mail["BodyText"] for mail in mails)
+        for mail in mails:
+            yield mail["BodyText"], datetime.fromtimestamp(mail["Timestamp"], UTC)
 
 
-def _localstack_mails(endpoint: str) -> Iterator[str]:
+def _localstack_mails(endpoint: str) -> Iterator[tuple[str, datetime]]:
     for mail in (_get(endpoint, "/_aws/ses") or {"messages": []})["messages"]:
-        yield mail.get("Body", {}).get("text_part") or mail.get("RawData", "")
+        text = mail.get("Body", {}).get("text_part") or mail.get("RawData", "")
+        yield text, datetime.fromisoformat(mail["Timestamp"]).replace(tzinfo=UTC)
+
+
+def intended_times(directory: Path) -> dict[str, datetime]:
+    """When the load meant each command to be given, by the id of the command's event."""
+    from producers.load.ledger import read_ledger
+
+    return {entry.event_id: entry.intended_at for entry in read_ledger(directory).entries if not entry.because_of}
 
 
 def _get(endpoint: str, path: str) -> Any:

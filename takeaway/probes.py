@@ -97,6 +97,7 @@ def resources(environ: Mapping[str, str], clients: Callable[[str], Any], seconds
         status = found.get(address, {}).get("VerificationStatus", "unknown to SES")
         return Resource("sender", address, there=status == "Success", detail=status, status=status)
 
+    # Each look is called what it looks at.
     looks = {
         "stream": stream,
         "orders_table": table,

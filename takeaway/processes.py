@@ -144,7 +144,7 @@ def _related(marks: Collection[str]) -> dict[psutil.Process, str]:
         except (psutil.AccessDenied, psutil.NoSuchProcess):
             # Somebody else's, or gone: not a process that we started and that lives.
             continue
-        if mark in marks and process.pid != os.getpid():
+        if mark is not None and mark in marks and process.pid != os.getpid():
             found[process] = mark
     return found
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from foundation.settings import variable
 from takeaway.commands.options import LEDGER, Json, Ledger
 from takeaway.environment import HOME, resolved
 from takeaway.errors import UserError
+
+SECOND = timedelta(seconds=1)
 
 
 def lake_sql(query: str, as_json: Json = False) -> None:
@@ -80,21 +83,31 @@ def audit(
     """
     from takeaway.audit import Bounds
     from takeaway.audit import audit as judge
-    from takeaway.evidence import gather
+    from takeaway.evidence import gather, intended_times
+    from takeaway.latency import latencies
 
     environ = resolved()
     if not ledger.exists():
         raise UserError(
             f"no ledger at {ledger}", "run `takeaway load` first, or name the ledger's folder with --ledger"
         )
-    verdict = judge(gather(environ, ledger), Bounds(repeated_events, repeated_effects), ignore_others=ignore_others)
+    evidence = gather(environ, ledger)
+    verdict = judge(evidence, Bounds(repeated_events, repeated_effects), ignore_others=ignore_others)
+    told = latencies(intended_times(ledger), evidence.effects)
     if as_json:
         found = [{"kind": finding.kind, "what": finding.what} for finding in verdict.findings]
-        print(json.dumps({"ok": verdict.ok, "receipt": verdict.receipt, "findings": found}))
+        timed = {
+            latency.kind: {"messages": latency.messages, "p50": latency.p50 / SECOND, "p99": latency.p99 / SECOND}
+            for latency in told
+        }
+        facts = {"ok": verdict.ok, "receipt": verdict.receipt, "findings": found, "seconds_to_tell": timed}
+        print(json.dumps(facts))
     else:
         for finding in verdict.findings:
             print(f"{finding.kind}: {finding.what}")
         print(verdict.receipt)
+        for latency in told:
+            print(latency)
     raise typer.Exit(0 if verdict.ok else 1)
 
 

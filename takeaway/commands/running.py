@@ -2,8 +2,7 @@
 
 import dataclasses
 import json
-from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +12,9 @@ from takeaway import local_aws
 from takeaway.commands.options import LEDGER, Json, Ledger, Rate, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
 from takeaway.environment import require_local, resolved
 from takeaway.errors import UserError
+
+if TYPE_CHECKING:
+    from producers.load.simulation import LoadSummary
 
 
 def serve(port: Annotated[int, typer.Option(help="Listens on 127.0.0.1.")] = 8080) -> None:
@@ -75,8 +77,7 @@ def load(
         stop=stop_on_signal(),
         emit=json_lines("load"),
     )
-    # Durations are printed as seconds.
-    print(json.dumps(dataclasses.asdict(summary), default=timedelta.total_seconds) if as_json else summary)
+    print(json.dumps(_facts(summary)) if as_json else summary)
 
 
 def restaurants(
@@ -95,3 +96,11 @@ def restaurants(
     run_restaurants(
         environ, api=api, speed=speed, seed=chosen(seed), ledger=ledger, stop=stop_on_signal(), emit=json_lines("load")
     )
+
+
+def _facts(summary: "LoadSummary") -> dict[str, object]:
+    """The summary with its durations in seconds, and named so."""
+    durations = {"p50": summary.p50, "p99": summary.p99, "max_lag": summary.max_lag}
+    seconds = {f"{name}_seconds": None if one is None else one.total_seconds() for name, one in durations.items()}
+    counts = {name: value for name, value in dataclasses.asdict(summary).items() if name not in durations}
+    return {**counts, **seconds}

@@ -1,6 +1,7 @@
 """`takeaway doctor` on stacks of the embedded AWS: well, half deployed, stood still, silent. It changes nothing."""
 
 import json
+import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pytest
 from aws_kinesis_agg.aggregator import RecordAggregator
@@ -22,10 +24,10 @@ from consumers.engines.worker.lease_table import LeaseTable
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.records import Sentinel, SequenceNumber
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
-from takeaway import deployment, examination, local_aws
+from takeaway import deployment, examination, local_aws, processes
 from takeaway.checkup import Checkup, Resource, Setting
 from takeaway.doctor import findings
-from takeaway.environment import Source
+from takeaway.environment import LOCAL_AWS, Source, endpoint_sources, merged, origins
 from takeaway.examination import examine
 from takeaway.reading_probes import ReadingProbe
 from tests.builders import a_record
@@ -109,6 +111,36 @@ def test_every_setting_is_told_with_its_origin_and_no_secret(ward: Ward) -> None
     assert Setting("TAKEAWAY_LAKE_FILE_AGE", "60", "default") in settings
     assert len({one.name for one in settings}) == len(settings)
     assert not {"swordfish", key} & {one.value for one in settings}
+
+
+@pytest.mark.local_aws
+def test_what_the_user_sets_wins_over_the_stack_and_what_is_empty_is_unset(ward: Ward) -> None:
+    checkup = ward.examine(TAKEAWAY_LAKE_BUCKET=f"{ward.stack}-mine", TAKEAWAY_ORDERS_TABLE="")
+    assert Setting("TAKEAWAY_LAKE_BUCKET", f"{ward.stack}-mine", "environment") in checkup.settings
+    assert (
+        Setting("TAKEAWAY_ORDERS_TABLE", ward.environ["TAKEAWAY_ORDERS_TABLE"], "stack's outputs") in checkup.settings
+    )
+    (what,) = whats(checkup)
+    assert what.endswith(f"missing: bucket {ward.stack}-mine")
+
+
+def test_the_local_aws_that_is_up_wins_over_the_users_own_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    assert merged(endpoint_sources(tmp_path))["AWS_REGION"] == "eu-west-1"
+    ours = psutil.Process()
+    processes.save(tmp_path / "services.json", [processes.Running(LOCAL_AWS, ours.pid, ours.create_time(), "log")])
+    (tmp_path / "endpoint").write_text("http://127.0.0.1:4567")
+    sources = endpoint_sources(tmp_path)
+    assert merged(sources)["AWS_REGION"] == "us-east-1"
+    assert merged(sources)["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4567"
+    assert origins(sources)["AWS_ENDPOINT_URL"].name == "running local AWS"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4568")
+    sources = endpoint_sources(tmp_path)
+    assert merged(sources)["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4568"
+    assert merged(sources)["AWS_REGION"] == "eu-west-1"
+    assert origins(sources)["AWS_ACCESS_KEY_ID"].name == "default"
 
 
 @pytest.mark.local_aws

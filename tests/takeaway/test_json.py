@@ -50,7 +50,7 @@ def test_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "stop_on_signal", lambda: None)
     facts = json.loads(CliRunner().invoke(cli.app, ["load", "--seed", "7", "--json"]).stdout)
     assert facts["orders"] == 20
-    assert (facts["p50"], facts["p99"], facts["max_lag"]) == (0.022, None, 1.5)
+    assert (facts["p50_seconds"], facts["p99_seconds"], facts["max_lag_seconds"]) == (0.022, None, 1.5)
     assert facts["drained"] is True
 
 
