@@ -67,7 +67,7 @@ class DynamoDBOutcomes:
 
     def _recall(self, event_ids: Sequence[str]) -> dict[str, bytes]:
         names = {self._key(event_id): event_id for event_id in event_ids}
-        wanted: list[dict[str, "AttributeValueTypeDef"]] = [{"outcome_id": {"S": name}} for name in names]
+        wanted: list[dict[str, AttributeValueTypeDef]] = [{"outcome_id": {"S": name}} for name in names]
         found: dict[str, bytes] = {}
         while wanted:
             answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}})

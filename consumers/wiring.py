@@ -36,7 +36,7 @@ def worker(consumer: str, environ: Mapping[str, str], emit: Emit) -> "Worker":
             application=settings.application(consumer),
             stream=settings.stream,
             failover_seconds=settings.failover_seconds,
-            polling_applications=settings.polling_applications,
+            reads_per_second=settings.reads(consumer),
         ),
         kinesis=boto3.client("kinesis", config=_CONFIG),
         dynamodb=boto3.client("dynamodb", config=_LEASES),

@@ -74,6 +74,8 @@ run() {
   export DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 SQS_ENDPOINT_STRATEGY=off
   # A bare number of milliseconds: with a unit, kinesis-mock ends and is started again for ever.
   export KINESIS_LATENCY=0 KINESIS_PERSISTENCE=0
+  # Its account would be full after ten streams, each a test's own.
+  export KINESIS_ON_DEMAND_STREAM_COUNT_LIMIT=1000 KINESIS_SHARD_LIMIT=1000
   export PROVIDER_OVERRIDE_DYNAMODB=moto PROVIDER_OVERRIDE_DYNAMODBSTREAMS=moto
   exec "$venv/bin/python" -m localstack.runtime.main
 }

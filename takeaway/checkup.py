@@ -74,10 +74,14 @@ class ShardReading:
 
 @dataclass(frozen=True)
 class Consumer:
-    """One reading application. One that never ran has no lease table, and all of the stream before it."""
+    """One reading application. One that never ran has no lease table, and all of the stream before it.
+
+    `reads_per_second` is its share of each shard, as this machine's settings have it.
+    """
 
     name: str
     lease_table: str
+    reads_per_second: float
     ran: bool = True
     shards: tuple[ShardReading, ...] = ()
     trouble: str | None = None
@@ -137,7 +141,6 @@ class Checkup:
     unsettled: tuple[Problem, ...] = ()
     resources: tuple[Resource, ...] = ()
     consumers: tuple[Consumer, ...] = ()
-    polling_applications: int = 1
     rates: tuple[ShardRate, ...] = ()
     dead_letters: tuple[DeadLetters, ...] = ()
     lake: LakeState | None = None

@@ -32,7 +32,8 @@ LOAD = "load"
 DRAIN_SECONDS = 45.0
 # A demo wants to show fresh files; a lake wants big ones. Only the demo commits this often.
 LAKE_FILE_AGE = "5"
-_LOOK_SECONDS = 0.5
+# One read a second is what the consumers' shares leave for looking on.
+_LOOK_SECONDS = 1.0
 _LAKE_LOOK_SECONDS = 2.0
 _PLAIN_LINE_SECONDS = 5.0
 

@@ -116,16 +116,16 @@ def _consumer(consumer: Consumer) -> Iterator[Problem]:
 
 
 def _capacity(checkup: Checkup) -> Iterator[Problem]:
-    reading = sum(consumer.reads for consumer in checkup.consumers)
-    if reading > checkup.polling_applications:
-        reads = READS_PER_SECOND * reading / checkup.polling_applications
+    reading = [consumer for consumer in checkup.consumers if consumer.reads]
+    reads = sum(consumer.reads_per_second for consumer in reading)
+    if reads > READS_PER_SECOND:
+        names = ", ".join(f"{consumer.name} {consumer.reads_per_second:g}" for consumer in reading)
         yield Problem(
             CAPACITY,
-            f"{reading} applications poll, each as if they were {checkup.polling_applications}: up to {reads:.1f} "
-            f"reads a second of each shard, which allows {READS_PER_SECOND}",
-            f"set TAKEAWAY_POLLING_APPLICATIONS to {reading} or more, and start the consumers again",
+            f"together the consumers read a shard {reads:g} times a second, which allows {READS_PER_SECOND}: {names}",
+            "lower TAKEAWAY_READS_PER_SECOND or TAKEAWAY_ARCHIVER_READS_PER_SECOND, and start the consumers again",
         )
-    pollers = max(reading, checkup.polling_applications)
+    pollers = max(len(reading), 1)
     for rate in checkup.rates:
         needed = (rate.bytes_per_second or 0) * pollers
         if needed > NEARLY * READ_BYTES_PER_SECOND:

@@ -81,13 +81,12 @@ def _examine_what_is_there(
         lake=_lake(lake.answer(), there) if lake else None,
         rates=_rates(rates.answer()) if rates else (),
         consumers=tuple(_consumer(name, one.answer(), settings) for name, one in consumers.items() if settings),
-        polling_applications=settings.polling_applications if settings else 1,
     )
 
 
 def _consumer(name: str, answer: Consumer | Unanswered, settings: ConsumerSettings) -> Consumer:
     if isinstance(answer, Unanswered):
-        return Consumer(name, settings.application(name), trouble=answer.reason)
+        return Consumer(name, settings.application(name), settings.reads(name), trouble=answer.reason)
     return answer
 
 

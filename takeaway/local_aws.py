@@ -89,7 +89,7 @@ def healthy(endpoint: str) -> bool:
     except (OSError, http.client.HTTPException):
         return False
     # MiniStack has no such scripts, and so no such path.
-    return status == http.HTTPStatus.NOT_FOUND or bool(json.loads(body)["completed"])
+    return status == http.HTTPStatus.NOT_FOUND or (status == http.HTTPStatus.OK and json.loads(body)["completed"])
 
 
 def _get(endpoint: str, path: str) -> tuple[int, bytes]:

@@ -53,11 +53,11 @@ class ReadingProbe:
         except ClientError as error:
             if error_code(error) != "ResourceNotFoundException":
                 raise
-            return Consumer(name, settings.application, ran=False, shards=self._never_read())
+            return Consumer(name, settings.application, settings.reads_per_second, ran=False, shards=self._never_read())
         readings = self._readings(leases)
         renewed = self._renewed(table, leases, settings.renewal_seconds * _RENEWALS, started, wait)
         shards = tuple(replace(reading, renewed=renewed.get(reading.shard_id)) for reading in readings)
-        return Consumer(name, settings.application, shards=shards)
+        return Consumer(name, settings.application, settings.reads_per_second, shards=shards)
 
     def rates(self) -> tuple[ShardRate, ...]:
         """What each open shard took in lately."""

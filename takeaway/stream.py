@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from botocore.exceptions import ClientError
 
 from consumers.engines.worker.lease import HashKeyRange
-from consumers.engines.worker.settings import WorkerSettings
+from consumers.engines.worker.settings import READS_PER_SECOND, WorkerSettings
 from consumers.engines.worker.shard_reader import ShardReader
 from consumers.records import Batch, Record, Sentinel
 from foundation.clock import SYSTEM_CLOCK, Wait, uninterrupted_wait
@@ -19,7 +19,9 @@ def shard_batches(environ: Mapping[str, str], *, wait: Wait) -> dict[str, Iterat
     """For every shard its batches, which never end while the shard is open; `wait` passes between two reads."""
     kinesis = local_aws.client("kinesis", environ)
     stream = environ[variable("stream")]
-    settings = WorkerSettings(application="looking-on", stream=stream, worker_id="looking-on")
+    settings = WorkerSettings(
+        application="looking-on", stream=stream, worker_id="looking-on", reads_per_second=READS_PER_SECOND
+    )
     try:
         pages = kinesis.get_paginator("list_shards").paginate(StreamName=stream)
         shards = [shard for page in pages for shard in page["Shards"]]

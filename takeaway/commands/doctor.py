@@ -125,7 +125,7 @@ def _capacity(checkup: "Checkup") -> Rows:
     from takeaway.doctor import READ_BYTES_PER_SECOND, megabytes
 
     limit = f"of {megabytes(READ_BYTES_PER_SECOND)} a second to read"
-    pollers = checkup.polling_applications
+    pollers = sum(consumer.reads for consumer in checkup.consumers)
     rows = []
     for one in checkup.rates:
         rate = one.bytes_per_second

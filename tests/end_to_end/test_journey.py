@@ -76,7 +76,8 @@ def test_the_journey_as_it_is_told(local_aws: LocalAws, monkeypatch: pytest.Monk
     environ = {name: value for name, value in local_aws.environ.items() if not name.startswith("TAKEAWAY_")}
     environ |= {"TAKEAWAY_STACK": f"journey-{uuid.uuid4().hex[:8]}", "TAKEAWAY_TOKEN_KEY": "k" * 64}
     environ |= deployment.deploy(environ, shards=1)
-    environ |= {"TAKEAWAY_LAKE_FILE_AGE": "1", "TAKEAWAY_POLLING_APPLICATIONS": "1"}
+    environ |= {"TAKEAWAY_LAKE_FILE_AGE": "1", "TAKEAWAY_READS_PER_SECOND": "5"}
+    environ |= {"TAKEAWAY_ARCHIVER_READS_PER_SECOND": "5"}
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
 

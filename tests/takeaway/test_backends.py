@@ -314,10 +314,12 @@ def test_one_of_many_conditional_writes_wins(local_aws: LocalAws) -> None:
     table = local_aws.environ["TAKEAWAY_OUTCOMES_TABLE"]
     dynamodb = local_aws.client("dynamodb")
 
+    # A condition that takes long to judge leaves room between judging and writing.
+    condition = " AND ".join(f"attribute_not_exists({name})" for name in ("outcome_id", *(f"a{n}" for n in range(140))))
+
     def write(name: str) -> bool:
-        key = {"outcome_id": {"S": name}}
         try:
-            dynamodb.put_item(TableName=table, Item=key, ConditionExpression="attribute_not_exists(outcome_id)")
+            dynamodb.put_item(TableName=table, Item={"outcome_id": {"S": name}}, ConditionExpression=condition)
         except dynamodb.exceptions.ConditionalCheckFailedException:
             return False
         return True

@@ -34,8 +34,7 @@ WELL = Checkup(
     examined_at=NOON,
     back_end=BackEnd("http://127.0.0.1:4566", local=True, seconds=0.004, clock_ahead_seconds=0.4),
     resources=(STACK, STREAM, TABLE, SENDER),
-    consumers=tuple(Consumer(name, f"takeaway-{name}", shards=(READING,)) for name in NAMES),
-    polling_applications=4,
+    consumers=tuple(Consumer(name, f"takeaway-{name}", 1.5, shards=(READING,)) for name in NAMES),
     rates=(ShardRate(SHARD, 1000.0),),
     dead_letters=(LETTERS,),
     lake=LAKE,
@@ -50,7 +49,7 @@ def resources(*some: Resource) -> Checkup:
 def archiver(*shards: ShardReading, ran: bool = True, trouble: str | None = None) -> Checkup:
     return replace(
         WELL,
-        consumers=(*WELL.consumers[:2], Consumer("archiver", "takeaway-archiver", ran, shards, trouble)),
+        consumers=(*WELL.consumers[:2], Consumer("archiver", "takeaway-archiver", 1.5, ran, shards, trouble)),
     )
 
 
@@ -127,15 +126,15 @@ def test_a_system_that_is_well_has_no_problem() -> None:
         ),
         (archiver(trouble="AccessDenied"), "consumers", "leases in takeaway-archiver", "allow"),
         (
-            replace(WELL, polling_applications=2),
+            replace(WELL, consumers=(*WELL.consumers[:2], replace(WELL.consumers[2], reads_per_second=2.5))),
             "reading capacity",
-            "3 applications poll, each as if they were 2: up to 7.5 reads a second",
-            "TAKEAWAY_POLLING_APPLICATIONS to 3",
+            "together the consumers read a shard 5.5 times a second, which allows 5",
+            "TAKEAWAY_READS_PER_SECOND",
         ),
         (
-            replace(WELL, rates=(ShardRate(SHARD, 0.5 * MEGABYTE),)),
+            replace(WELL, rates=(ShardRate(SHARD, 0.6 * MEGABYTE),)),
             "reading capacity",
-            f"{SHARD} takes in 0.50 MB a second, which 4 polling applications read: 2.00 MB of 2.00 MB",
+            f"{SHARD} takes in 0.60 MB a second, which 3 polling applications read: 1.80 MB of 2.00 MB",
             "`takeaway deploy --shards",
         ),
         (replace(WELL, rates=(ShardRate(SHARD, None, "throttled"),)), "reading capacity", "throttled", "look again"),
@@ -175,8 +174,8 @@ def test_each_thing_that_is_wrong_is_one_problem(checkup: Checkup, section: str,
         archiver(replace(LATE, unread=None)),
         archiver(replace(LATE, renewed=None)),
         archiver(replace(READING, renewed=False), ran=False),
-        replace(WELL, rates=(ShardRate(SHARD, 0.39 * MEGABYTE),)),
-        replace(WELL, polling_applications=3),
+        replace(WELL, rates=(ShardRate(SHARD, 0.52 * MEGABYTE),)),
+        replace(WELL, consumers=(*WELL.consumers[:2], replace(WELL.consumers[2], reads_per_second=2))),
         replace(WELL, lake=LakeState("s3://lake/events")),
         replace(WELL, back_end=replace(WELL.back_end, clock_ahead_seconds=-29.0)),
         replace(WELL, back_end=replace(WELL.back_end, clock_ahead_seconds=None)),

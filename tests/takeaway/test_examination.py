@@ -386,6 +386,12 @@ def test_a_dead_endpoint_is_one_finding(tmp_path: Path) -> None:
     assert "swordfish" not in done.stdout + done.stderr
 
 
+def test_a_dead_endpoint_is_asked_nothing_more(tmp_path: Path) -> None:
+    checkup = examine([Source("environment", local_aws.local_environ("http://127.0.0.1:9"))], tmp_path)
+    assert checkup.back_end.trouble is not None
+    assert (checkup.unsettled, checkup.resources, checkup.consumers) == ((), (), ())
+
+
 def test_without_an_endpoint_there_is_nothing_to_examine(tmp_path: Path) -> None:
     done = run_takeaway("doctor", home=tmp_path, AWS_EC2_METADATA_DISABLED="true")
     assert done.returncode == 2

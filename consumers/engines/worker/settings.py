@@ -19,7 +19,7 @@ class WorkerSettings:
     """`application` names the lease table; all its workers must agree on `failover_seconds`.
 
     `start` is where the application begins on its first day; AT_TIMESTAMP begins at `start_at`.
-    `polling_applications` is how many applications poll this stream together: they share its 5 reads a second.
+    `reads_per_second` is this application's share of the 5 reads a second that all who poll a shard have together.
     """
 
     application: str
@@ -28,8 +28,7 @@ class WorkerSettings:
     start: Sentinel = Sentinel.TRIM_HORIZON
     start_at: datetime | None = None
     failover_seconds: float = 10.0
-    polling_applications: int = 1
-    idle_seconds: float = 1.0
+    reads_per_second: float = 1.0
     read_records: int = READ_RECORDS
     shard_sync_seconds: float = 60.0
     stopped_seconds: float = 300.0
@@ -43,10 +42,15 @@ class WorkerSettings:
         if not 1 <= self.read_records <= READ_RECORDS:
             raise ValueError(f"read_records is {self.read_records}. fix: use 1 to {READ_RECORDS}")
 
+        if not 0 < self.reads_per_second <= READS_PER_SECOND:
+            raise ValueError(
+                f"reads_per_second is {self.reads_per_second}. fix: a share of the {READS_PER_SECOND} that a shard has"
+            )
+
     @property
     def read_seconds(self) -> float:
         """This application's share of a shard's reads: at least so long from one read to the next."""
-        return self.polling_applications / READS_PER_SECOND
+        return 1 / self.reads_per_second
 
     @property
     def renewal_seconds(self) -> float:

@@ -105,7 +105,7 @@ class ShardReader:
             if iterator is None:
                 self.end = EndOfShard(children=children_of(self._shard_id, answer))
                 return
-            if self._wait(self._until_next_read(started, answer["MillisBehindLatest"])):
+            if self._wait(self._until_next_read(started)):
                 return
 
     def _iterator(self) -> str:
@@ -146,11 +146,8 @@ class ShardReader:
             self._emit(ReadFailed(self._shard_id, error, pause))
         return self._wait(pause)
 
-    def _until_next_read(self, started: float, millis_behind_latest: int) -> float:
-        interval = self._settings.read_seconds
-        if not millis_behind_latest:
-            interval = max(interval, self._settings.idle_seconds)
-        return max(0.0, started + interval - self._clock.monotonic())
+    def _until_next_read(self, started: float) -> float:
+        return max(0.0, started + self._settings.read_seconds - self._clock.monotonic())
 
     def _watch_for_a_gap(self, first: SequenceNumber) -> None:
         """The record to resume after comes first, unless the stream has trimmed it, and maybe more behind it.

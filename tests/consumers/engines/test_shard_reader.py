@@ -127,25 +127,23 @@ def test_an_aggregate_of_another_writer_is_delivered_wherever_it_lands(setting: 
     assert len(texts(read(setting.reader(LOW)))) == 20
 
 
-def test_idle_reads_are_empty_and_seldom(setting: Setting) -> None:
-    batches = read(setting.reader(idle_seconds=1.5), batches=4)
+def test_idle_reads_are_empty_and_within_its_share(setting: Setting) -> None:
+    batches = read(setting.reader(reads_per_second=0.5), batches=4)
     assert [batch.records for batch in batches] == [()] * 4
-    assert setting.time.waits == [1.5] * 3
+    assert setting.time.waits == [2.0] * 3
 
 
-@pytest.mark.parametrize(("applications", "interval"), [(1, 0.2), (3, 0.6), (10, 2.0)])
-def test_behind_it_reads_again_at_once_but_within_its_share(
-    setting: Setting, applications: int, interval: float
-) -> None:
+@pytest.mark.parametrize(("share", "interval"), [(5, 0.2), (1.25, 0.8), (0.5, 2.0)])
+def test_behind_it_reads_no_more_often_than_its_share(setting: Setting, share: float, interval: float) -> None:
     setting.put(*"abcdefghijklmnopqrstuvwxyz")
-    batches = read(setting.reader(read_records=2, polling_applications=applications), batches=13)
+    batches = read(setting.reader(read_records=2, reads_per_second=share), batches=13)
     assert len(texts(batches)) == 26
     assert setting.time.waits == [pytest.approx(interval)] * 12
     assert not setting.happened
 
 
 def test_time_spent_on_a_batch_counts_towards_the_pause(setting: Setting) -> None:
-    batches = setting.reader(idle_seconds=1.0).batches(START)
+    batches = setting.reader(reads_per_second=1.0).batches(START)
     next(batches)
     setting.time.advance(0.7)
     next(batches)
@@ -177,7 +175,7 @@ def test_at_the_tip_nothing_is_missed_while_the_first_batch_takes_long(setting: 
 def test_throttling_is_waited_out_on_the_same_iterator(setting: Setting) -> None:
     setting.put("a")
     setting.kinesis.fail("get_records", "ProvisionedThroughputExceededException", times=3)
-    assert texts(read(setting.reader())) == ["a"]
+    assert texts(read(setting.reader(reads_per_second=5))) == ["a"]
     assert setting.time.waits == [0.5, 1.0, 2.0]
     assert len(setting.kinesis.calls("get_shard_iterator")) == 1
     assert [type(event) for event in setting.happened] == [ReadThrottled] * 3

@@ -58,7 +58,7 @@ def test_records_go_through_once_and_a_restart_keeps_its_place(local_aws: Any) -
     def work_until(wanted: int) -> None:
         collector.wanted = wanted
         collector.enough.clear()
-        settings = WorkerSettings(application=name, stream=name, failover_seconds=5.0, idle_seconds=0.2)
+        settings = WorkerSettings(application=name, stream=name, failover_seconds=5.0, reads_per_second=5)
         worker = Worker(
             settings,
             kinesis=kinesis,
