@@ -12,7 +12,7 @@ ON := $(if $(BACKEND),--backend $(BACKEND))
 ON_EVERY_BACKEND := tests/end_to_end/test_demo.py tests/contracts tests/takeaway/test_backends.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test unit check format clean
+.PHONY: help install demo up down test chaos unit check format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -40,18 +40,21 @@ down: install ## stop what `make up` started
 
 test: install ## all tests, the flow also on LocalStack if Python 3.13 is there; BACKEND=localstack: on that one only
 ifeq ($(BACKEND),)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -m "not chaos" $(ARGS)
 ifeq ($(ARGS),)
 	@if localstack/host.sh check >/dev/null 2>&1; then \
 	  echo "and now on LocalStack"; \
-	  TAKEAWAY_TEST_BACKEND=localstack $(BIN)/python -m pytest -m "local_aws or end_to_end" $(ON_EVERY_BACKEND); fi
+	  TAKEAWAY_TEST_BACKEND=localstack $(BIN)/python -m pytest -m "(local_aws or end_to_end) and not chaos" $(ON_EVERY_BACKEND); fi
 endif
 else
-	@TAKEAWAY_TEST_BACKEND=$(BACKEND) $(BIN)/python -m pytest -m "local_aws or end_to_end" $(ARGS)
+	@TAKEAWAY_TEST_BACKEND=$(BACKEND) $(BIN)/python -m pytest -m "(local_aws or end_to_end) and not chaos" $(ARGS)
 endif
 
+chaos: install ## kill, freeze and disturb the real processes, and audit what is left; about six minutes
+	@$(BIN)/python -m pytest -m chaos $(ARGS)
+
 unit: install ## the tests that start no process, in seconds
-	@$(BIN)/python -m pytest -m "not local_aws and not end_to_end and not slow" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m "not local_aws and not end_to_end and not slow" $(ARGS)
 
 check: install ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff format --check .

@@ -22,7 +22,7 @@ from tests.end_to_end.conftest import Tables
 from tests.end_to_end.flow import Flow, pause, until
 from tests.end_to_end.proxy import INTERNAL_ERROR, Answer, Request, proxy
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos, pytest.mark.timeout(240)]
 
 CONSUMERS = ("restaurant_notifier", "user_notifier", "archiver")
 

@@ -19,7 +19,7 @@ from tests.end_to_end.conftest import Tables
 from tests.end_to_end.flow import Flow, pause, until
 from tests.end_to_end.proxy import Answer, Request, proxy
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos]
 
 CONSUMERS = ("restaurant_notifier", "user_notifier", "archiver")
 KILLS = 3

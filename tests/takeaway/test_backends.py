@@ -315,7 +315,7 @@ def test_one_of_many_conditional_writes_wins(local_aws: LocalAws) -> None:
     dynamodb = local_aws.client("dynamodb")
 
     # A condition that takes long to judge leaves room between judging and writing.
-    condition = " AND ".join(f"attribute_not_exists({name})" for name in ("outcome_id", *(f"a{n}" for n in range(140))))
+    condition = " AND ".join(f"attribute_not_exists({name})" for name in ("outcome_id", *(f"a{n}" for n in range(120))))
 
     def write(name: str) -> bool:
         try:
