@@ -81,8 +81,11 @@ _CHILDREN: dict[int, "subprocess.Popen[bytes]"] = {}
 def exit_code(running: Running) -> int | None:
     """The exit code of a child of this very process; None while it runs, or when it is not ours to know."""
     child = _CHILDREN.get(running.pid)
-    code = child.poll() if child else None
-    if child and child.stdin and code is not None:
+    if child is None:
+        return None
+    # One that has ended may have threads that are still ending: for a moment the system has no code to tell.
+    code = child.poll() if running.process() else child.wait(timeout=5)
+    if child.stdin and code is not None:
         child.stdin.close()
     return code
 

@@ -56,13 +56,13 @@ class Flow:
     def ledger(self) -> Path:
         return self.home / "ledger"
 
-    def start(self, name: str, *arguments: str, **variables: str) -> Running:
-        service = Service(name, "takeaway.cli", arguments, following=True)
+    def start(self, name: str, *arguments: str, module: str = "takeaway.cli", **variables: str) -> Running:
+        service = Service(name, module, arguments, following=True)
         self.running[name] = processes.start(service, environ={**self.environ, **variables}, logs=self.home / "logs")
         return self.running[name]
 
-    def start_consumer(self, consumer: str, **variables: str) -> Running:
-        return self.start(consumer, "work", consumer, **variables)
+    def start_consumer(self, consumer: str, *, module: str = "takeaway.cli", **variables: str) -> Running:
+        return self.start(consumer, "work", consumer, module=module, **variables)
 
     def start_api(self, **variables: str) -> Running:
         running = self.start("api", "serve", "--port", str(self.api_port), **variables)

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from events.wire import encode
 from takeaway import backends, local_aws, processes
 from takeaway.audit import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVENT, Bounds
 from takeaway.evidence import stream_facts
 from takeaway.processes import Running
+from tests.builders import an_envelope
 from tests.end_to_end.conftest import Tables
 from tests.end_to_end.flow import Flow, pause, until
 from tests.end_to_end.proxy import INTERNAL_ERROR, Answer, Request, proxy
@@ -137,21 +139,46 @@ def test_the_back_end_goes_away_and_comes_back(stage: Stage) -> None:
     assert verdict.orders == 80
 
 
-def test_a_hundred_bad_records_in_a_row_stop_the_shard_loudly(stage: Stage) -> None:
+# A later deployment: it knows the version that the one before could not read.
+FIXED = """
+import msgspec
+from events import wire
+from events.orders import OrderPlaced
+from takeaway.cli import main
+
+wire._event_decoders["order_placed", 2] = msgspec.json.Decoder(OrderPlaced)
+main()
+"""
+
+
+def test_a_hundred_unreadable_records_stop_the_shard_loudly_and_it_resumes_after_a_fix(stage: Stage) -> None:
     flow = stage.flow
     kinesis, stream = local_aws.client("kinesis", flow.environ), flow.environ["TAKEAWAY_STREAM"]
     for number in range(100):
-        kinesis.put_record(StreamName=stream, PartitionKey="bad", ExplicitHashKey="0", Data=b'{"torn %d' % number)
+        fields = json.loads(encode(an_envelope(order_id=f"order-{number}"))) | {"schema_version": 2}
+        kinesis.put_record(StreamName=stream, PartitionKey="x", ExplicitHashKey="0", Data=json.dumps(fields).encode())
     flow.start_consumer("restaurant_notifier")
     stopped = until(lambda: [line for line in flow.log("restaurant_notifier").splitlines() if "ShardStopped" in line])
     said = json.loads(stopped[0])
     assert said["shard_id"] == "shardId-000000000000"
     assert "cannot process 10 records in a row" in said["error"]
+    assert "unknown schema_version 2" in said["error"]
     assert "fix: this looks like a bad deployment" in said["error"]
     letters = local_aws.client("s3", flow.environ).list_objects_v2(Bucket=flow.environ["TAKEAWAY_DEAD_LETTER_BUCKET"])
     assert letters["KeyCount"] == 9
-    assert len(stream_facts(flow.environ)[1]) == 100
+    assert flow.running["restaurant_notifier"].process() is not None
     assert flow.stop("restaurant_notifier") == 0
+
+    (flow.home / "fixed_takeaway.py").write_text(FIXED)
+    flow.start_consumer("restaurant_notifier", module="fixed_takeaway", PYTHONPATH=str(flow.home))
+
+    def told() -> int:
+        return sum(fact.event_type == "restaurant_notified" for fact in stream_facts(flow.environ)[0])
+
+    until(lambda: told() == 91, every=0.5)
+    assert flow.stop("restaurant_notifier") == 0
+    letters = local_aws.client("s3", flow.environ).list_objects_v2(Bucket=flow.environ["TAKEAWAY_DEAD_LETTER_BUCKET"])
+    assert letters["KeyCount"] == 9
 
 
 def test_a_stream_deleted_under_a_consumer_is_said_and_waited_out(stage: Stage) -> None:
