@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +99,16 @@ def drop_from_stream(event_id: str) -> Behaviour:
 def drop_mail(event_id: str) -> Behaviour:
     def behave(request: Request, forward: Callable[[], Answer]) -> Answer:
         answer = forward()
-        if not request.path.startswith("/_ministack/ses"):
+        if not request.path.startswith(("/_ministack/ses", "/_aws/ses")) or answer.status != HTTPStatus.OK:
             return answer
         page = json.loads(answer.body)
-        page["messages"] = {
-            account: [mail for mail in mails if event_id not in mail["BodyText"]]
-            for account, mails in page["messages"].items()
-        }
+        if isinstance(page["messages"], list):
+            page["messages"] = [mail for mail in page["messages"] if event_id not in str(mail)]
+        else:
+            page["messages"] = {
+                account: [mail for mail in mails if event_id not in str(mail)]
+                for account, mails in page["messages"].items()
+            }
         return answer.with_body(json.dumps(page).encode())
 
     return behave

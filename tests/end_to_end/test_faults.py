@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from events.wire import encode
-from takeaway import backends, local_aws, processes
+from takeaway import local_aws, processes
 from takeaway.audit import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVENT, Bounds
 from takeaway.evidence import stream_facts
 from takeaway.processes import Running
 from tests.builders import an_envelope
+from tests.conftest import the_backend
 from tests.end_to_end.conftest import Tables
 from tests.end_to_end.flow import Flow, pause, until
 from tests.end_to_end.proxy import INTERNAL_ERROR, Answer, Request, proxy
@@ -40,7 +41,7 @@ class Stage:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    aws, endpoint = backends.EMBEDDED.start(local_aws.free_port(), tmp_path / "logs", following=True)
+    aws, endpoint = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
     flow = Flow.deployed(tmp_path, endpoint)
     yield Stage(flow, aws, endpoint)
     flow.stop_all()

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from events.wire import encode
-from takeaway import backends, local_aws, processes
+from takeaway import local_aws, processes
 from takeaway.audit import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVENT, Bounds
 from takeaway.evidence import lake_facts, lake_rows, stream_facts
 from takeaway.observer import StreamObserver
 from tests.builders import an_envelope
+from tests.conftest import the_backend
 from tests.end_to_end.conftest import Tables
 from tests.end_to_end.flow import Flow, pause, until
 from tests.end_to_end.proxy import Answer, Request, proxy
@@ -28,7 +29,7 @@ SHARDS = 2
 
 @pytest.fixture
 def flow(tmp_path: Path) -> Iterator[Flow]:
-    backend, endpoint = backends.EMBEDDED.start(local_aws.free_port(), tmp_path / "logs", following=True)
+    backend, endpoint = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
     flow = Flow.deployed(tmp_path, endpoint, shards=SHARDS)
     yield flow
     flow.stop_all()
@@ -127,7 +128,7 @@ STEPS = ("claim", "intent", "fence", "put", "commit", "finalise", "checkpoint")
 
 @pytest.mark.timeout(300)
 def test_the_archiver_killed_at_each_step_of_its_commit(tmp_path: Path, tables: Tables) -> None:
-    backend, endpoint = backends.EMBEDDED.start(local_aws.free_port(), tmp_path / "logs", following=True)
+    backend, endpoint = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
     flow = Flow.deployed(tmp_path, endpoint, shards=1)
     steps = ArchiverSteps(victim=lambda: flow.running["archiver"].pid)
     kinesis = local_aws.client("kinesis", flow.environ)

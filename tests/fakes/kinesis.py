@@ -256,7 +256,12 @@ class FakeKinesis(Service):
         elif ShardIteratorType == "AT_TIMESTAMP":
             if Timestamp is None:
                 raise self.error(operation, "InvalidArgumentException", "AT_TIMESTAMP needs a Timestamp")
-            offset = shard.offset_at(_moment(Timestamp))
+            moment = _moment(Timestamp)
+            if moment > self.clock.now():
+                raise self.error(
+                    operation, "InvalidArgumentException", "The timestampInMillis parameter is in the future"
+                )
+            offset = shard.offset_at(moment)
         else:
             found = shard.offset_of(StartingSequenceNumber or "")
             if found is None:

@@ -71,6 +71,7 @@ def escaping(tmp_path: Path) -> Iterator[Callable[..., Started]]:
     processes.stop(running, grace=5)
 
 
+@pytest.mark.end_to_end
 def test_stopping_ends_what_left_the_group(escaping: Callable[..., Started]) -> None:
     running, child = escaping()
     assert processes.stop([running], grace=20) == []
@@ -78,6 +79,7 @@ def test_stopping_ends_what_left_the_group(escaping: Callable[..., Started]) -> 
     assert gone(child)
 
 
+@pytest.mark.end_to_end
 def test_stopping_ends_what_one_that_was_killed_left_behind(escaping: Callable[..., Started]) -> None:
     running, child = escaping()
     for process in (psutil.Process(running.pid), *psutil.Process(running.pid).children()):
@@ -88,6 +90,7 @@ def test_stopping_ends_what_one_that_was_killed_left_behind(escaping: Callable[.
     assert gone(child)
 
 
+@pytest.mark.end_to_end
 def test_a_program_that_dies_takes_its_own_with_it(escaping: Callable[..., Started]) -> None:
     running, child = escaping()
     (program,) = psutil.Process(running.pid).children()
@@ -97,6 +100,7 @@ def test_a_program_that_dies_takes_its_own_with_it(escaping: Callable[..., Start
     assert gone(child)
 
 
+@pytest.mark.end_to_end
 def test_a_program_follows_the_one_who_started_it(escaping: Callable[..., Started]) -> None:
     running, child = escaping(following=True)
     starter = processes._CHILDREN[running.pid]
@@ -106,6 +110,7 @@ def test_a_program_follows_the_one_who_started_it(escaping: Callable[..., Starte
     assert gone(child)
 
 
+@pytest.mark.end_to_end
 def test_stopping_leaves_others_alone(escaping: Callable[..., Started], tmp_path: Path) -> None:
     running, child = escaping()
     namesake = Running(running.name, 2**22 + 1, 0.0, str(tmp_path / "elsewhere" / "foreign.log"))
@@ -114,6 +119,7 @@ def test_stopping_leaves_others_alone(escaping: Callable[..., Started], tmp_path
     assert not gone(child)
 
 
+@pytest.mark.end_to_end
 def test_down_ends_what_a_dead_local_aws_left_behind(escaping: Callable[..., Started], tmp_path: Path) -> None:
     running, child = escaping()
     processes.save(tmp_path / "services.json", [running])
@@ -131,6 +137,7 @@ def a_script(folder: Path, text: str) -> str:
     return str(path)
 
 
+@pytest.mark.end_to_end
 def test_one_that_ends_says_so_with_its_last_words(tmp_path: Path) -> None:
     backend = replace(EMBEDDED, script=a_script(tmp_path, '[ "$1" = install ] || { echo "out of $1"; exit 3; }'))
     with pytest.raises(UserError, match=r"the local AWS \(embedded\) on port \d+ ended") as raised:
@@ -138,6 +145,7 @@ def test_one_that_ends_says_so_with_its_last_words(tmp_path: Path) -> None:
     assert "out of run" in raised.value.fix
 
 
+@pytest.mark.end_to_end
 def test_one_that_never_answers_is_given_up_and_ended(tmp_path: Path) -> None:
     clock = FakeClock()
     backend = replace(EMBEDDED, script=a_script(tmp_path, '[ "$1" = install ] || exec sleep 600'))
@@ -163,6 +171,7 @@ def test_an_unknown_one_names_those_that_are() -> None:
     assert raised.value.fix == "one of: embedded, localstack, docker"
 
 
+@pytest.mark.end_to_end
 def test_another_one_is_up_already(escaping: Callable[..., Started], tmp_path: Path) -> None:
     processes.save(tmp_path / "services.json", [escaping()[0]])
     (tmp_path / "backend").write_text("localstack")
@@ -240,6 +249,7 @@ def docker(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.end_to_end
 def test_docker_takes_its_container_with_it(docker: Path) -> None:
     calls, path = docker / "calls", f"{docker / 'bin'}:{os.environ['PATH']}"
     service = Service("docker", "takeaway.foreign", ["bash", str(LOCALSTACK / "docker.sh"), "run", "4599"])

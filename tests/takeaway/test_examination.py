@@ -31,7 +31,7 @@ from takeaway.environment import LOCAL_AWS, Source, endpoint_sources, merged, or
 from takeaway.examination import examine
 from takeaway.reading_probes import ReadingProbe
 from tests.builders import a_record
-from tests.conftest import LocalAws
+from tests.conftest import BACKEND_NAME, LocalAws
 from tests.end_to_end.conftest import run_takeaway
 from tests.fakes.clock import FakeClock
 
@@ -168,6 +168,7 @@ def test_a_half_deployed_stack_is_told_by_what_it_lacks(ward: Ward) -> None:
 
 
 @pytest.mark.local_aws
+@pytest.mark.xfail(BACKEND_NAME != "embedded", reason="LocalStack holds every address to be verified", strict=True)
 def test_a_sender_that_is_not_verified(ward: Ward) -> None:
     (what,) = whats(ward.examine(TAKEAWAY_SENDER=f"{ward.stack}@takeaway.example"))
     assert f"{ward.stack}@takeaway.example is not verified" in what
