@@ -25,8 +25,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 	  echo "fix: install one and name it, for example: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; }
 	@echo "making $(VENV): about a minute, once"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: install ## watch orders flow for about a minute; ends with the audit's receipt and a report

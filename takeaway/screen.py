@@ -1,17 +1,20 @@
 """The demo's live screen: the flow with its counts, the latest events, the processes. Plain lines for a pipe."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from events.choreography import CHOREOGRAPHY
 from events.orders import EVENT_TYPES
+from producers.load.simulation import LoadCounts
 from takeaway.observer import StreamObserver
 from takeaway.processes import Running
 
@@ -87,3 +90,24 @@ def _processes(view: View) -> RenderableType:
         alive = Text("up", style="green") if process else Text("ended", style="red")
         table.add_row(running.name, f"pid {running.pid}", alive)
     return Panel(table, title="processes", title_align="left", border_style="dim")
+
+
+@contextmanager
+def load_bar(orders: int) -> Iterator[Callable[[LoadCounts], None]]:
+    """A bar on stderr that fills as orders are placed; nothing where stderr is no terminal."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as progress:
+        task = progress.add_task("0 orders placed", total=orders)
+
+        def show(counts: LoadCounts) -> None:
+            done = counts.completed + counts.rejected
+            told = f"{counts.acknowledged} orders placed, {counts.accepted} accepted, {done} done"
+            progress.update(task, description=told, completed=counts.acknowledged)
+
+        yield show

@@ -3,7 +3,6 @@
 import os
 import secrets
 import signal
-import sys
 import threading
 from pathlib import Path
 from types import FrameType
@@ -26,11 +25,8 @@ LEDGER = HOME / "ledger"
 
 
 def chosen(seed: int | None) -> int:
-    """The seed given, or a new one, printed so that the run can be repeated."""
-    if seed is None:
-        seed = secrets.randbelow(1_000_000)
-        print(f"seed {seed}", file=sys.stderr)
-    return seed
+    """The seed given, or a new one; whoever takes it prints it, so that the run can be repeated."""
+    return secrets.randbelow(1_000_000) if seed is None else seed
 
 
 def port(field: str, default: int) -> int:

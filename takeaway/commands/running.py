@@ -60,23 +60,26 @@ def load(
     Example: takeaway load --orders 1000 --rate 50 --seed 7
     """
     from producers.load.run import run_load
+    from takeaway.screen import load_bar
     from takeaway.up import DEFAULT_API_PORT, api_url, restaurants_are_up
 
     environ = resolved()
     if not yes_really_aws:
         require_local(environ, "this load, and the mail it causes,")
-    summary = run_load(
-        environ,
-        api=api or api_url(port("api_port", DEFAULT_API_PORT)),
-        orders=orders,
-        rate=rate,
-        speed=speed,
-        seed=chosen(seed),
-        ledger=ledger,
-        with_restaurants=not restaurants_are_up() if restaurants is None else restaurants,
-        stop=stop_on_signal(),
-        emit=json_lines("load"),
-    )
+    with load_bar(orders) as progress:
+        summary = run_load(
+            environ,
+            api=api or api_url(port("api_port", DEFAULT_API_PORT)),
+            orders=orders,
+            rate=rate,
+            speed=speed,
+            seed=chosen(seed),
+            ledger=ledger,
+            with_restaurants=not restaurants_are_up() if restaurants is None else restaurants,
+            stop=stop_on_signal(),
+            emit=json_lines("load"),
+            progress=progress,
+        )
     print(json.dumps(_facts(summary)) if as_json else summary)
 
 
