@@ -14,6 +14,10 @@ class Unprocessable(Exception):
     """
 
 
+class Unavailable(Exception):
+    """A service that a step needs does not do its work at present; the record is not to blame."""
+
+
 class ShardStop(Exception):
     """A processor must not go on: a bad deployment. The shard stops loudly, and nothing is lost.
 

@@ -7,26 +7,27 @@ from typing import Generic, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from consumers.bad_runs import BadRuns
 from consumers.dead_letters import DeadLetters, dead_letter
 from consumers.diagnostics import RecordSetApart, StepPerformed
 from consumers.idempotency import IdempotencyStore
-from consumers.processing import Progress, RecordFailure, ShardAssignment, ShardStop, Unprocessable
+from consumers.processing import Progress, RecordFailure, ShardAssignment, ShardStop, Unavailable, Unprocessable
 from consumers.records import Batch, Position, Record
 from events.envelope import EventEnvelope, following
 from events.orders import Event
 from events.wire import UnreadableEvent, decode, encode
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
-from producers.publisher import EventPublisher, PublishFailed
+from producers.publisher import EventPublisher, PublisherClosed, PublishFailed
 
 EventT = TypeVar("EventT", bound=Event)
 
-# That many records set apart in a row are no bad records but a bad deployment.
-MAX_SET_APART_IN_A_ROW = 10
 # A handler's own error on one record: tried so often before the record, not the world, is held to be broken.
 MAX_ATTEMPTS = 5
 # Errors of the world around us: waited out for as long as they last, since the record is not to blame.
-_WORLD_IS_BROKEN = (BotoCoreError, ClientError, OSError, PublishFailed)
+_WORLD_IS_BROKEN = (BotoCoreError, ClientError, OSError, PublishFailed, Unavailable)
+
+_READING, _PERFORMING = "reading", "performing"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class StepProcessor(Generic[EventT]):
         outcomes: IdempotencyStore,
         publisher: EventPublisher,
         dead_letters: DeadLetters,
+        bad_runs: BadRuns,
         clock: Clock,
         emit: Emit,
     ) -> None:
@@ -61,10 +63,10 @@ class StepProcessor(Generic[EventT]):
         self._outcomes = outcomes
         self._publisher = publisher
         self._dead_letters = dead_letters
+        self._bad_runs = bad_runs
         self._clock = clock
         self._emit = emit
         self._done: Position = assignment.checkpoint
-        self._set_apart_in_a_row = 0
         self._attempts: tuple[Record | None, int] = (None, 0)
 
     @property
@@ -100,9 +102,9 @@ class StepProcessor(Generic[EventT]):
     ) -> "Future[object] | None":
         """Does what one record asks for and answers with the publication to wait for, if any."""
         if isinstance(event, UnreadableEvent):
-            self._set_apart(record, event, attempts=1)
+            self._set_apart(record, event, _READING, attempts=1)
             return None
-        self._set_apart_in_a_row = 0 if event is None else self._set_apart_in_a_row
+        self._bad_runs.over(self._assignment.shard_id, _READING)
         if event is None:
             return None
         try:
@@ -110,16 +112,21 @@ class StepProcessor(Generic[EventT]):
         except _WORLD_IS_BROKEN:
             raise
         except Unprocessable as error:
-            self._set_apart(record, error, attempts=1)
+            self._set_apart(record, error, _PERFORMING, attempts=1)
             return None
         except Exception as error:
             if self._attempt(record) < MAX_ATTEMPTS:
                 raise
-            self._set_apart(record, error, attempts=MAX_ATTEMPTS)
+            self._set_apart(record, error, _PERFORMING, attempts=MAX_ATTEMPTS)
             return None
         known[event.event_id] = outcome
-        self._set_apart_in_a_row = 0
-        return self._publisher.publish(decode(outcome))  # type: ignore[return-value]
+        self._bad_runs.over(self._assignment.shard_id, _PERFORMING)
+        try:
+            return self._publisher.publish(decode(outcome))  # type: ignore[return-value]
+        except PublisherClosed as error:
+            raise ShardStop(
+                f"{self._step.actor} can publish nothing more: {error}. fix: restart the process"
+            ) from error
 
     def _first_time(self, heard: EventEnvelope[EventT]) -> bytes:
         """The effect, then its memory. A crash between the two repeats the effect: the stated bound of the step."""
@@ -140,25 +147,23 @@ class StepProcessor(Generic[EventT]):
             self._done = record.sequence_number
         return Progress(self._done, failure)
 
-    def _set_apart(self, record: Record, error: Exception, *, attempts: int) -> None:
-        self._set_apart_in_a_row += 1
-        if self._set_apart_in_a_row >= MAX_SET_APART_IN_A_ROW:
-            raise ShardStop(
-                f"{self._step.actor} cannot process {self._set_apart_in_a_row} records in a row on "
-                f"{self._assignment.shard_id}, the last at {record.sequence_number}: {error}. "
-                "fix: this looks like a bad deployment, not bad records; deploy one that can read them and restart"
-            ) from error
+    def _set_apart(self, record: Record, error: Exception, kind: str, *, attempts: int) -> None:
+        shard_id = self._assignment.shard_id
+        self._bad_runs.require_not_a_deployment(shard_id, kind, record.sequence_number, error)
         letter = dead_letter(
             consumer=self._step.actor,
             stream=self._assignment.stream,
-            shard_id=self._assignment.shard_id,
+            shard_id=shard_id,
             record=record,
             failed_at=self._clock.now(),
             attempts=attempts,
             error=error,
         )
         self._dead_letters.put(letter)
-        self._emit(RecordSetApart(self._step.actor, letter.shard_id, str(record.sequence_number), letter.error))
+        self._bad_runs.another(shard_id, kind)
+        # A handler's own error may quote the record; the letter has it, a log must not.
+        said = letter.error if isinstance(error, (UnreadableEvent, Unprocessable)) else type(error).__name__
+        self._emit(RecordSetApart(self._step.actor, shard_id, str(record.sequence_number), said))
 
     def _attempt(self, record: Record) -> int:
         last, attempts = self._attempts

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from consumers.processing import Unprocessable
+from consumers.processing import Unavailable, Unprocessable
 from events.envelope import EventEnvelope
 from events.orders import OrderAccepted, UserNotified
 
@@ -63,9 +63,9 @@ class Mail:
                 Tags=[{"Name": "event_id", "Value": letter.reference}],
             )
         except ClientError as error:
+            # Never the service's own words: they may quote the customer's address.
             code = error.response["Error"]["Code"]
             if code in ("MessageRejected", "InvalidParameterValue"):
-                # Never the service's own words: they may quote the customer's address.
                 raise Unprocessable(f"SES refuses the letter {letter.reference}: {code}") from error
-            raise
+            raise Unavailable(f"SES does not take the letter {letter.reference} now: {code}") from error
         return answer["MessageId"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
+from consumers.bad_runs import BadRuns
 from consumers.dead_letters import S3DeadLetters
 from consumers.idempotency import DynamoDBOutcomes
 from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment
@@ -100,6 +101,7 @@ def _performs(
     )
     dead_letters = S3DeadLetters(boto3.client("s3", config=_CONFIG), settings.dead_letter_bucket)
     publisher = event_publisher(environ, emit)
+    bad_runs = BadRuns(step.actor)
 
     def factory(assignment: ShardAssignment) -> RecordProcessor:
         return StepProcessor(
@@ -108,6 +110,7 @@ def _performs(
             outcomes=outcomes,
             publisher=publisher,
             dead_letters=dead_letters,
+            bad_runs=bad_runs,
             clock=SYSTEM_CLOCK,
             emit=emit,
         )

@@ -1,5 +1,6 @@
 """Envelope to bytes and back. The wire is one flat JSON object: the envelope's fields, then the event's own."""
 
+import re
 from datetime import UTC
 
 import msgspec
@@ -27,6 +28,8 @@ HEADER_FIELDS: tuple[str, ...] = _Header.__struct_fields__
 
 # Nesting deeper than the decoder's stack is no event either.
 _UNDECODABLE = (msgspec.DecodeError, ValueError, RecursionError)
+
+_NAME = re.compile(r"^[a-z_]{1,64}\Z")
 
 _encoder = msgspec.json.Encoder()
 _header_decoder = msgspec.json.Decoder(_Header)
@@ -57,14 +60,14 @@ def decode(data: bytes) -> EventEnvelope[Event]:
         header = _header_decoder.decode(data)
         occurred_at = require_utc(header.occurred_at, "occurred_at")
     except _UNDECODABLE as error:
-        raise UnreadableEvent(f"envelope: {error}") from error
+        raise UnreadableEvent(f"envelope: {_without_values(error)}") from error
     decoder = _event_decoders.get((header.event_type, header.schema_version))
     if decoder is None:
         raise UnreadableEvent(_unknown(header))
     try:
         event = decoder.decode(data)
     except _UNDECODABLE as error:
-        raise UnreadableEvent(f"{header.event_type} {header.event_id}: {error}") from error
+        raise UnreadableEvent(f"{header.event_type}: {_without_values(error)}") from error
     return EventEnvelope(
         event_id=header.event_id,
         order_id=header.order_id,
@@ -78,6 +81,12 @@ def decode(data: bytes) -> EventEnvelope[Event]:
 
 def _unknown(header: _Header) -> str:
     if header.event_type in _known_types:
-        version = f"unknown schema_version {header.schema_version} - at `$.schema_version`"
-        return f"{header.event_type} {header.event_id}: {version}"
-    return f"event {header.event_id}: unknown event_type {header.event_type[:64]!r} - at `$.event_type`"
+        return f"{header.event_type}: unknown schema_version {header.schema_version} - at `$.schema_version`"
+    # Only what looks like the name of an event is quoted: anything else may be anybody's words.
+    named = f" {header.event_type}" if _NAME.match(header.event_type) else ""
+    return f"unknown event_type{named} - at `$.event_type`"
+
+
+def _without_values(error: Exception) -> str:
+    """What is wrong and where; the decoder puts what it found there between quotes."""
+    return re.sub("(['\"]).*\\1", "there", str(error), flags=re.DOTALL)

@@ -183,7 +183,7 @@ def _lake(evidence: Evidence) -> Iterable[Finding]:
     for place, fact in on_stream.items():
         if not rows[place]:
             yield Finding(LOST, f"{_name(fact)} at {_where(place)} is on the stream, and not in the lake")
-        elif (in_lake[place].event_id, in_lake[place].event_type) != (fact.event_id, fact.event_type):
+        elif in_lake[place] != fact:
             yield Finding(
                 UNEXPECTED, f"the lake's row at {_where(place)} is not {_name(fact)} but {_name(in_lake[place])}"
             )

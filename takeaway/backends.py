@@ -46,18 +46,25 @@ class Backend:
         endpoint = f"http://127.0.0.1:{port}"
         self.install()
         running = processes.start(self._service(port, following=following), environ=_environ(port), logs=logs)
+        try:
+            self._await_health(running, endpoint, port, clock, wait)
+        except BaseException:
+            # Also at a Ctrl-C: nobody has written down yet that it runs.
+            processes.stop([running], grace=1)
+            raise
+        return running, endpoint
+
+    def _await_health(self, running: Running, endpoint: str, port: int, clock: Clock, wait: Wait) -> None:
         deadline = clock.monotonic() + self.start_seconds
         while not local_aws.healthy(endpoint):
             ended = running.process() is None
             if ended or clock.monotonic() > deadline:
-                processes.stop([running], grace=1)
                 how = "ended" if ended else f"did not answer within {self.start_seconds:g} s"
                 raise UserError(
                     f"the local AWS ({self.name}) on port {port} {how}",
                     f"read {running.log}:\n{processes.last_words(running)}",
                 )
             wait(0.1)
-        return running, endpoint
 
     def install(self) -> None:
         """What needs doing once on a machine, if anything; what takes long says so on stdout."""

@@ -25,6 +25,7 @@ from takeaway.observer import StreamObserver
 from takeaway.processes import Running, exit_code
 from takeaway.reporting import write_report
 from takeaway.screen import View, plain, render
+from takeaway.stream import StreamAway
 from takeaway.up import Stack, api_url, require_alive, start_flow
 
 LOAD = "load"
@@ -86,6 +87,9 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
             flow_started = SYSTEM_CLOCK.monotonic()
             _run_load(stack, plan, api_port, interrupted.event, console)
             seconds = SYSTEM_CLOCK.monotonic() - flow_started
+            if not ledger_facts(home / "ledger"):
+                console.print("stopped before the first order was placed")
+                return 0
             evidence = gather(stack.environ, home / "ledger")
             verdict = audit(evidence)
             told = latencies(intended_times(home / "ledger"), evidence.effects)
@@ -156,7 +160,7 @@ class _Watch:
         drain_deadline: float | None = None
         pause = threading.Event()
         while True:
-            self.observer.look()
+            self._look()
             now = SYSTEM_CLOCK.monotonic()
             if now - lake_looked_at >= _LAKE_LOOK_SECONDS:
                 self.lake_rows, lake_looked_at = lake_rows(self.stack.environ), now
@@ -177,6 +181,13 @@ class _Watch:
                 show(self.view())
                 return
             pause.wait(_LOOK_SECONDS)
+
+    def _look(self) -> None:
+        try:
+            self.observer.look()
+        except StreamAway:
+            # One bad answer is nothing; a local AWS that is gone is what there is to say.
+            require_alive(one for one in self.stack.running if one is not self.load)
 
     def _drained(self) -> bool:
         promised = {fact.event_id for fact in ledger_facts(self.stack.home / "ledger") if fact.certain}

@@ -11,20 +11,30 @@ from urllib.parse import urlsplit
 
 from consumers.dead_letters import S3DeadLetters
 from events.wire import UnreadableEvent, decode
+from foundation.clock import SYSTEM_CLOCK, Clock, Wait
 from foundation.settings import variable
 from takeaway import local_aws
 from takeaway.audit import Effect, Evidence, Fact, Place
 from takeaway.errors import UserError
+from takeaway.observer import StreamObserver
 from takeaway.stream import retained_records
 
 # While the audit looks, nobody else sees the message; afterwards it is given back.
 _LOOKING_SECONDS = 120
 _SQS_BATCH = 10
-_REFERENCE = re.compile(r"Reference: ([0-9a-f-]{36})")
+# Longer than a slow step takes between hearing and telling.
+_QUIET_SECONDS = 4.0
+# The last line of our letters; what stands above may hold anybody's words.
+_REFERENCE = re.compile(r"^Reference: ([0-9a-f-]{36})\s*\Z", re.MULTILINE)
 
 
 def gather(environ: Mapping[str, str], ledger: Path) -> Evidence:
-    """All evidence at this moment. Reads only: messages stay in their queue, mails and objects where they are."""
+    """All evidence at this moment. Reads only: messages stay in their queue, mails and objects where they are.
+
+    Raises `UserError` where there is nothing to hold against each other: no entry in the ledger, or no local AWS, whose
+    mails alone can be read back.
+    """
+    require_auditable(environ, ledger)
     facts, unreadable = stream_facts(environ)
     letters = S3DeadLetters(local_aws.client("s3", environ), environ[variable("dead_letter_bucket")])
     return Evidence(
@@ -35,6 +45,31 @@ def gather(environ: Mapping[str, str], ledger: Path) -> Evidence:
         unreadable=unreadable,
         quarantined=frozenset(_letter_place(key) for key in letters.keys("archiver/")),
     )
+
+
+def require_auditable(environ: Mapping[str, str], ledger: Path) -> None:
+    if not local_aws.reaches_only_local(environ) or variable("audit_queue") not in environ:
+        raise UserError(
+            "an audit needs a local AWS: it reads back every message and mail that was sent",
+            "`takeaway up`, or set AWS_ENDPOINT_URL; `takeaway deploy` there makes the audit's queue",
+        )
+    if not ledger_facts(ledger):
+        raise UserError(
+            f"there is no ledger in {ledger}", "run `takeaway load` first, or name the folder with --ledger"
+        )
+
+
+def settle(environ: Mapping[str, str], *, within: float, wait: Wait, clock: Clock = SYSTEM_CLOCK) -> None:
+    """Waits until nothing has come onto the stream for a while and the lake has all of it; at most `within` seconds."""
+    observer, deadline = StreamObserver(environ), clock.monotonic() + within
+    quiet_since, records = clock.monotonic(), -1
+    while clock.monotonic() < deadline:
+        observer.look()
+        if observer.records != records:
+            quiet_since, records = clock.monotonic(), observer.records
+        elif clock.monotonic() - quiet_since >= _QUIET_SECONDS and lake_rows(environ) >= records:
+            return
+        wait(1.0)
 
 
 def ledger_facts(directory: Path) -> tuple[Fact, ...]:
@@ -62,32 +97,55 @@ def stream_facts(environ: Mapping[str, str]) -> tuple[tuple[Fact, ...], frozense
 
 
 def ticket_effects(environ: Mapping[str, str]) -> list[Effect]:
-    """What SNS delivered, from the queue that hears every topic and that nobody empties."""
-    url = environ.get(variable("audit_queue"))
-    if not url:
-        raise UserError("this stack has no audit queue", "`takeaway deploy` with WithAuditQueue=yes")
-    sqs = local_aws.client("sqs", environ)
-    seen: dict[str, Effect] = {}
-    handles: list[str] = []
-    while messages := sqs.receive_message(
-        QueueUrl=url,
-        MaxNumberOfMessages=_SQS_BATCH,
-        VisibilityTimeout=_LOOKING_SECONDS,
-        AttributeNames=["SentTimestamp"],
-    ).get("Messages"):
-        for message in messages:
-            sent_at = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
-            seen[message["MessageId"]] = Effect("ticket", json.loads(message["Body"])["event_id"], sent_at)
-            handles.append(message["ReceiptHandle"])
+    """What SNS delivered, from the queue that hears every topic and that nobody empties.
+
+    A message is hidden from others while it is looked at; whatever happens, it is given back.
+    """
+    sqs, url = local_aws.client("sqs", environ), environ[variable("audit_queue")]
+    hidden = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessagesNotVisible"])
+    if int(hidden["Attributes"]["ApproximateNumberOfMessagesNotVisible"]):
+        raise UserError(
+            "another audit is looking at the messages, or was cut short",
+            f"wait for it to end; what one that was killed had in hand comes back within {_LOOKING_SECONDS} s",
+        )
+    received: dict[str, dict[str, Any]] = {}
+    try:
+        while messages := sqs.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=_SQS_BATCH,
+            VisibilityTimeout=_LOOKING_SECONDS,
+            AttributeNames=["SentTimestamp"],
+        ).get("Messages"):
+            received |= {message["MessageId"]: message for message in messages}
+    finally:
+        _give_back(sqs, url, [message["ReceiptHandle"] for message in received.values()])
+    return [_ticket(message) for message in received.values()]
+
+
+def _ticket(message: dict[str, Any]) -> Effect:
+    sent_at = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
+    try:
+        event_id = str(json.loads(message["Body"])["event_id"])
+    except (ValueError, KeyError, TypeError):
+        # No ticket of ours; the audit then says that it answers no event.
+        event_id = f"unreadable message {message['MessageId']}"
+    return Effect("ticket", event_id, sent_at)
+
+
+def _give_back(sqs: Any, url: str, handles: list[str]) -> None:
     for start in range(0, len(handles), _SQS_BATCH):
-        sqs.change_message_visibility_batch(
+        answer = sqs.change_message_visibility_batch(
             QueueUrl=url,
             Entries=[
                 {"Id": str(index), "ReceiptHandle": handle, "VisibilityTimeout": 0}
                 for index, handle in enumerate(handles[start : start + _SQS_BATCH])
             ],
         )
-    return list(seen.values())
+        if answer.get("Failed"):
+            raise UserError(
+                f"{len(answer['Failed'])} messages could not be given back to the audit's queue",
+                f"audit again in {_LOOKING_SECONDS} s, when they have come back by themselves",
+            )
 
 
 def mail_effects(endpoint: str) -> list[Effect]:

@@ -47,14 +47,15 @@ def reaches_only_local(environ: Mapping[str, str]) -> bool:
 def client(service: str, environ: Mapping[str, str]) -> Any:
     """A boto3 client for these variables: through localstack-client for a local endpoint, plain boto3 for AWS."""
     endpoint = environ.get("AWS_ENDPOINT_URL", "")
-    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or REGION
+    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
     if not endpoint or not is_local(endpoint):
+        # Without a region in the variables boto3 looks into the profile, as it does in the consumers.
         return boto3.client(service, region_name=region)  # type: ignore[call-overload]
     host = urlsplit(endpoint)
     session = LocalSession(
         aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID", "test"),
         aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY", "test"),
-        region_name=region,
+        region_name=region or REGION,
         localstack_host=f"{host.hostname}:{host.port or DEFAULT_PORT}",
     )
     return session.client(service)

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from consumers.engines.worker.shard_reader import ShardReader
 from consumers.records import Batch, Sentinel
 from events.envelope import EventEnvelope
 from events.orders import Event
 from events.wire import UnreadableEvent, decode
-from takeaway.stream import shard_batches
+from takeaway.stream import StreamAway, shard_readers
 
 # Only the latest journeys are kept in mind, for the screen.
 _REMEMBERED = 8
@@ -29,6 +30,7 @@ class StreamObserver:
     unreadable: int = 0
     seen: set[str] = field(default_factory=set)
     latest: list[EventEnvelope[Event]] = field(default_factory=list)
+    _readers: dict[str, ShardReader] = field(default_factory=dict)
     _batches: dict[str, Iterator[Batch]] = field(default_factory=dict)
 
     @property
@@ -36,11 +38,22 @@ class StreamObserver:
         return len(self.seen)
 
     def look(self) -> None:
-        """One read of every shard; whoever looks sets the pace."""
-        if not self._batches:
-            self._batches = shard_batches(self.environ, wait=lambda _seconds: False)
-        for batches in self._batches.values():
-            for record in next(batches, _NOTHING).records:
+        """One read of every shard; whoever looks sets the pace. Raises `StreamAway` when that is not possible now.
+
+        After that the next look goes on where this one was.
+        """
+        if not self._readers:
+            self._readers = shard_readers(self.environ, wait=lambda _seconds: False)
+        for shard_id, reader in self._readers.items():
+            if shard_id not in self._batches:
+                self._batches[shard_id] = reader.batches(reader.position)
+            try:
+                batch = next(self._batches[shard_id], _NOTHING)
+            except StreamAway:
+                # An iterator that raised is over.
+                del self._batches[shard_id]
+                raise
+            for record in batch.records:
                 self._count(record.data)
 
     def _count(self, data: bytes) -> None:

@@ -116,7 +116,9 @@ def end_relatives() -> None:
 def save(path: Path, running: Iterable[Running]) -> None:
     """Writes down what runs, so that a later command finds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(list(running))))
+    beside = path.with_suffix(".new")
+    beside.write_bytes(msgspec.json.format(msgspec.json.encode(list(running))))
+    beside.replace(path)
 
 
 def load(path: Path) -> list[Running]:

@@ -4,24 +4,32 @@ from collections.abc import Iterator, Mapping
 
 from botocore.exceptions import ClientError
 
+from consumers.diagnostics import ReadFailed
 from consumers.engines.worker.lease import HashKeyRange
 from consumers.engines.worker.settings import READS_PER_SECOND, WorkerSettings
 from consumers.engines.worker.shard_reader import ShardReader
-from consumers.records import Batch, Record, Sentinel
+from consumers.records import Record, Sentinel
 from foundation.clock import SYSTEM_CLOCK, Wait, uninterrupted_wait
-from foundation.diagnostics import json_lines
+from foundation.diagnostics import Diagnostic
 from foundation.settings import variable
 from takeaway import local_aws
 from takeaway.errors import UserError
 
 
-def shard_batches(environ: Mapping[str, str], *, wait: Wait) -> dict[str, Iterator[Batch]]:
-    """For every shard its batches, which never end while the shard is open; `wait` passes between two reads."""
+class StreamAway(UserError):
+    """The stream could not be read. A consumer waits it out; a person looking on wants to know."""
+
+    def __init__(self, failed: ReadFailed) -> None:
+        super().__init__(
+            f"{failed.shard_id} cannot be read: {failed.error}", "is AWS up? `takeaway doctor` says what is wrong"
+        )
+
+
+def shard_readers(environ: Mapping[str, str], *, wait: Wait) -> dict[str, ShardReader]:
+    """A reader for every shard; `wait` passes between two reads. What cannot be read is raised as `StreamAway`."""
     kinesis = local_aws.client("kinesis", environ)
     stream = environ[variable("stream")]
-    settings = WorkerSettings(
-        application="looking-on", stream=stream, worker_id="looking-on", reads_per_second=READS_PER_SECOND
-    )
+    settings = WorkerSettings("looking-on", stream, worker_id="looking-on", reads_per_second=READS_PER_SECOND)
     try:
         pages = kinesis.get_paginator("list_shards").paginate(StreamName=stream)
         shards = [shard for page in pages for shard in page["Shards"]]
@@ -30,27 +38,26 @@ def shard_batches(environ: Mapping[str, str], *, wait: Wait) -> dict[str, Iterat
             f"cannot list the shards of stream {stream}: {error}",
             "`takeaway deploy`, or name another in TAKEAWAY_STREAM",
         ) from error
-    readers: dict[str, Iterator[Batch]] = {}
+    readers = {}
     for shard in shards:
-        hash_keys = shard["HashKeyRange"]
-        reader = ShardReader(
-            kinesis,
-            settings,
-            shard["ShardId"],
-            HashKeyRange(int(hash_keys["StartingHashKey"]), int(hash_keys["EndingHashKey"])),
-            clock=SYSTEM_CLOCK,
-            wait=wait,
-            emit=json_lines("looking-on"),
+        ends = shard["HashKeyRange"]
+        hash_keys = HashKeyRange(int(ends["StartingHashKey"]), int(ends["EndingHashKey"]))
+        readers[shard["ShardId"]] = ShardReader(
+            kinesis, settings, shard["ShardId"], hash_keys, clock=SYSTEM_CLOCK, wait=wait, emit=_raise_what_failed
         )
-        readers[shard["ShardId"]] = reader.batches(Sentinel.TRIM_HORIZON)
     return readers
 
 
 def retained_records(environ: Mapping[str, str]) -> Iterator[tuple[str, Record]]:
     """Every user record that the stream holds at this moment, shard by shard, with its shard's id."""
-    for shard_id, batches in shard_batches(environ, wait=uninterrupted_wait()).items():
-        for batch in batches:
+    for shard_id, reader in shard_readers(environ, wait=uninterrupted_wait()).items():
+        for batch in reader.batches(Sentinel.TRIM_HORIZON):
             for record in batch.records:
                 yield shard_id, record
             if not batch.records and not batch.millis_behind_latest:
                 break
+
+
+def _raise_what_failed(happened: Diagnostic) -> None:
+    if isinstance(happened, ReadFailed):
+        raise StreamAway(happened)

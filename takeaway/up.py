@@ -22,6 +22,7 @@ DEFAULT_API_PORT = 8080
 # A consumer drains, commits what waits for a file and hands its leases back; an archiver needs longest.
 STOP_GRACE_SECONDS = 30.0
 API_START_SECONDS = 30.0
+LAKE_FILE_AGE = "10"
 
 
 @dataclass
@@ -92,6 +93,8 @@ def up(home: Path, *, backend: Backend, aws_port: int, api_port: int, aws_only: 
     try:
         stack.start_local_aws(backend, aws_port)
         stack.deploy()
+        # Who looks around wants to see an order in the lake soon; a lake wants bigger files.
+        stack.environ.setdefault(variable("lake_file_age"), LAKE_FILE_AGE)
         if not aws_only:
             start_flow(stack, api_port)
             stack.start(RESTAURANTS, "restaurants", "--api", api_url(api_port), "--speed", str(speed))

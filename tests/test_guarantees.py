@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-COPIED = ("analytics", "consumers", "events", "foundation", "producers", "takeaway", "tests", "localstack")
+COPIED = ("analytics", "consumers", "events", "foundation", "producers", "takeaway", "tests", "localstack", "docs")
 
 
 pytestmark = pytest.mark.slow
@@ -118,25 +118,38 @@ GUARANTEES = (
 )
 
 
-@pytest.mark.parametrize("guarantee", GUARANTEES, ids=str)
-def test_without_its_code_a_guarantee_is_missed(guarantee: Guarantee, tmp_path: Path) -> None:
+def copied(to: Path) -> Path:
     for name in COPIED:
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    mutated = tmp_path / guarantee.file
-    source = mutated.read_text()
-    assert source.count(guarantee.code) == 1, f"{guarantee.file} no longer has the code of: {guarantee.name}"
-    mutated.write_text(source.replace(guarantee.code, guarantee.without))
+        shutil.copy(ROOT / name, to / name)
+    return to
 
-    done = subprocess.run(  # noqa: S603 - our own arguments
-        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", guarantee.test],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+
+def run_tests(copy: Path, *tests: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # noqa: S603 - our own arguments
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", *tests],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
     )
+
+
+def test_with_their_code_none_is_missed(tmp_path: Path) -> None:
+    done = run_tests(copied(tmp_path), *(guarantee.test for guarantee in GUARANTEES))
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.mark.parametrize("guarantee", GUARANTEES, ids=str)
+def test_without_its_code_a_guarantee_is_missed(guarantee: Guarantee, tmp_path: Path) -> None:
+    mutated = copied(tmp_path) / guarantee.file
+    source = mutated.read_text()
+    assert source.count(guarantee.code) == 1, f"{guarantee.file} no longer has the code of: {guarantee.name}"
+    mutated.write_text(source.replace(guarantee.code, guarantee.without))
+
+    done = run_tests(tmp_path, guarantee.test)
     assert done.returncode == 1, f"{guarantee.test} does not miss it:\n{done.stdout[-3000:]}{done.stderr[-1000:]}"
     assert "FAILED" in done.stdout, done.stdout

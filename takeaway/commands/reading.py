@@ -10,12 +10,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from foundation.clock import uninterrupted_wait
 from foundation.settings import variable
+from takeaway import local_aws
 from takeaway.commands.options import LEDGER, Json, Ledger
 from takeaway.environment import HOME, resolved
 from takeaway.errors import UserError
 
 SECOND = timedelta(seconds=1)
+SETTLING = "waiting until the stream is quiet and the lake has all of it"
 
 
 def lake_sql(query: str, as_json: Json = False) -> None:
@@ -57,13 +60,20 @@ def report(
     ledger: Ledger = LEDGER,
     as_json: Json = False,
 ) -> None:
-    """Write the HTML report of what is in the lake: one file, no network. With a ledger, stamped by the audit."""
+    """Write the HTML report of what is in the lake: one file, no network.
+
+    Where there is a ledger on a local AWS it is stamped by the audit of that ledger's orders.
+    """
     from takeaway.audit import audit as judge
-    from takeaway.evidence import gather
+    from takeaway.evidence import gather, settle
     from takeaway.reporting import write_report
 
     environ = resolved()
-    verdict = judge(gather(environ, ledger)) if ledger.exists() else None
+    verdict = None
+    if ledger.exists() and local_aws.reaches_only_local(environ):
+        with Console(stderr=True).status(SETTLING):
+            settle(environ, within=90, wait=uninterrupted_wait())
+        verdict = judge(gather(environ, ledger), ignore_others=True)
     written = write_report(environ, out, verdict).resolve()
     print(json.dumps({"report": str(written), "data": str(written.with_suffix(".json"))}) if as_json else written)
 
@@ -75,6 +85,9 @@ def audit(
     ignore_others: Annotated[
         bool, typer.Option("--ignore-others", help="Leave out orders that no load of the ledger placed.")
     ] = False,
+    settle_seconds: Annotated[
+        float, typer.Option("--settle", min=0, help="Wait so many seconds at most for the flow to come to rest.")
+    ] = 90,
     as_json: Json = False,
 ) -> None:
     """Reconcile ledger, stream, messages and mails as received, and lake. Exit 1 when anything is lost or doubled.
@@ -83,14 +96,13 @@ def audit(
     """
     from takeaway.audit import Bounds
     from takeaway.audit import audit as judge
-    from takeaway.evidence import gather, intended_times
+    from takeaway.evidence import gather, intended_times, require_auditable, settle
     from takeaway.latency import latencies
 
     environ = resolved()
-    if not ledger.exists():
-        raise UserError(
-            f"no ledger at {ledger}", "run `takeaway load` first, or name the ledger's folder with --ledger"
-        )
+    require_auditable(environ, ledger)
+    with Console(stderr=True).status(SETTLING):
+        settle(environ, within=settle_seconds, wait=uninterrupted_wait())
     evidence = gather(environ, ledger)
     verdict = judge(evidence, Bounds(repeated_events, repeated_effects), ignore_others=ignore_others)
     told = latencies(intended_times(ledger), evidence.effects)

@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from consumers.bad_runs import MAX_IN_A_ROW, BadRuns
 from consumers.dead_letters import DeadLetter
 from consumers.diagnostics import RecordSetApart
 from consumers.processing import Progress, ShardAssignment, ShardStop, Unprocessable
 from consumers.records import Batch, Record, Sentinel, SequenceNumber
-from consumers.step_processor import MAX_ATTEMPTS, MAX_SET_APART_IN_A_ROW, HandlerStep, StepProcessor
+from consumers.step_processor import MAX_ATTEMPTS, HandlerStep, StepProcessor
 from events.envelope import EventEnvelope
 from events.orders import Event, OrderPlaced, RestaurantNotified
 from events.wire import decode, encode
 from foundation.clock import Clock
 from foundation.diagnostics import Diagnostic
-from producers.publisher import PublishFailed
+from producers.publisher import PublisherClosed, PublishFailed
 from tests.builders import NOON, a_batch, a_record, an_envelope, an_order_accepted
 
 THROTTLED = ClientError({"Error": {"Code": "Throttling", "Message": "slow down"}}, "Publish")
@@ -44,8 +45,11 @@ class Publisher:
 
     published: list[EventEnvelope[Event]] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
+    closed: bool = False
 
     def publish(self, envelope: EventEnvelope[Event]) -> "Future[None]":
+        if self.closed:
+            raise PublisherClosed("its thread died")
         answer: Future[None] = Future()
         if envelope.order_id in self.failing:
             answer.set_exception(PublishFailed("the stream is away"))
@@ -89,6 +93,7 @@ class Shard:
     letters: Letters = field(default_factory=Letters)
     kitchen: Kitchen = field(default_factory=Kitchen)
     happened: list[Diagnostic] = field(default_factory=list)
+    bad_runs: BadRuns = field(default_factory=lambda: BadRuns("restaurant_notifier"))
 
     def processor(self) -> StepProcessor[OrderPlaced]:
         publisher: Any = self.publisher
@@ -98,6 +103,7 @@ class Shard:
             outcomes=self.outcomes,
             publisher=publisher,
             dead_letters=self.letters,
+            bad_runs=self.bad_runs,
             clock=Clock(now=lambda: NOON, monotonic=lambda: 0.0),
             emit=self.happened.append,
         )
@@ -246,18 +252,65 @@ def test_a_handlers_own_error_is_retried_and_then_the_record_is_poison() -> None
 def test_ten_bad_records_in_a_row_are_a_bad_deployment_and_stop_the_shard() -> None:
     shard = Shard()
     progress = shard.processor().process(a_batch(*(bad(value) for value in range(1, 101))))
-    assert progress.resume_after == number(MAX_SET_APART_IN_A_ROW - 1)
+    assert progress.resume_after == number(MAX_IN_A_ROW - 1)
     assert progress.failure is not None
-    assert progress.failure.at == number(MAX_SET_APART_IN_A_ROW)
+    assert progress.failure.at == number(MAX_IN_A_ROW)
     assert isinstance(progress.failure.error, ShardStop)
     assert "restaurant_notifier cannot process 10 records in a row" in str(progress.failure.error)
-    assert len(shard.letters.written) == MAX_SET_APART_IN_A_ROW - 1
+    assert len(shard.letters.written) == MAX_IN_A_ROW - 1
 
 
 def test_a_good_record_ends_the_row() -> None:
     shard = Shard()
     records = [bad(value) if value % 5 else a_record(value, order_id="a") for value in range(1, 101)]
     assert shard.processor().process(a_batch(*records)) == Progress(number(100))
+
+
+def test_failed_steps_are_in_a_row_whatever_other_events_lie_between() -> None:
+    shard = Shard()
+    shard.kitchen.errors = {f"o{value}": [Unprocessable("SNS refuses")] for value in range(100)}
+    records = [
+        a_record(2 * value, order_id=f"o{value}")
+        if other
+        else a_record(2 * value + 1, data=encode(an_envelope(an_order_accepted(), order_id=f"o{value}")))
+        for value in range(100)
+        for other in (True, False)
+    ]
+    progress = shard.processor().process(a_batch(*records))
+    assert progress.failure is not None
+    assert isinstance(progress.failure.error, ShardStop)
+    assert len(shard.letters.written) == MAX_IN_A_ROW - 1
+
+
+def test_a_stopped_shard_that_is_opened_anew_sets_nothing_more_apart_until_one_works() -> None:
+    shard = Shard()
+    shard.processor().process(a_batch(*(bad(value) for value in range(1, 101))))
+    for _ in range(3):
+        again = shard.processor().process(a_batch(*(bad(value) for value in range(10, 101))))
+        assert again.failure is not None
+        assert isinstance(again.failure.error, ShardStop)
+    assert len(shard.letters.written) == MAX_IN_A_ROW - 1
+    mended = shard.processor().process(a_batch(a_record(10, order_id="a"), bad(11), a_record(12, order_id="b")))
+    assert mended == Progress(number(12))
+
+
+def test_a_publisher_that_is_closed_for_good_stops_the_shard_loudly() -> None:
+    shard = Shard()
+    shard.publisher.closed = True
+    progress = shard.processor().process(orders("a"))
+    assert progress.failure is not None
+    assert isinstance(progress.failure.error, ShardStop)
+    assert "restart the process" in str(progress.failure.error)
+
+
+def test_no_log_quotes_a_record_through_a_handlers_own_error() -> None:
+    shard = Shard()
+    shard.kitchen.errors = {"a": [KeyError("ada@example.com")] * MAX_ATTEMPTS}
+    processor = shard.processor()
+    for _ in range(MAX_ATTEMPTS):
+        processor.process(orders("a"))
+    (apart,) = [one for one in shard.happened if isinstance(one, RecordSetApart)]
+    assert apart.error == "KeyError"
 
 
 def test_a_dead_letter_that_cannot_be_written_holds_the_shard() -> None:

@@ -43,7 +43,7 @@ class Finished:
         """The exit code, and what was found."""
         environ = {**self.environ, "AWS_ENDPOINT_URL": endpoint or self.environ["AWS_ENDPOINT_URL"]}
         ledger = str(self.demo_home / "ledger")
-        done = run_takeaway("audit", "--json", "--ledger", ledger, home=self.home, **environ)
+        done = run_takeaway("audit", "--json", "--settle", "0", "--ledger", ledger, home=self.home, **environ)
         assert done.stdout, done.stderr
         return done.returncode, [found["what"] for found in json.loads(done.stdout)["findings"]]
 

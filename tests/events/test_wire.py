@@ -81,7 +81,7 @@ def test_another_time_zone_is_the_same_moment() -> None:
         (changed(occurred_at="yesterday"), r"\$\.occurred_at"),
         (changed(occurred_at="2026-03-14T12:00:00"), r"\$\.occurred_at"),
         (changed(occurred_at="0001-01-01T00:00:00+14:00"), r"years 1 to 9999.*\$\.occurred_at"),
-        (changed(event_type="order_teleported"), "unknown event_type 'order_teleported'"),
+        (changed(event_type="order_teleported"), "unknown event_type order_teleported"),
         (changed(schema_version=99), "unknown schema_version 99"),
         (changed(restaurant_id="DROP"), "missing required field `restaurant_id`"),
         (changed(total=-1), r"\$\.total"),
@@ -105,9 +105,18 @@ def test_a_promise_outside_utcs_years_is_unreadable_too() -> None:
         decode(json.dumps(fields | {"ready_at": "9999-12-31T23:59:59-14:00"}).encode())
 
 
-def test_the_reason_never_quotes_the_customer() -> None:
+@pytest.mark.parametrize(
+    "data",
+    [
+        changed(customer_name="Ada Lovelace", customer_email=["ada@example.com"]),
+        changed(event_type="Ada wrote ada@example.com"),
+        changed(event_id="ada@example.com", total="x"),
+        changed(event_type="order_rejected", reason="Ada's order, ada@example.com, 'was' rude"),
+    ],
+)
+def test_the_reason_never_quotes_what_was_there(data: bytes) -> None:
     with pytest.raises(UnreadableEvent) as raised:
-        decode(changed(customer_name="Ada Lovelace", customer_email=["ada@example.com"]))
+        decode(data)
     assert "Ada" not in str(raised.value)
     assert "ada@" not in str(raised.value)
 

@@ -74,8 +74,8 @@ def test_an_empty_lake_and_a_missing_bucket(takeaway: Takeaway, local_aws: Local
 
 
 @pytest.mark.local_aws
-def test_sql_that_is_none(takeaway: Takeaway, local_aws: LocalAws) -> None:
-    expect(takeaway("audit", AWS_ENDPOINT_URL=local_aws.endpoint), "no ledger at", "takeaway load")
+def test_an_audit_without_a_ledger(takeaway: Takeaway, local_aws: LocalAws) -> None:
+    expect(takeaway("audit", AWS_ENDPOINT_URL=local_aws.endpoint), "there is no ledger in", "takeaway load")
 
 
 def test_a_load_towards_real_aws_is_refused(takeaway: Takeaway) -> None:
@@ -88,3 +88,17 @@ def test_help_needs_nothing_and_is_quick_to_import() -> None:
         "import sys, takeaway.cli; sys.exit(any(name in sys.modules for name in ('pyarrow', 'litestar', 'deltalake')))"
     )
     assert subprocess.run([sys.executable, "-c", heavy], check=False).returncode == 0  # noqa: S603
+
+
+@pytest.mark.local_aws
+def test_an_empty_ledger_proves_nothing_and_is_refused(takeaway: Takeaway, local_aws: LocalAws, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = takeaway(
+        "audit", "--ignore-others", "--ledger", str(tmp_path / "empty"), AWS_ENDPOINT_URL=local_aws.endpoint
+    )
+    expect(done, "there is no ledger in", "takeaway load")
+
+
+def test_an_audit_of_real_aws_is_refused_with_the_reason(takeaway: Takeaway, tmp_path: Path) -> None:
+    settings = {"TAKEAWAY_STREAM": "s", "AWS_REGION": "eu-west-1"}
+    expect(takeaway("audit", "--ledger", str(tmp_path), **settings), "an audit needs a local AWS", "takeaway up")
