@@ -72,8 +72,11 @@ class Lake:
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
             connection.register("events", self.dataset())
-            answer: pa.Table = connection.sql(query).to_arrow_table()
-            return answer
+            answered = connection.sql(query)
+            if answered is None:
+                raise ValueError("this SQL answers with no rows at all. fix: write a select; the table is `events`")
+            rows: pa.Table = answered.to_arrow_table()
+            return rows
 
 
 _FIX = (

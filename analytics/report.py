@@ -48,7 +48,7 @@ _NOTHING = "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
-class Audit:
+class AuditStamp:
     """What an audit of the window said: its one-line receipt, and whether all was well."""
 
     receipt: str
@@ -62,7 +62,7 @@ class About:
     made_at: datetime
     window: Window = ALWAYS
     lake_version: int | None = None
-    audit: Audit | None = None
+    audit: AuditStamp | None = None
     title: str = "Orders"
 
 

@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from events.orders import EVENT_TYPES, OrderAccepted, OrderPlaced
+from events.orders import EVENT_TYPES, Event, OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected
 
 # The events that a message to somebody must answer, and where that message is looked for.
 EFFECTS = {EVENT_TYPES[OrderPlaced]: "ticket", EVENT_TYPES[OrderAccepted]: "e-mail"}
 
 
 @dataclass(frozen=True, order=True)
-class Place:
+class StreamPlace:
     """Where a user record lies on the stream: unique, whatever it holds."""
 
     shard_id: str
@@ -27,7 +27,7 @@ class Fact:
     event_id: str
     event_type: str
     order_id: str
-    place: Place | None = None
+    place: StreamPlace | None = None
     certain: bool = True
 
 
@@ -48,8 +48,8 @@ class Evidence:
     stream: tuple[Fact, ...]
     effects: tuple[Effect, ...]
     lake: tuple[Fact, ...]
-    unreadable: frozenset[Place] = frozenset()
-    quarantined: frozenset[Place] = frozenset()
+    unreadable: frozenset[StreamPlace] = frozenset()
+    quarantined: frozenset[StreamPlace] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,17 @@ REPEATED_EVENT, REPEATED_EFFECT = "repeated event", "repeated effect"
 
 @dataclass(frozen=True)
 class Audit:
-    """The verdict. `findings` is everything found; `ok` allows for what lies within the bounds."""
+    """The verdict. `findings` is everything found; `ok` allows for what lies within the bounds.
+
+    `open_orders` were placed and have no end yet: no finding in a flow that goes on, a failure of one that is over.
+    """
 
     orders: int
     events: int
     quarantined: int
     findings: tuple[Finding, ...]
     bounds: Bounds
+    open_orders: int = 0
     left_out: int = 0
 
     def count(self, kind: str) -> int:
@@ -107,8 +111,10 @@ class Audit:
         ]
         if self.count(UNEXPECTED):
             parts.append(f"{self.count(UNEXPECTED):,} unexpected")
+        if self.open_orders:
+            parts.append(f"{self.open_orders:,} still open")
         if self.left_out:
-            parts.append(f"{self.left_out:,} orders of others left out")
+            parts.append(f"{self.left_out:,} order{'' if self.left_out == 1 else 's'} of others left out")
         return " · ".join(parts)
 
 
@@ -131,8 +137,15 @@ def audit(evidence: Evidence, bounds: Bounds = Bounds(), *, ignore_others: bool 
         quarantined=len(evidence.quarantined),
         findings=tuple(findings),
         bounds=bounds,
+        open_orders=len(_orders(evidence, OrderPlaced) - _orders(evidence, OrderCompleted, OrderRejected)),
         left_out=left_out,
     )
+
+
+def _orders(evidence: Evidence, *events: type[Event]) -> set[str]:
+    """The orders of which one of these events is on the stream."""
+    wanted = {EVENT_TYPES[event] for event in events}
+    return {fact.order_id for fact in evidence.stream if fact.event_type in wanted}
 
 
 def _without_others(evidence: Evidence) -> tuple[Evidence, int]:
@@ -209,7 +222,7 @@ def _name(fact: Fact) -> str:
     return f"{fact.event_type} {fact.event_id} of order {fact.order_id}"
 
 
-def _where(place: Place | None) -> str:
+def _where(place: StreamPlace | None) -> str:
     if place is None:
         return "an unknown place"
     sub = f".{place.sub_sequence_number}" if place.sub_sequence_number else ""

@@ -14,7 +14,7 @@ from events.wire import UnreadableEvent, decode
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait
 from foundation.settings import variable
 from takeaway import local_aws
-from takeaway.audit import Effect, Evidence, Fact, Place
+from takeaway.audit import Effect, Evidence, Fact, StreamPlace
 from takeaway.errors import UserError
 from takeaway.observer import StreamObserver
 from takeaway.stream import retained_records
@@ -81,12 +81,12 @@ def ledger_facts(directory: Path) -> tuple[Fact, ...]:
     )
 
 
-def stream_facts(environ: Mapping[str, str]) -> tuple[tuple[Fact, ...], frozenset[Place]]:
+def stream_facts(environ: Mapping[str, str]) -> tuple[tuple[Fact, ...], frozenset[StreamPlace]]:
     """Every user record that the stream retains: the readable ones as facts, the places of the others."""
     facts: list[Fact] = []
-    unreadable: set[Place] = set()
+    unreadable: set[StreamPlace] = set()
     for shard_id, record in retained_records(environ):
-        place = Place(shard_id, int(record.sequence_number.number), record.sequence_number.sub)
+        place = StreamPlace(shard_id, int(record.sequence_number.number), record.sequence_number.sub)
         try:
             envelope = decode(record.data)
         except UnreadableEvent:
@@ -168,7 +168,7 @@ def lake_facts(environ: Mapping[str, str]) -> tuple[Fact, ...]:
             row["event_id"],
             row["event_type"],
             row["order_id"],
-            Place(row["_shard"], int(row["_sequence_number"]), row["_sub_sequence_number"]),
+            StreamPlace(row["_shard"], int(row["_sequence_number"]), row["_sub_sequence_number"]),
         )
         for row in rows
     )
@@ -184,11 +184,11 @@ def lake_rows(environ: Mapping[str, str]) -> int:
         return 0
 
 
-def _letter_place(key: str) -> Place:
+def _letter_place(key: str) -> StreamPlace:
     """The place that a dead letter's key names: consumer/stream/shard/number-sub.json."""
     _, _, shard_id, name = key.split("/")
     number, sub = name.removesuffix(".json").rsplit("-", 1)
-    return Place(shard_id, int(number), int(sub))
+    return StreamPlace(shard_id, int(number), int(sub))
 
 
 def _is_ministack(endpoint: str) -> bool:

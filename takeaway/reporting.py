@@ -14,7 +14,7 @@ def write_report(environ: Mapping[str, str], out: Path, verdict: Audit | None) -
     from analytics.lake import Lake
 
     lake = Lake.from_environment(environ)
-    stamp = report.Audit(receipt=verdict.receipt, ok=verdict.ok) if verdict else None
+    stamp = report.AuditStamp(receipt=verdict.receipt, ok=verdict.ok) if verdict else None
     about = report.About(made_at=SYSTEM_CLOCK.now(), lake_version=lake.version, audit=stamp)
     made = report.make_report(lake.events(), about)
     out.parent.mkdir(parents=True, exist_ok=True)

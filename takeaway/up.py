@@ -5,16 +5,20 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.settings import variable
 from takeaway import deployment, local_aws, processes
 from takeaway.backends import Backend
-from takeaway.environment import HOME, LOCAL_AWS
+from takeaway.environment import HOME, LOCAL_AWS, resolved
 from takeaway.errors import UserError
 from takeaway.processes import Running, Service
+
+if TYPE_CHECKING:
+    from producers.tokens import Role
 
 CONSUMERS = ("restaurant_notifier", "user_notifier", "archiver")
 API, RESTAURANTS = "api", "restaurants"
@@ -37,11 +41,21 @@ class Stack:
     environ: dict[str, str] = field(default_factory=dict)
     running: list[Running] = field(default_factory=list)
 
+    @property
+    def api(self) -> str:
+        """Where the API of this stack listens, or would."""
+        saved = self.home / "api_port"
+        return api_url(int(saved.read_text()) if saved.exists() else DEFAULT_API_PORT)
+
+    def runs(self, name: str) -> bool:
+        return any(one.name == name for one in self.running)
+
     def start_local_aws(self, backend: Backend, port: int) -> None:
         running, endpoint = backend.start(port, self.home / "logs", following=self.following)
         self._started(running)
         (self.home / "endpoint").write_text(endpoint)
         (self.home / "backend").write_text(backend.name)
+        self._put_old_ledger_aside()
         own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         self.environ = {**own, **local_aws.local_environ(endpoint)}
         # boto3 and localstack-client of this very process read it too.
@@ -71,8 +85,15 @@ class Stack:
         processes.stop(processes.load(self.home / "services.json"), grace=0)
         self.running = []
         (self.home / "services.json").unlink(missing_ok=True)
-        for name in ("endpoint", "backend"):
+        for name in ("endpoint", "backend", "api_port"):
             (self.home / name).unlink(missing_ok=True)
+
+    def _put_old_ledger_aside(self) -> None:
+        """A new local AWS has forgotten what the ledger of the one before promises."""
+        ledger = self.home / "ledger"
+        if ledger.exists():
+            written = datetime.fromtimestamp(ledger.stat().st_mtime, UTC)
+            ledger.rename(self.home / f"ledger-{written:%Y%m%d-%H%M%S-%f}")
 
     def _started(self, running: Running) -> None:
         self.running.append(running)
@@ -80,42 +101,61 @@ class Stack:
 
 
 def up(home: Path, *, backend: Backend, aws_port: int, api_port: int, aws_only: bool, speed: float) -> Stack:
-    """Starts what is not up yet and answers when the API answers."""
+    """Starts what is not up yet, and answers when the API answers."""
     stack = existing(home)
-    if stack.running:
-        there = (home / "backend").read_text()
-        if there != backend.name:
-            raise UserError(f"{there} is up, not {backend.name}", f"`takeaway down` first, or --backend {there}")
-        return stack
-    local_aws.require_free(aws_port, variable("aws_port"))
-    if not aws_only:
-        local_aws.require_free(api_port, variable("api_port"))
+    if stack.running and not stack.runs(LOCAL_AWS):
+        # Nothing can go on without the AWS it worked on.
+        stack.stop()
+    fresh = not stack.running
+    if not fresh:
+        _require_same(backend, (home / "backend").read_text())
+    elif not aws_only and aws_port == api_port:
+        raise UserError(
+            f"the local AWS and the API cannot share port {api_port}",
+            f"choose another one with {variable('aws_port')} or {variable('api_port')}",
+        )
     try:
-        stack.start_local_aws(backend, aws_port)
-        stack.deploy()
+        if fresh:
+            local_aws.require_free(aws_port, variable("aws_port"))
+            stack.start_local_aws(backend, aws_port)
+            stack.deploy()
+        else:
+            stack.environ = resolved(home)
         # Who looks around wants to see an order in the lake soon; a lake wants bigger files.
         stack.environ.setdefault(variable("lake_file_age"), LAKE_FILE_AGE)
         if not aws_only:
             start_flow(stack, api_port)
-            stack.start(RESTAURANTS, "restaurants", "--api", api_url(api_port), "--speed", str(speed))
+            if not stack.runs(RESTAURANTS):
+                stack.start(RESTAURANTS, "restaurants", "--api", stack.api, "--speed", str(speed))
     except BaseException:
-        stack.stop()
+        if fresh:
+            stack.stop()
         raise
     return stack
 
 
 def start_flow(stack: Stack, api_port: int) -> None:
-    """The API and every consumer, each a process of its own; returns when the API answers."""
-    stack.start(API, "serve", "--port", str(api_port))
+    """The API and every consumer, each a process of its own, if it is not up; returns when the API answers."""
+    if not stack.runs(API):
+        local_aws.require_free(api_port, variable("api_port"))
+        stack.start(API, "serve", "--port", str(api_port))
+        (stack.home / "api_port").write_text(str(api_port))
     for consumer in CONSUMERS:
-        stack.start(consumer, "work", consumer)
+        if not stack.runs(consumer):
+            stack.start(consumer, "work", consumer)
     wait = uninterrupted_wait()
     deadline = SYSTEM_CLOCK.monotonic() + API_START_SECONDS
-    while not _answers(f"{api_url(api_port)}/health"):
+    while not answers(f"{stack.api}/health"):
         require_alive(stack.running)
         if SYSTEM_CLOCK.monotonic() > deadline:
-            raise UserError(f"the API did not answer on port {api_port}", f"read {stack.home / 'logs' / 'api.log'}")
+            raise UserError(f"the API did not answer at {stack.api}", f"read {stack.home / 'logs' / 'api.log'}")
         wait(0.1)
+    require_alive(stack.running)
+
+
+def _require_same(backend: Backend, there: str) -> None:
+    if there != backend.name:
+        raise UserError(f"{there} is up, not {backend.name}", f"`takeaway down` first, or --backend {there}")
 
 
 def require_alive(running: Iterable[Running]) -> None:
@@ -140,25 +180,29 @@ def api_url(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def curl(port: int, token_key: str) -> str:
-    """A command that places an order, ready to paste: its token is good for a day."""
-    from producers.tokens import TokenKey
-
-    token = TokenKey(token_key.encode()).sign("customer-you", "customer", SYSTEM_CLOCK.now() + timedelta(days=1))
+def first_order(api: str, token_key: str) -> str:
+    """Commands that place an order and follow it, ready to paste; the token is good for a day."""
     body = (
         '{"restaurant_id": "restaurant-01", "customer_name": "You", "customer_email": "you@example.com", '
         '"city": "Utrecht", "currency": "EUR", '
         '"items": [{"sku": "margherita", "name": "Margherita", "quantity": 2, "unit_price": 950}]}'
     )
     return (
-        f"curl -s {api_url(port)}/orders \\\n"
-        f"  -H 'Authorization: Bearer {token}' \\\n"
-        "  -H 'Content-Type: application/json' \\\n"
-        f"  -d '{body}'"
+        f"TOKEN={token(token_key, 'customer-you', 'customer')}\n"
+        f"curl -s {api}/orders -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n"
+        f"  -d '{body}'\n"
+        f'curl -s {api}/orders/ORDER_ID -H "Authorization: Bearer $TOKEN"    # with the order_id of the answer'
     )
 
 
-def _answers(url: str) -> bool:
+def token(token_key: str, subject: str, role: "Role") -> str:
+    """A bearer token of the orders API, good for a day."""
+    from producers.tokens import TokenKey
+
+    return TokenKey(token_key.encode()).sign(subject, role, SYSTEM_CLOCK.now() + timedelta(days=1))
+
+
+def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own loopback address
             return bool(answer.status == 200)

@@ -10,23 +10,29 @@ from foundation.diagnostics import json_lines
 from foundation.settings import variable
 from takeaway import local_aws
 from takeaway.commands.options import LEDGER, Json, Ledger, Rate, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
-from takeaway.environment import require_local, resolved
+from takeaway.environment import HOME, require_local, resolved
 from takeaway.errors import UserError
 
 if TYPE_CHECKING:
     from producers.load.simulation import LoadSummary
 
 
-def serve(port: Annotated[int, typer.Option(help="Listens on 127.0.0.1.")] = 8080) -> None:
+def serve(
+    on: Annotated[
+        int | None, typer.Option("--port", help="On 127.0.0.1.", show_default="TAKEAWAY_API_PORT, 8080")
+    ] = None,
+) -> None:
     """Serve the orders API until SIGTERM or Ctrl-C. Its OpenAPI document is at /schema/openapi.json."""
     import uvicorn
 
     from producers.wiring import orders_api
+    from takeaway.up import DEFAULT_API_PORT
 
     environ = resolved()
-    local_aws.require_free(port, variable("api_port"))
+    listen_on = on or port("api_port", DEFAULT_API_PORT)
+    local_aws.require_free(listen_on, variable("api_port"))
     api = orders_api(environ, json_lines("api"))
-    uvicorn.run(api, host="127.0.0.1", port=port, log_level="warning", access_log=False)
+    uvicorn.run(api, host="127.0.0.1", port=listen_on, log_level="warning", access_log=False)
 
 
 def work(consumer: Annotated[str, typer.Argument(help="restaurant_notifier, user_notifier or archiver")]) -> None:
@@ -55,21 +61,22 @@ def load(
     yes_really_aws: ReallyAws = False,
     as_json: Json = False,
 ) -> None:
-    """Place synthetic orders, let simulated restaurants handle them, and write down every event in a ledger.
+    """StreamPlace synthetic orders, let simulated restaurants handle them, and write down every event in a ledger.
 
     Example: takeaway load --orders 1000 --rate 50 --seed 7
     """
     from producers.load.run import run_load
     from takeaway.screen import load_bar
-    from takeaway.up import DEFAULT_API_PORT, api_url, restaurants_are_up
+    from takeaway.up import restaurants_are_up
 
     environ = resolved()
     if not yes_really_aws:
         require_local(environ, "this load, and the mail it causes,")
+    api = _answering(api)
     with load_bar(orders) as progress:
         summary = run_load(
             environ,
-            api=api or api_url(port("api_port", DEFAULT_API_PORT)),
+            api=api,
             orders=orders,
             rate=rate,
             speed=speed,
@@ -81,10 +88,12 @@ def load(
             progress=progress,
         )
     print(json.dumps(_facts(summary)) if as_json else summary)
+    if summary.unacknowledged or summary.drained is False:
+        raise typer.Exit(1)
 
 
 def restaurants(
-    api: Annotated[str, typer.Option(help="The orders API.")] = "http://127.0.0.1:8080",
+    api: Annotated[str | None, typer.Option(help="The orders API.", show_default="of takeaway up")] = None,
     speed: Speed = 60,
     seed: Seed = None,
     ledger: Ledger = LEDGER,
@@ -96,9 +105,20 @@ def restaurants(
     environ = resolved()
     if not yes_really_aws:
         require_local(environ, "what these restaurants do, and the mail it causes,")
+    api = _answering(api)
     run_restaurants(
         environ, api=api, speed=speed, seed=chosen(seed), ledger=ledger, stop=stop_on_signal(), emit=json_lines("load")
     )
+
+
+def _answering(api: str | None) -> str:
+    """The orders API to use: the one named, or that of `takeaway up`; a `UserError` when it does not answer."""
+    from takeaway.up import answers, existing
+
+    url = (api or existing(HOME).api).rstrip("/")
+    if not answers(f"{url}/health"):
+        raise UserError(f"no orders API answers at {url}", "`takeaway up` or `takeaway serve`, or name it with --api")
+    return url
 
 
 def _facts(summary: "LoadSummary") -> dict[str, object]:

@@ -13,6 +13,7 @@ from foundation.settings import variable
 from takeaway import backends, local_aws
 from takeaway.commands.options import Json, Seed, Speed, chosen, port
 from takeaway.environment import HOME, endpoint, resolved
+from takeaway.errors import UserError
 
 BackendName = Annotated[
     str,
@@ -56,27 +57,28 @@ def up(
 
     Example: takeaway up, then paste the curl it prints. Ports: TAKEAWAY_AWS_PORT (4566), TAKEAWAY_API_PORT (8080).
     """
-    from takeaway.up import DEFAULT_API_PORT, api_url, curl, up
+    from takeaway.up import API, DEFAULT_API_PORT, first_order, up
 
     api_port = port("api_port", DEFAULT_API_PORT)
     aws_port = port("aws_port", local_aws.DEFAULT_PORT)
     chosen_backend = backends.named(backend)
-    stack = up(HOME, backend=chosen_backend, aws_port=aws_port, api_port=api_port, aws_only=aws_only, speed=speed)
+    with Console(stderr=True).status("starting what is not up"):
+        stack = up(HOME, backend=chosen_backend, aws_port=aws_port, api_port=api_port, aws_only=aws_only, speed=speed)
     environ = resolved()
     if as_json:
         facts = {
             "processes": [{"name": one.name, "pid": one.pid, "log": one.log} for one in stack.running],
             "endpoint": environ["AWS_ENDPOINT_URL"],
-            "api": None if aws_only else api_url(api_port),
+            "api": stack.api if stack.runs(API) else None,
         }
         print(json.dumps(facts))
         return
     for one in stack.running:
         print(f"{one.name:20} pid {one.pid:<8} log {one.log}")
     print(f"\nAWS_ENDPOINT_URL={environ['AWS_ENDPOINT_URL']}")
-    if not aws_only:
-        print(f"API  {api_url(api_port)}   (OpenAPI: {api_url(api_port)}/schema/openapi.json)")
-        print(f"\nPlace an order:\n\n{curl(api_port, environ[variable('token_key')])}\n")
+    if stack.runs(API):
+        print(f"API  {stack.api}   (OpenAPI: {stack.api}/schema/openapi.json)")
+        print(f"\nPlace an order, and follow it:\n\n{first_order(stack.api, environ[variable('token_key')])}\n")
         print("See it in the lake:   takeaway lake sql 'select event_type, occurred_at from events order by 2'")
     print("Stop everything:      takeaway down")
 
@@ -94,7 +96,7 @@ def down(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps({"stopped": stopped}))
     else:
-        print(f"stopped {stopped} processes" if stopped else "nothing was up")
+        print(f"stopped {stopped} process{'' if stopped == 1 else 'es'}" if stopped else "nothing was up")
 
 
 def deploy(
@@ -125,3 +127,21 @@ def env() -> None:
     for name, value in sorted(resolved().items()):
         if before.get(name) != value and name != variable("token_key"):
             print(f"export {name}={shlex.quote(value)}")
+
+
+def token(
+    subject: Annotated[str, typer.Argument(help="A customer's or a restaurant's id.")],
+    role: Annotated[str, typer.Option(help="customer, restaurant or operator.")] = "customer",
+) -> None:
+    """Print a bearer token of the orders API, good for a day.
+
+    Example: curl -s $API/orders/$ORDER -H "Authorization: Bearer $(takeaway token you --role operator)"
+    """
+    from typing import get_args
+
+    from producers.tokens import Role
+    from takeaway.up import token
+
+    if role not in get_args(Role):
+        raise UserError(f"no role is called {role!r}", f"one of: {', '.join(get_args(Role))}")
+    print(token(resolved()[variable("token_key")], subject, role))  # type: ignore[arg-type]

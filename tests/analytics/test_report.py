@@ -13,7 +13,7 @@ import pytest
 
 from analytics.report import (
     About,
-    Audit,
+    AuditStamp,
     Report,
     duration,
     make_report,
@@ -118,7 +118,7 @@ def test_words_from_outside_are_shown_and_never_run() -> None:
         an_event("order_placed", order_id="rejected"),
         an_event("order_rejected", order_id="rejected", reason=words["reason"]),
     ]
-    page = a_page(rows, title=words["title"], audit=Audit(words["receipt"], ok=True))
+    page = a_page(rows, title=words["title"], audit=AuditStamp(words["receipt"], ok=True))
     assert page.all("script", "img") == []
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
     for place, where in enumerate(words):
@@ -133,11 +133,11 @@ def test_an_order_id_cannot_smuggle_a_command_into_the_line_to_paste(page_of_fou
     ("audit", "says", "not_says"),
     [
         (None, "Not audited", "Audited"),
-        (Audit("600 orders · 0 lost", ok=True), "Audited 600 orders · 0 lost", "problem"),
-        (Audit("600 orders · 3 lost", ok=False), "The audit found a problem 600 orders · 3 lost", "Audited"),
+        (AuditStamp("600 orders · 0 lost", ok=True), "Audited 600 orders · 0 lost", "problem"),
+        (AuditStamp("600 orders · 3 lost", ok=False), "The audit found a problem 600 orders · 3 lost", "Audited"),
     ],
 )
-def test_the_stamp_says_what_the_audit_said(audit: Audit | None, says: str, not_says: str) -> None:
+def test_the_stamp_says_what_the_audit_said(audit: AuditStamp | None, says: str, not_says: str) -> None:
     page = a_page([], audit=audit)
     assert says in page.text
     assert not_says not in page.text
@@ -222,7 +222,7 @@ def test_the_same_events_make_the_same_page(page_of_four: Page) -> None:
 def test_the_data_is_plain_json_with_the_same_answers_and_their_sql() -> None:
     rows = some_orders()
     window = Window(NOON, NOON + timedelta(hours=2))
-    report = a_report(rows, window=window, lake_version=3, audit=Audit("fine", ok=True))
+    report = a_report(rows, window=window, lake_version=3, audit=AuditStamp("fine", ok=True))
     data = json.loads(json.dumps(report_data(report)))
     assert {name: data[name] for name in data if name != "answers"} == {
         "title": "Orders",

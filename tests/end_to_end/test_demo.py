@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import psutil
 import pytest
 
 from producers.load.ledger import read_ledger
+from takeaway import processes
 from takeaway.local_aws import free_port
 from tests.end_to_end.conftest import Takeaway
 
@@ -32,6 +32,10 @@ def our_processes(home: Path) -> list[psutil.Process]:
         except (psutil.AccessDenied, psutil.NoSuchProcess):
             continue
     return found
+
+
+def bash(script: str) -> str:
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout  # noqa: S603, S607
 
 
 def test_the_demo_proves_its_flow_and_leaves_nothing_behind(takeaway: Takeaway, tmp_path: Path) -> None:
@@ -91,10 +95,17 @@ def test_up_a_curl_the_lake_and_down(takeaway: Takeaway, tmp_path: Path) -> None
         assert up.returncode == 0, up.stderr
         again = takeaway("up", **ports)
         assert "curl" in again.stdout, again.stderr
-        pasted = up.stdout.partition("Place an order:")[2].partition("See it in the lake")[0]
-        curl = shlex.split(pasted.replace("\\\n", ""))
-        placed = json.loads(subprocess.run(curl, capture_output=True, check=True).stdout)  # noqa: S603 - printed by us
+        (api,) = [one for one in processes.load(tmp_path / ".takeaway" / "services.json") if one.name == "api"]
+        os.kill(api.pid, signal.SIGKILL)
+        elsewhere = takeaway("up", **ports | {"TAKEAWAY_API_PORT": str(free_port())})
+        assert elsewhere.returncode == 0, elsewhere.stderr
+        up = takeaway("up", **ports)
+        pasted = up.stdout.partition("StreamPlace an order, and follow it:")[2].partition("See it in the lake")[0]
+        placing, following = pasted.strip().rsplit("curl", 1)
+        placed = json.loads(bash(placing))
         assert placed["state"] == "placed", placed
+        follow = placing.partition("\ncurl")[0] + "\ncurl" + following.replace("ORDER_ID", placed["order_id"])
+        assert json.loads(bash(follow))["order_id"] == placed["order_id"]
 
         load = takeaway("load", "--orders", "10", "--rate", "20", "--speed", "1000", **ports)
         assert load.returncode == 0, load.stderr
@@ -114,6 +125,16 @@ def test_up_a_curl_the_lake_and_down(takeaway: Takeaway, tmp_path: Path) -> None
         assert audited.returncode == 0, audited.stdout + audited.stderr
         assert "10 orders" in audited.stdout
         assert takeaway("report").returncode == 0
+        report = json.loads((tmp_path / ".takeaway" / "report.json").read_text())
+        assert report["audit"]["ok"]
+
+        # A new local AWS knows nothing of the ledger before it.
+        assert takeaway("down").returncode == 0
+        assert takeaway("up", "--speed", "1000", **ports).returncode == 0
+        assert takeaway("load", "--orders", "5", "--rate", "20", **ports).returncode == 0
+        anew = takeaway("audit")
+        assert anew.returncode == 0, anew.stdout
+        assert "5 orders · " in anew.stdout
     finally:
         down = takeaway("down")
     assert down.returncode == 0

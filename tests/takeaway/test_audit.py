@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from takeaway.audit import Audit, Bounds, Effect, Evidence, Fact, Place, audit
+from takeaway.audit import Audit, Bounds, Effect, Evidence, Fact, StreamPlace, audit
 
 
-def place(number: int) -> Place:
-    return Place("shardId-000000000000", number, 0)
+def place(number: int) -> StreamPlace:
+    return StreamPlace("shardId-000000000000", number, 0)
 
 
 PLACED = Fact("placed-1", "order_placed", "order-1", place(1))
@@ -31,6 +31,7 @@ def test_a_clean_flow_passes_and_is_counted() -> None:
     assert verdict.findings == ()
     assert verdict.receipt == (
         "1 orders · 4 events · 0 lost · 0 doubled · 0 repeated events · 0 bad events quarantined · 0 repeated effects"
+        " · 1 still open"
     )
 
 
@@ -94,8 +95,16 @@ def test_orders_of_others_can_be_left_out_with_all_they_caused() -> None:
     )
     assert kinds(audit(mixed)) == ["unexpected"]
     assert audit(mixed, ignore_others=True).ok
-    assert audit(mixed, ignore_others=True).receipt.endswith("1 orders of others left out")
+    assert audit(mixed, ignore_others=True).receipt.endswith("1 order of others left out")
     assert not audit(replace(mixed, lake=(by_hand, answered)), ignore_others=True).ok
+
+
+def test_an_order_is_open_until_it_is_completed_or_rejected() -> None:
+    assert audit(CLEAN).open_orders == 1
+    done = Fact("done-1", "order_completed", "order-1", place(5))
+    ended = replace(CLEAN, ledger=(*CLEAN.ledger, done), stream=(*FACTS, done), lake=(*FACTS, done))
+    assert audit(ended).open_orders == 0
+    assert "open" not in audit(ended).receipt
 
 
 def test_bounds_never_excuse_a_loss() -> None:

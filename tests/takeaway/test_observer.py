@@ -1,0 +1,77 @@
+"""Looking on: every event is counted once, and a stream that cannot be read is said at once, not waited out."""
+
+from typing import Any
+
+import pytest
+
+from events.wire import encode
+from takeaway import local_aws
+from takeaway.observer import StreamObserver
+from takeaway.stream import StreamAway, retained_records
+from tests.builders import an_envelope
+from tests.fakes.clock import FakeClock
+from tests.fakes.kinesis import FakeKinesis
+
+ENVIRON = {"TAKEAWAY_STREAM": "orders"}
+
+
+class PagedKinesis(FakeKinesis):
+    """With boto3's paginator of ListShards, which is all that the one who looks on needs besides."""
+
+    def get_paginator(self, _: str) -> Any:
+        return self
+
+    def paginate(self, StreamName: str) -> list[Any]:  # noqa: N803 - boto3's name
+        return [self.client.list_shards(StreamName=StreamName)]
+
+
+@pytest.fixture
+def time() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def kinesis(time: FakeClock, monkeypatch: pytest.MonkeyPatch) -> FakeKinesis:
+    kinesis = PagedKinesis(time.clock, shards=2)
+    monkeypatch.setattr(local_aws, "client", lambda *_: kinesis)
+    return kinesis
+
+
+def put(kinesis: FakeKinesis, *orders: str, data: bytes | None = None) -> None:
+    for order in orders:
+        payload = data or encode(an_envelope(order_id=order))
+        kinesis.client.put_record(StreamName="orders", PartitionKey=order, Data=payload)
+
+
+def test_each_look_counts_what_is_new(kinesis: FakeKinesis, time: FakeClock) -> None:
+    observer = StreamObserver(ENVIRON)
+    put(kinesis, "a", "b", "c")
+    observer.look()
+    put(kinesis, "c", "d")
+    put(kinesis, "e", data=b"torn")
+    time.advance(1)
+    observer.look()
+    assert (observer.counts["order_placed"], observer.records, observer.unreadable) == (4, 5, 1)
+
+
+def test_a_look_that_fails_says_so_and_the_next_one_goes_on(kinesis: FakeKinesis, time: FakeClock) -> None:
+    observer = StreamObserver(ENVIRON)
+    put(kinesis, "a")
+    observer.look()
+    put(kinesis, "b")
+    kinesis.fail("get_records", "InternalFailure", times=1)
+    time.advance(1)
+    with pytest.raises(StreamAway, match="cannot be read"):
+        observer.look()
+    for _ in range(2):
+        time.advance(1)
+        observer.look()
+    assert observer.records == 2
+
+
+def test_whoever_reads_all_of_it_is_told_when_that_is_not_possible(kinesis: FakeKinesis) -> None:
+    put(kinesis, "a")
+    kinesis.fail("get_records", "InternalFailure", times=1)
+    with pytest.raises(StreamAway) as raised:
+        list(retained_records(ENVIRON))
+    assert "takeaway doctor" in raised.value.fix
