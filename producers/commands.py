@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from events.envelope import EventEnvelope, EventT_co, first
 from events.orders import (
+    EVENT_TYPES,
     Currency,
     Event,
     Identifier,
@@ -30,6 +31,7 @@ PRODUCER = "orders-api"
 MAX_TOTAL = 10**12  # what `MinorUnits` can carry
 
 _ORDERS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:takeaway:order")
+_CAUSES = uuid.uuid5(uuid.NAMESPACE_URL, "urn:takeaway:cause")
 
 # No white space anywhere: the address ends up in a message's header.
 EmailAddress = Annotated[str, Meta(pattern=r"^(?!.*\s)[^@]+@[^@]+$", max_length=320, description="An e-mail address.")]
@@ -94,11 +96,13 @@ _LEADS_TO: dict[type[msgspec.Struct], OrderState] = {
 class Performed(Generic[EventT_co]):
     """A command that was carried out: the event it brought about, and the fingerprint of its request.
 
-    The command's idempotency key is the envelope's `cause`.
+    The envelope's `cause` stands for the command's idempotency key. `acknowledged`: the event is known to be on the
+    stream; while it is not, nobody knows.
     """
 
     fingerprint: str
     envelope: EventEnvelope[EventT_co]
+    acknowledged: bool = False
 
     @property
     def leads_to(self) -> OrderState:
@@ -130,6 +134,11 @@ class Order:
 
     def after(self, performed: Performed[Event]) -> "Order":
         return Order(self.placing, (*self.later, performed))
+
+    def unacknowledged(self, last: Performed[Event]) -> tuple[Performed[Event], ...]:
+        """Of the history up to `last`, what is not known to be on the stream, oldest first."""
+        until = self.history[: self.history.index(last) + 1]
+        return tuple(performed for performed in until if not performed.acknowledged)
 
 
 @dataclass(frozen=True)
@@ -165,6 +174,14 @@ def derive_order_id(customer_id: str, idempotency_key: str) -> str:
     return str(uuid.uuid5(_ORDERS, f"{customer_id}\n{idempotency_key}"))
 
 
+def derive_cause(event: type[Event], idempotency_key: str) -> str:
+    """The `cause` of the event that a command under this key brings about.
+
+    A client's key is free text and may hold a name or an address; what travels and is kept is this.
+    """
+    return str(uuid.uuid5(_CAUSES, f"{EVENT_TYPES[event]}\n{idempotency_key}"))
+
+
 def place(
     command: PlaceOrder, *, customer_id: str, idempotency_key: str, at: datetime, traceparent: str | None = None
 ) -> Order | Refusal:
@@ -187,7 +204,7 @@ def place(
     envelope = first(
         placed,
         order_id=derive_order_id(customer_id, idempotency_key),
-        cause=idempotency_key,
+        cause=derive_cause(OrderPlaced, idempotency_key),
         occurred_at=at,
         producer=PRODUCER,
         traceparent=traceparent,
@@ -199,7 +216,7 @@ def same_placing(order: Order, stored: Order) -> Order | Refusal:
     """The stored order, when `order` is a repeat of the request that made it."""
     if order.placing.fingerprint == stored.placing.fingerprint:
         return stored
-    return _key_reused(order.placing.envelope.cause)
+    return _key_reused()
 
 
 def perform(
@@ -210,9 +227,10 @@ def perform(
         return unknown_order()
     kind = type(command)
     fingerprint = _fingerprint(command)
+    cause = derive_cause(_BRINGS_ABOUT[kind], idempotency_key)
     for earlier in order.later:
-        if type(earlier.envelope.event) is _BRINGS_ABOUT[kind] and earlier.envelope.cause == idempotency_key:
-            return earlier if earlier.fingerprint == fingerprint else _key_reused(idempotency_key)
+        if earlier.envelope.cause == cause:
+            return earlier if earlier.fingerprint == fingerprint else _key_reused()
     needed = _NEEDS_STATE[kind]
     if order.state != needed:
         return WrongState(
@@ -222,7 +240,7 @@ def perform(
     envelope = first(
         _event(command, order, at),
         order_id=order.order_id,
-        cause=idempotency_key,
+        cause=cause,
         occurred_at=at,
         producer=PRODUCER,
         traceparent=order.placing.envelope.traceparent,
@@ -254,9 +272,9 @@ def _event(command: RestaurantCommand, order: Order, at: datetime) -> Event:
             )
 
 
-def _key_reused(idempotency_key: str) -> KeyReused:
+def _key_reused() -> KeyReused:
     return KeyReused(
-        f"Idempotency-Key {idempotency_key!r} was used with another request body.",
+        "This Idempotency-Key was used with another request body.",
         "Repeat the first body exactly, or send a new request under a new Idempotency-Key.",
     )
 

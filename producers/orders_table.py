@@ -1,6 +1,6 @@
-"""The orders API's own table in DynamoDB: one item an order, every write conditional.
+"""The orders API's own table in DynamoDB: one item an order, written under conditions, with notes in its history.
 
-Writes answer with the order as it is stored afterwards, so a write whose answer was lost is recognised as done.
+Conditional writes answer with the order as it is stored afterwards, so one whose answer was lost is recognised as done.
 """
 
 from typing import TYPE_CHECKING, Protocol, cast
@@ -31,6 +31,9 @@ class Orders(Protocol):
 
     def advance(self, order: Order, performed: Performed[Event]) -> Order:
         """Adds `performed` to the order unless the stored one has left `order.state`; answers with what is stored."""
+
+    def note_acknowledged(self, order: Order, performed: Performed[Event]) -> None:
+        """Notes that the event of `performed`, one of the order's, is on the stream. Again is harmless."""
 
 
 class OrderVanished(Exception):
@@ -77,6 +80,15 @@ class OrdersTable:
             return self._stored(order.order_id, error)
         return advanced
 
+    def note_acknowledged(self, order: Order, performed: Performed[Event]) -> None:
+        # No condition: a history only grows, so a place in it is always the same command's.
+        self._client.update_item(
+            TableName=self._table,
+            Key={"order_id": {"S": order.order_id}},
+            UpdateExpression=f"SET history[{order.history.index(performed)}].acknowledged = :yes",
+            ExpressionAttributeValues={":yes": {"BOOL": True}},
+        )
+
     def _stored(self, order_id: str, refused: ClientError) -> Order:
         stored = self.get(order_id)
         if stored is None:
@@ -97,13 +109,17 @@ def _item(order: Order) -> "dict[str, UniversalAttributeValueTypeDef]":
 
 
 def _performed_item(performed: Performed[Event]) -> "UniversalAttributeValueTypeDef":
-    """The envelope goes in as the bytes that are published: a repeat publishes the same ones."""
+    """As it is stored before it is published. The envelope goes in as its bytes: a repeat publishes the same ones."""
     return {"M": {"fingerprint": {"S": performed.fingerprint}, "envelope": {"B": encode(performed.envelope)}}}
 
 
 def _order(item: "Item") -> Order:
     placing, *later = [
-        Performed(entry["M"]["fingerprint"]["S"], decode(bytes(entry["M"]["envelope"]["B"])))
+        Performed(
+            entry["M"]["fingerprint"]["S"],
+            decode(bytes(entry["M"]["envelope"]["B"])),
+            acknowledged="acknowledged" in entry["M"],
+        )
         for entry in item["history"]["L"]
     ]
     return Order(_placing(placing), tuple(later))

@@ -12,7 +12,7 @@ from litestar.types import ExceptionHandlersMap
 
 from foundation.diagnostics import Emit
 from producers.commands import KeyReused, Refusal, TotalTooLarge, UnknownOrder, WrongState
-from producers.diagnostics import RequestFailed
+from producers.diagnostics import RequestFailed, error_kind
 from producers.ordering import Unacknowledged
 
 RETRY_AFTER_SECONDS = 1
@@ -143,6 +143,6 @@ def _request_failed(request: Request[Any, Any, Any], error: Exception) -> Reques
     return RequestFailed(
         method=str(request.method),
         route=str(request.scope.get("path_template", "")),
-        error=type(error).__name__,
+        error=error_kind(error),
         where=f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}",
     )

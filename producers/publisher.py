@@ -214,7 +214,8 @@ class EventPublisher:
             self._request_failed(records, error)
         else:
             self._failed_requests = 0
-            self._settle(records, response["Records"])
+            # An answer without any is no KeyError that ends the thread, but one that acknowledges nothing.
+            self._settle(records, response.get("Records") or [])
 
     def _request_failed(self, records: list[Waiting], error: Exception) -> None:
         """Nothing is known of any record; all stay where they are, and nothing else is tried meanwhile."""
@@ -231,7 +232,7 @@ class EventPublisher:
         rejected: list[Waiting] = []
         # Results come in the order of the entries; one that is missing tells nothing about its record.
         for record, result in zip_longest(records, results[: len(records)]):
-            if result and "ErrorCode" not in result and "SequenceNumber" in result:
+            if result and "ErrorCode" not in result and "SequenceNumber" in result and "ShardId" in result:
                 record.answer.set_result(Published(result["ShardId"], result["SequenceNumber"], record.attempts))
                 acknowledged.append(record)
             else:
@@ -272,4 +273,4 @@ class EventPublisher:
 def _reason(result: "PutRecordsResultEntryTypeDef | None") -> str:
     if not result:
         return "Unanswered: Kinesis answered fewer records than were sent"
-    return f"{result.get('ErrorCode', 'Unanswered')}: {result.get('ErrorMessage', 'no sequence number')}"
+    return f"{result.get('ErrorCode', 'Unanswered')}: {result.get('ErrorMessage', 'no sequence number or shard')}"

@@ -20,6 +20,7 @@ import msgspec
 from events.choreography import handler_steps
 from events.envelope import derive_event_id
 from events.orders import EVENT_TYPES, Event
+from producers.commands import derive_cause
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +50,7 @@ class LedgerUnwritable(RuntimeError):
 
 def expected_events(
     event: type[Event],
-    cause: str,
+    idempotency_key: str,
     *,
     order_id: str,
     restaurant_id: str,
@@ -58,7 +59,7 @@ def expected_events(
 ) -> tuple[LedgerEntry, ...]:
     """The event that a command under this idempotency key brings about, and all that must follow it by themselves."""
     command = LedgerEntry(
-        event_id=derive_event_id(order_id, EVENT_TYPES[event], cause),
+        event_id=derive_event_id(order_id, EVENT_TYPES[event], derive_cause(event, idempotency_key)),
         event_type=EVENT_TYPES[event],
         order_id=order_id,
         restaurant_id=restaurant_id,

@@ -3,10 +3,12 @@
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from botocore.exceptions import ClientError
 
 from producers.commands import AcceptOrder, CompleteOrder, Order, Performed, PlaceOrder, RejectOrder, perform, place
 from producers.orders_table import Orders, OrdersTable, OrderVanished
@@ -125,6 +127,49 @@ def test_in_a_race_everybody_learns_the_one_winner(orders: Orders) -> None:
     assert len(outcomes[0].later) == 1
 
 
+def acknowledged(orders: Orders, order: Order) -> list[bool]:
+    stored = orders.get(order.order_id)
+    assert stored
+    return [each.acknowledged for each in stored.history]
+
+
+def test_an_acknowledgement_is_noted_where_it_belongs_and_stays(orders: Orders) -> None:
+    order = orders.create(an_order())
+    accepted = orders.advance(order, performed(order, AcceptOrder(ready_in_minutes=20)))
+    assert acknowledged(orders, order) == [False, False]
+    for _ in range(2):
+        orders.note_acknowledged(accepted, accepted.later[0])
+        assert acknowledged(orders, order) == [False, True]
+    completed = orders.advance(accepted, performed(accepted, CompleteOrder()))
+    orders.note_acknowledged(order, order.placing)
+    assert acknowledged(orders, order) == [True, True, False]
+    orders.note_acknowledged(completed, completed.later[1])
+    assert acknowledged(orders, order) == [True, True, True]
+
+
+def test_a_note_changes_nothing_else(orders: Orders) -> None:
+    order = orders.create(an_order())
+    orders.note_acknowledged(order, order.placing)
+    assert orders.get(order.order_id) == Order(replace(order.placing, acknowledged=True))
+
+
+def test_a_repeated_creation_learns_what_is_acknowledged(orders: Orders) -> None:
+    order = orders.create(an_order("a-key-of-its-own"))
+    orders.note_acknowledged(order, order.placing)
+    assert orders.create(an_order("a-key-of-its-own")).placing.acknowledged
+
+
+def test_notes_and_commands_at_the_same_time_lose_nothing(orders: Orders) -> None:
+    order = orders.create(an_order())
+    with ThreadPoolExecutor(8) as pool:
+        notes = [pool.submit(orders.note_acknowledged, order, order.placing) for _ in range(7)]
+        advanced = pool.submit(orders.advance, order, performed(order, AcceptOrder(ready_in_minutes=20)))
+    for note in notes:
+        note.result()
+    assert advanced.result().state == "accepted"
+    assert acknowledged(orders, order) == [True, False]
+
+
 @pytest.mark.local_aws
 def test_a_creation_whose_answer_was_lost_is_a_creation(table: OrdersTable, losing: Losing) -> None:
     losing.times = 1
@@ -146,3 +191,11 @@ def test_an_item_deleted_under_our_hands_is_told(table: OrdersTable) -> None:
     order = an_order()
     with pytest.raises(OrderVanished, match=rf"{order.order_id} .* fix: "):
         table.advance(order, performed(order, AcceptOrder(ready_in_minutes=20)))
+
+
+@pytest.mark.local_aws
+def test_a_note_on_an_item_that_was_deleted_brings_none_back(table: OrdersTable) -> None:
+    order = an_order()
+    with pytest.raises(ClientError):
+        table.note_acknowledged(order, order.placing)
+    assert table.get(order.order_id) is None

@@ -89,6 +89,26 @@ def test_a_large_event_goes_through(place: Place) -> None:
     assert [record["Data"] for record in place.records(published.shard_id)] == [encode(envelope)]
 
 
+class WithoutRecords:
+    """A client whose first PutRecords goes through, and is answered without a word about the records."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._answers = iter([{"ResponseMetadata": {"HTTPStatusCode": 200}}])
+
+    def put_records(self, **parameters: Any) -> Any:
+        answer = self._client.put_records(**parameters)
+        return next(self._answers, answer)
+
+
+def test_after_an_answer_without_records_the_publisher_goes_on(place: Place) -> None:
+    envelope = an_envelope()
+    with Place(WithoutRecords(place.client), place.stream).publisher([]) as publisher:
+        published = publisher.publish(envelope).result(30)
+    assert published.attempts == 2
+    assert [record["Data"] for record in place.records(published.shard_id)] == [encode(envelope)] * 2
+
+
 def test_a_stream_that_is_not_there_is_given_up_with_the_services_own_words(place: Place) -> None:
     diagnostics: list[Diagnostic] = []
     with place.publisher(diagnostics, stream="nowhere", deliver_within=timedelta(milliseconds=100)) as publisher:

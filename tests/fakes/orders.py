@@ -2,10 +2,12 @@
 
 import threading
 from collections import deque
+from dataclasses import replace
+from typing import cast
 
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
-from events.orders import Event
+from events.orders import Event, OrderPlaced
 from events.wire import decode, encode
 from producers.commands import Order, Performed
 
@@ -47,6 +49,16 @@ class FakeOrders:
                 stored = self._orders[order.order_id] = _as_stored(stored.after(performed))
             self._lose_answer_if_scripted()
             return stored
+
+    def note_acknowledged(self, order: Order, performed: Performed[Event]) -> None:
+        with self._lock:
+            self._raise_scripted()
+            history = list(self._orders[order.order_id].history)
+            index = order.history.index(performed)
+            history[index] = replace(history[index], acknowledged=True)
+            placing, *later = history
+            self._orders[order.order_id] = Order(cast("Performed[OrderPlaced]", placing), tuple(later))
+            self._lose_answer_if_scripted()
 
     def _raise_scripted(self) -> None:
         if self._faults:

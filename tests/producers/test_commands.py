@@ -1,11 +1,13 @@
 """The pure step from command to event: what it says, what it refuses, and that a repeat is the same event."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
 import pytest
 
-from events.orders import OrderAccepted, OrderCompleted, OrderRejected
+from events.orders import Event, OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected
+from events.wire import encode
 from producers.commands import (
     AcceptOrder,
     CompleteOrder,
@@ -18,6 +20,7 @@ from producers.commands import (
     TotalTooLarge,
     UnknownOrder,
     WrongState,
+    derive_cause,
     derive_order_id,
     perform,
     place,
@@ -84,6 +87,30 @@ def test_the_order_id_follows_from_customer_and_key() -> None:
     ids = {derive_order_id(customer, key) for customer in ("c1", "c2") for key in ("k1", "k2")}
     assert len(ids) == 4
     assert an_order().order_id == derive_order_id("customer-1", "key-1")
+
+
+def test_a_cause_follows_from_the_event_and_the_key() -> None:
+    kinds: list[type[Event]] = [OrderPlaced, OrderAccepted]
+    assert len({derive_cause(kind, key) for kind in kinds for key in ("k1", "k2")}) == 4
+    assert an_order(ACCEPT).later[0].envelope.cause == derive_cause(OrderAccepted, "accept")
+
+
+def test_no_event_holds_the_clients_key() -> None:
+    """It is free text: people put names and addresses into it."""
+    order = place(PLACE, customer_id="customer-1", idempotency_key="grace-hopper", at=NOON)
+    assert isinstance(order, Order)
+    accepted = done(ACCEPT, order, key="grace-hopper")
+    assert isinstance(accepted, Performed)
+    assert not any(b"grace" in encode(performed.envelope) for performed in order.after(accepted).history)
+
+
+def test_what_is_unacknowledged_ends_at_the_command_asked_about() -> None:
+    order = an_order(ACCEPT, COMPLETE)
+    accepted, completed = order.later
+    order = Order(replace(order.placing, acknowledged=True), order.later)
+    assert order.unacknowledged(order.placing) == ()
+    assert order.unacknowledged(accepted) == (accepted,)
+    assert order.unacknowledged(completed) == (accepted, completed)
 
 
 def test_all_events_of_an_order_share_the_callers_trace() -> None:

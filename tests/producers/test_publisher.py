@@ -180,6 +180,31 @@ def test_fewer_results_than_entries_acknowledge_nothing_more(bench: Bench, monke
     assert attempts == [1, 2, 2]
 
 
+NOTHING_TOLD: list[dict[str, Any]] = [
+    {"ResponseMetadata": {}},
+    {"Records": None},
+    {"Records": []},
+    {"Records": [None]},
+    {"Records": [{}]},
+    {"Records": [{"SequenceNumber": "1"}]},
+]
+
+
+@pytest.mark.parametrize("odd", NOTHING_TOLD)
+def test_an_answer_that_tells_nothing_acknowledges_nothing_and_ends_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, odd: dict[str, Any]
+) -> None:
+    """What botocore makes of an HTTP 200 whose body is not Kinesis' own."""
+    put_records: Callable[..., dict[str, Any]] = bench.kinesis.put_records
+    answers = iter([odd])
+    monkeypatch.setattr(bench.kinesis, "put_records", lambda **sent: next(answers, None) or put_records(**sent))
+    sent = events(orders=1, each=3)
+    assert [future.result(20).attempts for future in bench.together(sent)] == [2, 1, 1]
+    assert bench.event_ids() == [envelope.event_id for envelope in sent]
+    assert [told.codes for told in bench.happened(EntriesRejected)] == ["Unanswered"]
+    assert bench.publisher.alive
+
+
 def test_a_record_is_given_up_at_the_deadline_with_the_reason_and_the_fix(bench: Bench) -> None:
     bench.kinesis.fail("put_records", "ResourceNotFoundException", times=1000)
     error = failing(bench.publisher.publish(an_envelope()))

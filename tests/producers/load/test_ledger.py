@@ -7,17 +7,18 @@ import pytest
 
 from events.envelope import derive_event_id
 from events.orders import OrderAccepted, OrderCompleted, OrderPlaced
+from producers.commands import derive_cause
 from producers.load.ledger import LedgerDamaged, LedgerEntry, LedgerWriter, expected_events, read_ledger
 from tests.builders import NOON, a_restaurant_notified, an_envelope
 
 
-def placing(order_id: str = "order-1", cause: str = "key-1") -> tuple[LedgerEntry, ...]:
-    return expected_events(OrderPlaced, cause, order_id=order_id, restaurant_id="r", customer_id="c", intended_at=NOON)
+def placing(order_id: str = "order-1", key: str = "key-1") -> tuple[LedgerEntry, ...]:
+    return expected_events(OrderPlaced, key, order_id=order_id, restaurant_id="r", customer_id="c", intended_at=NOON)
 
 
 def test_a_placing_makes_the_restaurant_notified_under_the_id_it_will_really_have() -> None:
     placed, notified = placing()
-    heard = an_envelope()
+    heard = an_envelope(cause=derive_cause(OrderPlaced, "key-1"))
     assert (placed.event_id, placed.because_of) == (heard.event_id, None)
     assert (notified.event_id, notified.because_of) == (a_restaurant_notified(heard).event_id, heard.event_id)
     assert [placed.event_type, notified.event_type] == ["order_placed", "restaurant_notified"]
