@@ -1,6 +1,7 @@
 """What the lake's writing side tells operators."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from foundation.diagnostics import Diagnostic
 
@@ -46,3 +47,28 @@ class LakeShardFailed(Diagnostic):
     stream: str
     shard_id: str
     error: Exception
+
+
+@dataclass(frozen=True)
+class LakeGapIsEmpty(Diagnostic):
+    """The stream has trimmed the record to go on after, and nothing that the lake lacks: it goes on behind `after`.
+
+    At `caught_up_at` the lake had all of the shard, and what came since is too young to have been trimmed.
+    """
+
+    stream: str
+    shard_id: str
+    hi: str
+    after: str
+    caught_up_at: datetime
+
+
+@dataclass(frozen=True)
+class LakeGapAccepted(Diagnostic):
+    """Records between the two may be missing, and the settings put up with exactly that. fix: unset the setting."""
+
+    stream: str
+    shard_id: str
+    hi: str
+    after: str
+    unread: str

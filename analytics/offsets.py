@@ -3,13 +3,20 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import total_ordering
+from typing import Annotated
 
 import msgspec
 
 from analytics.bucket import Bucket
+from foundation.clock import Clock
 
 NewId = Callable[[], str]
+
+# Kinesis keeps a record for 24 hours at least: https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention
+# One hour of it is margin, for clocks that differ and for the time between a judgement and its read.
+SURELY_RETAINED = timedelta(hours=23)
 
 
 def random_id() -> str:
@@ -41,6 +48,31 @@ class Place:
         return f"{self.sequence_number}.{self.sub_sequence_number}"
 
 
+@dataclass(frozen=True)
+class Moment:
+    """When something was so. `monotonic` is None when another process noted it."""
+
+    at: datetime
+    monotonic: float | None = None
+
+    @classmethod
+    def now(cls, clock: Clock) -> "Moment":
+        return cls(clock.now(), clock.monotonic())
+
+    def age(self, clock: Clock) -> timedelta:
+        """By the clock that says more: a wall clock that is set back makes it no younger, nor does a machine's sleep.
+
+        Negative when the wall clock has not come there yet.
+        """
+        by_wall = clock.now() - self.at
+        if self.monotonic is None or by_wall < timedelta(0):
+            return by_wall
+        return max(by_wall, timedelta(seconds=clock.monotonic() - self.monotonic))
+
+    def is_within(self, span: timedelta, clock: Clock) -> bool:
+        return timedelta(0) <= self.age(clock) <= span
+
+
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
     """A batch written down before its files: the records in (lo, hi], however few of them became rows."""
 
@@ -57,6 +89,8 @@ class Offsets(msgspec.Struct, frozen=True, kw_only=True):
     """`n` counts the shard's batches and `hi` is the last place in the lake. Each holder has its own `epoch`.
 
     `revision` is new in every body, so that two writes never have the same ETag: S3 makes it from the content.
+    At `caught_up_at` the shard had been read to its tip and all of it was in the lake: nothing that came until then
+    lies beyond `hi`. That stays true however old it gets; older bodies do not tell.
     """
 
     revision: str = ""
@@ -64,6 +98,7 @@ class Offsets(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     hi: Place | None
     pending: Pending | None = None
+    caught_up_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 @dataclass(frozen=True)

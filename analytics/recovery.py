@@ -3,6 +3,7 @@
 After any error or unknown answer there is one way on: `open` again. Only a newer epoch makes a holder let go.
 """
 
+from datetime import datetime
 from enum import Enum
 
 import msgspec
@@ -124,10 +125,18 @@ class Holder:
     def entry(self, pending: Pending) -> LogEntry:
         return LogEntry(n=pending.n, epoch=self.held.offsets.epoch, batch_id=pending.batch_id, hi=pending.hi)
 
-    def finalise(self, pending: Pending) -> Place:
-        """To be called once the log has the batch."""
-        self._held = self._object.replace(self.held, landed(self.held.offsets, pending))
+    def finalise(self, pending: Pending, caught_up_at: datetime | None = None) -> Place:
+        """To be called once the log has the batch. `caught_up_at` is news that holds with this batch in the lake."""
+        final = landed(self.held.offsets, pending)
+        if caught_up_at is not None:
+            final = msgspec.structs.replace(final, caught_up_at=caught_up_at)
+        self._held = self._object.replace(self.held, final)
         return pending.hi
+
+    def refresh(self, caught_up_at: datetime) -> None:
+        """Writes this down and leaves all else as it is."""
+        refreshed = msgspec.structs.replace(self.held.offsets, caught_up_at=caught_up_at)
+        self._held = self._object.replace(self.held, refreshed)
 
     def _recover(self) -> Verdict:
         for _ in range(_ROUNDS):

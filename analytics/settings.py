@@ -10,13 +10,21 @@ _DEFAULT = RotationPolicy()
 
 @dataclass(frozen=True)
 class LakeSettings:
-    """`lake_file_size` is bytes of rows in memory; `lake_file_age` is seconds, or an ISO 8601 duration."""
+    """`lake_file_size` is bytes of rows in memory; `lake_file_age` is seconds, or an ISO 8601 duration.
+
+    `lake_accept_gap` names gaps as `LakeGap` does, "<shard>:<the last place in the lake>", several with commas.
+    """
 
     lake_bucket: str
     lake_file_size: int = _DEFAULT.size
     lake_file_rows: int = _DEFAULT.rows
     lake_file_age: timedelta = _DEFAULT.age
+    lake_accept_gap: str = ""
 
     @property
     def rotation(self) -> RotationPolicy:
         return RotationPolicy(size=self.lake_file_size, rows=self.lake_file_rows, age=self.lake_file_age)
+
+    @property
+    def accepted_gaps(self) -> frozenset[str]:
+        return frozenset(gap for named in self.lake_accept_gap.split(",") if (gap := named.strip()))

@@ -1,16 +1,23 @@
 """One shard's way into the lake: what waits, what the lake has, and what went wrong last."""
 
 import threading
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 
-from analytics.offsets import Place
+from analytics.diagnostics import LakeGapAccepted, LakeGapIsEmpty
+from analytics.offsets import SURELY_RETAINED, Moment, Place
 from analytics.recovery import Holder
 from analytics.rotation import Backlog
 from analytics.waiting import Chunk, Waiting
 from foundation.clock import Clock
+from foundation.diagnostics import Emit
+from foundation.settings import variable
+
+# How often the offsets of a shard that brings nothing are told that it is still read to its tip.
+REFRESH_EVERY = timedelta(hours=1)
 
 
 class LakeGap(Exception):
@@ -34,24 +41,42 @@ class Committer(Protocol):
 
     def has_room(self, size: int) -> bool: ...
 
+    def refresh(self, shard: "ShardSink") -> None: ...
+
+
+class Portion(NamedTuple):
+    """What leaves with the next commit: rows up to a place. Once in the lake, the shard is caught up as of then."""
+
+    rows: pa.Table
+    upto: Place
+    caught_up: Moment | None
+
 
 class ShardSink:
     """For the one thread that reads the shard; the committing thread has its own part, below.
 
-    `committed` is the last place in the lake, `taken` the last one handed over. A call may raise `CommitFailed` or what
-    S3 answers: the rows stay, call again later. The shard's offsets belong to the committing thread while `is_open`.
+    `committed` is the last place in the lake, `taken` the last one handed over, or gone on from. A call may raise
+    `CommitFailed` or what S3 answers: the rows stay, call again later. The shard's offsets belong to the committing
+    thread while `is_open`.
     """
 
-    def __init__(self, committer: Committer, holder: Holder, clock: Clock) -> None:
+    def __init__(
+        self, committer: Committer, holder: Holder, clock: Clock, emit: Emit, accepted_gaps: Collection[str] = ()
+    ) -> None:
         self.holder = holder
         self.committed: Place | None = None
         self.taken: Place | None = None
         self.is_open = False
         self._committer = committer
         self._clock = clock
+        self._emit = emit
+        self._accepted_gaps = accepted_gaps
         self._lock = threading.Lock()
         self._waiting = Waiting()
         self._failure: CommitFailed | None = None
+        # Nothing that came until the first lies behind `taken`, and nothing that came until the second behind the lake.
+        self._tip: Moment | None = None
+        self._caught_up: Moment | None = None
 
     def ready(self) -> None:
         """Raises what went wrong since the last call; after that, opens the shard unless it is open."""
@@ -60,7 +85,9 @@ class ShardSink:
         if failure is not None:
             raise failure
         if not self.is_open:
-            self.settle(self.holder.open())
+            hi = self.holder.open()
+            stored = self.holder.held.offsets.caught_up_at
+            self.settle(hi, self._caught_up or (Moment(stored) if stored else None))
             self.is_open = True
 
     def append(self, rows: pa.Table, *, after: Place | None, upto: Place) -> None:
@@ -79,17 +106,41 @@ class ShardSink:
             self.taken = upto
 
     def check_gap(self, after: Place | None) -> None:
-        if after is not None and (self.taken is None or after > self.taken):
+        """Goes on from `after` when nothing can be missing before it, or when the loss behind `taken` was accepted.
+
+        The stream trims on meanwhile, so a loss is named by where it begins. Whatever came since the shard was last
+        caught up is younger than the stream's retention: still there to be read.
+        """
+        if after is None or (self.taken is not None and after <= self.taken):
+            return
+        paths, hi = self.holder.paths, str(self.taken or "nothing")
+        gap = f"{paths.shard_id}:{hi}"
+        if self._caught_up is not None and self._caught_up.is_within(SURELY_RETAINED, self._clock):
+            self._emit(LakeGapIsEmpty(paths.stream, paths.shard_id, hi, str(after), self._caught_up.at))
+        elif gap in self._accepted_gaps:
+            self._emit(LakeGapAccepted(paths.stream, paths.shard_id, hi, str(after), self._unread()))
+        else:
             raise LakeGap(
-                f"{self.holder.paths.application}: the lake has everything up to {self.taken or 'nothing'}, but "
-                f"reading began after {after}. fix: read on from the lake's own place; if the stream no longer has "
-                "those records they are lost, and a new lake has to begin at TRIM_HORIZON"
+                f"{paths.application}: the lake has everything up to {hi}, but reading began after {after}. "
+                f"{self._unread()}, so the stream may have trimmed records between the two before they were read. "
+                "fix: replay the span between the two from another copy; to accept the loss, set "
+                f'{variable("lake_accept_gap")}="{gap}" and restart'
             )
+        with self._lock:
+            self.taken = after
+
+    def at_tip(self, read: Moment) -> None:
+        """The shard was read to its tip, at `read` or later, and all of it was handed over."""
+        with self._lock:
+            self._tip = read
+            self._catch_up()
 
     def advance(self) -> Place | None:
         """Commits when a file is due. Answers the last place in the lake."""
         self.ready()
         self._committer.commit_if_due()
+        if self.refresh_due is not None:
+            self._committer.refresh(self)
         return self._answer()
 
     def flush(self) -> Place | None:
@@ -103,6 +154,17 @@ class ShardSink:
             self.ready()
         return self.committed
 
+    def _unread(self) -> str:
+        if self._caught_up is None:
+            return "When the shard was last read to its tip is not known"
+        at, hours = self._caught_up.at, self._caught_up.age(self._clock).total_seconds() / 3600
+        ago = f"{hours:.1f} hours ago" if hours >= 0 else "which this machine's clock has not reached yet"
+        return f"The shard was last read to its tip, with all of it in the lake, at {at.isoformat()}, {ago}"
+
+    def _catch_up(self) -> None:
+        if self._tip is not None and self._waiting.backlog == Backlog():
+            self._caught_up = self._tip
+
     # The committing thread's part.
 
     @property
@@ -110,17 +172,28 @@ class ShardSink:
         with self._lock:
             return self._waiting.backlog
 
-    def waiting(self) -> tuple[pa.Table, Place] | None:
+    def waiting(self) -> Portion | None:
         with self._lock:
-            return self._waiting.whole()
+            whole = self._waiting.whole()
+            return Portion(*whole, self._tip) if whole else None
 
-    def settle(self, hi: Place | None) -> None:
-        """The lake has everything up to `hi`."""
+    @property
+    def refresh_due(self) -> datetime | None:
+        """What the offsets have to be told. A clock that was set back makes news, too."""
+        if not self.is_open or self._caught_up is None:
+            return None
+        stored, now = self.holder.held.offsets.caught_up_at, self._caught_up.at
+        return now if stored is None or abs(now - stored) >= REFRESH_EVERY else None
+
+    def settle(self, hi: Place | None, caught_up: Moment | None = None) -> None:
+        """The lake has everything up to `hi`, and with it all that had come until `caught_up`."""
         with self._lock:
             self.committed = hi
+            self._caught_up = caught_up or self._caught_up
             if hi is not None:
                 self._waiting.drop(hi)
                 self.taken = max(hi, self.taken or hi)
+            self._catch_up()
 
     def fail(self, failure: CommitFailed) -> None:
         """Hands the offsets back to the shard's own thread, which opens the shard again."""

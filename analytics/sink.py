@@ -5,7 +5,7 @@ Every shard has its own thread; all share one `LakeSink`. Exactly once rests on 
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from analytics.bucket import Bucket, WriteRefused
 from analytics.diagnostics import LakeCommitted, LakeShardFailed
 from analytics.files import days, parquet
 from analytics.layout import ShardPaths, object_key
-from analytics.offsets import NewId, Pending, random_id
+from analytics.offsets import Moment, NewId, Pending, random_id
 from analytics.recovery import Holder
 from analytics.rotation import RotationPolicy, total
 from analytics.shard_sink import CommitFailed, ShardSink
@@ -32,12 +32,14 @@ class _Batch:
     shard: ShardSink
     pending: Pending
     files: tuple[AddedFile, ...]
+    caught_up: Moment | None
 
 
 class LakeSink:
     """The one committer of a process. While one thread commits, the others go on buffering.
 
     At most `most_waiting` bytes of rows wait, plus what shards hold whose last commit failed; those take no more.
+    `accepted_gaps` are those that `LakeGap` named and somebody has put up with.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class LakeSink:
         *,
         most_waiting: int = MOST_WAITING,
         new_id: NewId = random_id,
+        accepted_gaps: Collection[str] = (),
     ) -> None:
         self._stream = stream
         self._bucket = bucket
@@ -60,6 +63,7 @@ class LakeSink:
         self._emit = emit
         self._most_waiting = most_waiting
         self._new_id = new_id
+        self._accepted_gaps = accepted_gaps
         # A shard whose processor is gone is forgotten, with its rows: whoever reads it next reads them again.
         self._shards: weakref.WeakSet[ShardSink] = weakref.WeakSet()
         self._registering = threading.Lock()
@@ -68,7 +72,7 @@ class LakeSink:
     def open(self, shard_id: str) -> ShardSink:
         """Claims a shard of the stream for this process; from now on no earlier holder can add to it."""
         holder = Holder(ShardPaths(self._stream, shard_id), self._bucket, self._log, self._emit, self._new_id)
-        shard = ShardSink(self, holder, self._clock)
+        shard = ShardSink(self, holder, self._clock, self._emit, self._accepted_gaps)
         shard.ready()
         with self._registering:
             self._shards.add(shard)
@@ -93,6 +97,17 @@ class LakeSink:
         """Whether `size` more bytes of rows may wait."""
         return total(shard.backlog for shard in self._open_shards()).size + size <= self._most_waiting
 
+    def refresh(self, shard: ShardSink) -> None:
+        """Tells the shard's offsets that it is caught up. Left for later while somebody commits."""
+        if self._committing.acquire(blocking=False):
+            try:
+                with self._left_to_their_threads(shard):
+                    caught_up_at = shard.refresh_due
+                    if caught_up_at is not None:
+                        shard.holder.refresh(caught_up_at)
+            finally:
+                self._committing.release()
+
     def _open_shards(self) -> list[ShardSink]:
         with self._registering:
             return sorted(
@@ -111,7 +126,8 @@ class LakeSink:
         logged = self._logged(written)
         for batch in logged:
             with self._left_to_their_threads(batch.shard):
-                batch.shard.settle(batch.shard.holder.finalise(batch.pending))
+                caught_up_at = batch.caught_up.at if batch.caught_up else None
+                batch.shard.settle(batch.shard.holder.finalise(batch.pending, caught_up_at), batch.caught_up)
         if logged:
             self._emit(_committed(logged, self._clock.monotonic() - started))
 
@@ -120,16 +136,15 @@ class LakeSink:
         waiting = shard.waiting()
         if waiting is None:
             return None
-        rows, upto = waiting
         paths, number = shard.holder.paths, shard.holder.next_number
-        daily = {paths.data_file(day, number, k): (day, part) for k, (day, part) in enumerate(days(rows))}
-        pending = shard.holder.intend(upto, files=tuple(daily), rows=rows.num_rows)
+        daily = {paths.data_file(day, number, k): (day, part) for k, (day, part) in enumerate(days(waiting.rows))}
+        pending = shard.holder.intend(waiting.upto, files=tuple(daily), rows=waiting.rows.num_rows)
         files = []
         for path, (day, part) in daily.items():
             body = parquet(part, _footer(paths, number.epoch, pending))
             self._upload(object_key(path), body)
             files.append(AddedFile(path=path, size=len(body), day=day, rows=part.num_rows))
-        return _Batch(shard, pending, tuple(files))
+        return _Batch(shard, pending, tuple(files), waiting.caught_up)
 
     def _upload(self, key: str, body: bytes) -> None:
         try:

@@ -28,4 +28,4 @@ def lake_sink(environ: Mapping[str, str], stream: str, emit: Emit, clock: Clock 
     settings = from_environment(LakeSettings, environ)
     log = DeltaLog(table_uri(settings.lake_bucket), storage_options(environ), clock)
     bucket = Bucket(boto3.client("s3", config=_CONFIG), settings.lake_bucket)
-    return LakeSink(stream, bucket, log, settings.rotation, clock, emit)
+    return LakeSink(stream, bucket, log, settings.rotation, clock, emit, accepted_gaps=settings.accepted_gaps)

@@ -6,10 +6,11 @@ What is in the lake decides where reading begins, not the engine's checkpoint: i
 from collections.abc import Sequence
 
 from analytics.decode import Decoded, Payload, decode_payloads
-from analytics.offsets import Place
+from analytics.offsets import Moment, Place
 from analytics.recovery import LakeHalt
 from analytics.shard_sink import LakeGap, ShardSink
 from analytics.sink import LakeSink
+from consumers.bad_runs import BadRuns
 from consumers.dead_letters import DeadLetters, dead_letter
 from consumers.diagnostics import RecordSetApart
 from consumers.processing import Progress, ShardAssignment, ShardStop
@@ -18,7 +19,7 @@ from foundation.clock import Clock
 from foundation.diagnostics import Emit
 
 CONSUMER = "archiver"
-MAX_UNREADABLE_IN_A_ROW = 10
+_READING = "reading"
 
 
 class Archiver:
@@ -29,7 +30,14 @@ class Archiver:
     """
 
     def __init__(
-        self, assignment: ShardAssignment, *, sink: LakeSink, dead_letters: DeadLetters, clock: Clock, emit: Emit
+        self,
+        assignment: ShardAssignment,
+        *,
+        sink: LakeSink,
+        dead_letters: DeadLetters,
+        bad_runs: BadRuns,
+        clock: Clock,
+        emit: Emit,
     ) -> None:
         if assignment.checkpoint is Sentinel.LATEST:
             raise ShardStop(
@@ -40,7 +48,9 @@ class Archiver:
         self._dead_letters = dead_letters
         self._clock = clock
         self._emit = emit
-        self._unreadable_in_a_row = 0
+        self._bad_runs = bad_runs
+        # Before the batch at hand was read: it may be tried for long, and says nothing about what came meanwhile.
+        self._read_since = Moment.now(clock)
         try:
             self._shard: ShardSink = sink.open(assignment.shard_id)
         except LakeHalt as error:
@@ -55,9 +65,13 @@ class Archiver:
             self._shard.ready()
             self._shard.check_gap(self._after(batch))
             self._take([record for record in batch.records if self._is_new(record)], self._after(batch))
-            return Progress(_position(self._shard.advance()))
+            if batch.millis_behind_latest == 0:
+                self._shard.at_tip(self._read_since)
+            progress = Progress(_position(self._shard.advance()))
         except (LakeGap, LakeHalt) as error:
             raise ShardStop(str(error)) from error
+        self._read_since = Moment.now(self._clock)
+        return progress
 
     def flush(self) -> Progress:
         try:
@@ -70,11 +84,10 @@ class Archiver:
             return
         payloads = [Payload(_place(record.sequence_number), record.arrived_at, record.data) for record in records]
         decoded = decode_payloads(self._assignment.shard_id, payloads)
-        in_a_row = self._run_of_unreadable(records, decoded)
+        self._require_not_a_deployment(records, decoded)
         for unreadable in decoded.unreadable:
             self._set_apart(records[unreadable.index], unreadable.error)
         self._shard.append(decoded.rows, after=after, upto=payloads[-1].place)
-        self._unreadable_in_a_row = in_a_row
         for unreadable in decoded.unreadable:
             place = records[unreadable.index].sequence_number
             self._emit(RecordSetApart(CONSUMER, self._assignment.shard_id, str(place), str(unreadable.error)))
@@ -91,19 +104,17 @@ class Archiver:
         taken = self._shard.taken
         return taken is None or _place(record.sequence_number) > taken
 
-    def _run_of_unreadable(self, records: Sequence[Record], decoded: Decoded) -> int:
-        """How many of the last of these nobody could read. Stops the shard before any of them is set apart."""
+    def _require_not_a_deployment(self, records: Sequence[Record], decoded: Decoded) -> None:
+        """Stops the shard before any of these is set apart, when nobody can read ten in a row."""
+        shard_id = self._assignment.shard_id
         errors = {unreadable.index: unreadable.error for unreadable in decoded.unreadable}
-        in_a_row = self._unreadable_in_a_row
         for index, record in enumerate(records):
-            in_a_row = in_a_row + 1 if index in errors else 0
-            if in_a_row >= MAX_UNREADABLE_IN_A_ROW:
-                raise ShardStop(
-                    f"the archiver cannot read {in_a_row} records in a row on {self._assignment.shard_id}, the last at "
-                    f"{record.sequence_number}: {errors[index]}. fix: this looks like a bad deployment, not bad "
-                    "records; deploy one that can read them and restart"
-                )
-        return in_a_row
+            if index in errors:
+                at = record.sequence_number
+                self._bad_runs.require_not_a_deployment(shard_id, _READING, at, errors[index])
+                self._bad_runs.another(shard_id, _READING, at)
+            else:
+                self._bad_runs.over(shard_id, _READING)
 
     def _set_apart(self, record: Record, error: Exception) -> None:
         letter = dead_letter(

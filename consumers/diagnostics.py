@@ -90,10 +90,10 @@ class ShardStarted(Diagnostic):
 
 @dataclass(frozen=True)
 class ShardWaits(Diagnostic):
-    """The processor could not get past `at`; it is tried again from there. No error: it has not caught up yet."""
+    """The processor could not get past `position`; tried again from there. No error: it has not caught up yet."""
 
     shard_id: str
-    at: str
+    position: str
     error: Exception | None
     retry_in_seconds: float
 

@@ -160,7 +160,7 @@ class StepProcessor(Generic[EventT]):
             error=error,
         )
         self._dead_letters.put(letter)
-        self._bad_runs.another(shard_id, kind)
+        self._bad_runs.another(shard_id, kind, record.sequence_number)
         # A handler's own error may quote the record; the letter has it, a log must not.
         said = letter.error if isinstance(error, (UnreadableEvent, Unprocessable)) else type(error).__name__
         self._emit(RecordSetApart(self._step.actor, shard_id, str(record.sequence_number), said))

@@ -70,10 +70,13 @@ def archiver(settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit)
     from consumers.archiver import Archiver
 
     sink = lake_sink(environ, settings.stream, emit)
+    bad_runs = BadRuns("archiver")
     dead_letters = S3DeadLetters(boto3.client("s3", config=_CONFIG), settings.dead_letter_bucket)
 
     def factory(assignment: ShardAssignment) -> RecordProcessor:
-        return Archiver(assignment, sink=sink, dead_letters=dead_letters, clock=SYSTEM_CLOCK, emit=emit)
+        return Archiver(
+            assignment, sink=sink, dead_letters=dead_letters, bad_runs=bad_runs, clock=SYSTEM_CLOCK, emit=emit
+        )
 
     return factory
 

@@ -126,7 +126,7 @@ class Ordering:
         return Done(order.order_id, decided.leads_to, decided.envelope.event_id)
 
     def _unacknowledged_up_to(self, last: Performed[Event], order: Order) -> tuple[Performed[Event], ...]:
-        """What has to be published. Of earlier events a quick restaurant may be here before they are noted: it waits."""
+        """What has to be published. A quick restaurant may come before an earlier event is noted: that is awaited."""
         pending = order.unacknowledged(last)
         if all(performed == last for performed in pending):
             return pending

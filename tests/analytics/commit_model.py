@@ -206,7 +206,7 @@ def _clear(stored: Stored, log: Log, holder: Holder, _bounds: Bounds, flaw: Flaw
     yield from _write(stored, log, holder, replace(holder.known, n=n, pending=None), Step.BATCH, flaw)
 
 
-def _batch(stored: Stored, log: Log, holder: Holder, bounds: Bounds, _flaw: Flaw) -> Iterator[Move]:
+def _batch(stored: Stored, log: Log, holder: Holder, bounds: Bounds, flaw: Flaw) -> Iterator[Move]:
     known = holder.known
     if known.hi >= bounds.records:
         yield Move(stored, log, GONE)
@@ -215,6 +215,8 @@ def _batch(stored: Stored, log: Log, holder: Holder, bounds: Bounds, _flaw: Flaw
             # No two holders write the same revision, so it makes the id unique.
             batch = Batch(known.n + 1, known.hi, known.hi + size, known.revision * 10 + known.epoch % 10)
             yield Move(stored, log, replace(holder, step=Step.INTENT, known=replace(known, pending=batch)))
+    # A refresh: all that is modelled here stays.
+    yield from _write(stored, log, holder, known, Step.BATCH, flaw)
 
 
 def _intent(stored: Stored, log: Log, holder: Holder, _bounds: Bounds, flaw: Flaw) -> Iterator[Move]:

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from analytics.bucket import Bucket
 from analytics.decode import Payload, decode_payloads
-from analytics.layout import object_key
-from analytics.offsets import Place
+from analytics.layout import ShardPaths, object_key
+from analytics.offsets import Held, Moment, OffsetsObject, Place, random_id
 from analytics.rotation import RotationPolicy
 from analytics.shard_sink import ShardSink
 from analytics.sink import LakeSink
@@ -54,6 +54,7 @@ class World:
     log: MemoryLog = field(default_factory=MemoryLog)
     clock: FakeClock = field(default_factory=FakeClock)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    tips: dict[datetime, Place | None] = field(default_factory=dict)
 
     def sink(self, gate: Gate | None = None, policy: RotationPolicy = NEVER, **changes: Any) -> LakeSink:
         """A new process."""
@@ -62,6 +63,20 @@ class World:
         return LakeSink(
             STREAM, bucket, self.log.through(gate), policy, self.clock.clock, self.diagnostics.append, **changes
         )
+
+    def stored(self, shard_id: str = SHARD) -> Held | None:
+        """The shard's offsets object."""
+        key = ShardPaths(STREAM, shard_id).offsets_key
+        return OffsetsObject(Bucket(self.bucket.client, self.bucket.name), key, random_id).read()
+
+    def idle(self, shard: ShardSink, seconds: float = 3600) -> None:
+        """Time passes, and then a read finds the stream's tip. Each such moment is remembered with its place."""
+        self.clock.advance(seconds)
+        shard.ready()
+        moment = Moment.now(self.clock.clock)
+        self.tips[moment.at] = shard.taken
+        shard.at_tip(moment)
+        shard.advance()
 
     def archived(self, shard_id: str = SHARD) -> list[int]:
         """The sequence numbers that a reader of the log sees, in the order of the commits."""

@@ -6,21 +6,43 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from analytics.bucket import WriteRefused
-from analytics.diagnostics import LakeCommitted, LakeShardFailed
+from analytics.diagnostics import LakeCommitted, LakeGapAccepted, LakeGapIsEmpty, LakeShardFailed
 from analytics.layout import ShardPaths
-from analytics.offsets import Place
+from analytics.offsets import Moment, Offsets, Place
+from analytics.recovery import ShardTaken
 from analytics.rotation import RotationPolicy
-from analytics.shard_sink import CommitFailed, LakeGap
-from tests.analytics.lake_world import NEVER, OTHER_SHARD, SHARD, STREAM, World, feed, rows
+from analytics.settings import LakeSettings
+from analytics.shard_sink import CommitFailed, LakeGap, ShardSink
+from analytics.wiring import lake_sink
+from foundation.settings import from_environment
+from tests.analytics.lake_world import NEVER, OTHER_SHARD, SHARD, STREAM, Crash, World, feed, rows
 from tests.builders import NOON
 from tests.fakes.bucket import Gate
 
 PATHS = ShardPaths(STREAM, SHARD)
+HOUR = 3600.0
+
+
+def offsets(world: World) -> Offsets:
+    held = world.stored()
+    assert held is not None
+    return held.offsets
+
+
+def idle_since(world: World, hours: float) -> ShardSink:
+    """A new process' shard, after one that had archived records 1 and 2, seen the tip, and ended so long ago."""
+    shard = world.sink().open(SHARD)
+    feed(shard, [1, 2])
+    shard.flush()
+    world.idle(shard)
+    world.clock.advance(hours * HOUR)
+    return world.sink().open(SHARD)
 
 
 @pytest.fixture
@@ -138,6 +160,193 @@ def test_a_place_inside_an_aggregate_counts(world: World) -> None:
     with pytest.raises(LakeGap):
         shard.check_gap(Place("1", 5))
     shard.check_gap(Place("0001", 4))
+
+
+def test_trimmed_records_behind_a_shard_lately_caught_up_were_all_in_the_lake(world: World) -> None:
+    shard = idle_since(world, hours=23)
+    shard.append(rows(6), after=Place("5"), upto=Place("6"))
+    assert shard.flush() == Place("6")
+    assert world.archived() == [1, 2, 6]
+    (told,) = world.seen(LakeGapIsEmpty)
+    assert (told.shard_id, told.hi, told.after) == (SHARD, "2.0", "5.0")
+    assert told.caught_up_at == world.clock.now() - timedelta(hours=23)
+
+
+def test_a_span_that_may_have_been_trimmed_unread_halts_and_says_what_to_do(world: World) -> None:
+    shard = idle_since(world, hours=23.1)
+    named = rf'23\.1 hours ago.*fix: .*TAKEAWAY_LAKE_ACCEPT_GAP="{SHARD}:2\.0" and restart'
+    for _ in range(2):
+        with pytest.raises(LakeGap, match=named):
+            shard.append(rows(6), after=Place("5"), upto=Place("6"))
+    assert shard.taken == Place("2")
+    assert world.seen(LakeGapIsEmpty) == []
+
+
+def test_when_nobody_knows_the_last_tip_a_gap_halts(world: World) -> None:
+    feed(shard := world.sink().open(SHARD), [1, 2])
+    shard.flush()
+    again = world.sink().open(SHARD)
+    with pytest.raises(LakeGap, match=r"up to 2\.0.*after 5\.0.*is not known"):
+        again.check_gap(Place("5"))
+
+
+def test_offsets_of_an_older_release_tell_no_tip(world: World) -> None:
+    idle_since(world, hours=0)
+    body = msgspec.json.decode(world.bucket.objects[PATHS.offsets_key])
+    del body["caught_up_at"]
+    world.bucket.objects[PATHS.offsets_key] = msgspec.json.encode(body)
+    with pytest.raises(LakeGap, match="is not known"):
+        world.sink().open(SHARD).check_gap(Place("5"))
+
+
+def test_a_tip_in_the_future_proves_nothing(world: World) -> None:
+    shard = idle_since(world, hours=1)
+    world.clock._start -= timedelta(hours=2)
+    with pytest.raises(LakeGap, match="has not reached yet"):
+        shard.check_gap(Place("5"))
+
+
+@pytest.mark.parametrize(("hours", "wall_hours"), [(24, -10), (0, 24)], ids=["set back", "slept"])
+def test_within_one_life_both_clocks_must_agree(world: World, hours: int, wall_hours: int) -> None:
+    feed(shard := world.sink().open(SHARD), [1, 2])
+    shard.flush()
+    world.idle(shard)
+    world.clock.advance(hours * HOUR)
+    world.clock._start += timedelta(hours=wall_hours)
+    with pytest.raises(LakeGap, match=r"24\.0 hours ago"):
+        shard.check_gap(Place("5"))
+
+
+def test_while_rows_wait_the_shard_is_not_caught_up(world: World) -> None:
+    feed(shard := world.sink().open(SHARD), [1, 2])
+    world.idle(shard)
+    with pytest.raises(LakeGap):
+        shard.check_gap(Place("5"))
+    assert offsets(world).caught_up_at is None
+    shard.flush()
+    assert offsets(world).caught_up_at == world.clock.now()
+    shard.check_gap(Place("5"))
+
+
+def test_rows_that_come_during_a_commit_do_not_hide_the_tip_before_them(world: World) -> None:
+    def more() -> None:
+        feed(shard, [3])
+        shard.at_tip(Moment(NOON + timedelta(days=1)))
+
+    shard = world.sink(Gate(8, more)).open(SHARD)
+    feed(shard, [1, 2])
+    shard.at_tip(before := Moment.now(world.clock.clock))
+    shard.flush()
+    assert (offsets(world).hi, offsets(world).caught_up_at) == (Place("2"), before.at)
+
+
+def test_only_the_gap_that_was_named_is_accepted(world: World) -> None:
+    idle_since(world, hours=30)
+    for named in (f"{SHARD}:1.0", f"{SHARD}:5.0", f"{OTHER_SHARD}:2.0", "2.0"):
+        with pytest.raises(LakeGap):
+            world.sink(accepted_gaps={named}).open(SHARD).check_gap(Place("5"))
+    shard = world.sink(accepted_gaps={f"{SHARD}:2.0"}).open(SHARD)
+    shard.append(rows(6), after=Place("5"), upto=Place("6"))
+    with pytest.raises(LakeGap):
+        shard.check_gap(Place("8"))
+    assert shard.flush() == Place("6")
+    (told,) = world.seen(LakeGapAccepted)
+    assert (told.shard_id, told.hi, told.after) == (SHARD, "2.0", "5.0")
+    assert "30.0 hours ago" in told.unread
+
+
+def test_settings_accept_no_gap_unless_named() -> None:
+    assert LakeSettings("lake").accepted_gaps == frozenset()
+    environ = {"TAKEAWAY_LAKE_BUCKET": "lake", "TAKEAWAY_LAKE_ACCEPT_GAP": "shard-0:2.0, shard-1:nothing,"}
+    assert from_environment(LakeSettings, environ).accepted_gaps == {"shard-0:2.0", "shard-1:nothing"}
+
+
+def test_the_environment_names_what_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    sink = lake_sink({"TAKEAWAY_LAKE_BUCKET": "lake", "TAKEAWAY_LAKE_ACCEPT_GAP": "s:2.0"}, STREAM, lambda _: None)
+    assert sink._accepted_gaps == {"s:2.0"}
+
+
+def test_an_idle_shard_tells_its_offsets_so_once_an_hour_and_nothing_else(world: World) -> None:
+    feed(shard := world.sink().open(SHARD), [1, 2])
+    shard.flush()
+    before, told = offsets(world), []
+    for _ in range(4 * 5):
+        world.idle(shard, seconds=900)
+        told.append(offsets(world))
+    moments = sorted({held.caught_up_at for held in told if held.caught_up_at})
+    assert [moment - moments[0] for moment in moments] == [timedelta(hours=hour) for hour in range(5)]
+    same = {"revision": "", "caught_up_at": None}
+    assert {msgspec.structs.replace(held, **same) for held in told} == {msgspec.structs.replace(before, **same)}
+
+
+def test_a_clock_that_was_set_back_is_told_at_once(world: World) -> None:
+    shard = idle_since(world, hours=0)
+    world.clock._start -= timedelta(hours=5)
+    world.idle(shard)
+    assert offsets(world).caught_up_at == world.clock.now()
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["before", "applied"])
+def test_a_refresh_without_an_answer_opens_the_shard_again(world: World, applied: bool) -> None:
+    feed(shard := world.sink().open(SHARD), [1, 2])
+    shard.flush()
+    if applied:
+        world.bucket.lose_answer("put_object")
+    else:
+        world.bucket.fail("put_object", "SlowDown")
+    with pytest.raises(CommitFailed):
+        world.idle(shard)
+    assert offsets(world).epoch == 1
+    assert shard.advance() == Place("2")
+    assert (offsets(world).epoch, offsets(world).caught_up_at) == (2, world.clock.now())
+    feed(shard, [3])
+    shard.flush()
+    assert world.archived() == [1, 2, 3]
+
+
+def test_a_crash_at_a_refresh_leaves_what_was_told_before(world: World) -> None:
+    def crash() -> None:
+        raise Crash
+
+    shard = world.sink(Gate(5 + 5 + 2, crash)).open(SHARD)  # opening, a commit, and the second refresh
+    feed(shard, [1, 2])
+    shard.flush()
+    world.idle(shard)
+    before = offsets(world)
+    with pytest.raises(Crash):
+        world.idle(shard)
+    assert offsets(world) == before
+    world.sink().open(SHARD).check_gap(Place("5"))
+
+
+def test_a_zombies_refresh_is_refused(world: World) -> None:
+    zombie = idle_since(world, hours=0)
+    feed(successor := world.sink().open(SHARD), [3])
+    successor.flush()
+    there = offsets(world)
+    with pytest.raises(CommitFailed) as raised:
+        world.idle(zombie)
+    assert isinstance(raised.value.__cause__, WriteRefused)
+    assert offsets(world) == there
+    with pytest.raises(ShardTaken):
+        zombie.advance()
+
+
+def test_a_refresh_is_left_for_later_while_somebody_commits(world: World) -> None:
+    def meanwhile() -> None:
+        assert shard.refresh_due is not None
+        shard._committer.refresh(shard)
+        assert shard.refresh_due is not None
+
+    sink = world.sink(Gate(2 * 5 + 3, meanwhile))
+    shard, busy = sink.open(SHARD), sink.open(OTHER_SHARD)
+    shard.at_tip(Moment.now(world.clock.clock))
+    feed(busy, [1])
+    busy.flush()
+    assert offsets(world).caught_up_at is None
+    shard.advance()
+    assert offsets(world).caught_up_at == world.clock.now()
 
 
 def test_nothing_is_taken_twice(world: World) -> None:

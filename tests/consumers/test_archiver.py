@@ -1,20 +1,28 @@
 """The archiver: where it begins, what it sets apart, and what it calls done."""
 
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
+from analytics.diagnostics import LakeGapIsEmpty
 from analytics.rotation import RotationPolicy
 from analytics.shard_sink import CommitFailed
 from consumers.archiver import Archiver
+from consumers.bad_runs import BadRuns
 from consumers.dead_letters import S3DeadLetters
-from consumers.diagnostics import RecordSetApart
+from consumers.diagnostics import ReadFailed, RecordSetApart, RecordsTrimmed, ShardStopped
+from consumers.engines.worker import Worker, WorkerSettings
 from consumers.processing import ShardAssignment, ShardStop
-from consumers.records import Position, Record, Sentinel, SequenceNumber
+from consumers.records import Batch, Position, Record, Sentinel, SequenceNumber
+from events.wire import encode
 from tests.analytics.lake_world import NEVER, SHARD, STREAM, World
-from tests.builders import a_batch, a_record
+from tests.builders import a_batch, a_record, an_envelope
+from tests.consumers.engines import worlds
 from tests.fakes.bucket import FakeBucket
 
 AT_ONCE = RotationPolicy(rows=1, age=timedelta(0))
@@ -39,11 +47,15 @@ def letters(letters_bucket: FakeBucket) -> S3DeadLetters:
 
 @pytest.fixture
 def archiver_of(world: World, letters: S3DeadLetters) -> Any:
+    """Each one it makes is a new holder in the same process."""
+    bad_runs = BadRuns("archiver")
+
     def make(policy: RotationPolicy = NEVER, checkpoint: Position = BEGINNING) -> Archiver:
         return Archiver(
             ShardAssignment(STREAM, SHARD, checkpoint),
             sink=world.sink(policy=policy),
             dead_letters=letters,
+            bad_runs=bad_runs,
             clock=world.clock.clock,
             emit=world.diagnostics.append,
         )
@@ -126,12 +138,135 @@ def test_numbers_are_compared_as_integers_and_kept_as_text(archiver_of: Any) -> 
 
 def test_a_gap_stops_the_shard_and_names_both_places(world: World, archiver_of: Any) -> None:
     archiver = archiver_of(AT_ONCE)
-    archiver.process(a_batch(*records(1, 2)))
+    archiver.process(behind_the_tip(a_batch(*records(1, 2))))
     with pytest.raises(ShardStop, match=r"up to 2\.0.*after 5\.0"):
         archiver.process(a_batch(*records(6), after=at(5)))
     with pytest.raises(ShardStop):
         archiver.process(a_batch(after=at(5)))
     assert world.archived() == [1, 2]
+
+
+def behind_the_tip(batch: Batch) -> Batch:
+    return replace(batch, millis_behind_latest=1)
+
+
+def test_trimmed_records_that_the_lake_has_are_no_gap(world: World, archiver_of: Any) -> None:
+    archiver_of(AT_ONCE).process(a_batch(*records(1, 2)))
+    world.clock.advance(23 * 3600)
+    archiver_of(AT_ONCE).process(a_batch(*records(6), after=at(5)))
+    assert world.archived() == [1, 2, 6]
+    assert len(world.seen(LakeGapIsEmpty)) == 1
+
+
+def test_a_batch_that_is_tried_for_long_says_nothing_about_what_came_meanwhile(world: World, archiver_of: Any) -> None:
+    """The lake was out of reach for a day and more, with a batch read at the tip before that."""
+    archiver = archiver_of(AT_ONCE)
+    world.bucket.fail("put_object", "SlowDown")
+    with pytest.raises(CommitFailed):
+        archiver.process(a_batch(*records(1, 2)))
+    world.clock.advance(30 * 3600)
+    assert archiver.process(a_batch(*records(1, 2))).resume_after == at(2)
+    with pytest.raises(ShardStop, match=r"30\.0 hours ago"):
+        archiver.process(a_batch(*records(6), after=at(5)))
+    with pytest.raises(ShardStop, match=r"30\.0 hours ago"):
+        archiver_of().process(a_batch(*records(6), after=at(5)))
+
+
+class Streamed:
+    """The archiver under our own engine: two records archived, and then hours without any."""
+
+    def __init__(self, lake: World, letters: S3DeadLetters) -> None:
+        self.engine = worlds.World()
+        self.lake = lake
+        self.lake.clock = self.engine.time
+        self._letters = letters
+        self._bad_runs = BadRuns("archiver")
+        self._started: list[tuple[threading.Event, threading.Thread]] = []
+        self.sink = lake.sink(policy=AT_ONCE)
+        self.start("first")
+        self.put("a", "b")
+        self.engine.run(60)
+
+    def start(self, worker_id: str) -> None:
+        engine = self.engine
+        worker = Worker(
+            WorkerSettings(application=worlds.APPLICATION, stream="orders", worker_id=worker_id),
+            kinesis=engine.kinesis.client,
+            dynamodb=engine.dynamodb.client,
+            factory=lambda assignment: Archiver(
+                assignment,
+                sink=self.sink,
+                dead_letters=self._letters,
+                bad_runs=self._bad_runs,
+                clock=engine.time.clock,
+                emit=engine.happened.append,
+            ),
+            clock=engine.time.clock,
+            emit=engine.happened.append,
+            wait=engine.threads.wait,
+            thread=engine.threads.thread,
+        )
+        stop = threading.Event()
+        thread = engine.threads.thread(target=lambda: worker.run(stop), name=worker_id)
+        thread.start()
+        self._started.append((stop, thread))
+
+    def stop(self) -> None:
+        for stop, thread in self._started:
+            stop.set()
+            thread.join()
+
+    def put(self, *causes: str) -> None:
+        for cause in causes:
+            data = encode(an_envelope(cause=cause))
+            self.engine.kinesis.put_record(StreamName="orders", Data=data, PartitionKey="order-1")
+
+    def trim(self, records: int) -> None:
+        self.engine.kinesis.trim(SHARD, records)
+
+
+@pytest.fixture
+def streamed(world: World, letters: S3DeadLetters) -> Iterator[Streamed]:
+    made = Streamed(world, letters)
+    yield made
+    made.stop()
+    made.engine.end()
+
+
+def test_after_an_idle_day_a_failed_read_stops_nothing(streamed: Streamed) -> None:
+    streamed.trim(2)
+    streamed.engine.kinesis.fail("get_records", EndpointConnectionError(endpoint_url="http://kinesis"))
+    streamed.engine.run(30)
+    streamed.put("c", "d")
+    streamed.engine.run(60)
+    assert len(streamed.lake.archived()) == 4
+    assert len(streamed.engine.all(ReadFailed)) == 1
+    assert streamed.engine.all(RecordsTrimmed) == []
+    assert streamed.engine.all(ShardStopped) == []
+
+
+def test_after_an_idle_day_a_restart_stops_nothing(streamed: Streamed) -> None:
+    streamed.stop()
+    streamed.trim(2)
+    streamed.engine.time.advance(22 * 3600)
+    streamed.put("c", "d")
+    streamed.start("second")
+    streamed.engine.run(60)
+    assert len(streamed.lake.archived()) == 4
+    assert len(streamed.engine.all(RecordsTrimmed)) == 1  # the engine cannot know
+    assert streamed.engine.all(ShardStopped) == []
+
+
+def test_records_trimmed_while_nobody_read_stop_the_shard(streamed: Streamed) -> None:
+    streamed.stop()
+    streamed.put("lost", "d")
+    streamed.engine.time.advance(23.5 * 3600)
+    streamed.trim(3)
+    streamed.start("second")
+    streamed.engine.run(60)
+    assert len(streamed.lake.archived()) == 2
+    (stopped,) = streamed.engine.all(ShardStopped)
+    assert "TAKEAWAY_LAKE_ACCEPT_GAP" in str(stopped.error)
 
 
 def test_unreadable_records_are_set_apart_whole_and_progress_covers_them(
@@ -164,6 +299,21 @@ def test_ten_unreadable_in_a_row_stop_the_shard_and_lose_nothing(letters: S3Dead
         archiver.process(a_batch(*(bad(number) for number in range(8, 12)), after=at(7)))
     assert len(letters.keys("archiver")) == 6
     assert archiver_of().resume_after == at(7)
+
+
+def test_a_stopped_shard_that_is_opened_anew_sets_nothing_more_apart(letters: S3DeadLetters, archiver_of: Any) -> None:
+    first = archiver_of(AT_ONCE)
+    first.process(a_batch(a_record(1), *(bad(number) for number in range(2, 11))))
+    for _ in range(3):
+        with pytest.raises(ShardStop, match="10 records in a row"):
+            archiver_of(AT_ONCE).process(a_batch(bad(11), bad(12), after=at(10)))
+    assert len(letters.keys("archiver")) == 9
+
+
+def test_records_that_are_read_again_do_not_lengthen_the_row(letters: S3DeadLetters, archiver_of: Any) -> None:
+    for _ in range(3):
+        archiver_of().process(a_batch(*(bad(number) for number in range(1, 7))))
+    assert len(letters.keys("archiver")) == 6
 
 
 def test_a_readable_record_ends_the_row(archiver_of: Any) -> None:

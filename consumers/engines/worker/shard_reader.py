@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 _THROTTLED = frozenset({"ProvisionedThroughputExceededException", "LimitExceededException", "KMSThrottlingException"})
 _EXPIRED = "ExpiredIteratorException"
 _GONE = "ResourceNotFoundException"
+
+# Kinesis keeps a record for 24 hours at least: https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention
+# One hour of it is margin.
+SURELY_RETAINED = timedelta(hours=23)
+
+
+@dataclass(frozen=True)
+class _Tip:
+    """Nothing that came until this moment, told by both clocks, lies behind `position`."""
+
+    position: Position
+    at: datetime
+    monotonic: float
 
 
 @dataclass(frozen=True)
@@ -63,20 +76,19 @@ class ShardReader:
         self._emit = emit
         self._latest_since: datetime | None = None
         self._read_from: Position = settings.start
+        self._tip: _Tip | None = None
         self.position: Position = settings.start
         self.gap: Position | None = None
         self.end: EndOfShard | None = None
 
     def batches(self, after: Position) -> Iterator[Batch]:
         """Every record behind `after`, then new ones as they come; an empty batch when a read finds none."""
-        self.position = after
-        self.end = None
-        self._read_from = after
+        self._begin(after)
         iterator: str | None = None
         resumes = False
         failures = 0
         while True:
-            started = self._clock.monotonic()
+            started, started_at = self._clock.monotonic(), self._clock.now()
             try:
                 if iterator is None:
                     iterator = self._iterator()
@@ -100,13 +112,20 @@ class ShardReader:
                     self._watch_for_a_gap(SequenceNumber(answer["Records"][0]["SequenceNumber"]))
                     resumes = False
                 self._read_from = SequenceNumber(answer["Records"][-1]["SequenceNumber"])
-            yield self._batch(answer)
+            yield self._batch(answer, started, started_at)
             iterator = answer.get("NextShardIterator")
             if iterator is None:
                 self.end = EndOfShard(children=children_of(self._shard_id, answer))
                 return
             if self._wait(self._until_next_read(started)):
                 return
+
+    def _begin(self, after: Position) -> None:
+        if self._tip is not None and position_key(after) < position_key(self._tip.position):
+            self._tip = None  # some of what was read up to then is to be read again
+        self.position = after
+        self.end = None
+        self._read_from = after
 
     def _iterator(self) -> str:
         """AT the last record read, and not AFTER it: the rest of a half processed aggregate is still to come."""
@@ -153,13 +172,21 @@ class ShardReader:
         """The record to resume after comes first, unless the stream has trimmed it, and maybe more behind it.
 
         Then the next batch comes after the place just before its first record. That is no record's own place, so it is
-        none that Kinesis could be asked for.
+        none that Kinesis could be asked for. When the tip was seen lately, nothing behind it can have been trimmed yet.
         """
-        if int(first.number) > position_key(self._read_from)[0]:
+        if int(first.number) > position_key(self._read_from)[0] and not self._saw_the_tip_lately():
             self._emit(RecordsTrimmed(self._shard_id, position_text(self.position), first.number))
             self.gap = self.position = SequenceNumber(str(int(first.number) - 1))
 
-    def _batch(self, answer: "GetRecordsOutputTypeDef") -> Batch:
+    def _saw_the_tip_lately(self) -> bool:
+        """By both clocks, so that neither a wall clock that is set back nor a machine that slept makes it later."""
+        if self._tip is None:
+            return False
+        by_wall = self._clock.now() - self._tip.at
+        by_monotonic = timedelta(seconds=self._clock.monotonic() - self._tip.monotonic)
+        return timedelta(0) <= by_wall <= SURELY_RETAINED and by_monotonic <= SURELY_RETAINED
+
+    def _batch(self, answer: "GetRecordsOutputTypeDef", started: float, started_at: datetime) -> Batch:
         after = self.position
         read = (record for raw in answer["Records"] for record in self._user_records(raw))
         records = tuple(
@@ -167,6 +194,8 @@ class ShardReader:
         )
         if records:
             self.position = records[-1].sequence_number
+        if answer["MillisBehindLatest"] == 0:
+            self._tip = _Tip(self.position, started_at, started)
         return Batch(self._settings.stream, self._shard_id, after, records, answer["MillisBehindLatest"])
 
     def _user_records(self, raw: "RecordTypeDef") -> Iterator[Record]:

@@ -1,6 +1,7 @@
 """Duties of the reader: every record behind the position, once and in order; within the shard's limits; never stuck."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 
@@ -276,3 +277,84 @@ def test_a_gap_is_told_once_and_reading_goes_on_from_real_places(setting: Settin
     assert len(setting.happened) == 1
     places = [call.get("StartingSequenceNumber") for call in setting.kinesis.calls("get_shard_iterator")]
     assert places == [numbers[0], numbers[2]]
+
+
+def blip_after(setting: Setting, reader: ShardReader, hours: float, wall_hours: float = 0) -> Batch:
+    """Reads "a" at the tip; so much later it is trimmed, "b" is there, and the iterator is lost."""
+    batches = reader.batches(START)
+    assert next(batches).millis_behind_latest == 0
+    setting.time.advance(hours * 3600)
+    setting.time._start += timedelta(hours=wall_hours)
+    setting.put("b")
+    setting.kinesis.trim(SHARD, 1)
+    setting.kinesis.fail("get_records", "InternalFailure")
+    return next(batches)
+
+
+def test_what_is_trimmed_behind_a_tip_seen_lately_was_read(setting: Setting) -> None:
+    (first,) = setting.put("a")
+    reader = setting.reader()
+    batch = blip_after(setting, reader, hours=22.9)
+    assert texts([batch]) == ["b"]
+    assert batch.after == SequenceNumber(first)
+    assert reader.gap is None
+    assert [type(event) for event in setting.happened] == [ReadFailed]
+
+
+@pytest.mark.parametrize(
+    ("hours", "wall_hours"), [(23.1, 0), (23.1, -10), (0, 24), (0, -1)], ids=["late", "set back", "slept", "future"]
+)
+def test_behind_a_tip_seen_too_long_ago_something_may_be_lost(
+    setting: Setting, hours: float, wall_hours: float
+) -> None:
+    setting.put("a")
+    reader = setting.reader()
+    batch = blip_after(setting, reader, hours, wall_hours)
+    assert batch.after == reader.gap is not None
+    assert [type(event) for event in setting.happened] == [ReadFailed, RecordsTrimmed]
+
+
+def test_a_tip_counts_from_before_its_read(setting: Setting) -> None:
+    """A batch may be worked on for long before the next read; what came meanwhile was not seen."""
+    setting.put("a")
+    batches = setting.reader().batches(START)
+    next(batches)
+    setting.time.advance(24 * 3600)
+    setting.put("b", "c")
+    setting.kinesis.trim(SHARD, 2)
+    assert texts([next(batches)]) == ["c"]
+    assert [type(event) for event in setting.happened] == [RecordsTrimmed]
+
+
+def test_a_tip_says_nothing_when_reading_begins_again_before_it(setting: Setting) -> None:
+    first, *_ = setting.put("a", "b")
+    reader = setting.reader()
+    assert texts(read(reader)) == ["a", "b"]
+    setting.time.advance(1)
+    setting.put("c")
+    setting.kinesis.trim(SHARD, 2)
+    (batch,) = read(reader, SequenceNumber(first))
+    assert batch.after == reader.gap is not None
+    assert [type(event) for event in setting.happened] == [RecordsTrimmed]
+
+
+def test_a_tip_still_counts_when_reading_begins_again_where_it_was(setting: Setting) -> None:
+    _, second = setting.put("a", "b")
+    reader = setting.reader()
+    read(reader)
+    setting.time.advance(1)
+    setting.put("c")
+    setting.kinesis.trim(SHARD, 2)
+    assert texts(read(reader, SequenceNumber(second))) == ["c"]
+    assert setting.happened == []
+
+
+def test_a_read_that_does_not_reach_the_tip_says_nothing(setting: Setting) -> None:
+    setting.put("a", "b", "c")
+    reader = setting.reader(read_records=1)
+    batches = reader.batches(START)
+    assert next(batches).millis_behind_latest
+    setting.kinesis.trim(SHARD, 2)
+    setting.kinesis.fail("get_records", "InternalFailure")
+    assert next(batches).after == reader.gap is not None
+    assert [type(event) for event in setting.happened] == [ReadFailed, RecordsTrimmed]
