@@ -68,6 +68,7 @@ def _unauthorized(detail: str, challenge: str) -> Problem:
         "unauthorized",
         HTTPStatus.UNAUTHORIZED,
         detail,
-        "Send the header `Authorization: Bearer <token>` with a current token.",
+        "Send the header `Authorization: Bearer <token>` with a current token. "
+        "On a local stack, `takeaway token <your id> --role <role>` prints one.",
         {"WWW-Authenticate": challenge},
     )

@@ -4,12 +4,13 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
+from litestar.exceptions import SerializationException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
@@ -33,7 +34,7 @@ from producers.commands import (
 )
 from producers.ordering import Done, Ordering
 from producers.orders_table import Orders
-from producers.problems import Problem, exception_handlers, refused
+from producers.problems import Problem, documented, exception_handlers, refused, unreadable
 from producers.publisher import EventPublisher
 from producers.tokens import Principal, TokenKey
 
@@ -46,12 +47,29 @@ IdempotencyKey = Annotated[
         name="Idempotency-Key",
         min_length=1,
         max_length=128,
-        description="Repeats of a request under one key are one request.",
+        description=(
+            "Repeats of a request under one key are one request. Without one, a placing gets a new key and any other "
+            "command its own name; a success tells the key in this header."
+        ),
     ),
 ]
 TraceParent = Annotated[str | None, HeaderParameter(name="traceparent", description="W3C trace context, continued.")]
 OrderId = Annotated[str, PathParameter(min_length=1, max_length=128)]
 Authenticated = Request[Principal, None, State]
+
+_GUARDED = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE)
+_WITH_BODY = (*_GUARDED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_OF_AN_ORDER = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+
+
+class OrdersRequest(Request[Any, Any, Any]):
+    """A request that tells where its body stops being JSON."""
+
+    async def json(self) -> Any:
+        try:
+            return await super().json()
+        except (SerializationException, UnicodeDecodeError) as error:
+            raise unreadable(error, await self.body()) from error
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +88,13 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     rejection_reason: str | None = None
 
 
-@post("/orders", guards=only("customer"), sync_to_thread=True, summary="Place an order")
+@post(
+    "/orders",
+    guards=only("customer"),
+    sync_to_thread=True,
+    summary="Place an order",
+    responses=documented(*_WITH_BODY, HTTPStatus.UNPROCESSABLE_ENTITY),
+)
 def place_order(
     data: JSONBody[PlaceOrder],
     ordering: NamedDependency[Ordering],
@@ -88,6 +112,10 @@ def place_order(
     guards=only("customer", "restaurant", "operator"),
     sync_to_thread=True,
     summary="See an order",
+    # No 403: every role may look.
+    responses=documented(
+        HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE
+    ),
 )
 def see_order(order_id: OrderId, ordering: NamedDependency[Ordering], request: Authenticated) -> OrderView:
     order = ordering.find(order_id)
@@ -96,7 +124,14 @@ def see_order(order_id: OrderId, ordering: NamedDependency[Ordering], request: A
     return _view(order)
 
 
-@post("/orders/{order_id:str}/accept", guards=only("restaurant"), sync_to_thread=True, status_code=HTTPStatus.OK)
+@post(
+    "/orders/{order_id:str}/accept",
+    guards=only("restaurant"),
+    sync_to_thread=True,
+    status_code=HTTPStatus.OK,
+    summary="Accept an order",
+    responses=documented(*_WITH_BODY, *_OF_AN_ORDER, HTTPStatus.UNPROCESSABLE_ENTITY),
+)
 def accept_order(
     order_id: OrderId,
     data: JSONBody[AcceptOrder],
@@ -107,7 +142,14 @@ def accept_order(
     return _perform(data, order_id, ordering, request, idempotency_key)
 
 
-@post("/orders/{order_id:str}/reject", guards=only("restaurant"), sync_to_thread=True, status_code=HTTPStatus.OK)
+@post(
+    "/orders/{order_id:str}/reject",
+    guards=only("restaurant"),
+    sync_to_thread=True,
+    status_code=HTTPStatus.OK,
+    summary="Reject an order",
+    responses=documented(*_WITH_BODY, *_OF_AN_ORDER, HTTPStatus.UNPROCESSABLE_ENTITY),
+)
 def reject_order(
     order_id: OrderId,
     data: JSONBody[RejectOrder],
@@ -118,7 +160,15 @@ def reject_order(
     return _perform(data, order_id, ordering, request, idempotency_key)
 
 
-@post("/orders/{order_id:str}/complete", guards=only("restaurant"), sync_to_thread=True, status_code=HTTPStatus.OK)
+@post(
+    "/orders/{order_id:str}/complete",
+    guards=only("restaurant"),
+    sync_to_thread=True,
+    status_code=HTTPStatus.OK,
+    summary="Complete an order",
+    # No 413 and no 422: no body is read, so none is too large and none differs from another.
+    responses=documented(*_GUARDED, *_OF_AN_ORDER),
+)
 def complete_order(
     order_id: OrderId,
     ordering: NamedDependency[Ordering],
@@ -128,7 +178,13 @@ def complete_order(
     return _perform(CompleteOrder(), order_id, ordering, request, idempotency_key)
 
 
-@get("/health", sync_to_thread=False, summary="Whether this process can publish", security=[])
+@get(
+    "/health",
+    sync_to_thread=False,
+    summary="Whether this process can publish",
+    security=[],
+    responses=documented(HTTPStatus.SERVICE_UNAVAILABLE),
+)
 def health(publisher: NamedDependency[EventPublisher]) -> dict[str, str]:
     if not publisher.alive:
         raise Problem(
@@ -159,6 +215,7 @@ def create_app(
         },
         state=State({"doorkeeper": Doorkeeper(token_key, clock)}),
         exception_handlers=exception_handlers(emit),
+        request_class=OrdersRequest,
         request_max_body_size=MAX_BODY_BYTES,
         # What an operator may know is emitted; the framework's own log would be a second, chattier channel.
         logging_config=None,

@@ -1,5 +1,6 @@
 """What the orders API answers when it does not do what was asked: problem JSON (RFC 9457), always with a fix."""
 
+import re
 import traceback
 from http import HTTPStatus
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, SerializationException
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
 from foundation.diagnostics import Emit
@@ -16,6 +18,7 @@ from producers.diagnostics import RequestFailed, error_kind
 from producers.ordering import Unacknowledged
 
 RETRY_AFTER_SECONDS = 1
+MEDIA_TYPE = "application/problem+json"
 
 _STATUS: dict[type[Refusal], HTTPStatus] = {
     WrongState: HTTPStatus.CONFLICT,
@@ -26,6 +29,25 @@ _STATUS: dict[type[Refusal], HTTPStatus] = {
 }
 # Litestar's words for a request without a body: the handler's argument `data` is missing.
 _NO_BODY = {"message": "'data'", "key": "data", "source": "body"}
+# A pattern tells a program what was expected; these tell its author.
+_NO_MATCH = "Expected `str` matching regex"
+_MISMATCHES = {
+    "customer_email": "not an e-mail address",
+    "currency": "not a currency's code of three capital letters, as in EUR",
+}
+# msgspec's words for a body that is not JSON.
+_TRUNCATED = "Input data was truncated"
+_MALFORMED = re.compile(r"JSON is malformed: (?P<what>.+) \(byte (?P<index>\d+)\)")
+_MEANINGS = {
+    HTTPStatus.BAD_REQUEST: "The body, a header or an id in the path is not as described here.",
+    HTTPStatus.UNAUTHORIZED: "There is no token, or it is no good, or not any more.",
+    HTTPStatus.FORBIDDEN: "The token is of a role that this is not for.",
+    HTTPStatus.NOT_FOUND: "There is no such order, or it is somebody else's.",
+    HTTPStatus.CONFLICT: "The order has gone another way already, or not far enough.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The Idempotency-Key stands for another body, or an order's total is too large.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "This cannot be answered now.",
+}
 _FIXES = {
     HTTPStatus.BAD_REQUEST: "Send a body and headers as /schema/openapi.json describes them.",
     HTTPStatus.NOT_FOUND: "See /schema/openapi.json for the paths there are.",
@@ -65,6 +87,32 @@ def refused(refusal: Refusal, headers: dict[str, str] | None = None) -> Problem:
     return Problem(name.lstrip("-"), status, refusal.detail, refusal.fix, retry | (headers or {}))
 
 
+def documented(*statuses: HTTPStatus) -> dict[int, ResponseSpec]:
+    """The problems a route may answer with, as the OpenAPI document lists them."""
+    return {
+        status.value: ResponseSpec(
+            ProblemBody, generate_examples=False, description=_MEANINGS[status], media_type=MEDIA_TYPE
+        )
+        for status in statuses
+    }
+
+
+def unreadable(error: SerializationException | UnicodeDecodeError, body: bytes) -> Problem:
+    """The problem of a body that does not decode; tells where it stops being JSON. Bytes are counted from 1."""
+    if isinstance(error, UnicodeDecodeError):
+        # It counts from the start of one string; that string is somewhere in the body.
+        at = body.find(error.object) + error.start + 1
+        return _bad_request(f"body: not JSON: not UTF-8, at byte {at} of {len(body)}")
+    reason = str(error)
+    if reason == _TRUNCATED:
+        return _bad_request(f"body: not JSON: it breaks off after byte {len(body)}")
+    if malformed := _MALFORMED.fullmatch(reason):
+        # Sometimes the byte that is wrong, sometimes the one after it.
+        near = min(int(malformed["index"]) + 1, len(body))
+        return _bad_request(f"body: not JSON: {malformed['what']}, near byte {near} of {len(body)}")
+    return _bad_request(f"body: {reason.split(' - ', maxsplit=1)[0]}")
+
+
 def exception_handlers(emit: Emit) -> ExceptionHandlersMap:
     """Turns every way a request can fail into a problem; what is our fault is emitted too."""
 
@@ -91,8 +139,7 @@ def exception_handlers(emit: Emit) -> ExceptionHandlersMap:
 
     def too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[ProblemBody]:
         # The JSON decoder's answer to a body of nothing but brackets; our own code does not recurse.
-        detail = "body: nested too deeply"
-        return _response(Problem("bad-request", HTTPStatus.BAD_REQUEST, detail, _FIXES[HTTPStatus.BAD_REQUEST]))
+        return _response(_bad_request("body: nested too deeply"))
 
     def defect(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemBody]:
         emit(_request_failed(request, error))
@@ -120,9 +167,13 @@ def _response(problem: Problem) -> Response[ProblemBody]:
     return Response(
         problem.body,
         status_code=problem.body.status,
-        media_type="application/problem+json",
+        media_type=MEDIA_TYPE,
         headers=problem.headers,
     )
+
+
+def _bad_request(detail: str) -> Problem:
+    return Problem("bad-request", HTTPStatus.BAD_REQUEST, detail, _FIXES[HTTPStatus.BAD_REQUEST])
 
 
 def _detail(error: HTTPException) -> str:
@@ -131,7 +182,13 @@ def _detail(error: HTTPException) -> str:
         return error.detail
     if error.extra == [_NO_BODY]:
         return "body: a JSON object is required, none was sent"
-    return "; ".join(f"{_field(entry.get('key'))}: {entry['message']}" for entry in error.extra)
+    return "; ".join(_complaint(_field(entry.get("key")), entry["message"]) for entry in error.extra)
+
+
+def _complaint(field: str, message: str) -> str:
+    if message.startswith(_NO_MATCH):
+        message = _MISMATCHES.get(field, message)
+    return f"{field}: {message}"
 
 
 def _field(key: str | None) -> str:

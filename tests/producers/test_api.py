@@ -16,7 +16,7 @@ from producers.api import MAX_BODY_BYTES, create_app
 from producers.commands import derive_cause, derive_order_id
 from producers.diagnostics import AcknowledgementNotNoted, NotPublished, RequestFailed
 from producers.publisher import EventPublisher
-from producers.tokens import TokenKey
+from producers.tokens import Role, TokenKey
 from tests.fakes.kinesis import FakeKinesis
 from tests.fakes.orders import FakeOrders
 from tests.producers.conftest import KEY, OrdersApi
@@ -438,7 +438,6 @@ def test_a_defect_is_a_500_that_tells_nothing_and_is_emitted(api: OrdersApi, mon
         ({"items": [{"sku": "s", "name": "n", "quantity": 0, "unit_price": 1}]}, "items[0].quantity: "),
         ({"items": [{"sku": "s", "name": "n", "quantity": 1, "unit_price": -1}]}, "items[0].unit_price: "),
         ({"items": [{"sku": "s", "name": "n", "quantity": 1, "unit_price": 9.5}]}, "items[0].unit_price: "),
-        ({"customer_email": "nobody"}, "customer_email: "),
         ({"currency": "euro"}, "currency: "),
         ({"city": None}, "city: "),
         ({"total": 1}, "`total`"),
@@ -456,6 +455,43 @@ def test_a_wrong_field_is_named(api: OrdersApi, change: dict[str, Any], told: st
 )
 def test_a_malformed_body_is_refused(api: OrdersApi, content: bytes) -> None:
     problem(api.http.post("/orders", content=content, headers=api.customer), 400, "bad-request")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"{", "body: not JSON: it breaks off after byte 1"),
+        (b'{"city": "Utre', "body: not JSON: it breaks off after byte 14"),
+        (b'{"city": "Utrecht",', "body: not JSON: it breaks off after byte 19"),
+        (b"city=Utrecht", "body: not JSON: invalid character, near byte 1 of 12"),
+        (b'{"city": 1,}', "body: not JSON: trailing comma in object, near byte 12 of 12"),
+        (b"{}x", "body: not JSON: trailing characters, near byte 3 of 3"),
+        (b'{"city": "Utr\xff"}', "body: not JSON: not UTF-8, at byte 14 of 16"),
+        (b'{"city": 1e999999}', "body: Number out of range"),
+    ],
+)
+def test_a_body_that_is_not_json_is_told_where_it_stops_being_so(api: OrdersApi, content: bytes, told: str) -> None:
+    answer = api.http.post("/orders", content=content, headers=api.customer)
+    assert problem(answer, 400, "bad-request")["detail"] == told
+    assert api.diagnostics == []
+
+
+def test_a_truncated_body_of_unknown_length_is_told_where_it_breaks_off(api: OrdersApi) -> None:
+    content = msgspec.json.encode(api.body)[:100]
+    answer = api.http.post("/orders", content=iter([content[:50], content[50:]]), headers=api.customer)
+    assert problem(answer, 400, "bad-request")["detail"] == "body: not JSON: it breaks off after byte 100"
+
+
+@pytest.mark.parametrize("address", ["nobody", "", "@", "a@b@c", "ada @example.com", "ada@example.com\n"])
+def test_a_bad_address_is_called_one(api: OrdersApi, address: str) -> None:
+    answer = api.http.post("/orders", json=api.body | {"customer_email": address}, headers=api.customer)
+    assert problem(answer, 400, "bad-request")["detail"] == "customer_email: not an e-mail address"
+
+
+def test_a_bad_currency_is_told_without_a_pattern(api: OrdersApi) -> None:
+    answer = api.http.post("/orders", json=api.body | {"currency": "eur"}, headers=api.customer)
+    detail = problem(answer, 400, "bad-request")["detail"]
+    assert detail == "currency: not a currency's code of three capital letters, as in EUR"
 
 
 def test_a_body_has_a_size_limit(api: OrdersApi) -> None:
@@ -492,7 +528,8 @@ def test_a_reason_is_one_of_the_codes(api: OrdersApi) -> None:
 def test_no_token_or_garbage_is_401_before_the_body_is_read(api: OrdersApi, header: str | None) -> None:
     headers = {} if header is None else {"Authorization": header.encode("latin-1")}
     answer = api.http.post("/orders", content=b"{", headers=headers)  # type: ignore[arg-type]
-    problem(answer, 401, "unauthorized")
+    fix = problem(answer, 401, "unauthorized")["fix"]
+    assert "`takeaway token <your id> --role <role>`" in fix
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
@@ -550,6 +587,117 @@ def test_the_document_names_every_route_and_its_bodies(api: OrdersApi) -> None:
         "/health",
     }
     assert {"PlaceOrder", "AcceptOrder", "RejectOrder", "OrderView"} <= document["components"]["schemas"].keys()
+
+
+# Of each operation: its owner, a good body and another good one. What it may refuse with is for `refusals` to find out.
+OPERATIONS: dict[tuple[str, str], tuple[Role, list[dict[str, Any]]]] = {
+    ("/orders", "post"): ("customer", [{}, {"city": "Leiden"}]),
+    ("/orders/{order_id}", "get"): ("customer", [{}, {"any": "thing"}]),
+    ("/orders/{order_id}/accept", "post"): ("restaurant", [{"ready_in_minutes": 5}, {"ready_in_minutes": 6}]),
+    ("/orders/{order_id}/reject", "post"): ("restaurant", [{"reason": "closed"}, {"reason": "other"}]),
+    ("/orders/{order_id}/complete", "post"): ("restaurant", [{}, {"any": "thing"}]),
+    ("/health", "get"): ("operator", [{}, {"any": "thing"}]),
+}
+SUMMARIES = {
+    "/orders": "Place an order",
+    "/orders/{order_id}": "See an order",
+    "/orders/{order_id}/accept": "Accept an order",
+    "/orders/{order_id}/reject": "Reject an order",
+    "/orders/{order_id}/complete": "Complete an order",
+    "/health": "Whether this process can publish",
+}
+
+
+def refusals(api: OrdersApi, path: str, method: str) -> Iterator[Any]:
+    """The same mischief for every operation, whether or not it cares; what is no refusal is left out."""
+    owner, bodies = OPERATIONS[path, method]
+    good, other = ((api.body if path == "/orders" else {}) | body for body in bodies)
+    subjects: dict[Role, str] = {"customer": "customer-1", "restaurant": "restaurant-1", "operator": "me"}
+    mine = api.token(subjects[owner], owner)
+
+    def ask(order_id: str, headers: dict[str, str] | None = None, body: bytes = msgspec.json.encode(good)) -> Any:
+        return api.http.request(method, path.format(order_id=order_id), content=body, headers=mine | (headers or {}))
+
+    def answers() -> Iterator[Any]:
+        yield ask(api.placed(), {"Authorization": ""})
+        for role, subject in subjects.items():
+            yield ask(api.placed(), api.token(subject, role))
+            yield ask(api.placed(), api.token("somebody-else", role))
+        yield ask("nothing")
+        yield ask("o" * 129)
+        yield ask(api.placed(), {"Idempotency-Key": "k" * 129})
+        for malformed in (b"", b"{", b"[]", b"\xff", b'{"city": "\xff"}', b"[" * 10_000, b" " * (MAX_BODY_BYTES + 1)):
+            yield ask(api.placed(), body=malformed)
+        for before in ([], [("reject", {"reason": "closed"})], [("accept", {"ready_in_minutes": 5}), ("complete", {})]):
+            order_id = api.placed()
+            for name, its_body in before:
+                assert api.command(order_id, name, its_body, **{"Idempotency-Key": "before"}).status_code == 200
+            yield ask(order_id)
+        order_id = api.placed()
+        if path.endswith("/complete"):
+            api.command(order_id, "accept", {"ready_in_minutes": 5})
+        for body in (good, other):
+            yield ask(order_id, KEY_1, msgspec.json.encode(body))
+        order_id = api.placed()
+        api.orders.fail()
+        yield ask(order_id)
+        api.orders._faults.clear()
+        order_id = api.placed()
+        if path == "/health":
+            api.publisher.close()
+        api.kinesis.fail("put_records", "InternalFailure", times=10_000)
+        yield ask(order_id)
+
+    return (answer for answer in answers() if answer.is_error)
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_the_document_lists_exactly_the_problems_an_operation_answers_with(
+    api: OrdersApi, path: str, method: str
+) -> None:
+    document = api.http.get("/schema/openapi.json").json()
+    responses = document["paths"][path][method]["responses"]
+    listed = {status: response for status, response in responses.items() if int(status) >= 400}
+    provoked = list(refusals(api, path, method))
+    assert listed.keys() == {str(answer.status_code) for answer in provoked}
+    for answer in provoked:
+        assert listed[str(answer.status_code)]["content"].keys() == {answer.headers["content-type"]}
+        assert answer.json().keys() == document["components"]["schemas"]["ProblemBody"]["properties"].keys()
+    for response in listed.values():
+        assert response["description"] != "Additional response"
+        assert response["content"] == {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}
+        }
+
+
+def test_the_document_has_every_operation_under_a_plain_summary(api: OrdersApi) -> None:
+    paths = api.http.get("/schema/openapi.json").json()["paths"]
+    assert {(path, method) for path, methods in paths.items() for method in methods} == OPERATIONS.keys()
+    assert {path: paths[path][method]["summary"] for path, method in OPERATIONS} == SUMMARIES
+
+
+def test_the_document_describes_a_problem(api: OrdersApi) -> None:
+    schema = api.http.get("/schema/openapi.json").json()["components"]["schemas"]["ProblemBody"]
+    assert {name: of["type"] for name, of in schema["properties"].items()} == {
+        "type": "string",
+        "title": "string",
+        "status": "integer",
+        "detail": "string",
+        "fix": "string",
+    }
+    assert set(schema["required"]) == schema["properties"].keys()
+
+
+def test_the_document_tells_which_operations_take_an_idempotency_key(api: OrdersApi) -> None:
+    paths = api.http.get("/schema/openapi.json").json()["paths"]
+    for path, method in OPERATIONS:
+        parameters = paths[path][method].get("parameters", [])
+        keys = [parameter for parameter in parameters if parameter["name"] == "Idempotency-Key"]
+        assert len(keys) == (method == "post")
+        for key in keys:
+            assert (key["in"], key["required"]) == ("header", False)
+            assert (key["schema"]["minLength"], key["schema"]["maxLength"]) == (1, 128)
+            assert "Repeats" in key["description"]
 
 
 def test_no_diagnostic_holds_a_customers_data(api: OrdersApi) -> None:
