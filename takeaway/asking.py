@@ -1,11 +1,13 @@
 """Questions to a back end that may never answer: each has a time limit, and silence is an answer too."""
 
 import re
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from deltalake.exceptions import DeltaError
@@ -13,6 +15,11 @@ from deltalake.exceptions import DeltaError
 from foundation.clock import SYSTEM_CLOCK, Clock
 
 Answer = TypeVar("Answer")
+
+# What colours a terminal, and what delta-rs puts before each cause.
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_CAUSE = "↳"
+_CONNECT_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -52,11 +59,26 @@ class Asked(Generic[Answer]):
 
 
 def reason(error: Exception) -> str:
-    """The error in one line: a storage layer's own words run over many, and the code among them says what is wrong."""
+    """The error in one line: a storage layer's own words run over many, and one of them says what is wrong."""
     if isinstance(error, ClientError):
         return error_code(error)
-    code = re.search(r"<Code>(\w+)</Code>", str(error))
-    return code[1] if code else str(error).partition("\n")[0] or type(error).__name__
+    text = _ESCAPES.sub("", str(error)).strip()
+    if code := re.search(r"<Code>(\w+)</Code>", text):
+        return code[1]
+    lines = text.splitlines() or [type(error).__name__]
+    # A chain of causes, the first of them told last.
+    return (lines[-1] if _CAUSE in text else lines[0]).strip(f" {_CAUSE}")
+
+
+def answers(url: str) -> bool:
+    """Whether anybody listens there."""
+    host = urlsplit(url)
+    port = host.port or {"https": 443}.get(host.scheme, 80)
+    try:
+        with socket.create_connection((host.hostname or "", port), timeout=_CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
 
 
 def error_code(error: ClientError) -> str:

@@ -1,10 +1,11 @@
-"""What `takeaway doctor` looks at, as values: facts about settings, back end, resources, consumers and lake."""
+"""What `takeaway doctor` looks at, as values: settings, processes, back end, resources, consumers and lake."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 # The sections of a checkup, in the order in which they are told.
-SETTINGS, BACK_END, RESOURCES, CONSUMERS = "settings", "back end", "resources", "consumers"
+SETTINGS, PROCESSES, BACK_END = "settings", "processes", "back end"
+RESOURCES, CONSUMERS = "resources", "consumers"
 CAPACITY, DEAD_LETTERS, LAKE = "reading capacity", "dead letters", "lake"
 
 
@@ -24,6 +25,17 @@ class Setting:
     name: str
     value: str
     source: str
+
+
+@dataclass(frozen=True)
+class Process:
+    """What `takeaway up` started. `trouble` says why one that is up does not answer."""
+
+    name: str
+    pid: int
+    up: bool
+    log: str
+    trouble: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,13 +144,15 @@ class LakeState:
 class Checkup:
     """All facts at one moment. What the back end would have told is absent when it does not answer.
 
-    `unsettled` are the settings that are missing or cannot be read, as problems.
+    `back_end` is None where the settings lead to none. `unsettled` are the settings that are missing or cannot be read,
+    as problems.
     """
 
     examined_at: datetime
-    back_end: BackEnd
+    back_end: BackEnd | None
     settings: tuple[Setting, ...] = ()
     unsettled: tuple[Problem, ...] = ()
+    processes: tuple[Process, ...] = ()
     resources: tuple[Resource, ...] = ()
     consumers: tuple[Consumer, ...] = ()
     rates: tuple[ShardRate, ...] = ()

@@ -4,10 +4,13 @@ import os
 import sys
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from botocore.exceptions import BotoCoreError, ClientError
 
+from takeaway import deployment
 from takeaway.commands import doctor, reading, running, stack
 from takeaway.errors import UserError
+
+OUR_PACKAGES = {"analytics", "consumers", "events", "foundation", "producers", "takeaway"}
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +26,7 @@ app.command("up")(stack.up)
 app.command("down")(stack.down)
 app.command("deploy")(stack.deploy)
 app.command("env")(stack.env)
+app.command("token")(stack.token)
 app.command("doctor")(doctor.doctor)
 app.command("serve")(running.serve)
 app.command("work")(running.work)
@@ -42,22 +46,28 @@ def main() -> None:
         app()
     except UserError as error:
         _fail(error.what, error.fix)
-    except (NoCredentialsError, NoRegionError) as error:
-        _fail(
-            f"no AWS to talk to: {error}",
-            "`takeaway up` starts a local AWS; or set AWS_ENDPOINT_URL, or AWS credentials",
-        )
-    except (BotoCoreError, ClientError) as error:
+    except BotoCoreError as error:
+        told = deployment.unreachable(error, os.environ.get("AWS_ENDPOINT_URL"))
+        _fail(told.what, told.fix)
+    except ClientError as error:
         where = os.environ.get("AWS_ENDPOINT_URL", "AWS")
-        _fail(f"{where}: {error}", "is it up and deployed? `takeaway up`, or `takeaway deploy`")
+        _fail(f"{where}: {error}", "is it deployed? `takeaway deploy`; `takeaway doctor` says what is missing")
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        # Errors of our own packages say in their text what to do; any other one is a bug and keeps its traceback.
-        what, separator, fix = str(error).partition("fix: ")
-        if not separator:
+        what, separator, fix = str(error).rpartition("fix: ")
+        if not separator or not is_ours(error):
             raise
         _fail(what, fix)
+
+
+def is_ours(error: Exception) -> bool:
+    """Whether our own packages raised it: such a one says in its text what to do. Any other is a bug."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    raised_in = traceback.tb_frame.f_globals.get("__name__", "") if traceback else ""
+    return not OUR_PACKAGES.isdisjoint({type(error).__module__.partition(".")[0], raised_in.partition(".")[0]})
 
 
 def _fail(what: str, fix: str) -> None:

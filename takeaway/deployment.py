@@ -7,7 +7,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    WaiterError,
+)
+from botocore.session import Session
 
 from foundation.settings import variable
 from takeaway import local_aws
@@ -69,12 +78,29 @@ def settings(environ: Mapping[str, str]) -> dict[str, str]:
             "`takeaway deploy`, or name another stack in TAKEAWAY_STACK",
         ) from error
     except BotoCoreError as error:
-        raise UserError(
-            f"cannot reach {environ.get('AWS_ENDPOINT_URL', 'AWS')}: {error}",
-            "`takeaway up` starts a local AWS; or set AWS_ENDPOINT_URL, or AWS credentials",
-        ) from error
+        raise unreachable(error, environ.get("AWS_ENDPOINT_URL")) from error
     outputs = {variable(_snake(o["OutputKey"])): o["OutputValue"] for o in found[0].get("Outputs", [])}
     return {**outputs, variable("sender"): sender(environ)}
+
+
+def unreachable(error: BotoCoreError, url: str | None) -> UserError:
+    """What to tell a person where there is nobody to ask: no AWS at all, or no answer from the one in use."""
+    if isinstance(error, NoCredentialsError | NoRegionError):
+        only_region = isinstance(error, NoRegionError) and Session().get_credentials() is not None
+        lacking = "region is" if only_region else "credentials are"
+        return UserError(
+            f"no local AWS is up, and no AWS {lacking} set",
+            "`takeaway up` starts a local AWS; or set AWS_ENDPOINT_URL, or AWS credentials and a region",
+        )
+    if url and isinstance(error, EndpointConnectionError | ConnectTimeoutError):
+        return nothing_answers(url)
+    return UserError(f"{url or 'AWS'}: {error}", "is it up and deployed? `takeaway up`, or `takeaway deploy`")
+
+
+def nothing_answers(url: str) -> UserError:
+    return UserError(
+        f"nothing answers at {url}", "`takeaway up`; or unset AWS_ENDPOINT_URL if this shell's variables are stale"
+    )
 
 
 def sender(environ: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ from takeaway.checkup import (
     CONSUMERS,
     DEAD_LETTERS,
     LAKE,
+    PROCESSES,
     RESOURCES,
     BackEnd,
     Checkup,
@@ -15,8 +16,10 @@ from takeaway.checkup import (
     DeadLetters,
     LakeState,
     Problem,
+    Process,
     Resource,
 )
+from takeaway.tables import counted
 
 # Signatures are refused from five minutes on; long before that, times written by two machines contradict each other.
 CLOCK_TOLERANCE_SECONDS = 30.0
@@ -32,17 +35,32 @@ _STACK_STANDS = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE
 
 def findings(checkup: Checkup) -> tuple[Problem, ...]:
     """Everything that is wrong, section by section; a cause is told once, and not again for each of its effects."""
+    processes = tuple(problem for one in checkup.processes for problem in _process(one))
+    if checkup.back_end is None:
+        return (*checkup.unsettled, *processes)
     if checkup.back_end.trouble is not None:
-        return tuple(_back_end(checkup.back_end))
+        return (*processes, *_back_end(checkup.back_end))
+    ended = {one.name for one in checkup.processes if not one.up}
     return (
         *checkup.unsettled,
+        *processes,
         *_back_end(checkup.back_end),
         *_resources(checkup.resources, local=checkup.back_end.local),
-        *(problem for consumer in checkup.consumers for problem in _consumer(consumer)),
+        *(problem for one in checkup.consumers if one.name not in ended for problem in _consumer(one)),
         *_capacity(checkup),
         *(problem for letters in checkup.dead_letters for problem in _dead_letters(letters)),
         *_lake(checkup.lake),
     )
+
+
+def _process(process: Process) -> Iterator[Problem]:
+    if not process.up:
+        yield Problem(
+            PROCESSES, f"{process.name} has ended; its log: {process.log}", "`takeaway up`: it starts what is missing"
+        )
+    if process.trouble is not None:
+        what = f"{process.name} is up and does not serve: {process.trouble}"
+        yield Problem(PROCESSES, what, f"read {process.log}; `takeaway down` and `takeaway up` start it anew")
 
 
 def _back_end(back_end: BackEnd) -> Iterator[Problem]:
@@ -122,7 +140,7 @@ def _capacity(checkup: Checkup) -> Iterator[Problem]:
         names = ", ".join(f"{consumer.name} {consumer.reads_per_second:g}" for consumer in reading)
         yield Problem(
             CAPACITY,
-            f"together the consumers read a shard {reads:g} times a second, which allows {READS_PER_SECOND}: {names}",
+            f"together the consumers read a shard {reads:g} times a second, and it allows {READS_PER_SECOND}: {names}",
             "lower TAKEAWAY_READS_PER_SECOND or TAKEAWAY_ARCHIVER_READS_PER_SECOND, and start the consumers again",
         )
     pollers = max(len(reading), 1)
@@ -131,9 +149,10 @@ def _capacity(checkup: Checkup) -> Iterator[Problem]:
         if needed > NEARLY * READ_BYTES_PER_SECOND:
             yield Problem(
                 CAPACITY,
-                f"{rate.shard_id} takes in {megabytes(rate.bytes_per_second or 0)} a second, which {pollers} polling "
-                f"applications read: {megabytes(needed)} of {megabytes(READ_BYTES_PER_SECOND)} a second",
-                "more shards: `takeaway deploy --shards <number>`; or fewer applications that poll",
+                f"{rate.shard_id} takes in {megabytes(rate.bytes_per_second or 0)} a second, which "
+                f"{counted(pollers, 'consumer')} read: {megabytes(needed)} of the {megabytes(READ_BYTES_PER_SECOND)} "
+                "that a shard gives a second",
+                "more shards: `takeaway deploy --shards <number>`; or fewer consumers",
             )
     unknown = [f"{rate.shard_id} ({rate.trouble})" for rate in checkup.rates if rate.trouble is not None]
     if unknown:
@@ -145,9 +164,7 @@ def _dead_letters(letters: DeadLetters) -> Iterator[Problem]:
         what = f"the dead letters of {letters.consumer} could not be read: {letters.trouble}"
         yield Problem(DEAD_LETTERS, what, f"allow this identity to list and read {letters.where}, or look again")
     if letters.count:
-        plural = "" if letters.count == 1 else "s"
-        many = f"more than {letters.count:,}" if letters.more else f"{letters.count:,}"
-        what = f"{letters.consumer} could not process {many} record{plural}"
+        what = f"{letters.consumer} could not process {'more than ' * letters.more}{counted(letters.count, 'record')}"
         yield Problem(DEAD_LETTERS, what, f"they are kept whole, each with its error, in {letters.where}")
 
 

@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
+
+from botocore.exceptions import NoCredentialsError, NoRegionError
 
 from analytics.layout import table_uri
 from consumers.engines.worker.settings import WorkerSettings
@@ -13,9 +15,9 @@ from consumers.settings import ConsumerSettings
 from consumers.wiring import CONSUMERS
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait, uninterrupted_wait
 from foundation.settings import from_environment
-from takeaway import local_aws, probes
+from takeaway import deployment, local_aws, probes
 from takeaway.asking import Asked, Unanswered
-from takeaway.checkup import Checkup, Consumer, DeadLetters, LakeState, ShardRate
+from takeaway.checkup import SETTINGS, Checkup, Consumer, DeadLetters, LakeState, Problem, ShardRate
 from takeaway.effective_settings import shown, stack_settings, unreadable
 from takeaway.environment import HOME, Source, merged
 from takeaway.reading_probes import CONSUMER_SECONDS, SHARDS_SECONDS, ReadingProbe
@@ -30,12 +32,15 @@ Clients = Callable[[str], Any]
 def examine(
     sources: Sequence[Source], home: Path = HOME, *, clock: Clock = SYSTEM_CLOCK, wait: Wait | None = None
 ) -> Checkup:
-    """Everything about the stack that these variables lead to.
-
-    Raises botocore's `NoCredentialsError` when they lead nowhere: no endpoint, and no credentials for AWS.
-    """
-    back_end = probes.back_end(merged(sources), clock)
-    found = Checkup(clock.now(), back_end, settings=shown(sources, home))
+    """Everything about the stack that these variables lead to, and what `takeaway up` started in `home`."""
+    started, told = probes.started(home), shown(sources, home)
+    try:
+        back_end = probes.back_end(merged(sources), clock)
+    except (NoCredentialsError, NoRegionError) as error:
+        nobody = deployment.unreachable(error, None)
+        problem = Problem(SETTINGS, nobody.what, nobody.fix)
+        return Checkup(clock.now(), None, settings=told, unsettled=(problem,), processes=started)
+    found = Checkup(clock.now(), back_end, settings=told, processes=started)
     if back_end.trouble is not None:
         return found
     from_stack, unsettled = stack_settings(merged(sources), ASK_SECONDS)
@@ -51,21 +56,30 @@ def examine(
     if from_stack:
         named = (probes.stack(environ, clients, ASK_SECONDS), *named)
     found = dataclasses.replace(found, resources=named)
-    return _examine_what_is_there(found, environ, there, clients, clock, wait or uninterrupted_wait())
+    now = clock.now() - timedelta(seconds=back_end.clock_ahead_seconds or 0)
+    return _examine_what_is_there(found, environ, there, clients, now, clock, wait or uninterrupted_wait())
 
 
 def _examine_what_is_there(
-    found: Checkup, environ: Mapping[str, str], there: Mapping[str, str], clients: Clients, clock: Clock, wait: Wait
+    found: Checkup,
+    environ: Mapping[str, str],
+    there: Mapping[str, str],
+    clients: Clients,
+    now: datetime,
+    clock: Clock,
+    wait: Wait,
 ) -> Checkup:
-    """Who reads, the dead letters and the lake, all asked at once; nothing of a stream or bucket that is missing."""
+    """Who reads, the dead letters and the lake, all asked at once; nothing of a stream or bucket that is missing.
+
+    `now` is the back end's time.
+    """
     letters: dict[str, Asked[DeadLetters]] = {}
     consumers: dict[str, Asked[Consumer]] = {}
     rates: Asked[tuple[ShardRate, ...]] | None = None
     lake: Asked[LakeState] | None = None
     settings = None if found.unsettled else from_environment(ConsumerSettings, environ)
     if settings and "stream" in there:
-        ahead = timedelta(seconds=found.back_end.clock_ahead_seconds or 0)
-        probe = ReadingProbe(clients("kinesis"), settings.stream, clock.now() - ahead, clock)
+        probe = ReadingProbe(clients("kinesis"), settings.stream, now, clock)
         for name in CONSUMERS:
             look = partial(probe.consumer, name, clients("dynamodb"), _worker_settings(name, settings), wait)
             consumers[name] = Asked(look, CONSUMER_SECONDS, clock)

@@ -4,9 +4,11 @@ import heapq
 import http.client
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,10 +24,12 @@ from analytics.table import storage_options
 from consumers.dead_letters import S3DeadLetters
 from foundation.clock import Clock
 from foundation.settings import variable
-from takeaway import deployment, local_aws
+from takeaway import deployment, local_aws, processes
 from takeaway.asking import Asked, Unanswered, error_code
-from takeaway.checkup import BackEnd, DeadLetters, LakeState, Resource
+from takeaway.checkup import BackEnd, DeadLetters, LakeState, Process, Resource
 from takeaway.effective_settings import shown_url
+from takeaway.tables import counted
+from takeaway.up import API
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -43,6 +47,24 @@ _MISSING = frozenset(
 )
 
 
+def started(home: Path) -> tuple[Process, ...]:
+    """What `takeaway up` started there and did not stop, and whether the API among it can serve."""
+    found = [
+        Process(one.name, one.pid, up=one.process() is not None, log=one.log)
+        for one in processes.load(home / "services.json")
+    ]
+    return tuple(replace(one, trouble=_api_trouble(home)) if one.name == API and one.up else one for one in found)
+
+
+def _api_trouble(home: Path) -> str | None:
+    path = home / "api_port"
+    if not path.exists():
+        return None
+    url = f"http://127.0.0.1:{path.read_text().strip()}"
+    answer = Asked(lambda: _local_date(url, "/health"), HEALTH_SECONDS).answer()
+    return f"{url}/health: {answer.reason}" if isinstance(answer, Unanswered) else None
+
+
 def back_end(environ: Mapping[str, str], clock: Clock) -> BackEnd:
     """Whether it answers, how fast, and what time it thinks it is. Raises when there are no credentials to ask with."""
     url = environ.get("AWS_ENDPOINT_URL", "")
@@ -50,7 +72,7 @@ def back_end(environ: Mapping[str, str], clock: Clock) -> BackEnd:
     started, before = clock.monotonic(), clock.now()
     if local:
         name = shown_url(url)
-        answer = Asked(lambda: _local_date(url), HEALTH_SECONDS, clock).answer()
+        answer = Asked(lambda: _local_date(url, "/_localstack/health"), HEALTH_SECONDS, clock).answer()
     else:
         sts = local_aws.client("sts", environ)
         name = shown_url(url) if url else f"AWS {sts.meta.region_name}"
@@ -71,7 +93,7 @@ def resources(environ: Mapping[str, str], clients: Callable[[str], Any], seconds
         summary = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
         shards, hours = summary["OpenShardCount"], summary["RetentionPeriodHours"]
         status = summary["StreamStatus"]
-        detail = f"{status}, {shards} open shard{'' if shards == 1 else 's'}, keeps {hours} h"
+        detail = f"{status}, {counted(shards, 'open shard')}, keeps {hours} h"
         return Resource("stream", name, there=True, detail=detail, status=status)
 
     def table(name: str) -> Resource:
@@ -86,7 +108,7 @@ def resources(environ: Mapping[str, str], clients: Callable[[str], Any], seconds
         wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         counts = sqs.get_queue_attributes(QueueUrl=name, AttributeNames=wanted)["Attributes"]
         waiting, taken = (int(counts[attribute]) for attribute in wanted)
-        return Resource("queue", name, there=True, detail=f"about {waiting + taken:,} messages")
+        return Resource("queue", name, there=True, detail=f"about {counted(waiting + taken, 'message')}")
 
     def bucket(name: str) -> Resource:
         s3.head_bucket(Bucket=name)
@@ -185,12 +207,12 @@ def _error_kind(letters: S3DeadLetters, key: str) -> str:
         return "no letter of ours"
 
 
-def _local_date(url: str) -> datetime | None:
+def _local_date(url: str, path: str) -> datetime | None:
     host = urlsplit(url)
     connect = http.client.HTTPSConnection if host.scheme == "https" else http.client.HTTPConnection
     connection = connect(host.hostname or "", host.port, timeout=HEALTH_SECONDS)
     try:
-        connection.request("GET", "/_localstack/health")
+        connection.request("GET", path)
         answer = connection.getresponse()
         if answer.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
             raise OSError(f"HTTP {answer.status}")

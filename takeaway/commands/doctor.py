@@ -2,23 +2,36 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from takeaway.commands.options import Json
-from takeaway.environment import endpoint_sources
+from takeaway.environment import DEFAULT, ENVIRONMENT, RUNNING, STACK, endpoint_sources
+from takeaway.errors import UserError
+from takeaway.tables import counted
 
 if TYPE_CHECKING:
-    from takeaway.checkup import Checkup, Consumer, DeadLetters, Problem, ShardReading
+    from takeaway.checkup import BackEnd, Checkup, Consumer, DeadLetters, Problem, Process, Setting, ShardReading
 
 Rows = Sequence[Sequence[str]]
+# Rows under a heading each; under none where it is empty.
+Groups = Sequence[tuple[str, Rows]]
 
 
-def doctor(as_json: Json = False) -> None:
-    """Examine settings, back end, stack, consumers, dead letters and lake; say what is wrong and what to do about it.
+# So many last digits of a place on the stream tell two places apart; --json has all of them.
+_DIGITS = 8
+
+
+def doctor(
+    every_setting: Annotated[bool, typer.Option("--all", help="Also show the settings that are at their default.")] = (
+        False
+    ),
+    as_json: Json = False,
+) -> None:
+    """Examine settings, processes, back end, stack, consumers, dead letters and lake; name what is wrong, with a fix.
 
     Changes nothing. Exit 1 when there is a problem, 2 when there is nothing to examine.
 
@@ -36,55 +49,106 @@ def doctor(as_json: Json = False) -> None:
         facts = {"ok": not problems, "problems": problems, **msgspec.to_builtins(checkup)}
         print(msgspec.json.encode(facts).decode())
     else:
-        _show(checkup, problems, Console(highlight=False, soft_wrap=True))
+        _show(checkup, problems, Console(highlight=False, soft_wrap=True), every_setting=every_setting)
+    if checkup.back_end is None:
+        (nobody,) = checkup.unsettled
+        raise UserError(nobody.what, nobody.fix)
     raise typer.Exit(1 if problems else 0)
 
 
-def _show(checkup: "Checkup", problems: "Sequence[Problem]", console: Console) -> None:
+def _show(checkup: "Checkup", problems: "Sequence[Problem]", console: Console, *, every_setting: bool) -> None:
     from takeaway import checkup as facts
 
-    sections: list[tuple[str, Rows]] = [
-        (facts.SETTINGS, [(one.name, one.value, one.source) for one in checkup.settings]),
-        (facts.BACK_END, _back_end(checkup)),
-        (facts.RESOURCES, [(one.kind, one.name, _detail(one.there, one.detail)) for one in checkup.resources]),
-        (facts.CONSUMERS, [row for consumer in checkup.consumers for row in _consumer(consumer)]),
-        (facts.CAPACITY, _capacity(checkup)),
-        (facts.DEAD_LETTERS, [row for letters in checkup.dead_letters for row in _dead_letters(letters, checkup)]),
-        (facts.LAKE, _lake(checkup)),
+    resources = [(one.kind, _short(one.name), _detail(one.there, one.detail)) for one in checkup.resources]
+    dead_letters = [row for letters in checkup.dead_letters for row in _dead_letters(letters, checkup)]
+    sections: list[tuple[str, Groups]] = [
+        (facts.SETTINGS, _settings(checkup.settings, every_setting=every_setting)),
+        (facts.PROCESSES, [("", [_process(one) for one in checkup.processes])]),
+        (facts.BACK_END, [("", _back_end(checkup.back_end) if checkup.back_end else [])]),
+        (facts.RESOURCES, [("", resources)]),
+        (facts.CONSUMERS, [(consumer.name, _consumer(consumer)) for consumer in checkup.consumers]),
+        (facts.CAPACITY, [("", _capacity(checkup))]),
+        (facts.DEAD_LETTERS, [("", dead_letters)]),
+        (facts.LAKE, [("", _lake(checkup))]),
     ]
-    for title, rows in sections:
+    if checkup.back_end is None:
+        # Why is told at the end, as what ends any command.
+        problems = [problem for problem in problems if problem not in checkup.unsettled]
+        console.print("nothing to examine", style="bold red")
+    elif problems:
+        where = ", ".join(dict.fromkeys(problem.section for problem in problems))
+        console.print(f"{counted(len(problems), 'problem')}: {where}", style="bold red")
+    else:
+        console.print("no problems", style="bold green")
+    console.print()
+    for title, groups in sections:
         wrong = [problem for problem in problems if problem.section == title]
-        if not rows and not wrong:
+        if not any(heading or rows for heading, rows in groups) and not wrong:
             continue
         mark = ("✗ ", "red") if wrong else ("✓ ", "green")
         console.print(Text.assemble(mark, (title, "bold")))
-        _print_aligned(rows, console)
+        _print_aligned(groups, console)
         for problem in wrong:
             console.print(Text.assemble("  ", ("problem: ", "bold red"), problem.what))
             console.print(Text.assemble("      ", ("fix: ", "bold yellow"), problem.fix))
         console.print()
-    if problems:
-        console.print(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}", style="bold red")
-    else:
-        console.print("no problems", style="bold green")
 
 
-def _print_aligned(rows: Rows, console: Console) -> None:
-    """Columns as wide as their widest cell, the last one as long as it is: nothing is cut or wrapped in a pipe."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        *cells, last = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        console.print(Text.assemble("  ", "  ".join(cells), "  ", (last.rstrip(), "dim")))
+def _print_aligned(groups: Groups, console: Console) -> None:
+    """Columns as wide as their widest cell, the last one as long as it is: nothing is cut.
+
+    A row that is then too long for the terminal goes without the padding.
+    """
+    widths = [max(map(len, column)) for column in zip(*(row for _, rows in groups for row in rows), strict=True)]
+    for heading, rows in groups:
+        if heading:
+            console.print(f"  {heading}")
+        indent = "    " if heading else "  "
+        for row in rows:
+            *cells, last = row
+            padded = "  ".join([*map(str.ljust, cells, widths), last]).rstrip()
+            start = len(padded) - len(last)
+            if console.is_terminal and len(indent) + len(padded) > console.width:
+                padded = "  ".join(filter(None, row))
+                start = len(padded) - len(last)
+            console.print(Text.assemble(indent, padded[:start], (padded[start:], "dim")))
 
 
-def _back_end(checkup: "Checkup") -> Rows:
-    back_end = checkup.back_end
+def _settings(settings: "Sequence[Setting]", *, every_setting: bool) -> Groups:
+    sources = dict.fromkeys(one.source for one in settings if one.source != DEFAULT)
+    groups: dict[str, list[Sequence[str]]] = {
+        f"from the {source}" if source in {ENVIRONMENT, RUNNING, STACK} else f"in {source}": [
+            (one.name, one.value) for one in settings if one.source == source
+        ]
+        for source in sources
+    }
+    defaults = [(one.name, one.value) for one in settings if one.source == DEFAULT]
+    if every_setting:
+        groups["by default"] = [*defaults]
+    elif defaults:
+        groups[f"and {counted(len(defaults), 'default')}: --all shows them"] = []
+    return list(groups.items())
+
+
+def _process(process: "Process") -> Sequence[str]:
+    state = "ended" if not process.up else "up" if process.trouble is None else "up, does not serve"
+    return (process.name, f"pid {process.pid}", state)
+
+
+def _back_end(back_end: "BackEnd") -> Rows:
     where = "local" if back_end.local else "not local"
     took = f"{back_end.seconds * 1000:.0f} ms"
     rows = [(back_end.endpoint, where, f"answers in {took}" if back_end.trouble is None else f"silent after {took}")]
     if back_end.clock_ahead_seconds is not None:
-        rows.append(("this machine's clock", "to its own", f"{round(back_end.clock_ahead_seconds):+} s"))
+        ahead = round(back_end.clock_ahead_seconds)
+        apart = f"{abs(ahead)} s {'behind' if ahead > 0 else 'ahead of'} ours" if ahead else "agrees with ours"
+        rows.append(("its clock", "", apart))
     return rows
+
+
+def _short(name: str) -> str:
+    """The last part of an ARN or URL; the settings have all of it."""
+    return name.rpartition("/")[2].rpartition(":")[2]
 
 
 def _detail(there: bool | None, detail: str) -> str:
@@ -93,24 +157,36 @@ def _detail(there: bool | None, detail: str) -> str:
 
 def _consumer(consumer: "Consumer") -> Rows:
     if consumer.trouble is not None:
-        return [(consumer.name, "", "", "", "unknown")]
+        return [("unknown", "", "", "")]
     if not consumer.ran:
         waiting = "records wait" if any(shard.unread for shard in consumer.shards) else "nothing to read"
-        return [(consumer.name, "", "never ran", waiting, f"no lease table {consumer.lease_table}")]
+        return [("never ran", waiting, "", "")]
     if not consumer.shards:
-        return [(consumer.name, "", "no leases", "", f"in lease table {consumer.lease_table}")]
+        return [("has taken no shard", "", "", "")]
     return [
-        (consumer.name, shard.shard_id, _heartbeat(shard), _lag(shard), f"at {shard.checkpoint}")
+        (shard.shard_id, _reader(shard), _lag(shard), _position(shard.checkpoint) if shard.unread else "")
         for shard in consumer.shards
     ]
 
 
-def _heartbeat(shard: "ShardReading") -> str:
+def _reader(shard: "ShardReading") -> str:
     if shard.finished:
-        return "finished"
+        return "read to its end"
     if shard.owner is None:
-        return "nobody's"
-    return f"{shard.owner} " + {True: "renews", False: "does not renew", None: "not watched"}[shard.renewed]
+        return "read by nobody"
+    return {True: "read by", False: "left by", None: "held by"}[shard.renewed] + f" {shard.owner}"
+
+
+def _position(checkpoint: str) -> str:
+    from consumers.records import Sentinel
+
+    places = {
+        Sentinel.TRIM_HORIZON.value: "from the beginning",
+        Sentinel.LATEST.value: "from the newest record on",
+        Sentinel.AT_TIMESTAMP.value: "from a set time on",
+        Sentinel.SHARD_END.value: "",
+    }
+    return places.get(checkpoint, f"at …{checkpoint[-_DIGITS:]}")
 
 
 def _lag(shard: "ShardReading") -> str:
@@ -124,16 +200,15 @@ def _lag(shard: "ShardReading") -> str:
 def _capacity(checkup: "Checkup") -> Rows:
     from takeaway.doctor import READ_BYTES_PER_SECOND, megabytes
 
-    limit = f"of {megabytes(READ_BYTES_PER_SECOND)} a second to read"
-    pollers = sum(consumer.reads for consumer in checkup.consumers)
+    readers = sum(consumer.reads for consumer in checkup.consumers)
     rows = []
     for one in checkup.rates:
         rate = one.bytes_per_second
         if rate is None:
-            rows.append((one.shard_id, "in-rate unknown", ""))
+            rows.append((one.shard_id, "unknown what comes in", ""))
         else:
-            told = f"times {pollers} polling applications, {limit}"
-            rows.append((one.shard_id, f"{megabytes(rate)} a second in", told))
+            read = f"read by {counted(readers, 'consumer')}, {rate * readers / READ_BYTES_PER_SECOND:.0%} of its limit"
+            rows.append((one.shard_id, f"{megabytes(rate)} a second", read if readers else "read by nobody"))
     return rows
 
 
@@ -145,7 +220,7 @@ def _dead_letters(letters: "DeadLetters", checkup: "Checkup") -> Rows:
     newest = f"newest {_ago(letters.newest_at, checkup)}"
     among = "" if letters.looked_at == letters.count else f"of the newest {letters.looked_at}: "
     kinds = ", ".join(f"{count} {kind}" for kind, count in letters.kinds)
-    return [(letters.consumer, f"{letters.count:,}{' and more' if letters.more else ''}", f"{among}{kinds}; {newest}")]
+    return [(letters.consumer, f"{letters.count:,}{' and more' * letters.more}", f"{among}{kinds}; {newest}")]
 
 
 def _lake(checkup: "Checkup") -> Rows:
@@ -153,18 +228,18 @@ def _lake(checkup: "Checkup") -> Rows:
     if lake is None:
         return []
     if lake.trouble is not None:
-        return [(lake.where, "unknown")]
+        return [(lake.where,), ("unknown",)]
     if lake.version is None:
-        return [(lake.where, "no lake yet: the archiver has committed nothing")]
+        return [(lake.where,), ("no lake yet: the archiver has committed nothing",)]
     newest = f", newest file {_ago(lake.newest_file_at, checkup)}" if lake.newest_file_at else ", no files"
-    return [(lake.where, f"version {lake.version}, {lake.rows:,} rows{newest}")]
+    return [(lake.where,), (f"{counted(lake.rows, 'row')} in version {lake.version}{newest}",)]
 
 
 def _ago(then: datetime | None, checkup: "Checkup") -> str:
     if then is None:
         return "unknown"
     seconds = max(0.0, (checkup.examined_at - then).total_seconds())
-    for unit, length in (("days", 172_800), ("h", 7200), ("min", 120)):
-        if seconds >= length:
-            return f"{seconds / {'days': 86_400, 'h': 3600, 'min': 60}[unit]:.0f} {unit} ago"
+    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} ago"
     return f"{seconds:.0f} s ago"

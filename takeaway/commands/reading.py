@@ -1,28 +1,30 @@
 """lake sql, report, audit, flow show: what happened, what should have, and whether they agree."""
 
 import json
-import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from foundation.clock import uninterrupted_wait
 from foundation.settings import variable
-from takeaway import local_aws
+from takeaway import deployment, local_aws
 from takeaway.commands.options import LEDGER, Json, Ledger
 from takeaway.environment import HOME, resolved
 from takeaway.errors import UserError
+from takeaway.tables import in_words, show_rows
 
 SECOND = timedelta(seconds=1)
+MOST_FINDINGS = 20
 SETTLING = "waiting until the stream is quiet and the lake has all of it"
 
 
 def lake_sql(query: str, as_json: Json = False) -> None:
-    """Run any SQL (DuckDB's) over the table `events`.
+    """Run any SQL (DuckDB's) over the table `events`. In a pipe: tab-separated, nothing cut.
 
     Example: takeaway lake sql "select event_type, count(*) from events group by all order by 2 desc"
     """
@@ -32,26 +34,17 @@ def lake_sql(query: str, as_json: Json = False) -> None:
 
     environ = resolved()
     try:
-        rows = Lake.from_environment(environ).sql(query)
+        with _told_in_one_line(environ):
+            answer = Lake.from_environment(environ).sql(query)
     except duckdb.Error as error:
         raise UserError(
             f"that SQL does not run: {error}", "the table is `events`; `describe events` names its columns"
         ) from error
-    except OSError as error:
-        # The storage layer's own words run over many lines; the code among them says what is wrong.
-        code = re.search(r"<Code>(\w+)</Code>", str(error))
-        bucket = environ.get(variable("lake_bucket"), "")
-        raise UserError(
-            f"cannot read the lake in bucket {bucket!r}: {code[1] if code else error}",
-            "`takeaway deploy` makes the bucket, `takeaway work archiver` fills it; TAKEAWAY_LAKE_BUCKET names it",
-        ) from error
+    rows = answer.to_pylist()
     if as_json:
-        print(json.dumps(rows.to_pylist(), default=str))
-        return
-    table = Table(*rows.column_names)
-    for row in rows.to_pylist():
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console().print(table)
+        print(json.dumps(rows, default=str))
+    else:
+        show_rows(answer.column_names, rows, Console())
 
 
 def report(
@@ -74,7 +67,8 @@ def report(
         with Console(stderr=True).status(SETTLING):
             settle(environ, within=90, wait=uninterrupted_wait())
         verdict = judge(gather(environ, ledger), ignore_others=True)
-    written = write_report(environ, out, verdict).resolve()
+    with _told_in_one_line(environ):
+        written = write_report(environ, out, verdict).resolve()
     print(json.dumps({"report": str(written), "data": str(written.with_suffix(".json"))}) if as_json else written)
 
 
@@ -115,8 +109,10 @@ def audit(
         facts = {"ok": verdict.ok, "receipt": verdict.receipt, "findings": found, "seconds_to_tell": timed}
         print(json.dumps(facts))
     else:
-        for finding in verdict.findings:
+        for finding in verdict.findings[:MOST_FINDINGS]:
             print(f"{finding.kind}: {finding.what}")
+        if (more := len(verdict.findings) - MOST_FINDINGS) > 0:
+            print(f"… and {more:,} more; --json has all")
         print(verdict.receipt)
         for latency in told:
             print(latency)
@@ -152,9 +148,40 @@ def flow_show(
         ]
         print(json.dumps(steps))
         return
-    table = Table("who", "hears", "tells", "within", "owner")
-    for step in CHOREOGRAPHY:
-        heard = EVENT_TYPES[step.listens_to] if step.listens_to else ""
-        told = " or ".join(EVENT_TYPES[event] for event in step.publishes)
-        table.add_row(step.actor, heard, told, str(step.deadline or ""), step.owner)
-    Console().print(table)
+    rows = [
+        {
+            "who": step.actor,
+            "hears": EVENT_TYPES[step.listens_to] if step.listens_to else None,
+            "tells": EVENT_TYPES[event],
+            "within": in_words(step.deadline) if step.deadline else None,
+            "owner": step.owner,
+        }
+        for step in CHOREOGRAPHY
+        for event in step.publishes
+    ]
+    show_rows(tuple(rows[0]), rows, Console())
+
+
+@contextmanager
+def _told_in_one_line(environ: Mapping[str, str]) -> Iterator[None]:
+    """Around reading the lake: what its storage layer says in many lines, and after many tries, a person reads in one.
+
+    An `OSError` with a number is the system's, about a file of ours.
+    """
+    from deltalake.exceptions import DeltaError
+
+    from takeaway.asking import answers, reason
+
+    url = environ.get("AWS_ENDPOINT_URL", "")
+    if url and local_aws.is_local(url) and not answers(url):
+        raise deployment.nothing_answers(url)
+    try:
+        yield
+    except (OSError, DeltaError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        bucket = environ.get(variable("lake_bucket"), "")
+        raise UserError(
+            f"cannot read the lake in bucket {bucket!r}: {reason(error)}",
+            "`takeaway deploy` makes the bucket, `takeaway work archiver` fills it; TAKEAWAY_LAKE_BUCKET names it",
+        ) from error

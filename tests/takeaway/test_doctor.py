@@ -11,6 +11,7 @@ from takeaway.checkup import (
     DeadLetters,
     LakeState,
     Problem,
+    Process,
     Resource,
     ShardRate,
     ShardReading,
@@ -30,16 +31,20 @@ LETTERS = DeadLetters("archiver", "s3://letters/archiver/")
 LAKE = LakeState("s3://lake/events", version=3, rows=98, newest_file_at=NOON)
 MEGABYTE = 1024 * 1024.0
 
+LOCAL = BackEnd("http://127.0.0.1:4566", local=True, seconds=0.004, clock_ahead_seconds=0.4)
+ARCHIVER = Process("archiver", 17, up=True, log="logs/archiver.log")
+
 WELL = Checkup(
     examined_at=NOON,
-    back_end=BackEnd("http://127.0.0.1:4566", local=True, seconds=0.004, clock_ahead_seconds=0.4),
+    back_end=LOCAL,
+    processes=(ARCHIVER,),
     resources=(STACK, STREAM, TABLE, SENDER),
     consumers=tuple(Consumer(name, f"takeaway-{name}", 1.5, shards=(READING,)) for name in NAMES),
     rates=(ShardRate(SHARD, 1000.0),),
     dead_letters=(LETTERS,),
     lake=LAKE,
 )
-REMOTE = replace(WELL.back_end, endpoint="AWS eu-west-1", local=False)
+REMOTE = replace(LOCAL, endpoint="AWS eu-west-1", local=False)
 
 
 def resources(*some: Resource) -> Checkup:
@@ -67,7 +72,19 @@ def test_a_system_that_is_well_has_no_problem() -> None:
             "`takeaway deploy`",
         ),
         (
-            replace(WELL, back_end=replace(WELL.back_end, trouble="Connection refused")),
+            replace(WELL, processes=(replace(ARCHIVER, up=False),)),
+            "processes",
+            "archiver has ended; its log: logs/archiver.log",
+            "`takeaway up`",
+        ),
+        (
+            replace(WELL, processes=(replace(ARCHIVER, name="api", trouble="HTTP 503"),)),
+            "processes",
+            "api is up and does not serve: HTTP 503",
+            "logs/archiver.log",
+        ),
+        (
+            replace(WELL, back_end=replace(LOCAL, trouble="Connection refused")),
             "back end",
             "http://127.0.0.1:4566 does not answer: Connection refused",
             "`takeaway up`",
@@ -79,13 +96,13 @@ def test_a_system_that_is_well_has_no_problem() -> None:
             "credentials",
         ),
         (
-            replace(WELL, back_end=replace(WELL.back_end, clock_ahead_seconds=31.0)),
+            replace(WELL, back_end=replace(LOCAL, clock_ahead_seconds=31.0)),
             "back end",
             "clock is 31 s ahead of",
             "NTP",
         ),
         (
-            replace(WELL, back_end=replace(WELL.back_end, clock_ahead_seconds=-3600.0)),
+            replace(WELL, back_end=replace(LOCAL, clock_ahead_seconds=-3600.0)),
             "back end",
             "clock is 3600 s behind",
             "NTP",
@@ -128,13 +145,13 @@ def test_a_system_that_is_well_has_no_problem() -> None:
         (
             replace(WELL, consumers=(*WELL.consumers[:2], replace(WELL.consumers[2], reads_per_second=2.5))),
             "reading capacity",
-            "together the consumers read a shard 5.5 times a second, which allows 5",
+            "together the consumers read a shard 5.5 times a second, and it allows 5",
             "TAKEAWAY_READS_PER_SECOND",
         ),
         (
             replace(WELL, rates=(ShardRate(SHARD, 0.6 * MEGABYTE),)),
             "reading capacity",
-            f"{SHARD} takes in 0.60 MB a second, which 3 polling applications read: 1.80 MB of 2.00 MB",
+            f"{SHARD} takes in 0.60 MB a second, which 3 consumers read: 1.80 MB of the 2.00 MB",
             "`takeaway deploy --shards",
         ),
         (replace(WELL, rates=(ShardRate(SHARD, None, "throttled"),)), "reading capacity", "throttled", "look again"),
@@ -177,8 +194,8 @@ def test_each_thing_that_is_wrong_is_one_problem(checkup: Checkup, section: str,
         replace(WELL, rates=(ShardRate(SHARD, 0.52 * MEGABYTE),)),
         replace(WELL, consumers=(*WELL.consumers[:2], replace(WELL.consumers[2], reads_per_second=2))),
         replace(WELL, lake=LakeState("s3://lake/events")),
-        replace(WELL, back_end=replace(WELL.back_end, clock_ahead_seconds=-29.0)),
-        replace(WELL, back_end=replace(WELL.back_end, clock_ahead_seconds=None)),
+        replace(WELL, back_end=replace(LOCAL, clock_ahead_seconds=-29.0)),
+        replace(WELL, back_end=replace(LOCAL, clock_ahead_seconds=None)),
         resources(replace(STACK, status="UPDATE_ROLLBACK_COMPLETE"), replace(STREAM, status="UPDATING")),
     ],
 )
@@ -191,8 +208,21 @@ def test_a_consumer_that_stands_still_is_one_problem_for_all_its_shards() -> Non
     assert problem.what.endswith(f"{SHARD}, shardId-1")
 
 
-def test_a_back_end_that_does_not_answer_hides_what_only_it_could_tell() -> None:
-    dead = replace(
-        WELL, back_end=replace(WELL.back_end, trouble="timed out"), dead_letters=(replace(LETTERS, count=2),)
+def test_a_consumer_whose_process_has_ended_is_one_problem() -> None:
+    (problem,) = findings(replace(archiver(LATE), processes=(replace(ARCHIVER, up=False),)))
+    assert problem.section == "processes"
+
+
+def test_without_a_back_end_what_was_started_is_still_told() -> None:
+    nowhere = replace(
+        WELL,
+        back_end=None,
+        unsettled=(Problem("settings", "no local AWS is up", "`takeaway up`"),),
+        processes=(replace(ARCHIVER, up=False),),
     )
+    assert [problem.section for problem in findings(nowhere)] == ["settings", "processes"]
+
+
+def test_a_back_end_that_does_not_answer_hides_what_only_it_could_tell() -> None:
+    dead = replace(WELL, back_end=replace(LOCAL, trouble="timed out"), dead_letters=(replace(LETTERS, count=2),))
     assert [problem.section for problem in findings(dead)] == ["back end"]

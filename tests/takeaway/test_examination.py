@@ -24,8 +24,8 @@ from consumers.engines.worker.lease_table import LeaseTable
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.records import Sentinel, SequenceNumber
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
-from takeaway import deployment, examination, local_aws, processes
-from takeaway.checkup import Checkup, Resource, Setting
+from takeaway import deployment, examination, local_aws, probes, processes
+from takeaway.checkup import Checkup, Process, Resource, Setting
 from takeaway.doctor import findings
 from takeaway.environment import LOCAL_AWS, Source, endpoint_sources, merged, origins
 from takeaway.examination import examine
@@ -81,6 +81,7 @@ def test_a_fresh_stack_is_well_and_is_left_as_it_was(ward: Ward) -> None:
     tables = ward.client("dynamodb").list_tables()["TableNames"]
     checkup = ward.examine()
     assert findings(checkup) == ()
+    assert checkup.back_end is not None
     assert checkup.back_end.local
     assert abs(checkup.back_end.clock_ahead_seconds or 0) < 2
     assert [(one.kind, one.there) for one in checkup.resources] == [
@@ -382,13 +383,14 @@ def test_a_dead_endpoint_is_one_finding(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "problem: http://***@127.0.0.1:9 does not answer" in done.stdout
     assert "fix: " in done.stdout
-    assert "1 problem\n" in done.stdout
+    assert done.stdout.startswith("1 problem: back end\n")
     assert "Traceback" not in done.stderr
     assert "swordfish" not in done.stdout + done.stderr
 
 
 def test_a_dead_endpoint_is_asked_nothing_more(tmp_path: Path) -> None:
     checkup = examine([Source("environment", local_aws.local_environ("http://127.0.0.1:9"))], tmp_path)
+    assert checkup.back_end is not None
     assert checkup.back_end.trouble is not None
     assert (checkup.unsettled, checkup.resources, checkup.consumers) == ((), (), ())
 
@@ -396,15 +398,36 @@ def test_a_dead_endpoint_is_asked_nothing_more(tmp_path: Path) -> None:
 def test_without_an_endpoint_there_is_nothing_to_examine(tmp_path: Path) -> None:
     done = run_takeaway("doctor", home=tmp_path, AWS_EC2_METADATA_DISABLED="true")
     assert done.returncode == 2
-    assert "error: no AWS to talk to" in done.stderr
-    assert done.stdout == ""
+    assert done.stderr.startswith("error: no local AWS is up, and no AWS credentials are set\nfix: `takeaway up`")
+    assert done.stdout.startswith("nothing to examine\n")
+    assert "TAKEAWAY_HOME" in done.stdout
+    assert "TAKEAWAY_STACK" not in done.stdout
+    told = run_takeaway("doctor", "--all", home=tmp_path, AWS_EC2_METADATA_DISABLED="true").stdout
+    assert "TAKEAWAY_STACK" in told
+
+
+def test_what_was_started_is_told_and_whether_the_api_serves(silent_endpoint: str, tmp_path: Path) -> None:
+    ours, home = psutil.Process(), tmp_path
+    api = processes.Running("api", ours.pid, ours.create_time(), "api.log")
+    gone = processes.Running("archiver", ours.pid, ours.create_time() - 60, "archiver.log")
+    processes.save(home / "services.json", [api, gone])
+    up, ended = Process("api", ours.pid, up=True, log="api.log"), Process("archiver", ours.pid, up=False, log=gone.log)
+    assert probes.started(home) == (up, ended)
+    (home / "api_port").write_text(silent_endpoint.rpartition(":")[2])
+    assert probes.started(home) == (up, ended)
+    (home / "api_port").write_text("9")
+    (silent, _) = probes.started(home)
+    assert silent.trouble is not None
+    assert silent.trouble.startswith("http://127.0.0.1:9/health: ")
+    (problem, *_) = findings(Checkup(SYSTEM_CLOCK.now(), None, processes=(silent,)))
+    assert "api.log" in problem.fix
 
 
 @pytest.mark.local_aws
 def test_people_and_programs_are_told_the_same(ward: Ward) -> None:
     told = run_takeaway("doctor", home=ward.home, **ward.given)
     assert told.returncode == 0, told.stdout + told.stderr
-    assert told.stdout.endswith("no problems\n")
+    assert told.stdout.startswith("no problems\n")
     assert "\x1b" not in told.stdout
     for section in ("settings", "back end", "resources", "consumers", "reading capacity", "dead letters", "lake"):
         assert f"✓ {section}\n" in told.stdout

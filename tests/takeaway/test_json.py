@@ -47,6 +47,7 @@ def _rest_of(step: dict[str, object]) -> dict[str, object]:
 def test_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "resolved", lambda: local_aws.local_environ("http://127.0.0.1:9"))
     monkeypatch.setattr("producers.load.run.run_load", lambda *_, **__: SUMMARY)
+    monkeypatch.setattr(running, "_answering", lambda _: "http://127.0.0.1:9")
     monkeypatch.setattr(running, "stop_on_signal", lambda: None)
     facts = json.loads(CliRunner().invoke(cli.app, ["load", "--seed", "7", "--json"]).stdout)
     assert facts["orders"] == 20
