@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from urllib.parse import urlsplit
 
 import duckdb
 import pandas as pd
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
+from pyarrow import fs
 
 from analytics.layout import table_uri
 from analytics.settings import LakeSettings
@@ -29,8 +31,9 @@ class Lake:
     also shows files that never became visible, and files that a compaction replaced.
     """
 
-    def __init__(self, table: DeltaTable) -> None:
+    def __init__(self, table: DeltaTable, filesystem: fs.FileSystem) -> None:
         self._table = table
+        self._filesystem = filesystem
 
     @classmethod
     def open(cls, uri: str, storage_options: Mapping[str, str]) -> "Lake":
@@ -41,7 +44,7 @@ class Lake:
             raise NoLake(f"there is no lake at {uri}. fix: {_FIX}") from error
         if not table.file_uris():
             raise NoLake(f"the lake at {uri} has no events yet. fix: {_FIX}")
-        return cls(table)
+        return cls(table, _filesystem(uri, storage_options))
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Lake":
@@ -57,7 +60,7 @@ class Lake:
 
     def dataset(self) -> ds.Dataset:
         """For pyarrow, polars and duckdb. A filter on `event_date` skips whole files."""
-        return self._table.to_pyarrow_dataset()
+        return self._table.to_pyarrow_dataset(filesystem=self._filesystem)
 
     def events(self, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
         """The events with since <= occurred_at < until, in no order; a bound that is None does not bind."""
@@ -83,6 +86,24 @@ _FIX = (
     "run the archiver (`takeaway work archiver`) and place an order; the first file comes when it is due, after "
     "TAKEAWAY_LAKE_FILE_AGE at the latest"
 )
+
+
+def _filesystem(uri: str, options: Mapping[str, str]) -> fs.FileSystem:
+    """Arrow's own S3, rooted at the table.
+
+    deltalake's would call back into Python from Arrow's threads, which read ahead even when a query wants no more: a
+    process that ends at that moment crashes.
+    """
+    place, endpoint = urlsplit(uri), urlsplit(options.get("aws_endpoint", ""))
+    s3 = fs.S3FileSystem(
+        access_key=options.get("aws_access_key_id"),
+        secret_key=options.get("aws_secret_access_key"),
+        session_token=options.get("aws_session_token"),
+        region=options.get("aws_region"),
+        scheme="http" if endpoint.scheme == "http" else "https",
+        endpoint_override=endpoint.netloc or None,
+    )
+    return fs.SubTreeFileSystem(f"{place.netloc}{place.path}", s3)
 
 
 def _between(since: datetime | None, until: datetime | None) -> pc.Expression | None:

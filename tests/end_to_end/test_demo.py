@@ -120,6 +120,9 @@ def test_up_a_curl_the_lake_and_down(takeaway: Takeaway, tmp_path: Path) -> None
         promised = [entry for entry in ledger.acknowledged if entry.order_id != placed["order_id"]]
         assert in_lake == Counter(entry.event_type for entry in promised)
 
+        # A query that wants less than there is must not leave Arrow reading while the process ends.
+        assert [takeaway("lake", "sql", "select * from events limit 1").returncode for _ in range(3)] == [0] * 3
+
         assert "unexpected" in takeaway("audit").stdout
         audited = takeaway("audit", "--ignore-others")
         assert audited.returncode == 0, audited.stdout + audited.stderr
