@@ -20,7 +20,7 @@ EventT_co = TypeVar("EventT_co", bound=Event, covariant=True)
 class EventEnvelope(msgspec.Struct, Generic[EventT_co], frozen=True, kw_only=True):
     """One event as it travels; `EventEnvelope[OrderPlaced]` is one that carries an `OrderPlaced`.
 
-    `cause` is what made it happen: the `event_id` of the event heard, or what is derived from the command's idempotency key.
+    `cause` is what made it happen: the `event_id` of the event heard, or a name derived from the command's key.
     `event_id` is derived from order, type and cause, so a repeat of one happening always has the same id.
     `traceparent` is a W3C trace context: all events of an order share its trace id.
     """
