@@ -31,6 +31,16 @@ def pytest_configure() -> None:
     os.environ["TAKEAWAY_BACKEND"] = BACKEND_NAME
 
 
+@pytest.fixture(autouse=True)
+def same_environment() -> Iterator[None]:
+    """What a test makes of this process' variables ends with it: boto3 of the next test would go elsewhere."""
+    before = dict(os.environ)
+    yield
+    if dict(os.environ) != before:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def the_backend() -> Backend:
     return backends.BACKENDS[BACKEND_NAME]
 

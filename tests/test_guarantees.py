@@ -37,7 +37,7 @@ GUARANTEES = (
     Guarantee(
         "only rejected entries are sent again",
         "producers/publisher.py",
-        'if result and "ErrorCode" not in result and "SequenceNumber" in result:',
+        'if result and "ErrorCode" not in result and "SequenceNumber" in result and "ShardId" in result:',
         'if result and not any("ErrorCode" in one for one in results) and "SequenceNumber" in result:',
         "tests/producers/test_publisher.py::test_only_the_rejected_are_sent_again",
     ),

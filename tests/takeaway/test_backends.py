@@ -20,6 +20,7 @@ import yaml
 from foundation.clock import uninterrupted_wait
 from takeaway import backends, deployment, local_aws, processes, up
 from takeaway.backends import EMBEDDED
+from takeaway.environment import LOCAL_AWS
 from takeaway.errors import UserError
 from takeaway.processes import Running, Service
 from tests.conftest import LocalAws
@@ -173,7 +174,7 @@ def test_an_unknown_one_names_those_that_are() -> None:
 
 @pytest.mark.end_to_end
 def test_another_one_is_up_already(escaping: Callable[..., Started], tmp_path: Path) -> None:
-    processes.save(tmp_path / "services.json", [escaping()[0]])
+    processes.save(tmp_path / "services.json", [replace(escaping()[0], name=LOCAL_AWS)])
     (tmp_path / "backend").write_text("localstack")
     with pytest.raises(UserError, match="localstack is up, not embedded"):
         up.up(tmp_path, backend=EMBEDDED, aws_port=1, api_port=1, aws_only=True, speed=1)
