@@ -61,7 +61,7 @@ def load(
     yes_really_aws: ReallyAws = False,
     as_json: Json = False,
 ) -> None:
-    """StreamPlace synthetic orders, let simulated restaurants handle them, and write down every event in a ledger.
+    """Place synthetic orders, let simulated restaurants handle them, and write down every event in a ledger.
 
     Example: takeaway load --orders 1000 --rate 50 --seed 7
     """

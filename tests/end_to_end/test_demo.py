@@ -100,7 +100,7 @@ def test_up_a_curl_the_lake_and_down(takeaway: Takeaway, tmp_path: Path) -> None
         elsewhere = takeaway("up", **ports | {"TAKEAWAY_API_PORT": str(free_port())})
         assert elsewhere.returncode == 0, elsewhere.stderr
         up = takeaway("up", **ports)
-        pasted = up.stdout.partition("StreamPlace an order, and follow it:")[2].partition("See it in the lake")[0]
+        pasted = up.stdout.partition("Place an order, and follow it:")[2].partition("See it in the lake")[0]
         placing, following = pasted.strip().rsplit("curl", 1)
         placed = json.loads(bash(placing))
         assert placed["state"] == "placed", placed
