@@ -20,6 +20,10 @@ EVERYTHING = range(1, 10)
 FIRST, SECOND = range(1, 4), range(4, 7)
 
 
+# Hundreds of cases: seconds, not the blink that a unit test should take.
+pytestmark = pytest.mark.slow
+
+
 def crash() -> None:
     raise Crash
 
@@ -162,7 +166,6 @@ def test_a_zombie_that_wakes_between_its_successors_opening_and_its_commit(call:
     finish(world)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("second_call", range(2, 13, 2))
 @pytest.mark.parametrize("call", CALLS)
 def test_a_crash_while_recovering_from_a_crash(call: int, second_call: int) -> None:

@@ -74,6 +74,7 @@ def test_nobody_checks_that_numbers_rise(log: CommitLog) -> None:
     assert log.snapshot().last_entry(A) == entry(3, "lower")
 
 
+@pytest.mark.slow
 def test_the_last_entry_is_found_behind_many_commits_of_others(log: CommitLog) -> None:
     log.snapshot().commit((), {A: entry(1, "long ago")})
     for n in range(1, 121):  # more than two checkpoints of Delta, and more than it looks at in its first try
@@ -82,6 +83,7 @@ def test_the_last_entry_is_found_behind_many_commits_of_others(log: CommitLog) -
     assert log.snapshot().version_of(A) == 1
 
 
+@pytest.mark.slow
 def test_a_stale_snapshot_is_rejected_across_a_checkpoint_too(log: CommitLog) -> None:
     stale = log.snapshot()
     log.snapshot().commit((), {A: entry(1)})

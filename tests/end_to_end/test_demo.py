@@ -38,6 +38,7 @@ def bash(script: str) -> str:
     return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout  # noqa: S603, S607
 
 
+@pytest.mark.timeout(240)
 def test_the_demo_proves_its_flow_and_leaves_nothing_behind(takeaway: Takeaway, tmp_path: Path) -> None:
     done = takeaway("demo", "--orders", "30", "--rate", "30", "--speed", "1000", "--seed", "5")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -51,6 +52,7 @@ def test_the_demo_proves_its_flow_and_leaves_nothing_behind(takeaway: Takeaway, 
     assert our_processes(tmp_path / ".takeaway") == []
 
 
+@pytest.mark.timeout(240)
 def test_ctrl_c_in_the_middle_ends_in_order_and_loses_nothing(tmp_path: Path) -> None:
     home = tmp_path / ".takeaway"
     with subprocess.Popen(
@@ -88,6 +90,7 @@ def test_a_killed_demo_takes_its_processes_with_it(tmp_path: Path) -> None:
     assert len(gone) >= len(CONSUMERS)
 
 
+@pytest.mark.timeout(480)
 def test_up_a_curl_the_lake_and_down(takeaway: Takeaway, tmp_path: Path) -> None:
     ports = {"TAKEAWAY_AWS_PORT": str(free_port()), "TAKEAWAY_API_PORT": str(free_port())}
     up = takeaway("up", "--speed", "1000", **ports, TAKEAWAY_LAKE_FILE_AGE="2")
