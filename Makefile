@@ -5,14 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ARGS ?=
+# The clients that benchmarks measure ours beside.
+PEERS := build/peers
 # The local AWS of demo, up and test: embedded, localstack or docker. docs/backends.md tells them apart.
 BACKEND ?=
 ON := $(if $(BACKEND),--backend $(BACKEND))
-# What `make test` also runs on LocalStack: the flow as a user runs it, and what we rely on. About four minutes.
-ON_EVERY_BACKEND := tests/end_to_end/test_demo.py tests/contracts tests/takeaway/test_backends.py
+# Two files at a time: most tests wait for other processes, and those of a file may share a flow.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test chaos unit check format clean
+.PHONY: help install demo up down test chaos interop bench-kcl bench-consume bench-leases bench-failover lambda-zip unit check format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -38,20 +40,42 @@ up: install ## start the local AWS, the API, the consumers and restaurants, and 
 down: install ## stop what `make up` started
 	@$(BIN)/takeaway down
 
-test: install ## all tests, the flow also on LocalStack if Python 3.13 is there; BACKEND=localstack: on that one only
+test: install ## all tests, and again on LocalStack what needs an AWS, if Python 3.13 is there; BACKEND=: on that one only
 ifeq ($(BACKEND),)
-	@$(BIN)/python -m pytest -m "not chaos" $(ARGS)
+	@$(PYTEST) -m "not chaos and not interop" $(ARGS)
 ifeq ($(ARGS),)
 	@if localstack/host.sh check >/dev/null 2>&1; then \
-	  echo "and now on LocalStack"; \
-	  TAKEAWAY_TEST_BACKEND=localstack $(BIN)/python -m pytest -m "(local_aws or end_to_end) and not chaos" $(ON_EVERY_BACKEND); fi
+	  echo "and now on LocalStack"; $(MAKE) --no-print-directory test BACKEND=localstack; fi
 endif
 else
-	@TAKEAWAY_TEST_BACKEND=$(BACKEND) $(BIN)/python -m pytest -m "(local_aws or end_to_end) and not chaos" $(ARGS)
+	@TAKEAWAY_TEST_BACKEND=$(BACKEND) $(PYTEST) -m "(local_aws or end_to_end) and not chaos and not interop" $(ARGS)
 endif
 
-chaos: install ## kill, freeze and disturb the real processes, and audit what is left; about six minutes
-	@$(BIN)/python -m pytest -m chaos $(ARGS)
+chaos: install ## kill, freeze and disturb the real processes, and audit what is left; BACKEND=localstack: not in CI
+	@TAKEAWAY_TEST_BACKEND=$(or $(BACKEND),embedded) $(PYTEST) -m chaos $(ARGS)
+
+interop: install ## beside the real KCL: change the engine and keep the place, and read one stream together; needs Java
+	@$(BIN)/python -m pytest -m interop tests/interop $(ARGS)
+
+bench-kcl: install ## start, stop, restart and memory against the KCL's; needs Java; about seven minutes
+	@$(BIN)/python -m tests.benchmarks.kcl $(ARGS)
+
+bench-consume: install $(PEERS)/.installed ## what reading costs, beside boto3 and async-kinesis; about five minutes
+	@$(BIN)/python -m tests.benchmarks.consume $(PEERS)/bin/python $(ARGS)
+
+bench-leases: install ## how long a plan for 10,000 leases takes
+	@$(BIN)/python -m tests.benchmarks.leases
+
+bench-failover: install ## kill -9 and SIGTERM of real workers, 20 times; about four minutes
+	@$(BIN)/python -m tests.benchmarks.failover
+
+$(PEERS)/.installed: tests/benchmarks/peers.lock
+	@$(BIN)/python -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+lambda-zip: install ## build/takeaway-lambda.zip: the notifiers as a Lambda function; see docs/engines.md
+	@$(BIN)/python -m takeaway.lambda_zip build/takeaway-lambda.zip
 
 unit: install ## the tests that start no process, in seconds
 	@$(BIN)/python -m pytest -n 2 -m "not local_aws and not end_to_end and not slow" $(ARGS)

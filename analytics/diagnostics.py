@@ -41,6 +41,14 @@ class LakeCommitted(Diagnostic):
 
 
 @dataclass(frozen=True)
+class LateRowsCommitted(Diagnostic):
+    """Records that had been set apart are in the lake now, each under a transaction of its own."""
+
+    rows: int
+    files: int
+
+
+@dataclass(frozen=True)
 class LakeShardFailed(Diagnostic):
     """A shard's part of a commit did not end well. Its rows still wait; it is opened again before the next attempt."""
 

@@ -21,6 +21,11 @@ def object_key(path: str) -> str:
     return f"{TABLE_PREFIX}/{path}"
 
 
+def late_file(day: date, batch_id: str) -> str:
+    """The path of rows that no shard's batch brought; a name that `ShardPaths.batch_number` takes for no shard's."""
+    return f"{PARTITION_KEY}={day.isoformat()}/late-{batch_id}.parquet"
+
+
 @dataclass(frozen=True)
 class BatchNumber:
     """Which of a shard's batches a file belongs to, and under which epoch it was written."""

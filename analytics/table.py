@@ -60,6 +60,9 @@ class Snapshot(Protocol):
     def last_entry(self, application: str) -> LogEntry | None:
         """What the newest commit that names the application says of it; None when no log file still tells."""
 
+    def files(self, day: date) -> list[str]:
+        """The paths of the day's files that a reader sees."""
+
     def commit(self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry]) -> None:
         """All or nothing. `CommitRejected` is certain; after any other error the commit may have happened.
 
@@ -116,6 +119,11 @@ class DeltaSnapshot:
                 if entry is not None:
                     return msgspec.convert(entry, LogEntry)
         return None
+
+    def files(self, day: date) -> list[str]:
+        folder = f"{PARTITION_KEY}={day.isoformat()}"
+        uris = self._table.file_uris([(PARTITION_KEY, "=", day.isoformat())])
+        return [f"{folder}/{uri.rpartition('/')[2]}" for uri in uris]
 
     def commit(self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry]) -> None:
         modified_at = int(self._clock.now().timestamp() * 1000)

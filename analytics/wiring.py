@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
+from analytics.bucket import Bucket
 from analytics.settings import LakeSettings
 from foundation.clock import SYSTEM_CLOCK, Clock
 from foundation.diagnostics import Emit
 from foundation.settings import from_environment
 
 if TYPE_CHECKING:
+    from analytics.late import LateRows
     from analytics.sink import LakeSink
+    from analytics.table import CommitLog
 
 # A write that is sent twice may be refused by itself; the protocol takes no refusal for a proof.
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 4})
@@ -20,12 +23,34 @@ _CONFIG = Config(retries={"mode": "standard", "max_attempts": 4})
 
 def lake_sink(environ: Mapping[str, str], stream: str, emit: Emit, clock: Clock = SYSTEM_CLOCK) -> "LakeSink":
     """The process' one committer for this stream. `environ` names the bucket, and the endpoint where there is one."""
-    from analytics.bucket import Bucket
-    from analytics.layout import table_uri
     from analytics.sink import LakeSink
-    from analytics.table import DeltaLog, storage_options
 
     settings = from_environment(LakeSettings, environ)
-    log = DeltaLog(table_uri(settings.lake_bucket), storage_options(environ), clock)
-    bucket = Bucket(boto3.client("s3", config=_CONFIG), settings.lake_bucket)
-    return LakeSink(stream, bucket, log, settings.rotation, clock, emit, accepted_gaps=settings.accepted_gaps)
+    return LakeSink(
+        stream,
+        _bucket(settings),
+        _log(settings, environ, clock),
+        settings.rotation,
+        clock,
+        emit,
+        accepted_gaps=settings.accepted_gaps,
+    )
+
+
+def late_rows(environ: Mapping[str, str], emit: Emit, clock: Clock = SYSTEM_CLOCK) -> "LateRows":
+    """The way into the lake for records that had been set apart."""
+    from analytics.late import LateRows
+
+    settings = from_environment(LakeSettings, environ)
+    return LateRows(_bucket(settings), _log(settings, environ, clock), emit)
+
+
+def _bucket(settings: LakeSettings) -> Bucket:
+    return Bucket(boto3.client("s3", config=_CONFIG), settings.lake_bucket)
+
+
+def _log(settings: LakeSettings, environ: Mapping[str, str], clock: Clock) -> "CommitLog":
+    from analytics.layout import table_uri
+    from analytics.table import DeltaLog, storage_options
+
+    return DeltaLog(table_uri(settings.lake_bucket), storage_options(environ), clock)

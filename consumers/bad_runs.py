@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from consumers.faults import loggable
 from consumers.processing import ShardStop
 from consumers.records import SequenceNumber
 
@@ -24,8 +25,9 @@ class BadRuns:
         in_a_row = self._with(shard_id, kind, at).length
         if in_a_row >= MAX_IN_A_ROW:
             raise ShardStop(
-                f"{self._consumer} cannot process {in_a_row} records in a row on {shard_id}, the last at {at}: {error}."
-                " fix: this looks like a bad deployment, not bad records; deploy one that can process them and restart"
+                f"{self._consumer} cannot process {in_a_row} records in a row on {shard_id}, the last at {at}: "
+                f"{loggable(error)}. "
+                "fix: this looks like a bad deployment, not bad records; deploy one that can process them and restart"
             ) from error
 
     def another(self, shard_id: str, kind: str, at: SequenceNumber) -> None:

@@ -2,16 +2,33 @@
 
 import hashlib
 import traceback
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from consumers.records import Record
+from analytics.bucket import Bucket
+from consumers.records import Record, SequenceNumber
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+# Letters read at a time: fewer than a client's ten connections, and each may be as large as a record, 10 MiB.
+_READERS = 8
+_READ_AHEAD = 32
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Who redrives a letter, and until when nobody else does."""
+
+    by: str
+    until: datetime
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,27 @@ class DeadLetter:
     error: str
     stack_hash: str
     payload: bytes
+    claim: Claim | None = None
+
+    @property
+    def kind(self) -> str:
+        """The class of the error: unlike its text, it quotes nobody."""
+        return self.error.partition(":")[0]
+
+    @property
+    def record(self) -> Record:
+        """The record as the consumer was given it."""
+        return Record(
+            number=self.sequence_number,
+            partition_key=self.partition_key,
+            data=self.payload,
+            arrived=self.arrived_at.timestamp(),
+            sub=self.sub_sequence_number,
+        )
+
+    @property
+    def place(self) -> SequenceNumber:
+        return SequenceNumber(self.sequence_number, self.sub_sequence_number)
 
     @property
     def key(self) -> str:
@@ -62,25 +100,67 @@ def dead_letter(
     )
 
 
+@dataclass(frozen=True)
+class StoredLetter:
+    """A letter as it was read; a write over it goes through only if it is still so."""
+
+    letter: DeadLetter
+    etag: str
+
+
+class NoLetter(Exception):
+    """An object among the letters that is none of ours. fix: remove it, or leave it: it is skipped."""
+
+
 class S3DeadLetters:
     """One JSON object a letter, the payload in base64: no size limit below Kinesis' own."""
 
     def __init__(self, client: "S3Client", bucket: str) -> None:
         self._client = client
-        self._bucket = bucket
+        self._bucket = Bucket(client, bucket)
 
     def put(self, letter: DeadLetter) -> None:
-        body = msgspec.json.encode(letter)
-        self._client.put_object(Bucket=self._bucket, Key=letter.key, Body=body, ContentType="application/json")
-
-    def read(self, key: str) -> DeadLetter:
-        return msgspec.json.decode(
-            self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read(), type=DeadLetter
+        self._client.put_object(
+            Bucket=self._bucket.name, Key=letter.key, Body=msgspec.json.encode(letter), ContentType="application/json"
         )
 
-    def keys(self, consumer: str = "") -> list[str]:
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=consumer)
-        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+    def read(self, key: str) -> StoredLetter | None:
+        """The letter, or None when there is none. Raises `NoLetter` for what cannot be read as one."""
+        stored = self._bucket.read(key)
+        if stored is None:
+            return None
+        try:
+            letter = msgspec.json.decode(stored.body, type=DeadLetter)
+        except msgspec.DecodeError as error:
+            raise NoLetter(f"s3://{self._bucket.name}/{key} is no dead letter: {error}") from error
+        if letter.key != key:
+            raise NoLetter(f"s3://{self._bucket.name}/{key} holds the letter of another place, {letter.key}")
+        return StoredLetter(letter, stored.etag)
+
+    def replace(self, stored: StoredLetter, letter: DeadLetter) -> StoredLetter:
+        """Writes over the letter as it was read; `WriteRefused` when it is another one by now, or gone."""
+        return StoredLetter(letter, self._bucket.replace(letter.key, msgspec.json.encode(letter), stored.etag))
+
+    def remove(self, key: str) -> None:
+        self._client.delete_object(Bucket=self._bucket.name, Key=key)
+
+    def keys(self, prefix: str = "") -> list[str]:
+        return list(self._bucket.keys(prefix))
+
+    def read_all(self, keys: Iterable[str]) -> Iterator[tuple[str, StoredLetter | NoLetter]]:
+        """Each letter that is still there, in the order of the keys; a few are read at once, and ahead."""
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="letters") as readers:
+            rest = iter(keys)
+            while some := list(islice(rest, _READ_AHEAD)):
+                for key, found in zip(some, readers.map(self._read_any, some), strict=True):
+                    if found is not None:
+                        yield key, found
+
+    def _read_any(self, key: str) -> StoredLetter | NoLetter | None:
+        try:
+            return self.read(key)
+        except NoLetter as error:
+            return error
 
 
 def _stack_hash(error: Exception) -> str:

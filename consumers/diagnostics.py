@@ -37,6 +37,8 @@ class LeaseCreated(Diagnostic):
 
 @dataclass(frozen=True)
 class LeaseTaken(Diagnostic):
+    """From now on the shard is read here. `from_worker` let it run out, or did not hand it over when asked."""
+
     shard_id: str
     from_worker: str | None
 
@@ -72,6 +74,42 @@ class LeaseEvicted(Diagnostic):
 
     shard_id: str
     checkpoint: str
+
+
+@dataclass(frozen=True)
+class LeaseRequested(Diagnostic):
+    """Its holder reads more than a fair share of the shards, and is asked to hand this one over to us."""
+
+    shard_id: str
+    from_worker: str
+
+
+@dataclass(frozen=True)
+class LeaseAskedFor(Diagnostic):
+    """Another worker is to read the shard. What is under way is finished and checkpointed first."""
+
+    shard_id: str
+    by_worker: str
+
+
+@dataclass(frozen=True)
+class LeaseHandedOver(Diagnostic):
+    """Given in good order to who asked for it, who goes on behind `checkpoint`: no effect is repeated."""
+
+    shard_id: str
+    to_worker: str
+    checkpoint: str
+
+
+@dataclass(frozen=True)
+class LeaseUnreadable(Diagnostic):
+    """A row of the lease table makes no sense, so its shard and that shard's children are not read; others are.
+
+    fix: repair the row, or remove it to begin the shard anew.
+    """
+
+    shard_id: str
+    trouble: str
 
 
 @dataclass(frozen=True)
@@ -125,6 +163,23 @@ class ShardFinished(Diagnostic):
 
 
 @dataclass(frozen=True)
+class ShardHandedBack(Diagnostic):
+    """The KCL's daemon asked for it: flushed and checkpointed, for the next holder to go on from."""
+
+    shard_id: str
+    checkpoint: str
+
+
+@dataclass(frozen=True)
+class BatchHandedBack(Diagnostic):
+    """A Lambda invocation's time was up, or its processor stopped: Lambda gives these again, from `first` on."""
+
+    shard_id: str
+    first: str
+    records: int
+
+
+@dataclass(frozen=True)
 class ShardThreadDied(Diagnostic):
     """A shard's thread ended without finishing. Its lease is taken again, and a new thread starts."""
 
@@ -154,6 +209,17 @@ class ReadThrottled(Diagnostic):
 
     shard_id: str
     retry_in_seconds: float
+
+
+@dataclass(frozen=True)
+class StreamConsumerRegistered(Diagnostic):
+    """The application reads by enhanced fan-out from now on, which costs money for each shard until it is deregistered.
+
+    fix: `aws kinesis deregister-stream-consumer` when no worker of the application is to run any more.
+    """
+
+    stream: str
+    consumer: str
 
 
 @dataclass(frozen=True)
@@ -206,3 +272,13 @@ class RecordSetApart(Diagnostic):
     shard_id: str
     sequence_number: str
     error: str
+
+
+@dataclass(frozen=True)
+class LetterRedriven(Diagnostic):
+    """A dead letter was given again to its consumer, or was about to be; `fate` says what became of it."""
+
+    consumer: str
+    shard_id: str
+    sequence_number: str
+    fate: str

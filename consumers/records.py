@@ -1,9 +1,11 @@
 """The stream's own vocabulary: what Kinesis delivers, and positions in a shard."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from functools import total_ordering
+
+import msgspec
 
 
 class Sentinel(Enum):
@@ -13,6 +15,9 @@ class Sentinel(Enum):
     TRIM_HORIZON = "TRIM_HORIZON"
     LATEST = "LATEST"
     SHARD_END = "SHARD_END"
+
+    def __str__(self) -> str:
+        return self.value
 
 
 @total_ordering
@@ -55,14 +60,26 @@ def position_key(position: Position) -> tuple[float, int]:
     return _RANKS.get(position, float("inf")), 0
 
 
-@dataclass(frozen=True)
-class Record:
-    """One user record. `arrived_at` is Kinesis' approximate arrival time; `data` is the producer's bytes."""
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One user record. Its fields carry the names that GetRecords gives them, so that an answer is decoded into it.
 
-    sequence_number: SequenceNumber
-    partition_key: str
-    arrived_at: datetime
-    data: bytes
+    `number` is the text received; `sub` is the place inside an aggregated record. `arrived` is Kinesis' approximate
+    arrival time, in seconds since 1970; `data` is the producer's bytes.
+    """
+
+    number: str = msgspec.field(name="SequenceNumber")
+    partition_key: str = msgspec.field(name="PartitionKey")
+    data: bytes = msgspec.field(name="Data")
+    arrived: float = msgspec.field(name="ApproximateArrivalTimestamp")
+    sub: int = 0
+
+    @property
+    def sequence_number(self) -> SequenceNumber:
+        return SequenceNumber(self.number, self.sub)
+
+    @property
+    def arrived_at(self) -> datetime:
+        return datetime.fromtimestamp(self.arrived, UTC)
 
 
 @dataclass(frozen=True)
@@ -77,3 +94,14 @@ class Batch:
     after: Position
     records: tuple[Record, ...]
     millis_behind_latest: int
+
+
+@dataclass(frozen=True)
+class HashKeyRange:
+    """The hash keys of a shard, both ends included."""
+
+    first: int
+    last: int
+
+    def __contains__(self, hash_key: int) -> bool:
+        return self.first <= hash_key <= self.last

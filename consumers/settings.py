@@ -1,7 +1,12 @@
 """What a consumer's process is told from outside."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Literal
+
+from consumers.batch_rules import MAX_BATCH_SIZE, BatchRules
+from consumers.records import Sentinel
+from foundation.settings import SettingsError, variable
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,64 @@ class ConsumerSettings:
     # gathers a file for a minute anyway, and one read a second left for a person looking on.
     reads_per_second: float = 1.75
     archiver_reads_per_second: float = 0.5
+    # The three also share its 2 MiB a second: each has to read all of it.
+    read_bytes_per_second: float = 2 * 1024 * 1024 / 3
+    # fan_out: Kinesis pushes, with 2 MiB a second for this application alone; each shard of it costs money.
+    retrieval: Literal["polling", "fan_out"] = "polling"
+    # Where a consumer begins on its first day: trim_horizon, latest, or at_timestamp:2026-03-14T12:00:00Z.
+    start: str = "trim_horizon"
     failover_seconds: float = 10.0
+    # own: our workers share the shards among themselves; kcl: they join a running KCL 3.0 to 3.4, and obey its leader.
+    fleet: Literal["own", "kcl"] = "own"
+    # The notifiers' batch rules; consumers.batch_rules says what each means.
+    batch_size: int = 500
+    batching_window_seconds: float = 0.0
+    parallelization_factor: int = 8
+    max_attempts: int = 5
+    max_record_age_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.rules, self.first_position  # says what is wrong with one before anything is read
+
+    @property
+    def rules(self) -> BatchRules:
+        age = self.max_record_age_seconds
+        return BatchRules(
+            batch_size=self.batch_size,
+            batching_window=timedelta(seconds=self.batching_window_seconds),
+            parallelization_factor=self.parallelization_factor,
+            max_attempts=self.max_attempts,
+            max_record_age=None if age is None else timedelta(seconds=age),
+        )
+
+    @property
+    def first_position(self) -> tuple[Sentinel, datetime | None]:
+        """Where a consumer begins on its first day, and the moment when that is one."""
+        kind, _, moment = self.start.partition(":")
+        try:
+            start = Sentinel[kind.upper()]
+            start_at = datetime.fromisoformat(moment) if moment else None
+        except (KeyError, ValueError):
+            start, start_at = Sentinel.SHARD_END, None
+        is_moment = start_at is not None and start_at.tzinfo is not None
+        if start is Sentinel.SHARD_END or (start is Sentinel.AT_TIMESTAMP) != is_moment:
+            raise SettingsError(
+                f"{variable('start')} is {self.start!r}. "
+                "fix: trim_horizon, latest, or at_timestamp:2026-03-14T12:00:00Z with the time zone"
+            )
+        return start, start_at
+
+    def first_position_of(self, consumer: str) -> tuple[Sentinel, datetime | None]:
+        if consumer == "archiver" and self.first_position[0] is Sentinel.LATEST:
+            raise SettingsError(
+                f"{variable('start')} is {self.start!r}, and the lake would lack all that the stream holds by now. "
+                "fix: start the archiver at trim_horizon"
+            )
+        return self.first_position
+
+    def batch_records(self, consumer: str) -> int:
+        """How many records the worker gives it at a time: a lake file wants many, a step no more than a batch."""
+        return MAX_BATCH_SIZE if consumer == "archiver" else self.batch_size
 
     @property
     def keep_outcomes(self) -> timedelta:

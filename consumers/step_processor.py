@@ -1,33 +1,27 @@
-"""Performs one step of the choreography on each record of a batch, in the shard's order."""
+"""Plugs a step of the choreography into the batch rules: hear an event, recall or perform, remember, tell."""
 
-from collections.abc import Callable
-from concurrent.futures import Future
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from consumers.bad_runs import BadRuns
-from consumers.dead_letters import DeadLetters, dead_letter
-from consumers.diagnostics import RecordSetApart, StepPerformed
+from consumers.batch_processor import BatchProcessor
+from consumers.batch_rules import BatchRules
+from consumers.diagnostics import StepPerformed
 from consumers.idempotency import IdempotencyStore
-from consumers.processing import Progress, RecordFailure, ShardAssignment, ShardStop, Unavailable, Unprocessable
-from consumers.records import Batch, Position, Record
+from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment, ShardStop
+from consumers.record_handler import Handled, Promise
+from consumers.records import Record
+from consumers.set_apart import SetsApart
 from events.envelope import EventEnvelope, following
-from events.orders import Event
-from events.wire import UnreadableEvent, decode, encode
+from events.orders import EVENT_TYPES, Event
+from events.wire import decode, decode_only, encode
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
-from producers.publisher import EventPublisher, PublisherClosed, PublishFailed
+from foundation.threads import StartThread
+from producers.publisher import EventPublisher, PublisherClosed
 
 EventT = TypeVar("EventT", bound=Event)
-
-# A handler's own error on one record: tried so often before the record, not the world, is held to be broken.
-MAX_ATTEMPTS = 5
-# Errors of the world around us: waited out for as long as they last, since the record is not to blame.
-_WORLD_IS_BROKEN = (BotoCoreError, ClientError, OSError, PublishFailed, Unavailable)
-
-_READING, _PERFORMING = "reading", "performing"
 
 
 @dataclass(frozen=True)
@@ -39,88 +33,47 @@ class HandlerStep(Generic[EventT]):
     handle: Callable[[EventEnvelope[EventT]], Event]
 
 
-class StepProcessor(Generic[EventT]):
-    """A `RecordProcessor` for one step on one shard.
+class StepHandler(Generic[EventT]):
+    """The `RecordHandler` of one step on one shard.
 
     For each event it listens to: recall the remembered outcome, or perform the step and remember it; then publish what
-    follows. Safe to resume after the longest prefix whose following events Kinesis acknowledged.
+    follows. The promise of a record is Kinesis' acknowledgement of that.
     """
 
     def __init__(
         self,
         step: HandlerStep[EventT],
-        assignment: ShardAssignment,
         *,
         outcomes: IdempotencyStore,
         publisher: EventPublisher,
-        dead_letters: DeadLetters,
-        bad_runs: BadRuns,
         clock: Clock,
         emit: Emit,
     ) -> None:
         self._step = step
-        self._assignment = assignment
         self._outcomes = outcomes
         self._publisher = publisher
-        self._dead_letters = dead_letters
-        self._bad_runs = bad_runs
         self._clock = clock
         self._emit = emit
-        self._done: Position = assignment.checkpoint
-        self._attempts: tuple[Record | None, int] = (None, 0)
+        self._known: dict[str, bytes] = {}
 
-    @property
-    def resume_after(self) -> Position:
-        return self._done
+    def hear(self, record: Record) -> EventEnvelope[EventT] | None:
+        return decode_only(self._step.listens_to, record.data)
 
-    def process(self, batch: Batch) -> Progress:
-        heard = [(record, self._hear(record)) for record in batch.records]
-        known = self._outcomes.recall([event.event_id for _, event in heard if isinstance(event, EventEnvelope)])
-        told: list[tuple[Record, Future[object] | None]] = []
-        failure: RecordFailure | None = None
-        for record, event in heard:
+    def recall(self, heard: Sequence[EventEnvelope[EventT]]) -> None:
+        self._known = self._outcomes.recall([event.event_id for event in heard])
+
+    def handle(self, heard: Sequence[EventEnvelope[EventT]]) -> Handled:
+        promises: list[Promise] = []
+        for event in heard:
             try:
-                told.append((record, self._perform(record, event, known)))
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer: the engine waits, or stops
-                failure = RecordFailure(record.sequence_number, error)
-                break
-        return self._acknowledged(told, failure)
+                promises.append(self._tell(event))
+            except Exception as error:  # noqa: BLE001 - named, so that nothing before it is done again
+                return Handled(promises, error)
+        return Handled(promises)
 
-    def flush(self) -> Progress:
-        return Progress(self._done)
-
-    def _hear(self, record: Record) -> EventEnvelope[EventT] | UnreadableEvent | None:
-        """The event when it is one this step listens to, None when it is another's, or why nobody can read it."""
-        try:
-            envelope = decode(record.data)
-        except UnreadableEvent as error:
-            return error
-        return envelope if isinstance(envelope.event, self._step.listens_to) else None  # type: ignore[return-value]
-
-    def _perform(
-        self, record: Record, event: EventEnvelope[EventT] | UnreadableEvent | None, known: dict[str, bytes]
-    ) -> "Future[object] | None":
-        """Does what one record asks for and answers with the publication to wait for, if any."""
-        if isinstance(event, UnreadableEvent):
-            self._set_apart(record, event, _READING, attempts=1)
-            return None
-        self._bad_runs.over(self._assignment.shard_id, _READING)
-        if event is None:
-            return None
-        try:
-            outcome = known.get(event.event_id) or self._first_time(event)
-        except _WORLD_IS_BROKEN:
-            raise
-        except Unprocessable as error:
-            self._set_apart(record, error, _PERFORMING, attempts=1)
-            return None
-        except Exception as error:
-            if self._attempt(record) < MAX_ATTEMPTS:
-                raise
-            self._set_apart(record, error, _PERFORMING, attempts=MAX_ATTEMPTS)
-            return None
-        known[event.event_id] = outcome
-        self._bad_runs.over(self._assignment.shard_id, _PERFORMING)
+    def _tell(self, event: EventEnvelope[EventT]) -> Promise:
+        outcome = self._known.get(event.event_id) or self._first_time(event)
+        self._known[event.event_id] = outcome
         try:
             return self._publisher.publish(decode(outcome))  # type: ignore[return-value]
         except PublisherClosed as error:
@@ -131,41 +84,31 @@ class StepProcessor(Generic[EventT]):
     def _first_time(self, heard: EventEnvelope[EventT]) -> bytes:
         """The effect, then its memory. A crash between the two repeats the effect: the stated bound of the step."""
         event = self._step.handle(heard)
+        if type(event) not in EVENT_TYPES:
+            raise ShardStop(
+                f"{self._step.actor}'s handler answered {type(event).__name__}, no event, and so its effect cannot be "
+                "remembered. fix: return the event that the step publishes, and restart"
+            )
         follows = following(heard, event, occurred_at=self._clock.now(), producer=self._step.actor)
         self._emit(StepPerformed(self._step.actor, heard.order_id, heard.event_id, follows.event_type))
         return self._outcomes.remember(heard.event_id, encode(follows))
 
-    def _acknowledged(
-        self, told: list[tuple[Record, "Future[object] | None"]], failure: RecordFailure | None
-    ) -> Progress:
-        for record, publication in told:
-            try:
-                if publication is not None:
-                    publication.result()
-            except PublishFailed as error:
-                return Progress(self._done, RecordFailure(record.sequence_number, error))
-            self._done = record.sequence_number
-        return Progress(self._done, failure)
 
-    def _set_apart(self, record: Record, error: Exception, kind: str, *, attempts: int) -> None:
-        shard_id = self._assignment.shard_id
-        self._bad_runs.require_not_a_deployment(shard_id, kind, record.sequence_number, error)
-        letter = dead_letter(
-            consumer=self._step.actor,
-            stream=self._assignment.stream,
-            shard_id=shard_id,
-            record=record,
-            failed_at=self._clock.now(),
-            attempts=attempts,
-            error=error,
-        )
-        self._dead_letters.put(letter)
-        self._bad_runs.another(shard_id, kind, record.sequence_number)
-        # A handler's own error may quote the record; the letter has it, a log must not.
-        said = letter.error if isinstance(error, (UnreadableEvent, Unprocessable)) else type(error).__name__
-        self._emit(RecordSetApart(self._step.actor, shard_id, str(record.sequence_number), said))
+def performs(
+    step: HandlerStep[EventT],
+    rules: BatchRules,
+    *,
+    outcomes: IdempotencyStore,
+    publisher: EventPublisher,
+    apart: SetsApart,
+    clock: Clock,
+    emit: Emit,
+    thread: StartThread = threading.Thread,
+) -> ProcessorFactory:
+    """Makes the processor of each shard; all of them share what is given here."""
 
-    def _attempt(self, record: Record) -> int:
-        last, attempts = self._attempts
-        self._attempts = (record, attempts + 1 if record == last else 1)
-        return self._attempts[1]
+    def factory(assignment: ShardAssignment) -> RecordProcessor:
+        handler = StepHandler(step, outcomes=outcomes, publisher=publisher, clock=clock, emit=emit)
+        return BatchProcessor(handler, assignment, rules, apart=apart, clock=clock, thread=thread)
+
+    return factory

@@ -1,27 +1,32 @@
 """Introduces processors, engines and AWS to each other. Each builder imports what it builds, and nothing else."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 
 from consumers.bad_runs import BadRuns
-from consumers.dead_letters import S3DeadLetters
+from consumers.dead_letters import DeadLetters, S3DeadLetters
 from consumers.idempotency import DynamoDBOutcomes
 from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment
 from consumers.settings import ConsumerSettings
 from events.orders import OrderAccepted, OrderPlaced
-from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
+from foundation.clock import SYSTEM_CLOCK, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
 from foundation.settings import from_environment
 
 if TYPE_CHECKING:
+    from consumers.engines.aws_lambda import KinesisFunction
+    from consumers.engines.kcl_daemon import DaemonSettings
     from consumers.engines.worker import Worker
+    from consumers.records import HashKeyRange
+    from consumers.redrive import GivesAgain
     from consumers.step_processor import HandlerStep
 
-# Kinesis may take long on a busy local AWS; more connections than shards of one process are never used at once.
-_CONFIG = Config(retries={"mode": "standard", "max_attempts": 4}, read_timeout=60, max_pool_connections=32)
+# Kinesis may take long on a busy local AWS. A connection for each key that is handled at once, on sixteen shards.
+_CONFIG = Config(retries={"mode": "standard", "max_attempts": 4}, read_timeout=60, max_pool_connections=128)
 
 # Well within the failover time: one call that hangs must not cost a lease.
 _LEASES = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=2, read_timeout=3)
@@ -32,12 +37,19 @@ def worker(consumer: str, environ: Mapping[str, str], emit: Emit) -> "Worker":
     from consumers.engines.worker import Worker, WorkerSettings
 
     settings = from_environment(ConsumerSettings, environ)
+    start, start_at = settings.first_position_of(consumer)
     return Worker(
         WorkerSettings(
             application=settings.application(consumer),
             stream=settings.stream,
+            start=start,
+            start_at=start_at,
             failover_seconds=settings.failover_seconds,
+            fleet=settings.fleet,
+            retrieval=settings.retrieval,
             reads_per_second=settings.reads(consumer),
+            read_bytes_per_second=settings.read_bytes_per_second,
+            batch_records=settings.batch_records(consumer),
         ),
         kinesis=boto3.client("kinesis", config=_CONFIG),
         dynamodb=boto3.client("dynamodb", config=_LEASES),
@@ -47,22 +59,93 @@ def worker(consumer: str, environ: Mapping[str, str], emit: Emit) -> "Worker":
     )
 
 
-def restaurant_notifier(settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit) -> ProcessorFactory:
+def kinesis_function(consumer: str, environ: Mapping[str, str], emit: Emit) -> "KinesisFunction":
+    """The consumer, fed by a Lambda event source mapping. Raises `SettingsError` for what `environ` lacks."""
+    from consumers.engines.aws_lambda import KinesisFunction
+
+    settings = from_environment(ConsumerSettings, environ)
+
+    def hash_keys_of(stream: str, shard_id: str) -> "HashKeyRange | None":
+        from consumers.engines.worker.shard_list import listed_shards
+
+        shards = listed_shards(boto3.client("kinesis", config=_CONFIG), stream)
+        return next((shard.hash_keys for shard in shards if shard.shard_id == shard_id), None)
+
+    return KinesisFunction(
+        CONSUMERS[consumer](settings, environ, emit),
+        hash_keys_of=hash_keys_of,
+        batch_records=settings.batch_records(consumer),
+        wait=uninterrupted_wait(),
+        emit=emit,
+    )
+
+
+def kcl_daemon(consumer: str, environ: Mapping[str, str]) -> "DaemonSettings":
+    """The consumer, fed by the KCL. Raises `SettingsError` for what `environ` lacks."""
+    from consumers.engines.kcl_daemon import DaemonSettings, endpoints
+
+    settings = from_environment(ConsumerSettings, environ)
+    start, start_at = settings.first_position_of(consumer)
+    return DaemonSettings(
+        application=settings.application(consumer),
+        stream=settings.stream,
+        child=("consumers.kcl_entry", consumer),
+        region=environ.get("AWS_DEFAULT_REGION") or environ.get("AWS_REGION"),
+        endpoints=endpoints(environ),
+        failover_seconds=settings.failover_seconds,
+        reads_per_second=settings.reads(consumer),
+        start=start,
+        start_at=start_at,
+        retrieval=settings.retrieval,
+    )
+
+
+def dead_letters(settings: ConsumerSettings) -> S3DeadLetters:
+    return S3DeadLetters(boto3.client("s3", config=_CONFIG), settings.dead_letter_bucket)
+
+
+def redriver(consumer: str, environ: Mapping[str, str], wait: Wait, emit: Emit) -> "GivesAgain":
+    """The way back into one of `CONSUMERS` for its dead letters. Raises `SettingsError` for what `environ` lacks."""
+    settings = from_environment(ConsumerSettings, environ)
+    if consumer not in STEPS:
+        from analytics.wiring import late_rows
+        from consumers.redrive_lake import IntoLake
+
+        return IntoLake(late_rows(environ, emit), SYSTEM_CLOCK)
+    from consumers.redrive_processor import SetAsideAgain, ThroughProcessor
+
+    # A redrive is one attempt, it gathers nothing, and to have grown old is no reason against it.
+    settings = replace(settings, max_attempts=1, batching_window_seconds=0, max_record_age_seconds=None)
+    again = SetAsideAgain()
+    factory = _performs(STEPS[consumer](settings), settings, environ, emit, again)
+    return ThroughProcessor(factory, again, _outcomes(settings, consumer), wait=wait, emit=emit)
+
+
+def restaurant_notifier(settings: ConsumerSettings) -> "HandlerStep[OrderPlaced]":
     from consumers.restaurant_notifier import TicketTopic, notify_restaurant
     from consumers.step_processor import HandlerStep
 
     tickets = TicketTopic(boto3.client("sns", config=_CONFIG), settings.ticket_topic)
-    step = HandlerStep("restaurant_notifier", OrderPlaced, lambda placed: notify_restaurant(placed, tickets))
-    return _performs(step, settings, environ, emit)
+    return HandlerStep("restaurant_notifier", OrderPlaced, lambda placed: notify_restaurant(placed, tickets))
 
 
-def user_notifier(settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit) -> ProcessorFactory:
+def user_notifier(settings: ConsumerSettings) -> "HandlerStep[OrderAccepted]":
     from consumers.step_processor import HandlerStep
     from consumers.user_notifier import Mail, notify_user
 
     mail = Mail(boto3.client("ses", config=_CONFIG), settings.sender)
-    step = HandlerStep("user_notifier", OrderAccepted, lambda accepted: notify_user(accepted, mail))
-    return _performs(step, settings, environ, emit)
+    return HandlerStep("user_notifier", OrderAccepted, lambda accepted: notify_user(accepted, mail))
+
+
+def performer(
+    step: "Callable[[ConsumerSettings], HandlerStep[Any]]",
+) -> Callable[[ConsumerSettings, Mapping[str, str], Emit], ProcessorFactory]:
+    """The consumer that performs this step."""
+
+    def build(settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit) -> ProcessorFactory:
+        return _performs(step(settings), settings, environ, emit, dead_letters(settings))
+
+    return build
 
 
 def archiver(settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit) -> ProcessorFactory:
@@ -71,51 +154,52 @@ def archiver(settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit)
 
     sink = lake_sink(environ, settings.stream, emit)
     bad_runs = BadRuns("archiver")
-    dead_letters = S3DeadLetters(boto3.client("s3", config=_CONFIG), settings.dead_letter_bucket)
+    letters = dead_letters(settings)
 
     def factory(assignment: ShardAssignment) -> RecordProcessor:
-        return Archiver(
-            assignment, sink=sink, dead_letters=dead_letters, bad_runs=bad_runs, clock=SYSTEM_CLOCK, emit=emit
-        )
+        return Archiver(assignment, sink=sink, dead_letters=letters, bad_runs=bad_runs, clock=SYSTEM_CLOCK, emit=emit)
 
     return factory
 
 
-CONSUMERS: dict[str, Callable[[ConsumerSettings, Mapping[str, str], Emit], ProcessorFactory]] = {
+STEPS: "dict[str, Callable[[ConsumerSettings], HandlerStep[Any]]]" = {
     "restaurant_notifier": restaurant_notifier,
     "user_notifier": user_notifier,
+}
+CONSUMERS: dict[str, Callable[[ConsumerSettings, Mapping[str, str], Emit], ProcessorFactory]] = {
+    **{actor: performer(step) for actor, step in STEPS.items()},
     "archiver": archiver,
 }
 
 
 def _performs(
-    step: "HandlerStep[Any]", settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit
+    step: "HandlerStep[Any]",
+    settings: ConsumerSettings,
+    environ: Mapping[str, str],
+    emit: Emit,
+    letters: DeadLetters,
 ) -> ProcessorFactory:
-    from consumers.step_processor import StepProcessor
+    from consumers.set_apart import SetsApart
+    from consumers.step_processor import performs
     from producers.wiring import event_publisher
 
-    outcomes = DynamoDBOutcomes(
+    return performs(
+        step,
+        settings.rules,
+        outcomes=_outcomes(settings, step.actor),
+        publisher=event_publisher(environ, emit),
+        apart=SetsApart(step.actor, letters, clock=SYSTEM_CLOCK, emit=emit),
+        clock=SYSTEM_CLOCK,
+        emit=emit,
+    )
+
+
+def _outcomes(settings: ConsumerSettings, actor: str) -> DynamoDBOutcomes:
+    return DynamoDBOutcomes(
         boto3.client("dynamodb", config=_CONFIG),
         settings.outcomes_table,
-        settings.application(step.actor),
+        settings.application(actor),
         keep=settings.keep_outcomes,
         clock=SYSTEM_CLOCK,
         wait=uninterrupted_wait(),
     )
-    dead_letters = S3DeadLetters(boto3.client("s3", config=_CONFIG), settings.dead_letter_bucket)
-    publisher = event_publisher(environ, emit)
-    bad_runs = BadRuns(step.actor)
-
-    def factory(assignment: ShardAssignment) -> RecordProcessor:
-        return StepProcessor(
-            step,
-            assignment,
-            outcomes=outcomes,
-            publisher=publisher,
-            dead_letters=dead_letters,
-            bad_runs=bad_runs,
-            clock=SYSTEM_CLOCK,
-            emit=emit,
-        )
-
-    return factory

@@ -2,10 +2,11 @@
 
 import re
 from datetime import UTC
+from typing import cast
 
 import msgspec
 
-from events.envelope import EventEnvelope
+from events.envelope import EventEnvelope, EventT
 from events.orders import EVENT_TYPES, EVENTS, Event, Identifier, Timestamp, require_utc
 
 
@@ -56,11 +57,27 @@ def encode(envelope: EventEnvelope[Event]) -> bytes:
 
 def decode(data: bytes) -> EventEnvelope[Event]:
     """The envelope in these bytes. Fields nobody knows are tolerated; anything else wrong is an `UnreadableEvent`."""
+    return _opened(_header(data), data)
+
+
+def decode_only(event: type[EventT], data: bytes) -> EventEnvelope[EventT] | None:
+    """As `decode`; None for an event of any other type, whose own fields are not looked at."""
+    header = _header(data)
+    if header.event_type != EVENT_TYPES[event]:
+        return None
+    return cast("EventEnvelope[EventT]", _opened(header, data))
+
+
+def _header(data: bytes) -> _Header:
     try:
         header = _header_decoder.decode(data)
-        occurred_at = require_utc(header.occurred_at, "occurred_at")
+        require_utc(header.occurred_at, "occurred_at")
     except _UNDECODABLE as error:
         raise UnreadableEvent(f"envelope: {_without_values(error)}") from error
+    return header
+
+
+def _opened(header: _Header, data: bytes) -> EventEnvelope[Event]:
     decoder = _event_decoders.get((header.event_type, header.schema_version))
     if decoder is None:
         raise UnreadableEvent(_unknown(header))
@@ -71,7 +88,7 @@ def decode(data: bytes) -> EventEnvelope[Event]:
     return EventEnvelope(
         event_id=header.event_id,
         order_id=header.order_id,
-        occurred_at=occurred_at,
+        occurred_at=header.occurred_at.astimezone(UTC),
         cause=header.cause,
         traceparent=header.traceparent,
         producer=header.producer,

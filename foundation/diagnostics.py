@@ -19,19 +19,45 @@ class Diagnostic:
 Emit = Callable[[Diagnostic], None]
 
 
-def json_lines(application: str, *, out: TextIO = sys.stderr, clock: Clock = SYSTEM_CLOCK) -> Emit:
-    """Writes each diagnostic as one JSON line: when, which application, what happened, and its fields."""
-    lock = threading.Lock()
+@dataclass(frozen=True)
+class LogWasFull(Diagnostic):
+    """The log refused so many lines before the last one, most likely for want of room; most of them are missing.
 
-    def emit(diagnostic: Diagnostic) -> None:
+    Work went on meanwhile: an order is not held up by a log.
+    """
+
+    lines: int
+    error: OSError
+
+
+def json_lines(application: str, *, out: TextIO = sys.stderr, clock: Clock = SYSTEM_CLOCK) -> Emit:
+    """Writes each diagnostic as one JSON line: when, which application, what happened, and its fields.
+
+    A log that refuses a line stops nobody's work; the next line that it takes is followed by `LogWasFull`.
+    """
+    lock = threading.Lock()
+    refused = 0
+    refusal: OSError | None = None
+
+    def put(diagnostic: Diagnostic) -> None:
         line = {
             "at": clock.now().isoformat(),
             "application": application,
             "happened": type(diagnostic).__name__,
             **{field.name: _plain(getattr(diagnostic, field.name)) for field in dataclasses.fields(diagnostic)},
         }
+        print(json.dumps(line), file=out, flush=True)
+
+    def emit(diagnostic: Diagnostic) -> None:
+        nonlocal refused, refusal
         with lock:
-            print(json.dumps(line), file=out, flush=True)
+            try:
+                put(diagnostic)
+                if refusal:
+                    put(LogWasFull(refused, refusal))
+                    refused, refusal = 0, None
+            except OSError as error:
+                refused, refusal = refused + 1, error
 
     return emit
 

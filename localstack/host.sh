@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # LocalStack 4.14.0 without Docker, from PyPI, below .localstack/: the last release that needs no token.
 #   host.sh check     prints the Python 3.13 that it would use
-#   host.sh install   makes .localstack/venv from host.lock.txt, once
+#   host.sh install   makes .localstack/venv from host.lock.txt, and fetches its Kinesis from npm, once
 #   host.sh run PORT  becomes LocalStack, on 127.0.0.1:PORT, in the foreground
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -41,6 +41,25 @@ recipe() {
   cat "$here/host.lock.txt" "$here"/dynamodb_on_moto/*.toml "$here"/dynamodb_on_moto/*.py | cksum
 }
 
+# A folder of its own for this LocalStack, which empties its temporary folder when it starts and when it ends: two of
+# them must not share one. They share `lib`, which holds what it installs by itself: Kinesis.
+prepare() {
+  local state=$home/state/$$ ended
+  for ended in "$home"/state/*; do
+    kill -0 "${ended##*/}" 2>/dev/null || rm -rf "$ended"
+  done
+  mkdir -p "$state/tmp" "$state/var/lib/localstack" "$home/lib"
+  ln -s "$home/lib" "$state/var/lib/localstack/lib"
+  export PATH="$venv/bin:$PATH"
+  export OVERRIDE_IN_DOCKER=0 FILESYSTEM_ROOT="$state" TMPDIR="$state/tmp" NODE_DISABLE_COMPILE_CACHE=1
+}
+
+# LocalStack would do so at its first CreateStream: too late without a network, and twice where two of them start.
+install_kinesis() {
+  prepare
+  "$venv/bin/python" -c 'from localstack.services.kinesis.packages import kinesismock_package as p; p.install()'
+}
+
 install() {
   if [ "$(cat "$venv/recipe" 2>/dev/null)" = "$(recipe)" ]; then return; fi
   local python log=$home/install.log
@@ -51,23 +70,16 @@ install() {
     "$python" -m venv --clear "$venv" &&
       "$venv/bin/python" -m pip install --disable-pip-version-check --require-hashes -r "$here/host.lock.txt" &&
       rm -rf "$home/dynamodb_on_moto" && cp -R "$here/dynamodb_on_moto" "$home/" &&
-      "$venv/bin/python" -m pip install --disable-pip-version-check --no-deps --no-build-isolation "$home/dynamodb_on_moto"
+      "$venv/bin/python" -m pip install --disable-pip-version-check --no-deps --no-build-isolation "$home/dynamodb_on_moto" &&
+      install_kinesis
   } >"$log" 2>&1 || fail "LocalStack could not be installed: $(tail -n 1 "$log")" "read $log, mend the cause, and try again"
   recipe >"$venv/recipe"
 }
 
 run() {
-  local port=$1 state=$home/state/$$ ended
+  local port=$1
   [ -f "$venv/recipe" ] || fail "$venv is not there" "$here/host.sh install"
-  # LocalStack empties its temporary folder when it starts and when it ends: two of them must not share one. What it
-  # installs by itself, kinesis-local from npm at the first CreateStream, is shared, and so fetched once.
-  for ended in "$home"/state/*; do
-    kill -0 "${ended##*/}" 2>/dev/null || rm -rf "$ended"
-  done
-  mkdir -p "$state/tmp" "$state/var/lib/localstack" "$home/lib"
-  ln -s "$home/lib" "$state/var/lib/localstack/lib"
-  export PATH="$venv/bin:$PATH"
-  export OVERRIDE_IN_DOCKER=0 FILESYSTEM_ROOT="$state" TMPDIR="$state/tmp" NODE_DISABLE_COMPILE_CACHE=1
+  prepare
   # Its default server ignores the address of GATEWAY_LISTEN and binds 0.0.0.0; hypercorn does not.
   export GATEWAY_SERVER=hypercorn GATEWAY_LISTEN="127.0.0.1:$port" LOCALSTACK_HOST="127.0.0.1:$port"
   export SERVICES=cloudformation,cloudwatch,dynamodb,iam,kinesis,kms,s3,ses,sns,sqs,sts EAGER_SERVICE_LOADING=1

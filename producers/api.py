@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Litestar, Request, Response, get, post
-from litestar.datastructures import State
+from litestar.datastructures import ResponseHeader, State
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import SerializationException
 from litestar.openapi import OpenAPIConfig
@@ -60,6 +60,15 @@ Authenticated = Request[Principal, None, State]
 _GUARDED = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE)
 _WITH_BODY = (*_GUARDED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 _OF_AN_ORDER = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+# Set in `_answer`.
+_TELLS_ITS_KEY = [
+    ResponseHeader(
+        name="Idempotency-Key",
+        description="The key that this request was carried out under: send it with a repeat.",
+        required=True,
+        documentation_only=True,
+    )
+]
 
 
 class OrdersRequest(Request[Any, Any, Any]):
@@ -93,6 +102,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     guards=only("customer"),
     sync_to_thread=True,
     summary="Place an order",
+    response_headers=_TELLS_ITS_KEY,
     responses=documented(*_WITH_BODY, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
 def place_order(
@@ -130,6 +140,7 @@ def see_order(order_id: OrderId, ordering: NamedDependency[Ordering], request: A
     sync_to_thread=True,
     status_code=HTTPStatus.OK,
     summary="Accept an order",
+    response_headers=_TELLS_ITS_KEY,
     responses=documented(*_WITH_BODY, *_OF_AN_ORDER, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
 def accept_order(
@@ -148,6 +159,7 @@ def accept_order(
     sync_to_thread=True,
     status_code=HTTPStatus.OK,
     summary="Reject an order",
+    response_headers=_TELLS_ITS_KEY,
     responses=documented(*_WITH_BODY, *_OF_AN_ORDER, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
 def reject_order(
@@ -166,6 +178,7 @@ def reject_order(
     sync_to_thread=True,
     status_code=HTTPStatus.OK,
     summary="Complete an order",
+    response_headers=_TELLS_ITS_KEY,
     # No 413 and no 422: no body is read, so none is too large and none differs from another.
     responses=documented(*_GUARDED, *_OF_AN_ORDER),
 )
@@ -182,7 +195,8 @@ def complete_order(
     "/health",
     sync_to_thread=False,
     summary="Whether this process can publish",
-    security=[],
+    # Of the document's securities, none: an empty list would mean all of them to Litestar.
+    security=[{}],
     responses=documented(HTTPStatus.SERVICE_UNAVAILABLE),
 )
 def health(publisher: NamedDependency[EventPublisher]) -> dict[str, str]:

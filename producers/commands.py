@@ -5,6 +5,7 @@ An `Order` is the history of its performed commands, so a repeated command finds
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Generic, Literal
@@ -44,7 +45,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     restaurant_id: Identifier
     customer_name: Text
     customer_email: EmailAddress
-    items: Annotated[tuple[Item, ...], Meta(min_length=1, max_length=200)]
+    items: Annotated[Sequence[Item], Meta(min_length=1, max_length=200)]
     currency: Currency
     city: Text
 
@@ -196,7 +197,7 @@ def place(
         customer_name=command.customer_name,
         customer_email=command.customer_email,
         restaurant_id=command.restaurant_id,
-        items=command.items,
+        items=tuple(command.items),
         total=total,
         currency=command.currency,
         city=command.city,

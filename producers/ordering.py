@@ -29,7 +29,7 @@ from producers.commands import (
 )
 from producers.diagnostics import AcknowledgementNotNoted, NotPublished, error_kind
 from producers.orders_table import Orders
-from producers.publisher import EventPublisher, PublishFailed
+from producers.publisher import EventPublisher, PublisherClosed, PublishFailed
 
 # Between Kinesis' acknowledgement and its note in the table, most of the time a few milliseconds.
 _BEING_NOTED_SECONDS = 0.1
@@ -118,7 +118,7 @@ class Ordering:
             try:
                 published = self._publisher.publish(performed.envelope)
                 published.result(max(0.0, give_up_at - self._clock.monotonic()))
-            except (PublishFailed, NotInTime) as error:
+            except (PublishFailed, PublisherClosed, NotInTime) as error:
                 return self._unacknowledged(performed.envelope, error, idempotency_key)
             self._note(order, performed)
         if isinstance(decided, Refusal):

@@ -7,7 +7,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from takeaway import deployment
-from takeaway.commands import doctor, reading, running, stack
+from takeaway.commands import dead_letters, doctor, reading, running, stack
 from takeaway.errors import UserError
 
 OUR_PACKAGES = {"analytics", "consumers", "events", "foundation", "producers", "takeaway"}
@@ -19,6 +19,7 @@ app = typer.Typer(
     help="Event-driven order processing on Kinesis, with a lake that holds every event exactly once.",
 )
 lake = typer.Typer(no_args_is_help=True, help="Query the lake.")
+dlq = typer.Typer(no_args_is_help=True, help="Dead letters: records that a consumer could not process.")
 flow = typer.Typer(no_args_is_help=True, help="The choreography, written down.")
 
 app.command("demo")(stack.demo)
@@ -34,8 +35,12 @@ app.command("load")(running.load)
 app.command("restaurants")(running.restaurants)
 app.command("report")(reading.report)
 app.command("audit")(reading.audit)
+dlq.command("ls")(dead_letters.ls)
+dlq.command("show")(dead_letters.show)
+dlq.command("redrive")(dead_letters.redrive)
 lake.command("sql")(reading.lake_sql)
 flow.command("show")(reading.flow_show)
+app.add_typer(dlq, name="dlq")
 app.add_typer(lake, name="lake")
 app.add_typer(flow, name="flow")
 

@@ -19,6 +19,7 @@ from takeaway.audit import Audit, audit
 from takeaway.backends import Backend
 from takeaway.errors import UserError
 from takeaway.evidence import gather, intended_times, lake_rows, ledger_facts
+from takeaway.files import writing
 from takeaway.latency import Latency, latencies
 from takeaway.observer import StreamObserver
 from takeaway.processes import Running, exit_code
@@ -74,7 +75,8 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
     A Ctrl-C leaves orders open, and is no failure. `home` is a folder of this demo's own.
     """
     started = SYSTEM_CLOCK.monotonic()
-    home.mkdir(parents=True)
+    with writing(home):
+        home.mkdir(parents=True)
     stack = Stack(home, following=not keep)
     interrupted = Interrupted()
     kept = False
@@ -93,9 +95,10 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
             evidence = gather(stack.environ, home / "ledger")
             verdict = audit(evidence)
             told = latencies(intended_times(home / "ledger"), evidence.effects)
-            report = write_report(stack.environ, home / "report.html", verdict)
             ok = verdict.ok and (interrupted.event.is_set() or not verdict.open_orders)
-            _conclude(verdict, told, report, seconds, console, ok=ok)
+            _conclude(verdict, told, console, ok=ok)
+            report = write_report(stack.environ, home / "report.html", verdict).resolve()
+            console.print(f"the flow took {seconds:.0f} s · report: {report}", highlight=False, soft_wrap=True)
             kept = keep and not interrupted.event.is_set()
             return 0 if ok else 1
         finally:
@@ -200,12 +203,9 @@ class _Watch:
             raise UserError("the load ended with an error", f"read {self.load.log}")
 
 
-def _conclude(
-    verdict: Audit, told: Sequence[Latency], report: Path, seconds: float, console: Console, *, ok: bool
-) -> None:
+def _conclude(verdict: Audit, told: Sequence[Latency], console: Console, *, ok: bool) -> None:
     console.print(f"\n{verdict.receipt}", style="bold green" if ok else "bold red", soft_wrap=True)
     for finding in verdict.findings[:20]:
         console.print(f"  {finding.kind}: {finding.what}", soft_wrap=True)
     for latency in told:
         console.print(str(latency), highlight=False)
-    console.print(f"the flow took {seconds:.0f} s · report: {report.resolve()}", highlight=False, soft_wrap=True)

@@ -21,6 +21,7 @@ from botocore.session import Session
 from foundation.settings import variable
 from takeaway import local_aws
 from takeaway.errors import UserError
+from takeaway.files import write
 
 DEFAULT_STACK = "takeaway"
 DEFAULT_SENDER = "orders@takeaway.example"
@@ -110,9 +111,7 @@ def sender(environ: Mapping[str, str]) -> str:
 def token_key(path: Path) -> str:
     """The local signing key of the orders API, made once, readable by its owner only."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32))
+        write(path, secrets.token_hex(32), mode=0o600)
     return path.read_text().strip()
 
 

@@ -165,7 +165,12 @@ def _dead_letters(letters: DeadLetters) -> Iterator[Problem]:
         yield Problem(DEAD_LETTERS, what, f"allow this identity to list and read {letters.where}, or look again")
     if letters.count:
         what = f"{letters.consumer} could not process {'more than ' * letters.more}{counted(letters.count, 'record')}"
-        yield Problem(DEAD_LETTERS, what, f"they are kept whole, each with its error, in {letters.where}")
+        yield Problem(
+            DEAD_LETTERS,
+            what,
+            f"`takeaway dlq ls --consumer {letters.consumer}` says why; when the cause is gone, "
+            f"`takeaway dlq redrive --consumer {letters.consumer}`. They are kept whole in {letters.where}",
+        )
 
 
 def _lake(lake: LakeState | None) -> Iterator[Problem]:

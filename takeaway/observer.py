@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from consumers.engines.worker.shard_reader import ShardReader
-from consumers.records import Batch, Sentinel
+from consumers.records import Batch
 from events.envelope import EventEnvelope
 from events.orders import Event
 from events.wire import UnreadableEvent, decode
@@ -13,8 +13,6 @@ from takeaway.stream import StreamAway, shard_readers
 
 # Only the latest journeys are kept in mind, for the screen.
 _REMEMBERED = 8
-# What a shard that has ended still yields.
-_NOTHING = Batch("", "", Sentinel.SHARD_END, (), 0)
 
 
 @dataclass
@@ -32,6 +30,8 @@ class StreamObserver:
     latest: list[EventEnvelope[Event]] = field(default_factory=list)
     _readers: dict[str, ShardReader] = field(default_factory=dict)
     _batches: dict[str, Iterator[Batch]] = field(default_factory=dict)
+    _ended: set[str] = field(default_factory=set)
+    _listed: bool = False
 
     @property
     def events(self) -> int:
@@ -42,17 +42,24 @@ class StreamObserver:
 
         After that the next look goes on where this one was.
         """
-        if not self._readers:
-            self._readers = shard_readers(self.environ, wait=lambda _seconds: False)
+        if not self._listed:
+            self._readers = {**shard_readers(self.environ, wait=lambda _seconds: False), **self._readers}
+            self._listed = True
         for shard_id, reader in self._readers.items():
+            if shard_id in self._ended:
+                continue
             if shard_id not in self._batches:
                 self._batches[shard_id] = reader.batches(reader.position)
             try:
-                batch = next(self._batches[shard_id], _NOTHING)
+                batch = next(self._batches[shard_id], None)
             except StreamAway:
                 # An iterator that raised is over.
                 del self._batches[shard_id]
                 raise
+            if batch is None:
+                self._ended.add(shard_id)
+                self._listed = False  # its children are new
+                continue
             for record in batch.records:
                 self._count(record.data)
 

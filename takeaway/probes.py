@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 from botocore.exceptions import ClientError
@@ -21,7 +20,7 @@ from deltalake.exceptions import TableNotFoundError
 
 from analytics.layout import table_uri
 from analytics.table import storage_options
-from consumers.dead_letters import S3DeadLetters
+from consumers.dead_letters import NoLetter, S3DeadLetters
 from foundation.clock import Clock
 from foundation.settings import variable
 from takeaway import deployment, local_aws, processes
@@ -202,9 +201,10 @@ def _looked_at(look: Callable[[str], Resource], name: str) -> Resource:
 
 def _error_kind(letters: S3DeadLetters, key: str) -> str:
     try:
-        return letters.read(key).error.partition(":")[0]
-    except msgspec.DecodeError:
+        stored = letters.read(key)
+    except NoLetter:
         return "no letter of ours"
+    return stored.letter.kind if stored else "gone"
 
 
 def _local_date(url: str, path: str) -> datetime | None:

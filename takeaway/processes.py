@@ -11,6 +11,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from takeaway.files import write, writing
+
 # A service's own log, as everything that it starts inherits it: unlike a group, a child cannot leave it.
 _MARK = "TAKEAWAY_STARTED_FOR"
 
@@ -59,9 +61,11 @@ def start(service: Service, *, environ: Mapping[str, str], logs: Path) -> Runnin
 
     A Ctrl-C in the terminal therefore does not reach it: who started it decides in which order things end.
     """
-    logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{service.name}.log"
-    with log.open("ab") as out:
+    with writing(log):
+        logs.mkdir(parents=True, exist_ok=True)
+        out = log.open("ab")
+    with out:
         child = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
             service.command,
             env={**environ, _MARK: _mark(log)},
@@ -115,10 +119,7 @@ def end_relatives() -> None:
 
 def save(path: Path, running: Iterable[Running]) -> None:
     """Writes down what runs, so that a later command finds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".new")
-    beside.write_bytes(msgspec.json.format(msgspec.json.encode(list(running))))
-    beside.replace(path)
+    write(path, msgspec.json.format(msgspec.json.encode(list(running))).decode())
 
 
 def load(path: Path) -> list[Running]:

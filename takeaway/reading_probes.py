@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from consumers.engines.user_records import unpack
 from consumers.engines.worker.lease import Lease, position_text
 from consumers.engines.worker.lease_table import LeaseTable
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.engines.worker.shard_list import listed_shards
-from consumers.engines.worker.user_records import unpack
-from consumers.records import Sentinel, SequenceNumber
+from consumers.records import Record, Sentinel, SequenceNumber
 from foundation.clock import Clock, Wait
 from takeaway.asking import error_code, reason
 from takeaway.checkup import Consumer, ShardRate, ShardReading
@@ -78,7 +78,9 @@ class ReadingProbe:
         readings = []
         for shard_id, lease in sorted(leases.items()):
             reading = ShardReading(shard_id, position_text(lease.checkpoint), lease.holder, finished=lease.finished)
-            if lease.finished or lease.checkpoint in {Sentinel.LATEST, Sentinel.AT_TIMESTAMP}:
+            if lease.trouble is not None:
+                readings.append(replace(reading, trouble=f"its lease: {lease.trouble}"))
+            elif lease.finished or lease.checkpoint in {Sentinel.LATEST, Sentinel.AT_TIMESTAMP}:
                 readings.append(reading)
             elif self._clock.monotonic() > until:
                 readings.append(replace(reading, trouble="out of time"))
@@ -96,8 +98,11 @@ class ReadingProbe:
         except ClientError as error:
             return replace(reading, trouble=reason(error))
         for record in answer["Records"]:
-            number, subs = record["SequenceNumber"], len(unpack(record["Data"]))
-            if _is_unread(SequenceNumber(number, max(0, subs - 1)), lease):
+            arrived = record["ApproximateArrivalTimestamp"].timestamp()
+            read = Record(record["SequenceNumber"], record["PartitionKey"], record["Data"], arrived)
+            aggregate = unpack(read)
+            last = aggregate.records[-1] if aggregate else read
+            if _is_unread(last.sequence_number, lease):
                 waited = (self._now - record["ApproximateArrivalTimestamp"]).total_seconds()
                 return replace(reading, unread=True, waiting_seconds=max(0.0, waited))
         # Kinesis may find nothing in one read although more is to come: then only its own word tells how much.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from foundation.clock import SYSTEM_CLOCK
 from takeaway.audit import Audit
+from takeaway.files import write
 
 
 def write_report(environ: Mapping[str, str], out: Path, verdict: Audit | None) -> Path:
@@ -17,7 +18,6 @@ def write_report(environ: Mapping[str, str], out: Path, verdict: Audit | None) -
     stamp = report.AuditStamp(receipt=verdict.receipt, ok=verdict.ok) if verdict else None
     about = report.About(made_at=SYSTEM_CLOCK.now(), lake_version=lake.version, audit=stamp)
     made = report.make_report(lake.events(), about)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(report.render(made), encoding="utf-8")
-    out.with_suffix(".json").write_text(json.dumps(report.report_data(made), indent=2), encoding="utf-8")
+    write(out, report.render(made))
+    write(out.with_suffix(".json"), json.dumps(report.report_data(made), indent=2))
     return out

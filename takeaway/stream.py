@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from botocore.exceptions import ClientError
 
 from consumers.diagnostics import ReadFailed
-from consumers.engines.worker.lease import HashKeyRange
+from consumers.engines.worker.kinesis_wire import decoding
 from consumers.engines.worker.settings import READS_PER_SECOND, WorkerSettings
+from consumers.engines.worker.shard_cursor import ShardCursor
 from consumers.engines.worker.shard_reader import ShardReader
-from consumers.records import Record, Sentinel
+from consumers.records import HashKeyRange, Record, Sentinel
 from foundation.clock import SYSTEM_CLOCK, Wait, uninterrupted_wait
 from foundation.diagnostics import Diagnostic
 from foundation.settings import variable
@@ -27,7 +28,7 @@ class StreamAway(UserError):
 
 def shard_readers(environ: Mapping[str, str], *, wait: Wait) -> dict[str, ShardReader]:
     """A reader for every shard; `wait` passes between two reads. What cannot be read is raised as `StreamAway`."""
-    kinesis = local_aws.client("kinesis", environ)
+    kinesis = decoding(local_aws.client("kinesis", environ))
     stream = environ[variable("stream")]
     settings = WorkerSettings("looking-on", stream, worker_id="looking-on", reads_per_second=READS_PER_SECOND)
     try:
@@ -42,8 +43,9 @@ def shard_readers(environ: Mapping[str, str], *, wait: Wait) -> dict[str, ShardR
     for shard in shards:
         ends = shard["HashKeyRange"]
         hash_keys = HashKeyRange(int(ends["StartingHashKey"]), int(ends["EndingHashKey"]))
+        cursor = ShardCursor(settings, shard["ShardId"], hash_keys, clock=SYSTEM_CLOCK, emit=_raise_what_failed)
         readers[shard["ShardId"]] = ShardReader(
-            kinesis, settings, shard["ShardId"], hash_keys, clock=SYSTEM_CLOCK, wait=wait, emit=_raise_what_failed
+            kinesis, settings, cursor, clock=SYSTEM_CLOCK, wait=wait, emit=_raise_what_failed
         )
     return readers
 

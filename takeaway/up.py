@@ -15,6 +15,7 @@ from takeaway import deployment, local_aws, processes
 from takeaway.backends import Backend
 from takeaway.environment import HOME, LOCAL_AWS, resolved
 from takeaway.errors import UserError
+from takeaway.files import write, writing
 from takeaway.processes import Running, Service
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ class Stack:
     def start_local_aws(self, backend: Backend, port: int) -> None:
         running, endpoint = backend.start(port, self.home / "logs", following=self.following)
         self._started(running)
-        (self.home / "endpoint").write_text(endpoint)
-        (self.home / "backend").write_text(backend.name)
+        write(self.home / "endpoint", endpoint)
+        write(self.home / "backend", backend.name)
         self._put_old_ledger_aside()
         own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         self.environ = {**own, **local_aws.local_environ(endpoint)}
@@ -70,6 +71,11 @@ class Stack:
         running = processes.start(service, environ=self.environ, logs=self.home / "logs")
         self._started(running)
         return running
+
+    def end(self, name: str) -> None:
+        """Ends this one, if it runs."""
+        processes.stop([one for one in self.running if one.name == name], grace=STOP_GRACE_SECONDS)
+        self.running = [one for one in self.running if one.name != name]
 
     def stop(self) -> None:
         """In the order of the flow: what makes events first, the local AWS last, so that nobody loses its world."""
@@ -114,6 +120,8 @@ def up(home: Path, *, backend: Backend, aws_port: int, api_port: int, aws_only: 
             f"the local AWS and the API cannot share port {api_port}",
             f"choose another one with {variable('aws_port')} or {variable('api_port')}",
         )
+    with writing(home):
+        home.mkdir(parents=True, exist_ok=True)
     try:
         if fresh:
             local_aws.require_free(aws_port, variable("aws_port"))
@@ -124,7 +132,11 @@ def up(home: Path, *, backend: Backend, aws_port: int, api_port: int, aws_only: 
         # Who looks around wants to see an order in the lake soon; a lake wants bigger files.
         stack.environ.setdefault(variable("lake_file_age"), LAKE_FILE_AGE)
         if not aws_only:
+            known_as = stack.api
             start_flow(stack, api_port)
+            if stack.api != known_as:
+                # They would go on calling an API that is not there.
+                stack.end(RESTAURANTS)
             if not stack.runs(RESTAURANTS):
                 stack.start(RESTAURANTS, "restaurants", "--api", stack.api, "--speed", str(speed))
     except BaseException:
@@ -139,7 +151,7 @@ def start_flow(stack: Stack, api_port: int) -> None:
     if not stack.runs(API):
         local_aws.require_free(api_port, variable("api_port"))
         stack.start(API, "serve", "--port", str(api_port))
-        (stack.home / "api_port").write_text(str(api_port))
+        write(stack.home / "api_port", str(api_port))
     for consumer in CONSUMERS:
         if not stack.runs(consumer):
             stack.start(consumer, "work", consumer)

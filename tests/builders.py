@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from consumers.records import Batch, Position, Record, Sentinel, SequenceNumber
+from consumers.records import Batch, Position, Record, Sentinel
 from events.envelope import EventEnvelope, first, following
 from events.orders import Event, Item, OrderAccepted, OrderCompleted, OrderPlaced, RestaurantNotified
 from events.wire import encode
@@ -60,11 +60,12 @@ def a_restaurant_notified(heard: EventEnvelope[Event]) -> EventEnvelope[Restaura
     return following(heard, notified, occurred_at=NOON, producer="restaurant_notifier")
 
 
-def a_record(number: int = 1, *, data: bytes | None = None, sub: int = 0, order_id: str = "order-1") -> Record:
+def a_record(number: int | str = 1, *, data: bytes | None = None, sub: int = 0, order_id: str = "order-1") -> Record:
     return Record(
-        sequence_number=SequenceNumber(str(number), sub),
+        number=str(number),
+        sub=sub,
         partition_key=order_id,
-        arrived_at=NOON,
+        arrived=NOON.timestamp(),
         data=encode(an_envelope(order_id=order_id, cause=f"key-{number}-{sub}")) if data is None else data,
     )
 

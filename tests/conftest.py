@@ -10,6 +10,7 @@ import pytest
 
 from takeaway import backends, deployment, local_aws, processes
 from takeaway.backends import Backend
+from tests.tables import write_tables
 
 # The one that the local_aws and end_to_end tests run on.
 BACKEND_NAME = os.environ.get("TAKEAWAY_TEST_BACKEND", backends.EMBEDDED.name)
@@ -27,8 +28,8 @@ def pytest_configure() -> None:
         raise pytest.UsageError(why)
     # Now, since it may take longer than a test may.
     the_backend().install()
-    # What the tests start as a user does, `takeaway demo`, runs on it too.
-    os.environ["TAKEAWAY_BACKEND"] = BACKEND_NAME
+    # What the tests start as a user does, `takeaway demo`, runs on it too; and so do the processes of pytest-xdist.
+    os.environ["TAKEAWAY_BACKEND"] = os.environ["TAKEAWAY_TEST_BACKEND"] = BACKEND_NAME
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +48,7 @@ def the_backend() -> Backend:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The last word: which tiers ran, on what, and which did not, and why. A green run must not hide the latter."""
+    write_tables(terminalreporter)
     counts = {tier: Counter[str]() for tier in TIERS}
     for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed"):
         for report in terminalreporter.getreports(outcome):

@@ -50,19 +50,48 @@ GUARANTEES = (
     ),
     Guarantee(
         "a checkpoint follows its effect",
-        "consumers/engines/worker/shard_worker.py",
-        "                progress = processor.process(batch)\n",
+        "consumers/engines/feeding.py",
+        "                progress = self._processor.process(batch)\n",
         "                if batch.records:\n"
-        "                    self._checkpoint(Progress(batch.records[-1].sequence_number))\n"
-        "                progress = processor.process(batch)\n",
+        "                    self._note(Progress(batch.records[-1].sequence_number))\n"
+        "                progress = self._processor.process(batch)\n",
         "tests/consumers/engines/test_worker.py::test_a_checkpoint_is_never_written_before_its_effect",
     ),
     Guarantee(
         "progress waits for Kinesis' acknowledgement",
-        "consumers/step_processor.py",
-        "                if publication is not None:\n                    publication.result()\n",
+        "consumers/batch_processor.py",
+        "                if one.promise is not None:\n                    one.promise.result()\n",
         "                pass\n",
         "tests/consumers/test_step_processor.py::test_progress_never_runs_ahead_of_an_acknowledgement",
+    ),
+    Guarantee(
+        "keys run side by side, and one key's records one after the other",
+        "consumers/batch_processor.py",
+        "            chains.setdefault(one.record.partition_key, []).append(one)\n",
+        "            chains.setdefault(str(one.record.sequence_number), []).append(one)\n",
+        "tests/consumers/test_batch_processor.py::test_a_key_is_never_handled_by_two_at_once_and_keeps_its_order",
+    ),
+    Guarantee(
+        "a broken world makes no record a dead letter",
+        "consumers/key_chains.py",
+        "        if fault in {Fault.RECORD, Fault.HANDLER}:\n",
+        "        if fault in Fault:\n",
+        "tests/consumers/test_batch_processor.py::test_a_broken_world_is_no_attempt_however_long_it_lasts",
+    ),
+    Guarantee(
+        "a poison record alone is set apart",
+        "consumers/key_chains.py",
+        "if len(blamed) > 1 and self._rules.bisect_batch_on_error:",
+        "if False:",
+        "tests/consumers/engines/test_blocked_handlers.py::"
+        "test_a_poison_record_inside_an_aggregate_alone_is_a_dead_letter",
+    ),
+    Guarantee(
+        "what is done behind a failed record is not done again",
+        "consumers/batch_processor.py",
+        " if _place(record) not in known]",
+        " if known]",
+        "tests/consumers/test_batch_processor.py::test_what_is_done_behind_the_prefix_is_not_done_again",
     ),
     Guarantee(
         "an outcome is remembered before it is told",
@@ -72,11 +101,47 @@ GUARANTEES = (
         "tests/consumers/test_step_processor.py::test_hearing_again_repeats_no_effect_and_publishes_the_very_same_event",
     ),
     Guarantee(
+        "the rest of a half processed aggregate is still to come",
+        "consumers/engines/worker/shard_cursor.py",
+        'return Start("AT_SEQUENCE_NUMBER", number=place.number)',
+        'return Start("AFTER_SEQUENCE_NUMBER", number=place.number)',
+        "tests/consumers/engines/test_shard_reader.py::test_it_resumes_inside_an_aggregate",
+    ),
+    Guarantee(
+        "an aggregate's checksum is checked",
+        "consumers/engines/user_records.py",
+        "    if _digest(message) != data[-DIGEST_SIZE:]:\n",
+        "    if len(data) < DIGEST_SIZE:\n",
+        "tests/consumers/engines/test_user_records.py::test_what_is_no_whole_aggregate_stays_as_it_is_and_nothing_is_printed",
+    ),
+    Guarantee(
+        "a bad iterator is not asked with again and again",
+        "consumers/engines/worker/shard_reader.py",
+        "                if not (code == _EXPIRED and failures == 1) and self._pause(code, error, failures):\n",
+        "                if code != _EXPIRED and self._pause(code, error, failures):\n",
+        "tests/consumers/engines/test_shard_reader.py::test_iterators_that_expire_at_once_are_no_busy_loop",
+    ),
+    Guarantee(
+        "a shard that only seems to have ended is read to its end",
+        "consumers/engines/worker/fan_out_reader.py",
+        "        yield from polling.batches(self.position)\n        self.end = polling.end\n",
+        "        yield from ()\n        self.end = polling.end or EndOfShard()\n",
+        "tests/consumers/engines/test_fan_out_reader.py"
+        "::test_a_closed_shard_whose_connection_breaks_early_is_still_read_to_its_end",
+    ),
+    Guarantee(
         "a lease is written only by who saw its last counter",
         "consumers/engines/worker/lease_table.py",
         "                ConditionExpression=condition,\n",
         "                ConditionExpression=condition.replace('leaseCounter = :seen', ':seen = :seen'),\n",
         "tests/contracts/test_leases.py::test_a_lease_that_was_taken_can_neither_be_renewed_nor_checkpointed",
+    ),
+    Guarantee(
+        "rebalancing repeats no effect",
+        "consumers/engines/worker/fleet_plan.py",
+        "    ask_for = [lease for lease in mine if lease.shard_id not in free]\n",
+        "    take += [lease for lease in mine if lease.shard_id not in free]\n    ask_for: list[Lease] = []\n",
+        "tests/consumers/engines/test_worker.py::test_rebalancing_hands_over_and_repeats_no_effect",
     ),
     Guarantee(
         "the log is compared before a commit",
@@ -93,6 +158,57 @@ GUARANTEES = (
         "                self._held = self._object.replace(self.held, unfenced)\n"
         "                return Verdict.CLEAN\n",
         "tests/analytics/test_exactly_once.py::test_a_zombie_that_wakes_between_its_successors_opening_and_its_commit",
+    ),
+    Guarantee(
+        "a dead letter is claimed before it is given again",
+        "consumers/redrive.py",
+        "            return self._letters.replace(stored, claimed)\n",
+        "            return StoredLetter(claimed, stored.etag)\n",
+        "tests/consumers/test_redrive.py::test_two_at_once_repeat_no_effect",
+    ),
+    Guarantee(
+        "a dead letter is removed after its effect",
+        "consumers/redrive.py",
+        "            given = self._give([one.letter for one, _ in claimed])\n",
+        "            for one, _ in claimed:\n"
+        "                self._letters.remove(one.letter.key)\n"
+        "            given = self._give([one.letter for one, _ in claimed])\n",
+        "tests/consumers/test_redrive.py::test_killed_at_any_call_the_next_redrive_ends_it",
+    ),
+    Guarantee(
+        "no letter is redriven after a canary that failed",
+        "consumers/redrive.py",
+        "if at_once == CANARIES and (given.failed or given.held_back):",
+        "if at_once < CANARIES and (given.failed or given.held_back):",
+        "tests/consumers/test_redrive.py::test_one_canary_that_fails_keeps_the_rest_as_they_are",
+    ),
+    Guarantee(
+        "an order's letters are redriven one after the other",
+        "consumers/redrive_processor.py",
+        "for letter in wave if letter.partition_key in self._failed_keys}",
+        "for letter in wave if letter.partition_key in ()}",
+        "tests/consumers/test_redrive.py::test_what_lies_behind_a_failed_letter_of_its_order_is_held_back",
+    ),
+    Guarantee(
+        "a late row comes with a transaction of its own",
+        "analytics/late.py",
+        "snapshot.commit(files, entries)",
+        "snapshot.commit(files, {})",
+        "tests/analytics/test_late.py::test_two_at_once_add_each_row_once",
+    ),
+    Guarantee(
+        "a record that an archiver may still bring is no late row",
+        "analytics/late.py",
+        "elif hi is None or record.payload.place > hi:",
+        "elif hi is None:",
+        "tests/analytics/test_late.py::test_an_archiver_that_brings_the_very_record_meanwhile",
+    ),
+    Guarantee(
+        "a record that an archiver has brought is no late row",
+        "analytics/late.py",
+        "if record.where not in there}",
+        "if record.where}",
+        "tests/analytics/test_late.py::test_a_record_that_the_archiver_has_brought_itself_is_not_added",
     ),
     Guarantee(
         "a token's signature is checked",
@@ -114,6 +230,64 @@ GUARANTEES = (
         '    pa.field("customer_id", pa.string()),\n',
         '    pa.field("customer_id", pa.string()),\n    pa.field("customer_email", pa.string()),\n',
         "tests/analytics/test_decode.py::test_names_and_addresses_are_nowhere_in_the_file",
+    ),
+    Guarantee(
+        "what kclpy would swallow and report as done ends the daemon",
+        "consumers/engines/kcl.py",
+        "            self._emit(ShardFailed(self._shard_id, error, 0))\n            raise SystemExit(1) from error\n",
+        "            self._emit(ShardFailed(self._shard_id, error, 0))\n",
+        "tests/consumers/engines/test_kcl.py::test_what_kclpy_would_swallow_ends_the_daemon",
+    ),
+    Guarantee(
+        "under the KCL nothing is taken behind a batch that was cut short",
+        "consumers/engines/kcl.py",
+        "            if not self._feeder.feed(batch):\n                self._end()\n",
+        "            self._feeder.feed(batch)\n",
+        "tests/consumers/engines/test_kcl.py::"
+        "test_a_call_that_the_stop_cut_short_checkpoints_what_is_done_and_nothing_more_is_taken",
+    ),
+    Guarantee(
+        "the KCL is told of no record that it has not delivered",
+        "consumers/engines/kcl.py",
+        "upto = min(position, self._delivered, key=position_key)",
+        "upto = position",
+        "tests/consumers/engines/test_kcl.py::"
+        "test_a_processor_ahead_of_the_checkpoint_is_checkpointed_as_records_are_delivered",
+    ),
+    Guarantee(
+        "nothing but the protocol reaches the KCL's daemon",
+        "consumers/engines/kcl_child.py",
+        "        os.dup2(2, 1)\n",
+        "",
+        "tests/consumers/engines/test_kcl_child.py::test_nothing_but_the_protocol_reaches_the_daemon",
+    ),
+    Guarantee(
+        "Lambda is told the first record that is not done",
+        "consumers/engines/aws_lambda.py",
+        'return {"batchItemFailures": [{"itemIdentifier": undone[0].number}]}',
+        'return {"batchItemFailures": [{"itemIdentifier": undone[-1].number}]}',
+        "tests/engines/test_outages.py::test_a_world_broken_for_an_hour_costs_nothing",
+    ),
+    Guarantee(
+        "an invocation answers for what it has flushed, no more",
+        "consumers/engines/aws_lambda.py",
+        "        undone = _behind(done, batch.records)\n",
+        "        undone = _behind(done, batch.records[:0])\n",
+        "tests/engines/test_waiting_rows.py::test_a_lake_away_for_an_hour_loses_nothing",
+    ),
+    Guarantee(
+        "an invocation flushes before it answers",
+        "consumers/engines/aws_lambda.py",
+        "                feeder.finish()\n",
+        "                pass\n",
+        "tests/engines/test_waiting_rows.py::test_a_flush_that_fails_is_tried_again",
+    ),
+    Guarantee(
+        "Lambda filters nothing where it cannot look into aggregates",
+        "consumers/event_source_mapping.py",
+        "if heard is not None and _FAN_OUT_CONSUMER in source:",
+        "if heard is not None:",
+        "tests/consumers/test_event_source_mapping.py::test_where_lambda_cannot_look_into_aggregates_it_filters_nothing",
     ),
 )
 

@@ -89,8 +89,11 @@ class LedgerWriter:
     """Appends to a file of its own, `<writer>.jsonl` or the next free `<writer>-2.jsonl`; from any thread."""
 
     def __init__(self, directory: Path, writer: str) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self._file = _new_file(directory, writer)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._file = _new_file(directory, writer)
+        except OSError as error:
+            raise _unwritable(directory, error) from error
         self._lock = threading.Lock()
 
     def intend(self, entries: tuple[LedgerEntry, ...]) -> None:
@@ -114,10 +117,14 @@ class LedgerWriter:
                 while lines:
                     lines = lines[self._file.write(lines) :]
             except OSError as error:
-                raise LedgerUnwritable(
-                    f"{self._file.name} cannot be written: {error.strerror}. "
-                    "fix: make room, or name another folder; what is in it stays good for the audit"
-                ) from error
+                raise _unwritable(self._file.name, error) from error
+
+
+def _unwritable(what: object, error: OSError) -> LedgerUnwritable:
+    return LedgerUnwritable(
+        f"{what} cannot be written: {error.strerror}. "
+        "fix: make room, or name another folder; what is in it stays good for the audit"
+    )
 
 
 def _new_file(directory: Path, writer: str) -> io.FileIO:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,13 @@ from takeaway.errors import UserError
 
 if TYPE_CHECKING:
     from producers.load.simulation import LoadSummary
+
+
+class Engine(StrEnum):
+    """What feeds a consumer."""
+
+    WORKER = "worker"
+    KCL = "kcl"
 
 
 def serve(
@@ -35,17 +43,36 @@ def serve(
     uvicorn.run(api, host="127.0.0.1", port=listen_on, log_level="warning", access_log=False)
 
 
-def work(consumer: Annotated[str, typer.Argument(help="restaurant_notifier, user_notifier or archiver")]) -> None:
+def work(
+    consumer: Annotated[str, typer.Argument(help="restaurant_notifier, user_notifier or archiver")],
+    engine: Annotated[
+        Engine, typer.Option(help="What feeds it: our worker, or the KCL, which needs Java.")
+    ] = Engine.WORKER,
+) -> None:
     """Run one consumer until SIGTERM or Ctrl-C: it then finishes what it has, checkpoints and exits 0.
+
+    Both engines keep their place in the same table: either goes on where the other stopped.
 
     Example: takeaway work archiver
     """
-    from consumers.wiring import CONSUMERS, worker
+    from consumers.wiring import CONSUMERS
 
     if consumer not in CONSUMERS:
         raise UserError(f"no consumer is called {consumer!r}", f"one of: {', '.join(CONSUMERS)}")
     environ = resolved()
+    if engine is Engine.KCL:
+        raise typer.Exit(_work_under_the_kcl(consumer, environ))
+    from consumers.wiring import worker
+
     worker(consumer, environ, json_lines(consumer)).run(stop_on_signal())
+
+
+def _work_under_the_kcl(consumer: str, environ: dict[str, str]) -> int:
+    from consumers.wiring import kcl_daemon
+    from takeaway import kcl
+
+    properties = kcl_daemon(consumer, environ).properties()
+    return kcl.run(properties, HOME / "kcl" / consumer, environ, stop_on_signal().wait)
 
 
 def load(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 from analytics.table import AddedFile, CommitRejected, LogEntry
 from tests.fakes.bucket import Gate
@@ -40,6 +41,10 @@ class MemorySnapshot:
     def last_entry(self, application: str) -> LogEntry | None:
         entry: LogEntry | None = self.log.gate.through(lambda: self._last(application))
         return entry
+
+    def files(self, day: date) -> list[str]:
+        seen = self.log.commits[: self.length]
+        return [added.path for commit in seen for added in commit.files if added.day == day]
 
     def commit(self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry]) -> None:
         self.log.gate.through(lambda: self._commit(tuple(files), dict(entries)))

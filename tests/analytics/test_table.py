@@ -119,3 +119,13 @@ def test_a_local_endpoint_takes_its_credentials_along() -> None:
 def test_on_aws_itself_credentials_are_left_to_the_default_chain() -> None:
     environ = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKIA"}
     assert storage_options(environ) == {"aws_conditional_put": "etag", "aws_region": "eu-west-1"}
+
+
+def test_a_day_has_the_files_that_a_reader_sees(log: CommitLog) -> None:
+    stale = log.snapshot()
+    pi_day = AddedFile("event_date=2026-03-14/a.parquet", 1, date(2026, 3, 14), 1)
+    next_day = AddedFile("event_date=2026-03-15/b.parquet", 1, date(2026, 3, 15), 1)
+    log.snapshot().commit((pi_day, next_day), {A: entry(1)})
+    assert log.snapshot().files(date(2026, 3, 14)) == [pi_day.path]
+    assert log.snapshot().files(date(2026, 3, 16)) == []
+    assert stale.files(date(2026, 3, 14)) == []

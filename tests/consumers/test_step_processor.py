@@ -1,5 +1,6 @@
 """One step on one shard: effects before progress, outcomes remembered, bad records set apart, outages waited out."""
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -8,12 +9,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from consumers.bad_runs import MAX_IN_A_ROW, BadRuns
+from consumers.bad_runs import MAX_IN_A_ROW
+from consumers.batch_rules import BatchRules
 from consumers.dead_letters import DeadLetter
 from consumers.diagnostics import RecordSetApart
-from consumers.processing import Progress, ShardAssignment, ShardStop, Unprocessable
+from consumers.processing import Progress, RecordProcessor, ShardAssignment, ShardStop, Unprocessable
 from consumers.records import Batch, Record, Sentinel, SequenceNumber
-from consumers.step_processor import MAX_ATTEMPTS, HandlerStep, StepProcessor
+from consumers.set_apart import SetsApart
+from consumers.step_processor import HandlerStep, performs
 from events.envelope import EventEnvelope
 from events.orders import Event, OrderPlaced, RestaurantNotified
 from events.wire import decode, encode
@@ -22,6 +25,9 @@ from foundation.diagnostics import Diagnostic
 from producers.publisher import PublisherClosed, PublishFailed
 from tests.builders import NOON, a_batch, a_record, an_envelope, an_order_accepted
 
+CLOCK = Clock(now=lambda: NOON, monotonic=lambda: 0.0)
+RULES = BatchRules(parallelization_factor=1)
+MAX_ATTEMPTS = RULES.max_attempts
 THROTTLED = ClientError({"Error": {"Code": "Throttling", "Message": "slow down"}}, "Publish")
 
 
@@ -31,8 +37,10 @@ class Outcomes:
 
     stored: dict[str, bytes] = field(default_factory=dict)
     late: bool = False
+    asked: list[Sequence[str]] = field(default_factory=list)
 
     def recall(self, event_ids: Sequence[str]) -> dict[str, bytes]:
+        self.asked.append(event_ids)
         return {event_id: self.stored[event_id] for event_id in event_ids if event_id in self.stored and not self.late}
 
     def remember(self, event_id: str, outcome: bytes) -> bytes:
@@ -93,20 +101,23 @@ class Shard:
     letters: Letters = field(default_factory=Letters)
     kitchen: Kitchen = field(default_factory=Kitchen)
     happened: list[Diagnostic] = field(default_factory=list)
-    bad_runs: BadRuns = field(default_factory=lambda: BadRuns("restaurant_notifier"))
+    rules: BatchRules = RULES
 
-    def processor(self) -> StepProcessor[OrderPlaced]:
+    def __post_init__(self) -> None:
+        self._apart = SetsApart("restaurant_notifier", self.letters, clock=CLOCK, emit=self.happened.append)
+
+    def processor(self) -> RecordProcessor:
         publisher: Any = self.publisher
-        return StepProcessor(
+        factory = performs(
             HandlerStep("restaurant_notifier", OrderPlaced, self.kitchen.handle),
-            ShardAssignment("orders", "shardId-000000000000", Sentinel.TRIM_HORIZON),
+            self.rules,
             outcomes=self.outcomes,
             publisher=publisher,
-            dead_letters=self.letters,
-            bad_runs=self.bad_runs,
-            clock=Clock(now=lambda: NOON, monotonic=lambda: 0.0),
+            apart=self._apart,
+            clock=CLOCK,
             emit=self.happened.append,
         )
+        return factory(ShardAssignment("orders", "shardId-000000000000", Sentinel.TRIM_HORIZON))
 
 
 def orders(*names: str) -> Batch:
@@ -310,7 +321,8 @@ def test_no_log_quotes_a_record_through_a_handlers_own_error() -> None:
     for _ in range(MAX_ATTEMPTS):
         processor.process(orders("a"))
     (apart,) = [one for one in shard.happened if isinstance(one, RecordSetApart)]
-    assert apart.error == "KeyError"
+    assert apart.error.startswith("KeyError at test_step_processor.py:")
+    assert "ada@" not in str(shard.happened)
 
 
 def test_a_dead_letter_that_cannot_be_written_holds_the_shard() -> None:
@@ -319,3 +331,68 @@ def test_a_dead_letter_that_cannot_be_written_holds_the_shard() -> None:
     assert progress.resume_after == number(1)
     assert progress.failure is not None
     assert progress.failure.error is THROTTLED
+
+
+def test_events_of_other_steps_are_not_judged_not_even_unknown_or_broken_ones() -> None:
+    shard = Shard()
+    unknown = encode(an_envelope()).replace(b'"order_placed"', b'"order_blessed"')
+    broken = encode(an_envelope(an_order_accepted())).replace(b'"ready_at"', b'"ready_by"')
+    assert shard.processor().process(a_batch(a_record(1, data=unknown), a_record(2, data=broken))) == Progress(
+        number(2)
+    )
+    assert shard.letters.written == []
+
+
+def test_a_handler_that_answers_no_event_stops_the_shard_before_its_effect_is_repeated() -> None:
+    shard = Shard()
+    handle: Any = shard.kitchen.told.append
+    shard.kitchen.handle = handle  # type: ignore[method-assign]
+    processor = shard.processor()
+    progress = processor.process(orders("a", "b"))
+    assert progress.failure is not None
+    assert isinstance(progress.failure.error, ShardStop)
+    assert "answered NoneType, no event" in str(progress.failure.error)
+    assert len(shard.kitchen.told) == 1
+    assert shard.outcomes.stored == {}
+
+
+def test_orders_are_handled_side_by_side_and_told_each_in_order() -> None:
+    """Real threads: the kitchen answers nobody until four orders wait for it."""
+    together = threading.Barrier(4, timeout=10)
+    shard = Shard(rules=BatchRules(parallelization_factor=4))
+    told = shard.kitchen.handle
+
+    def handle(placed: EventEnvelope[OrderPlaced]) -> RestaurantNotified:
+        together.wait()
+        return told(placed)
+
+    shard.kitchen.handle = handle  # type: ignore[method-assign]
+    records = [a_record(turn * 4 + key, order_id=f"order-{key}") for turn in range(5) for key in range(4)]
+    assert shard.processor().process(a_batch(*records)) == Progress(number(19))
+    for key in range(4):
+        heard = [decode(record.data).event_id for record in records if record.partition_key == f"order-{key}"]
+        causes = [envelope.cause for envelope in shard.publisher.published if envelope.order_id == f"order-{key}"]
+        assert causes == heard
+
+
+def test_what_is_remembered_is_recalled_in_one_read_for_a_batch() -> None:
+    shard = Shard()
+    shard.processor().process(orders(*"abcdefgh"))
+    assert [len(asked) for asked in shard.outcomes.asked] == [8]
+
+
+def test_all_is_published_before_the_first_acknowledgement_is_waited_for() -> None:
+    """Else every order would wait for a PutRecords of its own."""
+    answers: list[Future[None]] = []
+
+    class Slow(Publisher):
+        def publish(self, envelope: EventEnvelope[Event]) -> "Future[None]":
+            self.published.append(envelope)
+            answers.append(Future())
+            if len(answers) == 3:
+                for answer in answers:
+                    answer.set_result(None)
+            return answers[-1]
+
+    shard = Shard(publisher=Slow())
+    assert shard.processor().process(orders("a", "b", "c")) == Progress(number(3))

@@ -2,17 +2,20 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from consumers.engines.worker.lease import HashKeyRange, Lease
-from consumers.engines.worker.lease_table import OWNER_INDEX, LeaseTable
-from consumers.records import Sentinel, SequenceNumber
+from consumers.engines.worker.lease import Lease
+from consumers.engines.worker.lease_table import LeaseTable
+from consumers.engines.worker.lease_table_making import OWNER_INDEX
+from consumers.records import HashKeyRange, Sentinel, SequenceNumber
 from foundation.clock import uninterrupted_wait
+from tests.builders import NOON
 from tests.fakes.clock import FakeClock
 from tests.fakes.leases import FakeDynamoDB
 
@@ -67,7 +70,7 @@ def theirs(backend: Backend) -> LeaseTable:
 def held(table: LeaseTable) -> Lease:
     """The new lease, taken."""
     table.add(NEW)
-    lease = table.take(table.list()[SHARD])
+    lease = table.take(table.list()[SHARD], NOON)
     assert lease is not None
     return lease
 
@@ -125,16 +128,16 @@ def test_the_coordinators_rows_are_passed_over(backend: Backend, ours: LeaseTabl
 def test_of_two_that_take_one_wins(ours: LeaseTable, theirs: LeaseTable) -> None:
     ours.add(NEW)
     seen = ours.list()[SHARD]
-    taken = ours.take(seen)
+    taken = ours.take(seen, NOON)
     assert taken == replace(NEW, owner="us", counter=1)
-    assert theirs.take(seen) is None
+    assert theirs.take(seen, NOON) is None
     assert ours.list()[SHARD].owner == "us"
 
 
 def test_taking_from_another_counts_a_switch_and_ends_a_handover(backend: Backend, ours: LeaseTable) -> None:
     held(backend.table("them"))
     backend.put(backend.row() | {"checkpointOwner": {"S": "them"}})
-    taken = ours.take(ours.list()[SHARD])
+    taken = ours.take(ours.list()[SHARD], NOON)
     assert taken == replace(NEW, owner="us", counter=2, owner_switches=1)
     assert "checkpointOwner" not in backend.row()
 
@@ -151,7 +154,7 @@ def test_a_lease_that_was_taken_can_neither_be_renewed_nor_checkpointed(
     backend: Backend, ours: LeaseTable, theirs: LeaseTable
 ) -> None:
     lease = held(ours)
-    assert theirs.take(ours.list()[SHARD])
+    assert theirs.take(ours.list()[SHARD], NOON)
     before = backend.row()
     assert ours.renew(lease) is None
     assert ours.checkpoint(lease, NUMBER) is None
@@ -159,10 +162,152 @@ def test_a_lease_that_was_taken_can_neither_be_renewed_nor_checkpointed(
     assert backend.row() == before
 
 
-def test_a_lease_that_the_kcl_hands_over_is_not_renewed(backend: Backend, ours: LeaseTable) -> None:
+def test_a_first_take_at_the_tip_says_since_when_and_a_second_leaves_it(backend: Backend, ours: LeaseTable) -> None:
+    ours.add(replace(NEW, checkpoint=Sentinel.LATEST))  # as the KCL makes it
+    taken = ours.take(ours.list()[SHARD], NOON)
+    assert taken is not None
+    assert taken.latest_since == NOON
+    assert backend.row()["latestSince"] == {"N": "1773489600000"}
+    again = backend.table("them").take(taken, NOON + timedelta(hours=1))
+    assert again is not None
+    assert again.latest_since == NOON
+
+
+@pytest.mark.parametrize(("ours_is_ahead", "since"), [(0.9, 0.9), (0.0, 0.0), (-3600, -3600), (3600, 0.0)])
+def test_a_clock_that_is_ahead_does_not_put_the_tip_into_the_future(ours_is_ahead: float, since: float) -> None:
+    dynamodb = FakeDynamoDB()
+    dynamodb.date = NOON
+    table = LeaseTable(dynamodb.client, "leases", "us")
+    table.create(FakeClock().wait)
+    table.add(replace(NEW, checkpoint=Sentinel.LATEST))
+    taken = table.take(table.list()[SHARD], NOON + timedelta(seconds=ours_is_ahead))
+    assert taken is not None
+    assert taken.latest_since == NOON + timedelta(seconds=since)
+
+
+# Handing over.
+
+
+def test_asking_names_both_and_leaves_the_holders_counter(backend: Backend, ours: LeaseTable) -> None:
+    lease = held(backend.table("them"))
+    assert ours.ask_for(lease)
+    row = backend.row()
+    assert (row["leaseOwner"], row["checkpointOwner"]) == ({"S": "us"}, {"S": "them"})
+    assert row["leaseCounter"] == {"N": str(lease.counter)}
+
+
+def test_the_holder_learns_from_its_next_heartbeat_and_writes_on(ours: LeaseTable, theirs: LeaseTable) -> None:
+    lease = held(theirs)
+    ours.ask_for(lease)
+    asked = theirs.renew(lease)
+    assert asked is not None
+    assert (asked.owner, asked.holder, asked.counter) == ("us", "them", lease.counter + 1)
+    again = theirs.renew(asked)
+    assert again is not None
+    assert theirs.checkpoint(again, NUMBER) is not None
+
+
+def test_the_holder_learns_from_its_next_checkpoint_too(ours: LeaseTable, theirs: LeaseTable) -> None:
+    lease = held(theirs)
+    ours.ask_for(lease)
+    asked = theirs.checkpoint(lease, NUMBER)
+    assert asked is not None
+    assert (asked.owner, asked.holder, asked.checkpoint) == ("us", "them", NUMBER)
+
+
+def test_a_lease_is_handed_over_with_its_checkpoint_and_then_taken(
+    backend: Backend, ours: LeaseTable, theirs: LeaseTable
+) -> None:
+    lease = held(theirs)
+    ours.ask_for(lease)
+    asked = theirs.checkpoint(lease, NUMBER)
+    assert asked is not None
+    assert theirs.hand_over(asked)
+    row = backend.row()
+    assert "checkpointOwner" not in row
+    assert row["leaseOwner"] == {"S": "us"}
+    assert row["leaseCounter"] == {"N": str(asked.counter + 1)}
+    assert row["ownerSwitchesSinceCheckpoint"] == {"N": "1"}
+    assert theirs.renew(asked) is None
+    assert not theirs.evict(asked)
+    taken = ours.take(ours.list()[SHARD], NOON)
+    assert taken is not None
+    assert (taken.checkpoint, taken.holder, taken.owner_switches) == (NUMBER, "us", 1)
+
+
+def test_of_two_that_ask_one_is_heard(backend: Backend, ours: LeaseTable) -> None:
+    lease = held(backend.table("them"))
+    assert ours.ask_for(lease)
+    assert not backend.table("late").ask_for(lease)
+    assert backend.row()["leaseOwner"] == {"S": "us"}
+
+
+def test_nobody_is_asked_for_what_is_not_theirs_any_more(backend: Backend, ours: LeaseTable) -> None:
+    lease = held(backend.table("them"))
+    backend.table("late").take(lease, NOON)
+    before = backend.row()
+    assert not ours.ask_for(lease)
+    assert backend.row() == before
+
+
+def test_after_a_hard_take_the_old_holder_writes_nothing_more(
+    backend: Backend, ours: LeaseTable, theirs: LeaseTable
+) -> None:
+    ours.ask_for(held(theirs))
+    asked = ours.list()[SHARD]
+    assert ours.take(asked, NOON) is not None
+    before = backend.row()
+    theirs.hand_over(asked)
+    assert theirs.renew(asked) is None
+    assert theirs.checkpoint(asked, NUMBER) is None
+    assert backend.row() == before
+
+
+def test_a_request_is_withdrawn_and_the_holder_stays(backend: Backend, ours: LeaseTable, theirs: LeaseTable) -> None:
+    lease = held(theirs)
+    ours.ask_for(lease)
+    asked = theirs.renew(lease)
+    assert asked is not None
+    ours.withdraw(asked)
+    assert not theirs.hand_over(asked)
+    assert "checkpointOwner" not in backend.row()
+    assert theirs.renew(asked) == replace(lease, counter=lease.counter + 2)
+
+
+def test_a_request_withdrawn_too_late_leaves_the_lease_free(backend: Backend, ours: LeaseTable) -> None:
+    theirs = backend.table("them")
+    ours.ask_for(held(theirs))
+    asked = ours.list()[SHARD]
+    theirs.hand_over(asked)
+    ours.withdraw(asked)
+    assert not backend.row().keys() & {"leaseOwner", "checkpointOwner"}
+
+
+def test_a_lease_that_is_asked_for_cannot_be_evicted(backend: Backend, ours: LeaseTable, theirs: LeaseTable) -> None:
+    lease = held(theirs)
+    ours.ask_for(lease)
+    assert not theirs.evict(lease)
+    assert backend.row()["leaseOwner"] == {"S": "us"}
+
+
+def test_the_throughput_goes_with_the_heartbeat(backend: Backend, ours: LeaseTable) -> None:
+    ours.renew(held(ours), throughput=0.0673155)
+    assert float(backend.row()["throughputKBps"]["N"]) == pytest.approx(0.067316, abs=1e-6)
+
+
+def test_a_row_that_makes_no_sense_is_listed_with_its_trouble(backend: Backend, ours: LeaseTable) -> None:
+    ours.add(NEW)
+    backend.put({"leaseKey": {"S": "shardId-9"}, "leaseCounter": {"S": "many"}})
+    listed = ours.list()
+    assert listed[SHARD] == NEW
+    assert listed["shardId-9"].trouble
+
+
+def test_a_row_that_goes_bad_under_us_is_an_error_that_names_it(backend: Backend, ours: LeaseTable) -> None:
     lease = held(ours)
-    backend.put(backend.row() | {"leaseOwner": {"S": "them"}, "checkpointOwner": {"S": "us"}})
-    assert ours.renew(lease) is None
+    backend.put(backend.row() | {"childShardIds": {"S": "shardId-1"}})
+    with pytest.raises(ValueError, match=r"shardId-000000000000: childShardIds is .*fix: "):
+        ours.renew(lease)
 
 
 def test_a_checkpoint_writes_both_numbers_as_received_and_forgets_what_was_pending(
@@ -216,7 +361,8 @@ def test_eight_that_take_at_once_make_one_owner(backend: Backend, ours: LeaseTab
     seen = ours.list()[SHARD]
     taken: list[Lease | None] = []
     threads = [
-        threading.Thread(target=lambda name=name: taken.append(backend.table(name).take(seen))) for name in "abcdefgh"
+        threading.Thread(target=lambda name=name: taken.append(backend.table(name).take(seen, NOON)))
+        for name in "abcdefgh"
     ]
     for thread in threads:
         thread.start()
@@ -249,12 +395,14 @@ def test_a_renewal_whose_answer_was_lost_is_known_as_our_own(dynamodb: FakeDynam
     assert table.renew(lease) == replace(lease, counter=2)
 
 
-def test_a_checkpoint_after_a_lost_renewal_is_written(dynamodb: FakeDynamoDB, table: LeaseTable) -> None:
+def test_after_a_lost_renewal_a_checkpoint_is_still_to_be_written(dynamodb: FakeDynamoDB, table: LeaseTable) -> None:
     lease = held(table)
     dynamodb.lose_answer("update_item")
     with pytest.raises(ReadTimeoutError):
         table.renew(lease)
-    written = table.checkpoint(lease, NUMBER)
+    found = table.checkpoint(lease, NUMBER)
+    assert found == replace(lease, counter=2)
+    written = table.checkpoint(found, NUMBER)
     assert written is not None
     assert (written.checkpoint, written.counter) == (NUMBER, 3)
 
@@ -274,15 +422,44 @@ def test_a_take_whose_answer_was_lost_is_found_again(dynamodb: FakeDynamoDB, tab
     seen = table.list()[SHARD]
     dynamodb.lose_answer("update_item")
     with pytest.raises(ReadTimeoutError):
-        table.take(seen)
-    again = table.take(seen)
+        table.take(seen, NOON)
+    again = table.take(seen, NOON)
     assert again is not None
     assert (again.owner, again.counter) == ("us", 1)
 
 
+@pytest.mark.parametrize("error", [None, "ThrottlingException"])
+def test_every_step_of_a_hand_over_can_be_done_again(
+    dynamodb: FakeDynamoDB, table: LeaseTable, error: str | None
+) -> None:
+    """After an answer that was lost, and after a refusal to work; each once and again, with the same outcome."""
+
+    def twice(step: Callable[[], Any]) -> Any:
+        if error is None:
+            dynamodb.lose_answer("update_item")
+        else:
+            dynamodb.fail("update_item", error)
+        with pytest.raises((ReadTimeoutError, ClientError)):
+            step()
+        return step()
+
+    thief = LeaseTable(dynamodb.client, "leases", "them")
+    lease = held(table)
+    assert twice(lambda: thief.ask_for(lease))
+    asked = twice(lambda: table.renew(lease))
+    assert (asked.holder, asked.counter) == ("us", 2)
+    asked = twice(lambda: table.checkpoint(asked, NUMBER))
+    assert (asked.checkpoint, asked.counter) == (NUMBER, 3)
+    assert twice(lambda: table.hand_over(asked))
+    given = thief.list()[SHARD]
+    taken = twice(lambda: thief.take(given, NOON))
+    assert (taken.checkpoint, taken.holder, taken.counter) == (NUMBER, "them", 5)
+    assert twice(lambda: thief.evict(taken))
+
+
 def test_anothers_write_is_never_taken_for_our_own(dynamodb: FakeDynamoDB, table: LeaseTable) -> None:
     lease = held(table)
-    LeaseTable(dynamodb.client, "leases", "them").take(lease)
+    LeaseTable(dynamodb.client, "leases", "them").take(lease, NOON)
     assert table.list()[SHARD].counter == lease.counter + 1
     assert table.renew(lease) is None
 

@@ -4,10 +4,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from tests.tables import Tables
 
 Takeaway = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -32,28 +33,6 @@ def takeaway(tmp_path: Path) -> Takeaway:
     return run
 
 
-@dataclass
-class Tables:
-    """Rows that tests collect, printed as tables when the run is over."""
-
-    rows: dict[str, list[dict[str, object]]] = field(default_factory=dict)
-
-    def add(self, title: str, **row: object) -> None:
-        self.rows.setdefault(title, []).append(row)
-
-
-_TABLES = Tables()
-
-
 @pytest.fixture
-def tables() -> Tables:
-    return _TABLES
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for title, rows in _TABLES.rows.items():
-        terminalreporter.section(title)
-        widths = {name: max(len(name), *(len(str(row[name])) for row in rows)) for name in rows[0]}
-        terminalreporter.write_line("  ".join(name.replace("_", " ").ljust(width) for name, width in widths.items()))
-        for row in rows:
-            terminalreporter.write_line("  ".join(str(row[name]).ljust(width) for name, width in widths.items()))
+def tables(record_property: Callable[[str, object], None]) -> Tables:
+    return Tables(record_property)

@@ -4,12 +4,14 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from foundation.clock import SYSTEM_CLOCK
 from takeaway import deployment, local_aws, processes
@@ -33,6 +35,32 @@ def until(holds: Callable[[], Any], *, within: float = 60, every: float = 0.1) -
         assert SYSTEM_CLOCK.monotonic() < deadline, f"not within {within} s: {holds}"
         pause(every)
     return answer
+
+
+def our_processes(home: Path) -> list[psutil.Process]:
+    """Every live process that was started with this home folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("TAKEAWAY_HOME") == str(home) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.AccessDenied, psutil.NoSuchProcess):
+            continue
+    return found
+
+
+@contextmanager
+def frozen(service: Running) -> Iterator[None]:
+    """Stops all of it for a while: LocalStack is a family of processes, and any of them would go on answering."""
+    family = processes._related({processes._mark(service.log)})
+    assert service.pid in {process.pid for process in family}
+    for process in family:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in family:
+            process.resume()
 
 
 @dataclass
@@ -101,8 +129,8 @@ class Flow:
 
         until(drained, within=within, every=0.5)
 
-    def audit(self, bounds: Bounds | None = None) -> Audit:
-        return audit(gather(self.environ, self.ledger), bounds or Bounds())
+    def audit(self, bounds: Bounds | None = None, *, ignore_others: bool = False) -> Audit:
+        return audit(gather(self.environ, self.ledger), bounds or Bounds(), ignore_others=ignore_others)
 
     def log(self, name: str) -> str:
         return (self.home / "logs" / f"{name}.log").read_text()

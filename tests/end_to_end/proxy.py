@@ -55,7 +55,8 @@ def proxy(upstream: str, behave: Behaviour) -> Iterator[str]:
             if answer is None:
                 self.close_connection = True
                 return
-            self.send_response(answer.status)
+            # Without headers of its own: a second Date beside the one that comes from above is no date.
+            self.send_response_only(answer.status)
             length = str(len(answer.body))
             for name, value in answer.headers:
                 if name.lower() == "content-length" and self.command == "HEAD":

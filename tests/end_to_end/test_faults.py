@@ -19,15 +19,14 @@ from takeaway import local_aws, processes
 from takeaway.audit import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVENT, Bounds
 from takeaway.evidence import stream_facts
 from takeaway.processes import Running
+from takeaway.up import CONSUMERS
 from tests.builders import an_envelope
 from tests.conftest import the_backend
-from tests.end_to_end.conftest import Tables
-from tests.end_to_end.flow import Flow, pause, until
+from tests.end_to_end.flow import Flow, frozen, pause, until
 from tests.end_to_end.proxy import INTERNAL_ERROR, Answer, Request, proxy
+from tests.tables import Tables
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos, pytest.mark.timeout(240)]
-
-CONSUMERS = ("restaurant_notifier", "user_notifier", "archiver")
 
 
 @dataclass(frozen=True)
@@ -127,9 +126,8 @@ def test_the_back_end_goes_away_and_comes_back(stage: Stage) -> None:
         pause(6)
         trouble.away.clear()
         pause(1)
-        os.kill(stage.aws.pid, signal.SIGSTOP)
-        pause(5)
-        os.kill(stage.aws.pid, signal.SIGCONT)
+        with frozen(stage.aws):
+            pause(5)
         flow.finish_load(within=150)
         flow.drain()
         for consumer in CONSUMERS:
@@ -203,8 +201,7 @@ def test_sigterm_drains_and_a_second_one_means_now(stage: Stage) -> None:
     assert flow.stop("restaurant_notifier") == 0
     assert flow.log("restaurant_notifier").count("LeaseEvicted") == 2
     # With AWS frozen the archiver cannot hand back its leases: the first signal waits, the second one does not.
-    os.kill(stage.aws.pid, signal.SIGSTOP)
-    try:
+    with frozen(stage.aws):
         archiver = flow.running["archiver"]
         os.kill(archiver.pid, signal.SIGTERM)
         pause(1)
@@ -212,28 +209,6 @@ def test_sigterm_drains_and_a_second_one_means_now(stage: Stage) -> None:
         os.kill(archiver.pid, signal.SIGTERM)
         until(lambda: archiver.process() is None, within=5)
         assert processes.exit_code(archiver) == 128 + signal.SIGTERM
-    finally:
-        os.kill(stage.aws.pid, signal.SIGCONT)
-
-
-def test_a_disk_that_is_full_ends_the_load_with_what_and_where(stage: Stage) -> None:
-    flow = stage.flow
-    flow.start_api()
-    limited = "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-    limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); sys.argv[0] = 'takeaway';"
-    limited += "from takeaway.cli import main; main()"
-    arguments = ["load", "--orders", "50", "--rate", "50", "--no-restaurants", "--ledger", str(flow.ledger)]
-    done = subprocess.run(  # noqa: S603 - our own arguments
-        [sys.executable, "-c", limited, *arguments, "--api", f"http://127.0.0.1:{flow.api_port}"],
-        env=flow.environ,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 2, done.stderr
-    assert "customers.jsonl" in done.stderr
-    assert "fix:" in done.stderr
 
 
 def test_two_demos_at_once_do_not_meet(tmp_path: Path) -> None:

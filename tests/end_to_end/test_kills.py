@@ -9,22 +9,24 @@ from pathlib import Path
 
 import pytest
 
+from consumers.batch_rules import BatchRules
 from events.wire import encode
 from takeaway import local_aws, processes
 from takeaway.audit import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVENT, Bounds
 from takeaway.evidence import lake_facts, lake_rows, stream_facts
 from takeaway.observer import StreamObserver
+from takeaway.up import CONSUMERS
 from tests.builders import an_envelope
 from tests.conftest import the_backend
-from tests.end_to_end.conftest import Tables
 from tests.end_to_end.flow import Flow, pause, until
 from tests.end_to_end.proxy import Answer, Request, proxy
+from tests.tables import Tables
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos]
 
-CONSUMERS = ("restaurant_notifier", "user_notifier", "archiver")
 KILLS = 3
 SHARDS = 2
+AT_ONCE = BatchRules().parallelization_factor
 
 
 @pytest.fixture
@@ -69,9 +71,9 @@ def test_killed_again_and_again_under_load(flow: Flow, victim: str, tables: Tabl
     flow.drain()
     assert {name: flow.stop(name) for name in CONSUMERS} == dict.fromkeys(CONSUMERS, 0)
 
-    # Between an effect and its memory there is one record a shard and kill. An event is told again when its record was
-    # not checkpointed yet: at most a batch.
-    verdict = flow.audit(Bounds(repeated_events=10_000, repeated_effects=KILLS * SHARDS))
+    # Between an effect and its memory there is one record a kill, shard and key handled at once. An event is told again
+    # when its record was not checkpointed yet: at most a batch.
+    verdict = flow.audit(Bounds(repeated_events=10_000, repeated_effects=KILLS * SHARDS * AT_ONCE))
     tables.add(
         "kill -9 under load",
         process=victim,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.envelope import EventEnvelope, derive_event_id
-from events.orders import EVENT_TYPES, EVENTS, Event, OrderPlaced
-from events.wire import HEADER_FIELDS, UnreadableEvent, decode, encode
+from events.orders import EVENT_TYPES, EVENTS, Event, OrderAccepted, OrderPlaced
+from events.wire import HEADER_FIELDS, UnreadableEvent, decode, decode_only, encode
 from tests.builders import an_envelope, an_order_accepted, an_order_completed, an_order_placed
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.json"))
@@ -54,6 +54,24 @@ def test_any_text_survives(name: str, order_id: str) -> None:
 def test_no_event_field_hides_an_envelope_field() -> None:
     for event in EVENTS:
         assert not set(HEADER_FIELDS) & {field.name for field in msgspec.structs.fields(event)}
+
+
+def test_a_listener_opens_only_its_own_event() -> None:
+    placed = an_envelope()
+    assert decode_only(OrderPlaced, encode(placed)) == placed
+    assert decode_only(OrderAccepted, encode(placed)) is None
+    assert decode_only(OrderPlaced, encode(an_envelope(an_order_accepted())).replace(b'"ready_at"', b'"x"')) is None
+
+
+@pytest.mark.parametrize("data", [b"{", b'{"event_type": "order_accepted"}', b"null"])
+def test_what_is_no_event_at_all_is_unreadable_to_every_listener(data: bytes) -> None:
+    with pytest.raises(UnreadableEvent):
+        decode_only(OrderPlaced, data)
+
+
+def test_a_listener_cannot_read_its_own_event_when_that_is_broken() -> None:
+    with pytest.raises(UnreadableEvent, match="order_placed"):
+        decode_only(OrderPlaced, encode(an_envelope()).replace(b'"total"', b'"sum"'))
 
 
 def changed(**changes: Any) -> bytes:

@@ -69,6 +69,9 @@ class FakeBucket(Service):
     def get_object(self, **parameters: Any) -> Answer:
         return self.call("get_object", self._get, parameters)
 
+    def delete_object(self, **parameters: Any) -> Answer:
+        return self.call("delete_object", self._delete, parameters)
+
     def list_objects_v2(self, **parameters: Any) -> Answer:
         return self.call("list_objects_v2", self._list, parameters)
 
@@ -94,6 +97,12 @@ class FakeBucket(Service):
         if body is None:
             raise self.error("get_object", "NoSuchKey", "The specified key does not exist.")
         return {"Body": io.BytesIO(body), "ETag": _etag(body), "ContentLength": len(body)}
+
+    def _delete(self, **asked: Any) -> Answer:
+        """As S3 has it, an object that is not there is deleted as well as one that is."""
+        self._check_bucket(asked["Bucket"], "delete_object")
+        self.objects.pop(asked["Key"], None)
+        return {}
 
     def _list(self, **asked: Any) -> Answer:
         self._check_bucket(asked["Bucket"], "list_objects_v2")
@@ -136,6 +145,9 @@ class _Gated:
 
     def get_object(self, **parameters: Any) -> Answer:
         return cast("Answer", self._gate.through(lambda: self._bucket.get_object(**parameters)))
+
+    def delete_object(self, **parameters: Any) -> Answer:
+        return cast("Answer", self._gate.through(lambda: self._bucket.delete_object(**parameters)))
 
     def get_paginator(self, operation: str) -> _Pages:
         assert operation == "list_objects_v2"

@@ -2,13 +2,18 @@
 
 import base64
 import json
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+
+from botocore.hooks import HierarchicalEmitter
 
 from foundation.clock import Clock
 from tests.fakes.faults import Service
-from tests.fakes.kinesis_stream import HASH_KEYS, MEBIBYTE, READ_BYTES_PER_SECOND, Shard, Stream, hash_key
+from tests.fakes.kinesis_fan_out import FanOut, arn_of
+from tests.fakes.kinesis_stream import HASH_KEYS, MEBIBYTE, Shard, Stream, hash_key
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -46,13 +51,16 @@ class FakeKinesis(Service):
     ) -> None:
         super().__init__("kinesis")
         self.clock = clock
+        self.meta = SimpleNamespace(events=HierarchicalEmitter())
         self.stream = stream
         self.shards_per_page = shards_per_page
         self._write_limits = write_limits
         self._number_width = number_width
         self._rejections: list[tuple[Callable[[Answer], bool], str]] = []
+        self._bodies: deque[bytes] = deque()
         self.streams: dict[str, Stream] = {}
         self._create(stream, shards)
+        self.fan_out = FanOut(self)
 
     @property
     def client(self) -> "KinesisClient":
@@ -78,6 +86,11 @@ class FakeKinesis(Service):
         with self.lock:
             shard = self.streams[self.stream].shards[shard_id]
             shard.trimmed = min(shard.trimmed + records, len(shard.records))
+
+    def garble(self, body: bytes, times: int = 1) -> None:
+        """The next `times` answers of GetRecords that somebody decodes arrive as this instead."""
+        with self.lock:
+            self._bodies.extend([body] * times)
 
     def reject_entries(self, predicate: Callable[[Answer], bool], times: int = 1, code: str = THROTTLED) -> None:
         """The next `times` PutRecords entries that match are refused, one by one, inside an answer of HTTP 200."""
@@ -105,7 +118,32 @@ class FakeKinesis(Service):
         return self.call("get_shard_iterator", self._get_shard_iterator, parameters)
 
     def get_records(self, **parameters: Any) -> Answer:
-        return self.call("get_records", self._get_records, parameters)
+        answer = self.call("get_records", self._get_records, parameters)
+        return self._parsed("GetRecords", answer) or answer
+
+    def register_stream_consumer(self, **parameters: Any) -> Answer:
+        return self.call("register_stream_consumer", self.fan_out.register, parameters)
+
+    def describe_stream_consumer(self, **parameters: Any) -> Answer:
+        return self.call("describe_stream_consumer", self.fan_out.describe, parameters)
+
+    def deregister_stream_consumer(self, **parameters: Any) -> Answer:
+        return self.call("deregister_stream_consumer", self.fan_out.deregister, parameters)
+
+    def subscribe_to_shard(self, **parameters: Any) -> Answer:
+        return self.call("subscribe_to_shard", self.fan_out.subscribe, parameters)
+
+    def _parsed(self, operation: str, answer: Answer) -> Answer:
+        """Shows the answer as JSON to who takes part in parsing it, as botocore does; what they make of it."""
+        body = self._bodies.popleft() if self._bodies else json.dumps(answer, default=_on_the_wire).encode()
+        made: Answer = {}
+        self.meta.events.emit(
+            f"before-parse.kinesis.{operation}",
+            operation_model=self._model.operation_model(operation),
+            response_dict={"headers": {}, "status_code": 200, "body": body},
+            customized_response_dict=made,
+        )
+        return made
 
     def split_shard(self, **parameters: Any) -> Answer:
         return self.call("split_shard", self._split_shard, parameters)
@@ -125,10 +163,10 @@ class FakeKinesis(Service):
         self.streams[name] = Stream(name, shards, self.clock.now(), number_width=self._number_width)
 
     def _describe_stream_summary(self, StreamName: str) -> Answer:  # noqa: N803
-        stream = self._stream("describe_stream_summary", StreamName)
+        stream = self.stream_named("describe_stream_summary", StreamName)
         summary = {
             "StreamName": stream.name,
-            "StreamARN": f"arn:aws:kinesis:us-east-1:000000000000:stream/{stream.name}",
+            "StreamARN": arn_of(stream.name),
             "StreamStatus": "ACTIVE",
             "StreamModeDetails": {"StreamMode": "PROVISIONED"},
             "RetentionPeriodHours": int(stream.retention.total_seconds() // 3600),
@@ -153,7 +191,7 @@ class FakeKinesis(Service):
                 message = "NextToken and StreamName cannot be provided together."
                 raise self.error("list_shards", "InvalidArgumentException", message)
             StreamName, ExclusiveStartShardId, ShardFilter = _read_token(NextToken)  # noqa: N806
-        stream = self._stream("list_shards", str(StreamName))
+        stream = self.stream_named("list_shards", str(StreamName))
         shards = [
             shard
             for shard in stream.shards.values()
@@ -183,7 +221,7 @@ class FakeKinesis(Service):
         return [stream.shards[parent] for parent in shard.parents if parent in stream.shards]
 
     def _put_record(self, StreamName: str, Data: Any, PartitionKey: str, **options: Any) -> Answer:  # noqa: N803
-        stream = self._stream("put_record", StreamName)
+        stream = self.stream_named("put_record", StreamName)
         entry = {"Data": _bytes(Data), "PartitionKey": PartitionKey, **options}
         self._check_entry("put_record", entry)
         answer = self._append(stream, entry)
@@ -192,7 +230,7 @@ class FakeKinesis(Service):
         return answer | {"EncryptionType": "NONE"}
 
     def _put_records(self, StreamName: str, Records: list[Answer]) -> Answer:  # noqa: N803
-        stream = self._stream("put_records", StreamName)
+        stream = self.stream_named("put_records", StreamName)
         entries = [{**entry, "Data": _bytes(entry["Data"])} for entry in Records]
         if len(entries) > ENTRIES_A_REQUEST:
             message = f"{len(entries)} records: Member must have length less than or equal to {ENTRIES_A_REQUEST}"
@@ -243,33 +281,38 @@ class FakeKinesis(Service):
         Timestamp: Any = None,  # noqa: N803
     ) -> Answer:
         operation = "get_shard_iterator"
-        stream = self._stream(operation, StreamName)
-        shard = self._shard(operation, stream, ShardId)
+        stream = self.stream_named(operation, StreamName)
+        shard = self.shard_named(operation, stream, ShardId)
         now = self.clock.monotonic()
         if not shard.iterators.allows(now):
             raise self.error(operation, THROTTLED, f"Rate exceeded for shard {ShardId}")
         shard.iterators.count(now)
-        if ShardIteratorType == "TRIM_HORIZON":
+        offset = self.offset_of(operation, shard, ShardIteratorType, StartingSequenceNumber, Timestamp)
+        return {"ShardIterator": self._iterator(stream, shard, offset)}
+
+    def offset_of(self, operation: str, shard: Shard, kind: str, number: str | None, timestamp: Any) -> int:
+        """Where in the shard reading begins."""
+        if kind == "TRIM_HORIZON":
             offset = shard.trimmed
-        elif ShardIteratorType == "LATEST":
+        elif kind == "LATEST":
             offset = len(shard.records)
-        elif ShardIteratorType == "AT_TIMESTAMP":
-            if Timestamp is None:
+        elif kind == "AT_TIMESTAMP":
+            if timestamp is None:
                 raise self.error(operation, "InvalidArgumentException", "AT_TIMESTAMP needs a Timestamp")
-            moment = _moment(Timestamp)
+            moment = _moment(timestamp)
             if moment > self.clock.now():
                 raise self.error(
                     operation, "InvalidArgumentException", "The timestampInMillis parameter is in the future"
                 )
             offset = shard.offset_at(moment)
         else:
-            found = shard.offset_of(StartingSequenceNumber or "")
+            found = shard.offset_of(number or "")
             if found is None:
-                message = f"StartingSequenceNumber {StartingSequenceNumber} did not come from shard {ShardId}"
+                message = f"number {number} did not come from shard {shard.shard_id}"
                 raise self.error(operation, "InvalidArgumentException", message)
-            is_record = StartingSequenceNumber != shard.first_number
-            offset = found + (ShardIteratorType == "AFTER_SEQUENCE_NUMBER" and is_record)
-        return {"ShardIterator": self._iterator(stream, shard, offset)}
+            is_record = number != shard.first_number
+            offset = found + (kind == "AFTER_SEQUENCE_NUMBER" and is_record)
+        return offset
 
     def _get_records(self, ShardIterator: str, Limit: int = READ_RECORDS, **_: Any) -> Answer:  # noqa: N803
         operation = "get_records"
@@ -277,16 +320,15 @@ class FakeKinesis(Service):
             name, shard_id, offset, issued_at = _read_token(ShardIterator)
         except ValueError as error:
             raise self.error(operation, "InvalidArgumentException", "Invalid ShardIterator.") from error
-        stream = self._stream(operation, name)
-        shard = self._shard(operation, stream, shard_id)
+        stream = self.stream_named(operation, name)
+        shard = self.shard_named(operation, stream, shard_id)
         now = self.clock.monotonic()
         if now - issued_at > ITERATOR_SECONDS:
             raise self.error(operation, "ExpiredIteratorException", f"Iterator expired: {now - issued_at:.0f} s old")
         if Limit > READ_RECORDS:
             raise self.error(operation, "InvalidArgumentException", f"Limit {Limit} exceeds {READ_RECORDS}")
-        if not shard.reads.allows(now) or shard.read_until > now:
+        if not shard.allows_read(now):
             raise self.error(operation, THROTTLED, f"Rate exceeded for shard {shard_id}")
-        shard.reads.count(now)
         return self._read(stream, shard, max(offset, shard.trimmed), Limit)
 
     def _read(self, stream: Stream, shard: Shard, offset: int, limit: int) -> Answer:
@@ -297,7 +339,7 @@ class FakeKinesis(Service):
                 break
             records.append(dict(record))
             size += _size(record)
-        shard.read_until = self.clock.monotonic() + size / READ_BYTES_PER_SECOND
+        shard.count_read(self.clock.monotonic(), size)
         after = offset + len(records)
         exhausted = after >= len(shard.records)
         behind = timedelta() if exhausted else self.clock.now() - shard.records[after]["ApproximateArrivalTimestamp"]
@@ -311,7 +353,7 @@ class FakeKinesis(Service):
         return answer | {"NextShardIterator": self._iterator(stream, shard, after)}
 
     def _split_shard(self, StreamName: str, ShardToSplit: str, NewStartingHashKey: str) -> Answer:  # noqa: N803
-        stream = self._stream("split_shard", StreamName)
+        stream = self.stream_named("split_shard", StreamName)
         shard = self._open_shard("split_shard", stream, ShardToSplit)
         middle = int(NewStartingHashKey)
         if not shard.first_hash_key < middle <= shard.last_hash_key:
@@ -320,7 +362,7 @@ class FakeKinesis(Service):
         return {}
 
     def _merge_shards(self, StreamName: str, ShardToMerge: str, AdjacentShardToMerge: str) -> Answer:  # noqa: N803
-        stream = self._stream("merge_shards", StreamName)
+        stream = self.stream_named("merge_shards", StreamName)
         shard = self._open_shard("merge_shards", stream, ShardToMerge)
         other = self._open_shard("merge_shards", stream, AdjacentShardToMerge)
         low, high = sorted((shard, other), key=lambda each: each.first_hash_key)
@@ -330,20 +372,20 @@ class FakeKinesis(Service):
         stream.reshard([shard, other], [low.first_hash_key, high.last_hash_key + 1], self.clock.now())
         return {}
 
-    def _stream(self, operation: str, name: str) -> Stream:
+    def stream_named(self, operation: str, name: str) -> Stream:
         if name not in self.streams:
             raise self.error(operation, "ResourceNotFoundException", f"Stream {name} not found.")
         stream = self.streams[name]
         stream.trim(self.clock.now())
         return stream
 
-    def _shard(self, operation: str, stream: Stream, shard_id: str) -> Shard:
+    def shard_named(self, operation: str, stream: Stream, shard_id: str) -> Shard:
         if shard_id not in stream.shards:
             raise self.error(operation, "ResourceNotFoundException", f"Shard {shard_id} in {stream.name} not found.")
         return stream.shards[shard_id]
 
     def _open_shard(self, operation: str, stream: Stream, shard_id: str) -> Shard:
-        shard = self._shard(operation, stream, shard_id)
+        shard = self.shard_named(operation, stream, shard_id)
         if shard.closed_at is not None:
             raise self.error(operation, "ResourceInUseException", f"Shard {shard_id} is closed.")
         return shard
@@ -360,6 +402,11 @@ def _read_token(token: str) -> list[Any]:
     """Raises ValueError for anything that was never given out."""
     parts: list[Any] = json.loads(base64.b64decode(token, validate=True))
     return parts
+
+
+def _on_the_wire(value: Any) -> Any:
+    """A value as JSON 1.1 has it."""
+    return value.timestamp() if isinstance(value, datetime) else base64.b64encode(value).decode()
 
 
 def _bytes(data: Any) -> bytes:

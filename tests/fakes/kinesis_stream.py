@@ -57,7 +57,19 @@ class Shard:
     written_records: Rate = field(default_factory=lambda: Rate(WRITTEN_RECORDS_PER_SECOND))
     written_bytes: Rate = field(default_factory=lambda: Rate(WRITTEN_BYTES_PER_SECOND))
     # Bytes already read are paid back at the shard's rate: a call of 10 MB keeps the next one off for 5 seconds.
-    read_until: float = 0.0
+    # https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html
+    paid_at: float = 0.0
+    refused_until: float = 0.0
+
+    def allows_read(self, now: float) -> bool:
+        return self.reads.allows(now) and self.refused_until <= now
+
+    def count_read(self, now: float, size: int) -> None:
+        """What comes to less than a second's worth of bytes keeps nobody off."""
+        self.reads.count(now)
+        self.paid_at = max(self.paid_at, now) + size / READ_BYTES_PER_SECOND
+        if self.paid_at - now > 1:
+            self.refused_until = self.paid_at
 
     def described(self) -> dict[str, Any]:
         """As ListShards shows it."""

@@ -3,6 +3,9 @@
 import copy
 import re
 from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from tests.fakes.faults import Service
@@ -21,12 +24,20 @@ class FakeDynamoDB(Service):
     def __init__(self) -> None:
         super().__init__("dynamodb")
         self.tables: dict[str, dict[str, Item]] = {}
+        # What happens just before each call: others may come first.
+        self.between: Callable[[], None] = lambda: None
+        # By its own clock, when it tells that at all.
+        self.date: datetime | None = None
         self._keys: dict[str, str] = {}
         self._looks: Counter[str] = Counter()
 
     @property
     def client(self) -> "DynamoDBClient":
         return cast("DynamoDBClient", self)
+
+    def known(self, table: str) -> None:
+        """The table was made long ago: it is there at the first look."""
+        self._looks[table] = 2
 
     def create_table(self, **parameters: Any) -> Item:
         return self.call("create_table", self._create_table, parameters)
@@ -35,19 +46,27 @@ class FakeDynamoDB(Service):
         return self.call("describe_table", self._describe_table, parameters)
 
     def put_item(self, **parameters: Any) -> Item:
+        self.between()
         return self.call("put_item", self._put_item, parameters)
 
     def get_item(self, **parameters: Any) -> Item:
+        self.between()
         return self.call("get_item", self._get_item, parameters)
 
     def update_item(self, **parameters: Any) -> Item:
+        self.between()
         return self.call("update_item", self._update_item, parameters)
 
     def delete_item(self, **parameters: Any) -> Item:
+        self.between()
         return self.call("delete_item", self._delete_item, parameters)
 
     def scan(self, **parameters: Any) -> Item:
-        return self.call("scan", self._scan, parameters)
+        self.between()
+        answer = self.call("scan", self._scan, parameters)
+        if self.date is not None:
+            answer["ResponseMetadata"]["HTTPHeaders"] = {"date": format_datetime(self.date, usegmt=True)}
+        return answer
 
     def get_paginator(self, operation: str) -> "_Scans":
         assert operation == "scan"

@@ -36,6 +36,7 @@ class SimulatedThreads:
         self._sleepers: list[_Sleeper] = []
         self._orders = itertools.count()
         self._frozen: set[str] = set()
+        self._refused: dict[str, Exception] = {}
         self.crashes: list[BaseException] = []
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
@@ -51,6 +52,10 @@ class SimulatedThreads:
 
     def thread(self, *, target: Any, name: str | None = None, daemon: bool = True) -> threading.Thread:
         return _SimulatedThread(self, target, name, daemon=daemon)
+
+    def refuse(self, name: str, error: Exception) -> None:
+        """The next thread of that name cannot be started."""
+        self._refused[name] = error
 
     def freeze(self, group: str) -> None:
         """Gives no more turns to the thread of that name, nor to those it has started."""
@@ -86,6 +91,8 @@ class _SimulatedThread(threading.Thread):
         self.group = _group() or str(name)
 
     def start(self) -> None:
+        if error := self._threads._refused.pop(self.name, None):
+            raise error
         self._first_turn = self._threads._sleeper(self._threads._clock.monotonic(), threading.Event(), self.group)
         super().start()
 

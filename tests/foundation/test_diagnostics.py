@@ -1,6 +1,7 @@
 """Every happening as one JSON line, whose own words no field can overwrite."""
 
 import dataclasses
+import errno
 import io
 import json
 from dataclasses import dataclass
@@ -38,3 +39,28 @@ def test_no_diagnostic_has_a_field_that_is_the_lines_own() -> None:
     assert len(kinds) > 20, [module.__name__ for module in ALL]
     for kind in kinds:
         assert not {"at", "application", "happened"} & {field.name for field in dataclasses.fields(kind)}, kind
+
+
+class FullNow(io.StringIO):
+    """Refuses what is written while it is full."""
+
+    full = True
+
+    def write(self, text: str) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+def test_a_full_log_stops_nobody_and_says_so_once_there_is_room() -> None:
+    out = FullNow()
+    emit = json_lines("kitchen", out=out)
+    for _ in range(3):
+        emit(Spilt(0.5, OSError("wet")))
+    out.full = False
+    emit(Spilt(0.7, OSError("wet")))
+    emit(Spilt(0.9, OSError("wet")))
+    first, told, last = (json.loads(line) for line in out.getvalue().splitlines())
+    assert (first["litres"], last["litres"]) == (0.7, 0.9)
+    assert (told["happened"], told["lines"]) == ("LogWasFull", 3)
+    assert "No space left on device" in told["error"]

@@ -568,6 +568,22 @@ def test_health_follows_the_publisher(api: OrdersApi) -> None:
     problem(api.http.get("/health"), 503, "publisher-stopped")
 
 
+def test_a_closed_publisher_is_no_defect_and_the_command_is_repeated_elsewhere(api: OrdersApi) -> None:
+    order_id = api.placed()
+    api.publisher.close()
+    for answer in (
+        api.http.post("/orders", json=api.body, headers=api.customer | KEY_1),
+        api.command(order_id, "reject", {"reason": "closed"}, **KEY_1),
+    ):
+        problem(answer, 503, "unacknowledged")
+        assert "Idempotency-Key: " in answer.json()["fix"]
+        assert answer.headers["Retry-After"]
+    assert [told.event_type for told in api.diagnostics if isinstance(told, NotPublished)] == [
+        "order_placed",
+        "order_rejected",
+    ]
+
+
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("DELETE", "/orders", 405)])
 def test_the_frameworks_errors_are_problems_too(api: OrdersApi, method: str, path: str, status: int) -> None:
     answer = api.http.request(method, path)
@@ -698,6 +714,31 @@ def test_the_document_tells_which_operations_take_an_idempotency_key(api: Orders
             assert (key["in"], key["required"]) == ("header", False)
             assert (key["schema"]["minLength"], key["schema"]["maxLength"]) == (1, 128)
             assert "Repeats" in key["description"]
+
+
+def test_the_document_asks_a_token_of_everything_but_health(api: OrdersApi) -> None:
+    document = api.http.get("/schema/openapi.json").json()
+    for path, method in OPERATIONS:
+        wanted = document["paths"][path][method].get("security", document["security"])
+        assert wanted == ([{}] if path == "/health" else [{"token": []}])
+
+
+def test_the_document_says_what_an_item_is(api: OrdersApi) -> None:
+    schemas = api.http.get("/schema/openapi.json").json()["components"]["schemas"]
+    for of in ("PlaceOrder", "OrderView"):
+        assert schemas[of]["properties"]["items"]["items"] == {"$ref": "#/components/schemas/Item"}
+    limits = schemas["PlaceOrder"]["properties"]["items"]
+    assert (limits["minItems"], limits["maxItems"]) == (1, 200)
+
+
+def test_the_document_names_the_headers_of_a_success(api: OrdersApi) -> None:
+    paths = api.http.get("/schema/openapi.json").json()["paths"]
+    for path, method in OPERATIONS:
+        ((_, success),) = [(s, r) for s, r in paths[path][method]["responses"].items() if s.startswith("2")]
+        assert success["headers"].keys() == ({"Idempotency-Key"} if method == "post" else set())
+    answer = api.http.post("/orders", json=api.body, headers=api.customer)
+    assert answer.headers.get_list("Idempotency-Key") == [answer.headers["Idempotency-Key"]]
+    assert len(answer.headers["Idempotency-Key"]) == 32
 
 
 def test_no_diagnostic_holds_a_customers_data(api: OrdersApi) -> None:

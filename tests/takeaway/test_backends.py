@@ -23,7 +23,7 @@ from takeaway.backends import EMBEDDED
 from takeaway.environment import LOCAL_AWS
 from takeaway.errors import UserError
 from takeaway.processes import Running, Service
-from tests.conftest import LocalAws
+from tests.conftest import LocalAws, the_backend
 from tests.fakes.clock import FakeClock
 
 LOCALSTACK = Path(deployment.__file__).parents[1] / "localstack"
@@ -297,14 +297,45 @@ def test_every_service_of_the_template_is_started() -> None:
 
 def test_the_container_deploys_what_we_deploy(tmp_path: Path) -> None:
     calls = tmp_path / "calls"
-    an_executable(tmp_path / "awslocal", f'echo "$AWS_DEFAULT_REGION $@" >>{calls}')
+    answers = 'case "$*" in *describe-stacks*) echo CREATE_COMPLETE;; esac'
+    an_executable(tmp_path / "awslocal", f'echo "$AWS_DEFAULT_REGION $@" >>{calls}\n{answers}')
     script = LOCALSTACK / "init" / "ready.d" / "deploy.sh"
     assert os.access(script, os.X_OK)
     assert run(str(script), PATH=f"{tmp_path}:/usr/bin:/bin").returncode == 0
-    deployed, verified = calls.read_text().splitlines()
-    assert deployed.startswith(f"{local_aws.REGION} cloudformation deploy --stack-name {deployment.DEFAULT_STACK} ")
-    assert "--parameter-overrides WithAuditQueue=yes " in deployed
+    deployed, *_, verified = calls.read_text().splitlines()
+    stack = f"cloudformation create-stack --stack-name {deployment.DEFAULT_STACK} "
+    assert deployed.startswith(f"{local_aws.REGION} {stack}")
+    assert deployed.endswith(" --parameters ParameterKey=WithAuditQueue,ParameterValue=yes")
     assert verified.endswith(f"verify-email-identity --email-address {deployment.DEFAULT_SENDER}")
+
+
+def test_a_stack_that_fails_in_the_container_is_said(tmp_path: Path) -> None:
+    an_executable(tmp_path / "awslocal", 'case "$*" in *describe-stacks*) echo ROLLBACK_COMPLETE;; esac')
+    done = run(str(LOCALSTACK / "init" / "ready.d" / "deploy.sh"), PATH=f"{tmp_path}:/usr/bin:/bin")
+    assert done.returncode == 1
+    assert done.stderr == "error: the stack takeaway is in ROLLBACK_COMPLETE\n"
+
+
+@pytest.mark.local_aws
+@pytest.mark.skipif(the_backend() is not backends.LOCALSTACK, reason="the aws command comes with LocalStack's own")
+def test_a_localstack_takes_what_the_container_deploys(local_aws: LocalAws, tmp_path: Path) -> None:
+    """The script as it is, with awslocal, the template's place and the stack's name as they are here."""
+    template, stack = str(LOCALSTACK / "resources.yaml"), "from-the-container"
+    text = f"""
+        for argument; do
+          case "$argument" in takeaway) argument={stack};; file:*) argument='file://{template}';; esac
+          set -- "$@" "$argument"; shift
+        done
+        exec aws --endpoint-url {local_aws.endpoint} "$@"
+    """
+    an_executable(tmp_path / "awslocal", text)
+    path = f"{tmp_path}:{LOCALSTACK.parent / '.localstack' / 'venv' / 'bin'}:/usr/bin:/bin"
+    keys = {name: value for name, value in local_aws.environ.items() if name.startswith("AWS_")}
+    done = run(str(LOCALSTACK / "init" / "ready.d" / "deploy.sh"), **{**keys, "PATH": path})
+    assert done.returncode == 0, done.stdout + done.stderr
+    deployed = deployment.settings({**local_aws.environ, "TAKEAWAY_STACK": stack})
+    assert deployed.keys() == deployment.settings(local_aws.environ).keys()
+    assert deployed["TAKEAWAY_STREAM"] == f"{stack}-orders"
 
 
 # What every back end must be, whichever runs.

@@ -159,13 +159,13 @@ def test_a_system_that_is_well_has_no_problem() -> None:
             replace(WELL, dead_letters=(replace(LETTERS, count=1),)),
             "dead letters",
             "archiver could not process 1 record",
-            "s3://letters/archiver/",
+            "`takeaway dlq ls --consumer archiver`",
         ),
         (
             replace(WELL, dead_letters=(replace(LETTERS, count=10_000, more=True),)),
             "dead letters",
             "more than 10,000 records",
-            "s3://letters/archiver/",
+            "`takeaway dlq redrive --consumer archiver`",
         ),
         (
             replace(WELL, dead_letters=(replace(LETTERS, trouble="403"),)),

@@ -75,3 +75,22 @@ def test_whoever_reads_all_of_it_is_told_when_that_is_not_possible(kinesis: Fake
     with pytest.raises(StreamAway) as raised:
         list(retained_records(ENVIRON))
     assert "takeaway doctor" in raised.value.fix
+
+
+def test_a_shard_that_was_split_under_our_eyes_goes_on_in_its_children(kinesis: FakeKinesis, time: FakeClock) -> None:
+    observer = StreamObserver(ENVIRON)
+    put(kinesis, "a", "b", "c")
+    observer.look()
+    for shard_id in kinesis.shard_ids():
+        hash_keys = next(
+            shard["HashKeyRange"]
+            for shard in kinesis.client.list_shards(StreamName="orders")["Shards"]
+            if shard["ShardId"] == shard_id
+        )
+        middle = (int(hash_keys["StartingHashKey"]) + int(hash_keys["EndingHashKey"])) // 2
+        kinesis.client.split_shard(StreamName="orders", ShardToSplit=shard_id, NewStartingHashKey=str(middle))
+    put(kinesis, "d", "e", "f", "g")
+    for _ in range(4):
+        time.advance(1)
+        observer.look()
+    assert observer.records == 7

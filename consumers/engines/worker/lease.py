@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
-from consumers.records import Position, Sentinel, SequenceNumber
+from consumers.records import HashKeyRange, Position, Sentinel, SequenceNumber
 
 # https://github.com/awslabs/amazon-kinesis-client, leases/dynamodb/DynamoDBLeaseSerializer.java
 KEY = "leaseKey"
@@ -20,29 +21,26 @@ LAST_HASH_KEY = "endingHashKey"
 CHECKPOINT_OWNER = "checkpointOwner"
 PENDING = ("pendingCheckpoint", "pendingCheckpointSubSequenceNumber", "pendingCheckpointState")
 
+# Ours alone, in milliseconds since 1970. The KCL reads the attributes that it knows and leaves others as they are.
+LATEST_SINCE = "latestSince"
+
 # From KCL 3.5 on the table also holds its coordinator's rows; a lease there says LEASE, and an older one nothing.
 ENTITY = "entityType"
 LEASE = "LEASE"
 
 Item = dict[str, Any]
+ValueT = TypeVar("ValueT")
 
-
-@dataclass(frozen=True)
-class HashKeyRange:
-    """The hash keys of a shard, both ends included."""
-
-    first: int
-    last: int
-
-    def __contains__(self, hash_key: int) -> bool:
-        return self.first <= hash_key <= self.last
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Lease:
-    """`counter` grows with every write: it is the lock and the heartbeat. No time is kept in the table.
+    """`counter` grows with every write of its holder: it is the lock and the heartbeat.
 
-    `checkpoint_owner` is set only while the KCL hands the lease over, and is then who still holds it.
+    `checkpoint_owner` is set only while the lease is handed over: it still holds it, and `owner` is who comes next.
+    `latest_since` is when a lease on LATEST was made or first taken: what came later is to be read, crash or not.
+    `trouble` says why the row cannot be understood; such a lease is left alone, and so are its shard's children.
     """
 
     shard_id: str
@@ -54,6 +52,8 @@ class Lease:
     children: frozenset[str] = frozenset()
     hash_keys: HashKeyRange | None = None
     checkpoint_owner: str | None = None
+    latest_since: datetime | None = None
+    trouble: str | None = None
 
     @property
     def holder(self) -> str | None:
@@ -83,7 +83,13 @@ def to_item(lease: Lease) -> Item:
     if lease.hash_keys:
         item[FIRST_HASH_KEY] = {"S": str(lease.hash_keys.first)}
         item[LAST_HASH_KEY] = {"S": str(lease.hash_keys.last)}
+    if lease.latest_since:
+        item[LATEST_SINCE] = latest_since_item(lease.latest_since)
     return item
+
+
+def latest_since_item(moment: datetime) -> Item:
+    return {"N": str((moment - _EPOCH) // timedelta(milliseconds=1))}
 
 
 def checkpoint_item(position: Position) -> Item:
@@ -100,21 +106,25 @@ def position_text(position: Position) -> str:
 
 def from_item(item: Mapping[str, Any]) -> Lease:
     """A row that `is_lease`. Attributes that we do not use are tolerated, and our updates leave them as they are."""
-    return Lease(
-        shard_id=item[KEY]["S"],
-        checkpoint=_position(item),
-        counter=int(item[COUNTER]["N"]),
-        owner=item.get(OWNER, {}).get("S"),
-        owner_switches=int(item.get(OWNER_SWITCHES, {}).get("N", "0")),
-        parents=frozenset(item.get(PARENTS, {}).get("SS", ())),
-        children=frozenset(item.get(CHILDREN, {}).get("SS", ())),
-        hash_keys=_hash_keys(item),
-        checkpoint_owner=item.get(CHECKPOINT_OWNER, {}).get("S"),
-    )
+    try:
+        return Lease(
+            shard_id=item[KEY]["S"],
+            checkpoint=_position(item),
+            counter=int(_needed(COUNTER, _value(item, COUNTER, "N", str))),
+            owner=_value(item, OWNER, "S", str),
+            owner_switches=int(_value(item, OWNER_SWITCHES, "N", str) or "0"),
+            parents=frozenset(_value(item, PARENTS, "SS", list) or ()),
+            children=frozenset(_value(item, CHILDREN, "SS", list) or ()),
+            hash_keys=_hash_keys(item),
+            checkpoint_owner=_value(item, CHECKPOINT_OWNER, "S", str),
+            latest_since=_latest_since(item),
+        )
+    except (ValueError, OverflowError) as error:
+        return Lease(item[KEY]["S"], Sentinel.TRIM_HORIZON, trouble=str(error))
 
 
 def is_lease(item: Mapping[str, Any]) -> bool:
-    return bool(item.get(ENTITY, {"S": LEASE})["S"] == LEASE)
+    return ENTITY not in item or item[ENTITY] == {"S": LEASE}
 
 
 def by_shard(leases: Iterable[Lease]) -> dict[str, Lease]:
@@ -122,13 +132,35 @@ def by_shard(leases: Iterable[Lease]) -> dict[str, Lease]:
 
 
 def _position(item: Mapping[str, Any]) -> Position:
-    text = item[CHECKPOINT]["S"]
+    text = _needed(CHECKPOINT, _value(item, CHECKPOINT, "S", str))
     if text in Sentinel.__members__:
         return Sentinel[text]
-    return SequenceNumber(text, int(item.get(SUB_CHECKPOINT, {}).get("N", "0")))
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(f"{CHECKPOINT} is {text!r}, which is no sequence number")
+    return SequenceNumber(text, int(_value(item, SUB_CHECKPOINT, "N", str) or "0"))
 
 
 def _hash_keys(item: Mapping[str, Any]) -> HashKeyRange | None:
-    if FIRST_HASH_KEY not in item or LAST_HASH_KEY not in item:
+    first, last = _value(item, FIRST_HASH_KEY, "S", str), _value(item, LAST_HASH_KEY, "S", str)
+    return None if first is None or last is None else HashKeyRange(int(first), int(last))
+
+
+def _latest_since(item: Mapping[str, Any]) -> datetime | None:
+    millis = _value(item, LATEST_SINCE, "N", str)
+    return None if millis is None else _EPOCH + timedelta(milliseconds=int(millis))
+
+
+def _value(item: Mapping[str, Any], name: str, kind: str, python_type: type[ValueT]) -> ValueT | None:
+    """An attribute of DynamoDB's type `kind`; None when the row has none of that name."""
+    if name not in item:
         return None
-    return HashKeyRange(int(item[FIRST_HASH_KEY]["S"]), int(item[LAST_HASH_KEY]["S"]))
+    value = item[name].get(kind)
+    if not isinstance(value, python_type):
+        raise ValueError(f"{name} is {item[name]!r}, and should be of DynamoDB's type {kind}")  # noqa: TRY004 - a bad row
+    return value
+
+
+def _needed(name: str, value: ValueT | None) -> ValueT:
+    if value is None:
+        raise ValueError(f"{name} is missing")
+    return value

@@ -3,23 +3,24 @@
 After a refused write the row is read again: when it shows our own write, only the answer to it had been lost.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from consumers.engines.worker import lease as row
-from consumers.engines.worker.lease import Lease, checkpoint_item, from_item, is_lease, to_item
-from consumers.records import Position
+from consumers.engines.worker.lease import Lease, checkpoint_item, from_item, is_lease, latest_since_item, to_item
+from consumers.engines.worker.lease_table_making import make_table
+from consumers.records import Position, Sentinel
 from foundation.clock import Wait
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-# The KCL looks for its leases by owner through this index, and waits minutes for it when it is missing.
-OWNER_INDEX = "LeaseOwnerToLeaseKeyIndex"
-_USABLE = ("ACTIVE", "UPDATING")
-_ACTIVE_POLL_SECONDS = 1.0
+# The Date header of an answer has whole seconds.
+_DATE_PRECISION = timedelta(seconds=1)
 
 
 class LeaseTable:
@@ -29,20 +30,27 @@ class LeaseTable:
         self._client = client
         self._name = name
         self.worker_id = worker_id
+        self._answered_at: datetime | None = None
 
     def create(self, wait: Wait) -> bool:
         """Creates the table if there is none, and waits until it can be used; False when the wait was cut short."""
-        while (status := self._status()) not in _USABLE:
-            if status is None and self._create_table():
-                continue
-            if wait(_ACTIVE_POLL_SECONDS):
-                return False
-        return True
+        return make_table(self._client, self._name, wait)
 
     def list(self) -> dict[str, Lease]:
-        """Every lease by shard id; rows of the KCL's coordinator are passed over."""
-        pages = self._client.get_paginator("scan").paginate(TableName=self._name, ConsistentRead=True)
-        return row.by_shard(from_item(item) for page in pages for item in page["Items"] if is_lease(item))
+        """Every lease by shard id, those in trouble too; rows of the KCL's coordinator are passed over."""
+        leases: list[Lease] = []
+        for page in self._client.get_paginator("scan").paginate(TableName=self._name, ConsistentRead=True):
+            leases += [from_item(item) for item in page["Items"] if is_lease(item)]
+            self._answered_at = _date(page["ResponseMetadata"])
+        return row.by_shard(leases)
+
+    def latest_since(self, now: datetime) -> datetime:
+        """Since when a lease that we make or take now is on LATEST: `now`, unless our clock is ahead of AWS'.
+
+        Then it is the last answer to `list`: Kinesis knows no record of the future, and those of the present are ours.
+        """
+        ahead = self._answered_at is not None and now > self._answered_at + _DATE_PRECISION
+        return self._answered_at if ahead and self._answered_at is not None else now
 
     def add(self, lease: Lease) -> bool:
         """Puts a new lease there; False when there is one already."""
@@ -56,24 +64,63 @@ class LeaseTable:
             return False
         return True
 
-    def take(self, lease: Lease) -> Lease | None:
-        """Ours from now on, if nobody wrote it since it was read; None when somebody did."""
-        change = "SET leaseOwner = :me, leaseCounter = :next REMOVE checkpointOwner"
+    def take(self, lease: Lease, now: datetime) -> Lease | None:
+        """Ours from now on, if nobody wrote it since it was read; None when somebody did.
+
+        A lease that stands on LATEST without saying since when, as the KCL makes them, does so since `now`.
+        """
+        change = "SET leaseOwner = :me, leaseCounter = :next"
         values = {":me": {"S": self.worker_id}, **_step(lease.counter)}
+        if lease.checkpoint is Sentinel.LATEST and lease.latest_since is None:
+            change += ", latestSince = :now"
+            values[":now"] = latest_since_item(self.latest_since(now))
+        change += " REMOVE checkpointOwner"
         if lease.holder not in {None, self.worker_id}:
             change += " ADD ownerSwitchesSinceCheckpoint :one"
             values[":one"] = {"N": "1"}
         return self._update(lease, change, "leaseCounter = :seen", values)
 
-    def renew(self, lease: Lease) -> Lease | None:
-        """The heartbeat. None when the lease is lost, also when the KCL's leader wants to hand it over."""
-        condition = "leaseCounter = :seen AND attribute_not_exists(checkpointOwner)"
-        return self._update(lease, "SET leaseCounter = :next", condition, _step(lease.counter))
+    def ask_for(self, lease: Lease) -> bool:
+        """Asks its holder to hand it over to us; False when it is another's by now, or somebody else has asked.
+
+        The counter stays: it is the holder's, who learns of this from its next write, and reads on until then.
+        """
+        change = "SET leaseOwner = :me, checkpointOwner = :holder"
+        condition = "leaseOwner = :holder AND attribute_not_exists(checkpointOwner)"
+        names = {":me": {"S": self.worker_id}, ":holder": {"S": lease.owner}}
+        if self._write(lease, change, condition, names) is not None:
+            return True
+        found = self._read(lease)
+        return found is not None and (found.owner, found.checkpoint_owner) == (self.worker_id, lease.owner)
+
+    def renew(self, lease: Lease, throughput: float | None = None) -> Lease | None:
+        """The heartbeat. None when the lease is lost; one that we are asked for is still ours, and says so.
+
+        `throughput`, in KB a second, is what the KCL's leader weighs workers by.
+        """
+        change, values = "SET leaseCounter = :next", _step(lease.counter)
+        if throughput is not None:
+            change += ", throughputKBps = :throughput"
+            values[":throughput"] = {"N": f"{throughput:.6f}"}
+        condition = "leaseCounter = :seen"
+        if lease.checkpoint_owner is None:
+            condition += " AND attribute_not_exists(checkpointOwner)"
+        written = self._write(lease, change, condition, values)
+        if written is not None:
+            return written
+        found = self._read(lease)
+        if found is None or found.holder != self.worker_id:
+            return None
+        if found.counter == lease.counter + 1:
+            return found
+        asked_for_since = found.counter == lease.counter and lease.checkpoint_owner is None
+        return self.renew(found, throughput) if asked_for_since and found.checkpoint_owner else None
 
     def checkpoint(self, lease: Lease, position: Position, children: Iterable[str] = ()) -> Lease | None:
         """Writes the position, and the children of a finished shard; None, and nothing written, when the lease is lost.
 
-        The condition is the counter alone: whoever took the lease has moved it.
+        The condition is the counter alone: whoever took the lease has moved it. A lease that comes back with another
+        position is as an earlier write of ours left it, whose answer was lost: then this one is still to be done.
         """
         place = checkpoint_item(position)
         change = (
@@ -90,17 +137,33 @@ class LeaseTable:
             change += ", childShardIds = :children"
             values[":children"] = {"SS": children}
         change += f" REMOVE {', '.join(row.PENDING)}"
-        written = self._update(lease, change, "leaseCounter = :seen", values)
-        if written is not None and written.checkpoint != position:
-            # The row shows an earlier write of ours whose answer was lost: this one is still to be done, on top of it.
-            return self.checkpoint(written, position, children)
-        return written
+        return self._update(lease, change, "leaseCounter = :seen", values)
 
     def evict(self, lease: Lease) -> bool:
-        """Lets the lease go for anybody to take at once; False when it was not ours any more."""
+        """Lets the lease go for anybody to take at once; False when it is not ours any more, or we are asked for it."""
         condition = "leaseOwner = :me AND attribute_not_exists(checkpointOwner)"
         values = {":me": {"S": self.worker_id}, ":one": {"N": "1"}}
-        return self._write(lease, "REMOVE leaseOwner ADD leaseCounter :one", condition, values) is not None
+        if self._write(lease, "REMOVE leaseOwner ADD leaseCounter :one", condition, values) is not None:
+            return True
+        found = self._read(lease)
+        return found is not None and found.holder is None and found.counter == lease.counter + 1
+
+    def hand_over(self, lease: Lease) -> bool:
+        """Gives the lease to who asked for it. True when that one has it now, False when it is neither's nor ours."""
+        condition = "leaseOwner = :next_owner AND checkpointOwner = :me"
+        values = {":next_owner": {"S": lease.owner}, ":me": {"S": self.worker_id}, ":one": {"N": "1"}}
+        change = "REMOVE checkpointOwner ADD leaseCounter :one, ownerSwitchesSinceCheckpoint :one"
+        if self._write(lease, change, condition, values) is not None:
+            return True
+        found = self._read(lease)
+        return found is not None and (found.owner, found.checkpoint_owner) == (lease.owner, None)
+
+    def withdraw(self, lease: Lease) -> None:
+        """Takes back that we asked for it; if it was handed over by now, lets it go."""
+        condition = "leaseOwner = :me AND checkpointOwner = :holder"
+        values = {":me": {"S": self.worker_id}, ":holder": {"S": lease.checkpoint_owner}}
+        if self._write(lease, "SET leaseOwner = :holder REMOVE checkpointOwner", condition, values) is None:
+            self.evict(lease)
 
     def delete(self, lease: Lease) -> None:
         """Removes a finished lease, unless somebody wrote it since it was read."""
@@ -114,42 +177,6 @@ class LeaseTable:
         except ClientError as error:
             if not _is_refused(error):
                 raise
-
-    def _status(self) -> str | None:
-        try:
-            return self._client.describe_table(TableName=self._name)["Table"]["TableStatus"]
-        except ClientError as error:
-            if _code(error) != "ResourceNotFoundException":
-                raise
-            return None
-
-    def _create_table(self) -> bool:
-        """False when another worker was quicker."""
-        try:
-            self._client.create_table(
-                TableName=self._name,
-                BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[
-                    {"AttributeName": row.KEY, "AttributeType": "S"},
-                    {"AttributeName": row.OWNER, "AttributeType": "S"},
-                ],
-                KeySchema=[{"AttributeName": row.KEY, "KeyType": "HASH"}],
-                GlobalSecondaryIndexes=[
-                    {
-                        "IndexName": OWNER_INDEX,
-                        "KeySchema": [
-                            {"AttributeName": row.OWNER, "KeyType": "HASH"},
-                            {"AttributeName": row.KEY, "KeyType": "RANGE"},
-                        ],
-                        "Projection": {"ProjectionType": "KEYS_ONLY"},
-                    }
-                ],
-            )
-        except ClientError as error:
-            if _code(error) != "ResourceInUseException":
-                raise
-            return False
-        return True
 
     def _update(self, lease: Lease, change: str, condition: str, values: dict[str, Any]) -> Lease | None:
         written = self._write(lease, change, condition, values)
@@ -169,24 +196,39 @@ class LeaseTable:
             if not _is_refused(error):
                 raise
             return None
-        return from_item(answer["Attributes"])
+        return self._understood(answer["Attributes"])
 
     def _own_write(self, lease: Lease) -> Lease | None:
-        answer = self._client.get_item(TableName=self._name, Key={row.KEY: {"S": lease.shard_id}}, ConsistentRead=True)
-        if "Item" not in answer:
-            return None
-        found = from_item(answer["Item"])
-        ours = found.holder == self.worker_id and found.counter == lease.counter + 1
+        found = self._read(lease)
+        ours = found is not None and found.holder == self.worker_id and found.counter == lease.counter + 1
         return found if ours else None
+
+    def _read(self, lease: Lease) -> Lease | None:
+        answer = self._client.get_item(TableName=self._name, Key={row.KEY: {"S": lease.shard_id}}, ConsistentRead=True)
+        return self._understood(answer["Item"]) if "Item" in answer else None
+
+    def _understood(self, item: Mapping[str, Any]) -> Lease:
+        lease = from_item(item)
+        if lease.trouble is not None:
+            raise ValueError(f"{self._name}, {lease.shard_id}: {lease.trouble}. fix: repair or remove that row")
+        return lease
 
 
 def _step(counter: int) -> dict[str, Any]:
     return {":seen": {"N": str(counter)}, ":next": {"N": str(counter + 1)}}
 
 
-def _code(error: ClientError) -> str:
-    return error.response["Error"]["Code"]
+def _date(metadata: Mapping[str, Any]) -> datetime | None:
+    """By the clock of who answered; None when the answer does not tell, or tells what no time can be read from.
+
+    So two dates in one header, which a proxy may add its own to, do not stop a worker.
+    """
+    try:
+        told = parsedate_to_datetime(metadata.get("HTTPHeaders", {}).get("date", ""))
+    except ValueError:
+        return None
+    return told if told.tzinfo else None
 
 
 def _is_refused(error: ClientError) -> bool:
-    return _code(error) == "ConditionalCheckFailedException"
+    return error.response["Error"]["Code"] == "ConditionalCheckFailedException"

@@ -4,22 +4,32 @@ import socket
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from consumers.records import Sentinel
 
 # https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
 READS_PER_SECOND = 5
+READ_BYTES_PER_SECOND = 2 * 1024 * 1024
 READ_RECORDS = 10_000
 
-_LONGEST_PAUSE = 30.0
+
+# Whose workers read the stream together: ours alone, or those of a running KCL, with a Java worker as their leader.
+FleetKind = Literal["own", "kcl"]
+
+# How records come: asked for by GetRecords, or pushed to a registered consumer with 2 MiB a second of its own.
+Retrieval = Literal["polling", "fan_out"]
 
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """`application` names the lease table; all its workers must agree on `failover_seconds`.
+    """`application` names the lease table, and the consumer when records come by fan-out; all its workers must agree
+    on `failover_seconds`.
 
     `start` is where the application begins on its first day; AT_TIMESTAMP begins at `start_at`.
-    `reads_per_second` is this application's share of the 5 reads a second that all who poll a shard have together.
+    `reads_per_second` and `read_bytes_per_second` are this application's share of the 5 reads and 2 MiB a second that
+    all who poll a shard have together.
+    A processor is given `batch_records` at most at a time; after each, a checkpoint is written and a stop noticed.
     """
 
     application: str
@@ -28,8 +38,12 @@ class WorkerSettings:
     start: Sentinel = Sentinel.TRIM_HORIZON
     start_at: datetime | None = None
     failover_seconds: float = 10.0
+    fleet: FleetKind = "own"
+    retrieval: Retrieval = "polling"
     reads_per_second: float = 1.0
+    read_bytes_per_second: float = READ_BYTES_PER_SECOND
     read_records: int = READ_RECORDS
+    batch_records: int = READ_RECORDS
     shard_sync_seconds: float = 60.0
     stopped_seconds: float = 300.0
     drain_seconds: float = 60.0
@@ -41,27 +55,28 @@ class WorkerSettings:
             raise ValueError(f"start is {self.start.value} and start_at is {self.start_at}. fix: AT_TIMESTAMP needs it")
         if not 1 <= self.read_records <= READ_RECORDS:
             raise ValueError(f"read_records is {self.read_records}. fix: use 1 to {READ_RECORDS}")
-
+        if self.batch_records < 1:
+            raise ValueError(f"batch_records is {self.batch_records}. fix: use at least 1")
         if not 0 < self.reads_per_second <= READS_PER_SECOND:
             raise ValueError(
                 f"reads_per_second is {self.reads_per_second}. fix: a share of the {READS_PER_SECOND} that a shard has"
             )
-
-    @property
-    def read_seconds(self) -> float:
-        """This application's share of a shard's reads: at least so long from one read to the next."""
-        return 1 / self.reads_per_second
+        if not 0 < self.read_bytes_per_second <= READ_BYTES_PER_SECOND:
+            raise ValueError(
+                f"read_bytes_per_second is {self.read_bytes_per_second}. "
+                f"fix: a share of the {READ_BYTES_PER_SECOND} that a shard has"
+            )
 
     @property
     def renewal_seconds(self) -> float:
         return self.failover_seconds / 3
 
     @property
+    def soon_seconds(self) -> float:
+        """How long to wait for what should happen any moment: an answer to a request, or a lease that runs out."""
+        return self.failover_seconds / 10
+
+    @property
     def round_seconds(self) -> float:
         """How often the leases are looked after: often enough to see twice, within the failover, that one stands."""
         return self.failover_seconds / 2
-
-
-def pause_after(failures: int, first: float = 1.0) -> float:
-    """How long to wait after so many failures in a row: doubled each time, half a minute at most."""
-    return min(_LONGEST_PAUSE, first * 2.0 ** min(failures - 1, 16))

@@ -1,13 +1,17 @@
 """The shards of a stream, as Kinesis names them."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from consumers.engines.worker.lease import HashKeyRange
+from botocore.exceptions import BotoCoreError, ClientError
+
+from consumers.engines.worker.kinesis_wire import ChildShard, HashKeys
 from consumers.engines.worker.lease_plan import Shard
+from consumers.records import HashKeyRange
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
-    from mypy_boto3_kinesis.type_defs import GetRecordsOutputTypeDef, HashKeyRangeTypeDef, ShardTypeDef
+    from mypy_boto3_kinesis.type_defs import ShardTypeDef
 
 
 def listed_shards(kinesis: "KinesisClient", stream: str) -> list[Shard]:
@@ -20,11 +24,29 @@ def listed_shards(kinesis: "KinesisClient", stream: str) -> list[Shard]:
     return [_shard(shard) for shard in shards]
 
 
-def children_of(shard_id: str, answer: "GetRecordsOutputTypeDef") -> tuple[Shard, ...]:
-    """The children that the last answer of a shard names."""
+def is_gone(kinesis: "KinesisClient", stream: str, shard_id: str) -> bool:
+    """True when the stream is there and the shard is not; without the stream there is nothing to conclude."""
+    try:
+        shards = listed_shards(kinesis, stream)
+    except (ClientError, BotoCoreError):
+        return False
+    return all(shard.shard_id != shard_id for shard in shards)
+
+
+def is_closed(kinesis: "KinesisClient", stream: str, shard_id: str) -> bool:
+    """True when nothing more comes into the shard, whether or not all of it was read."""
+    try:
+        shards = listed_shards(kinesis, stream)
+    except (ClientError, BotoCoreError):
+        return False
+    return any(shard.closed for shard in shards if shard.shard_id == shard_id)
+
+
+def children_of(shard_id: str, children: Iterable[ChildShard]) -> tuple[Shard, ...]:
+    """The children of a shard, as its last answer names them."""
     return tuple(
         Shard(child["ShardId"], _hash_keys(child["HashKeyRange"]), frozenset(child["ParentShards"]) | {shard_id})
-        for child in answer.get("ChildShards", ())
+        for child in children
     )
 
 
@@ -38,5 +60,5 @@ def _shard(shard: "ShardTypeDef") -> Shard:
     )
 
 
-def _hash_keys(hash_keys: "HashKeyRangeTypeDef") -> HashKeyRange:
+def _hash_keys(hash_keys: HashKeys) -> HashKeyRange:
     return HashKeyRange(int(hash_keys["StartingHashKey"]), int(hash_keys["EndingHashKey"]))

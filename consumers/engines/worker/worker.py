@@ -3,32 +3,39 @@
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
-
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import TYPE_CHECKING
 
 from consumers.diagnostics import (
     LeaseCreated,
     LeaseDeleted,
+    LeaseRequested,
     LeaseTaken,
+    LeaseUnreadable,
     RoundFailed,
-    ShardDidNotDrain,
-    ShardThreadDied,
     WorkerStarted,
     WorkerStopped,
 )
+from consumers.engines.backoff import pause_after
 from consumers.engines.worker import lease_plan
+from consumers.engines.worker.fan_out_reader import FanOutReader
+from consumers.engines.worker.fleet import CannotJoin, Fleet, OwnFleet
+from consumers.engines.worker.fleet_kcl import KclFleet
+from consumers.engines.worker.kinesis_wire import decoding
 from consumers.engines.worker.lease import Lease, position_text
 from consumers.engines.worker.lease_keeper import HeldLease, LeaseKeeper
-from consumers.engines.worker.lease_plan import Leases, Shard, Sighting
+from consumers.engines.worker.lease_plan import Leases, Shard
 from consumers.engines.worker.lease_table import LeaseTable
-from consumers.engines.worker.settings import WorkerSettings, pause_after
+from consumers.engines.worker.settings import WorkerSettings
+from consumers.engines.worker.shard_cursor import BatchReader, EndOfShard, ShardCursor
 from consumers.engines.worker.shard_list import listed_shards
-from consumers.engines.worker.shard_reader import EndOfShard, ShardReader
+from consumers.engines.worker.shard_reader import ShardReader
+from consumers.engines.worker.shard_threads import ShardThreads
 from consumers.engines.worker.shard_worker import ShardWorker
+from consumers.engines.worker.stream_consumer import StreamConsumer
 from consumers.processing import ProcessorFactory
 from foundation.clock import Clock, Wait
 from foundation.diagnostics import Emit
+from foundation.threads import StartThread
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -36,12 +43,6 @@ if TYPE_CHECKING:
 
 # A shard that ends wakes the worker at most this late, so that its children are not kept waiting for a round.
 _GLANCE_SECONDS = 1.0
-
-
-class StartThread(Protocol):
-    """`threading.Thread`, as far as it is used here."""
-
-    def __call__(self, *, target: Callable[[], None], name: str, daemon: bool) -> threading.Thread: ...
 
 
 class Worker:
@@ -63,24 +64,33 @@ class Worker:
         thread: StartThread = threading.Thread,
     ) -> None:
         self._settings = settings
-        self._kinesis = kinesis
+        self._kinesis = decoding(kinesis)
+        self._consumer = StreamConsumer(kinesis, settings.stream, settings.application, emit=emit)
         self._factory = factory
         self._clock = clock
         self._emit = emit
         self._wait = wait
         self._thread = thread
+        self._threads = ShardThreads(thread=thread, clock=clock, emit=emit)
         self._table = LeaseTable(dynamodb, settings.application, settings.worker_id)
-        self._keeper = LeaseKeeper(self._table, clock=clock, failover=settings.failover_seconds, emit=emit)
+        self._fleet = self._fleet_of(settings, dynamodb)
+        self._keeper = LeaseKeeper(
+            self._table,
+            throughput=self._fleet.throughput,
+            clock=clock,
+            failover=settings.failover_seconds,
+            emit=emit,
+        )
         self._shards: dict[str, Shard] = {}
         self._synced_at: float | None = None
-        self._sightings: dict[str, Sighting] = {}
-        self._running: dict[str, tuple[ShardWorker, threading.Thread]] = {}
+        self._troubles: set[LeaseUnreadable] = set()
         self._has_table = False
 
     def run(self, stop: threading.Event) -> None:
         """Works until `stop` is set; then every shard drains, checkpoints and lets its lease go.
 
-        What AWS answers is waited out. Any other error drains too, and is raised.
+        Whatever goes wrong with a look at the leases, the shards that are held are read on, and the next look may work.
+        Raises `CannotJoin`; and when the thread that keeps the leases is dead, an error: both after draining.
         """
         self._emit(WorkerStarted(self._settings.worker_id, self._settings.stream))
         keeper_ending = threading.Event()
@@ -91,13 +101,14 @@ class Worker:
         failures = 0
         try:
             while not stop.is_set():
-                pause = self._settings.round_seconds
                 try:
-                    self._round(partial(self._wait, stop))
+                    pause = self._round(stop)
                     failures = 0
-                except (ClientError, BotoCoreError) as error:
+                except CannotJoin:
+                    raise
+                except Exception as error:  # noqa: BLE001 - it is told, and must not end what works: the shards held
                     failures += 1
-                    pause = min(pause, pause_after(failures))
+                    pause = min(self._settings.round_seconds, pause_after(failures))
                     self._emit(RoundFailed(error, pause))
                 if not keeper.is_alive():
                     raise RuntimeError("the lease keeper's thread died. fix: see its traceback; run the worker again")
@@ -108,62 +119,129 @@ class Worker:
             keeper.join()
             self._emit(WorkerStopped(self._settings.worker_id))
 
-    def _round(self, wait: Wait) -> None:
-        """One look at the leases, and what follows from it."""
-        self._has_table = self._has_table or self._table.create(wait)
+    def _fleet_of(self, settings: WorkerSettings, dynamodb: "DynamoDBClient") -> Fleet:
+        if settings.fleet == "kcl":
+            return KclFleet(
+                dynamodb,
+                settings.application,
+                settings.worker_id,
+                look_seconds=settings.round_seconds,
+                clock=self._clock,
+            )
+        return OwnFleet(
+            self._table,
+            failover=settings.failover_seconds,
+            usual=settings.round_seconds,
+            soon=settings.soon_seconds,
+        )
+
+    def _round(self, stop: threading.Event) -> float:
+        """One look at the leases, and what follows from it; answers in how many seconds the next is due."""
+        self._fleet.join()
+        self._has_table = self._has_table or self._table.create(partial(self._wait, stop))
         if not self._has_table:
-            return
-        self._bury_ended_threads()
-        asked_at = self._clock.monotonic()
-        leases = self._table.list()
-        if self._synced_at is None or asked_at - self._synced_at >= self._settings.shard_sync_seconds:
-            self._sync(leases)
-            self._synced_at = asked_at
-            leases = self._table.list()
-        self._sightings = lease_plan.sighted(self._sightings, leases, self._clock.monotonic())
-        self._take(leases, lease_plan.expired(self._sightings, asked_at, self._settings.failover_seconds))
+            return 0.0
+        for ended in self._threads.bury():
+            self._keeper.drop(ended)
+        started = self._clock.monotonic()
+        leases, look_in = self._look(stop)
+        if self._synced_at is None or started - self._synced_at >= self._settings.shard_sync_seconds:
+            has_news = self._sync(leases)
+            self._synced_at = started
+            if has_news:
+                leases, look_in = self._look(stop)
         for lease in lease_plan.to_delete(leases, self._shards.keys()):
             self._table.delete(lease)
             self._emit(LeaseDeleted(lease.shard_id))
+        return look_in
 
-    def _sync(self, leases: Leases, ended: tuple[Shard, ...] = ()) -> None:
-        """Makes the leases that are missing, also for the children that an ended shard names."""
+    def _look(self, stop: threading.Event) -> tuple[Leases, float]:
+        """Takes and asks for what we should have; in how many seconds to look again."""
+        asked_at = self._clock.monotonic()
+        leases = self._table.list()
+        self._tell_troubles(leases)
+        moves = self._fleet.look(leases, self._keeper.held, asked_at, self._clock.monotonic())
+        look_in = moves.look_in
+        for lease in moves.take:
+            if stop.is_set():
+                break
+            if not self._take(lease):
+                look_in = min(look_in, self._settings.soon_seconds)
+        for lease in moves.ask_for:
+            if stop.is_set():
+                break
+            if self._table.ask_for(lease):
+                self._emit(LeaseRequested(lease.shard_id, str(lease.owner)))
+        return leases, look_in
+
+    def _sync(self, leases: Leases, ended: tuple[Shard, ...] = ()) -> bool:
+        """Makes the leases that are missing, also for the children that an ended shard names; were there any?"""
+        now = self._table.latest_since(self._clock.now())
         shards = {shard.shard_id: shard for shard in ended}
         shards |= {shard.shard_id: shard for shard in listed_shards(self._kinesis, self._settings.stream)}
-        for lease in lease_plan.to_create(shards.values(), leases, self._settings.start):
+        missing = lease_plan.to_create(shards.values(), leases, self._settings.start, now)
+        for lease in missing:
             if self._table.add(lease):
                 self._emit(LeaseCreated(lease.shard_id, position_text(lease.checkpoint)))
         self._shards = shards
+        return bool(missing)
 
-    def _take(self, leases: Leases, expired: set[str]) -> None:
-        held = self._keeper.held
-        for lease in lease_plan.to_take(leases, self._settings.worker_id, held, expired):
-            # A thread that lost its lease may still be busy with a record: it ends first.
-            if lease.shard_id in self._running:
-                continue
-            taken = self._keeper.take(lease)
-            if taken is not None:
-                self._emit(LeaseTaken(lease.shard_id, lease.holder))
-                self._start(taken, lease)
+    def _take(self, lease: Lease) -> bool:
+        """False when another worker was quicker, or our own thread is not through with the shard yet."""
+        if lease.shard_id in self._threads:
+            return False
+        taken = self._keeper.take(lease)
+        if taken is None:
+            return False
+        self._emit(LeaseTaken(lease.shard_id, None if lease.holder == self._settings.worker_id else lease.holder))
+        try:
+            self._start(taken, lease)
+        except BaseException:
+            taken.give_up()  # nobody would read it, however long it were kept
+            raise
+        return True
+
+    def _tell_troubles(self, leases: Leases) -> None:
+        """Once, as long as they stay the same."""
+        troubles = {LeaseUnreadable(each.shard_id, each.trouble) for each in leases.values() if each.trouble}
+        for trouble in sorted(troubles - self._troubles, key=lambda each: each.shard_id):
+            self._emit(trouble)
+        self._troubles = troubles
 
     def _start(self, held: HeldLease, lease: Lease) -> None:
         wait = partial(self._wait, held.ending)
         listed = self._shards.get(held.shard_id)
-        reader = ShardReader(
-            self._kinesis,
+        cursor = ShardCursor(
             self._settings,
             held.shard_id,
             lease.hash_keys or (listed.hash_keys if listed else None),
+            held.latest_since,
             clock=self._clock,
-            wait=wait,
             emit=self._emit,
         )
         worker = ShardWorker(
-            held, reader, self._factory, self._begin_children, self._settings, wait=wait, emit=self._emit
+            held,
+            self._reader(cursor, wait),
+            self._fleet.metered(self._factory),
+            self._begin_children,
+            self._settings,
+            wait=wait,
+            emit=self._emit,
         )
-        thread = self._thread(target=worker.run, name=held.shard_id, daemon=True)
-        self._running[held.shard_id] = worker, thread
-        thread.start()
+        self._threads.start(worker)
+
+    def _reader(self, cursor: ShardCursor, wait: Wait) -> BatchReader:
+        if self._settings.retrieval == "fan_out":
+            return FanOutReader(
+                self._kinesis,
+                self._settings,
+                cursor,
+                self._consumer,
+                clock=self._clock,
+                wait=wait,
+                emit=self._emit,
+            )
+        return ShardReader(self._kinesis, self._settings, cursor, clock=self._clock, wait=wait, emit=self._emit)
 
     def _begin_children(self, shard_id: str, end: EndOfShard) -> frozenset[str]:
         """Called from a shard's thread, before SHARD_END is written: from then on its children may start."""
@@ -173,29 +251,18 @@ class Worker:
             raise LookupError(f"{shard_id} has ended, and {self._settings.stream} lists no child of it yet")
         return frozenset(children)
 
-    def _bury_ended_threads(self) -> None:
-        for shard_id, (worker, thread) in list(self._running.items()):
-            if thread.is_alive():
-                continue
-            if not worker.is_over:
-                self._emit(ShardThreadDied(shard_id))
-            self._keeper.drop(worker.held)
-            del self._running[shard_id]
-
     def _rest(self, stop: threading.Event, seconds: float) -> None:
         """Waits for the next round, or until a shard's thread has ended."""
         until = self._clock.monotonic() + seconds
         while (left := until - self._clock.monotonic()) > 0:
             if self._wait(stop, min(left, _GLANCE_SECONDS)):
                 return
-            if any(worker.is_over or not thread.is_alive() for worker, thread in self._running.values()):
+            if self._threads.have_news:
                 return
 
     def _drain(self) -> None:
-        for worker, _ in self._running.values():
-            worker.held.ending.set()
-        until = self._clock.monotonic() + self._settings.drain_seconds
-        for shard_id, (_, thread) in self._running.items():
-            thread.join(max(0.0, until - self._clock.monotonic()))
-            if thread.is_alive():
-                self._emit(ShardDidNotDrain(shard_id, self._settings.drain_seconds))
+        try:
+            self._fleet.leave()
+        except Exception as error:  # noqa: BLE001 - then others wait for us for the failover time: said, and no more
+            self._emit(RoundFailed(error, 0))
+        self._threads.drain(self._settings.drain_seconds)

@@ -1,7 +1,13 @@
 """The rows are the KCL's own, so that a consumer can change engine and keep its place."""
 
-from consumers.engines.worker.lease import HashKeyRange, Lease, from_item, is_lease, to_item
-from consumers.records import Sentinel, SequenceNumber
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from consumers.engines.worker.lease import Lease, from_item, is_lease, to_item
+from consumers.records import HashKeyRange, Sentinel, SequenceNumber
+from tests.builders import NOON
 
 NUMBER = "49680476345611824770631257904879284061931305378999435282"
 
@@ -68,6 +74,43 @@ def test_only_leases_are_leases() -> None:
     assert is_lease(ROW_IN_USE)
     assert is_lease(ROW_IN_USE | {"entityType": {"S": "LEASE"}})
     assert not is_lease({"leaseKey": {"S": "Leader"}, "entityType": {"S": "LEADER"}})
+    assert not is_lease({"leaseKey": {"S": "Leader"}, "entityType": {"NULL": True}})
+
+
+def test_since_when_a_lease_is_on_latest_is_kept_in_milliseconds() -> None:
+    lease = Lease("shardId-0", Sentinel.LATEST, latest_since=NOON + timedelta(milliseconds=7))
+    assert to_item(lease)["latestSince"] == {"N": "1773489600007"}
+    assert from_item(to_item(lease)) == lease
+
+
+@pytest.mark.parametrize(
+    ("change", "trouble"),
+    [
+        ({"checkpoint": None}, "checkpoint is missing"),
+        ({"leaseCounter": None}, "leaseCounter is missing"),
+        ({"checkpoint": {"S": "BEGINNING"}}, "no sequence number"),
+        ({"checkpoint": {"S": ""}}, "no sequence number"),
+        ({"checkpoint": {"N": "5"}}, "checkpoint is"),
+        ({"leaseCounter": {"N": "1.5"}}, "1.5"),
+        ({"leaseCounter": {"S": "5"}}, "leaseCounter is"),
+        ({"checkpointSubSequenceNumber": {"S": "x"}}, "checkpointSubSequenceNumber is"),
+        ({"leaseOwner": {"NULL": True}}, "leaseOwner is"),
+        ({"parentShardId": {"L": [{"S": "a"}]}}, "parentShardId is"),
+        ({"startingHashKey": {"S": "first"}}, "first"),
+        ({"latestSince": {"N": "9" * 30}}, ""),
+    ],
+)
+def test_a_row_that_cannot_be_understood_is_a_lease_in_trouble(change: dict[str, Any], trouble: str) -> None:
+    item = {name: value for name, value in (ROW_IN_USE | change).items() if value is not None}
+    lease = from_item(item)
+    assert lease.shard_id == ROW_IN_USE["leaseKey"]["S"]
+    assert lease.trouble is not None
+    assert trouble in lease.trouble
+
+
+def test_attributes_of_other_versions_are_tolerated() -> None:
+    extra = {"entityType": {"S": "LEASE"}, "sup": {"N": "1"}, "pendingCheckpointState": {"N": "0"}, "new": {"M": {}}}
+    assert from_item(ROW_IN_USE | extra) == from_item(ROW_IN_USE)
 
 
 def test_leading_zeros_are_kept() -> None:

@@ -10,8 +10,9 @@ from aws_kinesis_agg.deaggregator import deaggregate_records, messages_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.engines.worker.lease import HashKeyRange
-from consumers.engines.worker.user_records import UserRecord, is_stray, unpack
+from consumers.engines.user_records import Aggregate, unpack
+from consumers.records import HashKeyRange
+from tests.builders import NOON, a_record
 
 LOW, HIGH = HashKeyRange(0, 2**127 - 1), HashKeyRange(2**127, 2**128 - 1)
 
@@ -32,9 +33,22 @@ def sealed(aggregate: messages_pb2.AggregatedRecord) -> bytes:
     return MAGIC + message + hashlib.md5(message, usedforsecurity=False).digest()
 
 
+def opened(data: bytes, outer_key: str = "order-1") -> Aggregate:
+    aggregate = unpack(a_record(7, data=data, order_id=outer_key))
+    assert aggregate is not None
+    return aggregate
+
+
+def key_in(hash_keys: HashKeyRange) -> str:
+    return next(f"k{n}" for n in range(100) if md5(f"k{n}") in hash_keys)
+
+
 @given(st.lists(st.tuples(st.text("abcé", min_size=1, max_size=5), st.binary(max_size=40)), min_size=1, max_size=20))
 def test_what_was_packed_comes_out_in_order(records: list[tuple[str, bytes]]) -> None:
-    assert [(record.partition_key, record.data) for record in unpack(packed(*records))] == records
+    unpacked = opened(packed(*records)).records
+    assert [(record.partition_key, record.data) for record in unpacked] == records
+    assert [(record.number, record.sub) for record in unpacked] == [("7", sub) for sub in range(len(records))]
+    assert {record.arrived_at for record in unpacked} == {NOON}
 
 
 def test_it_agrees_with_the_library() -> None:
@@ -48,21 +62,19 @@ def test_it_agrees_with_the_library() -> None:
         }
     }
     theirs = [
-        UserRecord(
-            each["kinesis"]["partitionKey"],
-            int(each["kinesis"]["explicitHashKey"]),
-            base64.b64decode(each["kinesis"]["data"]),
-        )
+        (each["kinesis"]["partitionKey"], base64.b64decode(each["kinesis"]["data"]))
         for each in deaggregate_records([lambda_record])
     ]
-    assert list(unpack(data)) == theirs
+    assert [(record.partition_key, record.data) for record in opened(data).records] == theirs
 
 
 def test_a_record_is_routed_by_its_own_hash_key_or_by_its_partition_key() -> None:
-    aggregate = messages_pb2.AggregatedRecord(partition_key_table=["k1", "k2"], explicit_hash_key_table=["123"])
-    aggregate.records.add(partition_key_index=0, explicit_hash_key_index=0, data=b"explicit")
-    aggregate.records.add(partition_key_index=1, data=b"by its key")
-    assert [record.hash_key for record in unpack(sealed(aggregate))] == [123, md5("k2")]
+    low, high = key_in(LOW), key_in(HIGH)
+    aggregate = messages_pb2.AggregatedRecord(partition_key_table=[low, high], explicit_hash_key_table=["123"])
+    aggregate.records.add(partition_key_index=1, explicit_hash_key_index=0, data=b"explicitly low")
+    assert not opened(sealed(aggregate), "a").is_stray(LOW)
+    aggregate.records.add(partition_key_index=1, data=b"high by its key")
+    assert opened(sealed(aggregate), "a").is_stray(LOW)
 
 
 def damaged() -> dict[str, bytes]:
@@ -91,14 +103,13 @@ def damaged() -> dict[str, bytes]:
 def test_what_is_no_whole_aggregate_stays_as_it_is_and_nothing_is_printed(
     name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert unpack(damaged()[name]) == ()
+    assert unpack(a_record(data=damaged()[name], order_id="a")) is None
     assert capfd.readouterr() == ("", "")
 
 
 def test_an_aggregate_of_the_kpl_with_one_record_of_another_shard_is_stray() -> None:
-    keys = [next(f"k{n}" for n in range(100) if md5(f"k{n}") in hash_keys) for hash_keys in (LOW, HIGH)]
-    mixed = unpack(packed((keys[0], b"one"), (keys[1], b"two")))
-    assert is_stray("a", mixed, LOW)
-    assert is_stray("a", mixed, HIGH)
-    assert not is_stray("a", mixed[:1], LOW)
-    assert not is_stray("order-1", mixed, LOW)
+    low, mixed = packed((key_in(LOW), b"one")), packed((key_in(LOW), b"one"), (key_in(HIGH), b"two"))
+    assert opened(mixed, "a").is_stray(LOW)
+    assert opened(mixed, "a").is_stray(HIGH)
+    assert not opened(low, "a").is_stray(LOW)
+    assert not opened(mixed, "order-1").is_stray(LOW)

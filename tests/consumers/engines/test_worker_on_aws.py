@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from consumers.engines.worker import Worker, WorkerSettings
+from consumers.engines.worker.settings import Retrieval
 from consumers.processing import Progress, ShardAssignment
 from consumers.records import Batch, Position
 from foundation.clock import SYSTEM_CLOCK
@@ -43,7 +44,8 @@ class Collecting:
 
 
 @pytest.mark.local_aws
-def test_records_go_through_once_and_a_restart_keeps_its_place(local_aws: Any) -> None:
+@pytest.mark.parametrize("retrieval", ["polling", "fan_out"])
+def test_records_go_through_once_and_a_restart_keeps_its_place(local_aws: Any, retrieval: Retrieval) -> None:
     kinesis, dynamodb = local_aws.client("kinesis"), local_aws.client("dynamodb")
     name = f"worker-{uuid.uuid4().hex[:12]}"
     kinesis.create_stream(StreamName=name, ShardCount=2)
@@ -58,7 +60,9 @@ def test_records_go_through_once_and_a_restart_keeps_its_place(local_aws: Any) -
     def work_until(wanted: int) -> None:
         collector.wanted = wanted
         collector.enough.clear()
-        settings = WorkerSettings(application=name, stream=name, failover_seconds=5.0, reads_per_second=5)
+        settings = WorkerSettings(
+            application=name, stream=name, failover_seconds=5.0, reads_per_second=5, retrieval=retrieval
+        )
         worker = Worker(
             settings,
             kinesis=kinesis,

@@ -9,7 +9,7 @@ from aws_kinesis_agg.aggregator import RecordAggregator
 from consumers.engines.worker import Worker, WorkerSettings
 from consumers.engines.worker.lease import Lease
 from consumers.engines.worker.lease_table import LeaseTable
-from consumers.processing import Progress, RecordFailure, ShardAssignment
+from consumers.processing import ProcessorFactory, Progress, RecordFailure, ShardAssignment
 from consumers.records import Batch, Position, Record, position_key
 from foundation.diagnostics import Diagnostic
 from tests.fakes.clock import FakeClock
@@ -108,6 +108,7 @@ class World:
         self.unflushable = 0  # how many flushes are still to fail
         self.unopenable = 0
         self.exit_at: str | None = None  # the text at which the processor's thread ends
+        self.factory: ProcessorFactory | None = None  # makes other processors than `Notes`
         self._running: list[Running] = []
 
     def start(self, worker_id: str = "worker-1", **settings: Any) -> Running:
@@ -115,7 +116,7 @@ class World:
             WorkerSettings(application=APPLICATION, stream="orders", worker_id=worker_id, **settings),
             kinesis=self.kinesis.client,
             dynamodb=self.dynamodb.client,
-            factory=lambda assignment: Notes(self, worker_id, assignment),
+            factory=self.factory or (lambda assignment: Notes(self, worker_id, assignment)),
             clock=self.time.clock,
             emit=self.happened.append,
             wait=self.threads.wait,

@@ -1,0 +1,126 @@
+"""Gives a shard's batches to its processor; on failure waits, and goes on from the failed record."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from consumers.diagnostics import ShardWaits
+from consumers.engines.backoff import pause_after
+from consumers.processing import Progress, RecordFailure, RecordProcessor, ShardAssignment, ShardStop
+from consumers.records import Batch, Position, position_key
+from foundation.clock import Wait
+from foundation.diagnostics import Emit
+
+
+class Feeder:
+    """Feeds one processor for as long as `wait` is not cut short, and loses nothing on the way.
+
+    `checkpoint` is told how far it is safely done whenever that is news, and answers whether it was written down; what
+    was not is told again with what follows. It raises what the engine cannot wait out itself. At most `at_most` records
+    are given at a time, so that a checkpoint or a stop is never far. A `ShardStop` is raised, after the checkpoint.
+    """
+
+    def __init__(
+        self,
+        processor: RecordProcessor,
+        assignment: ShardAssignment,
+        *,
+        checkpoint: Callable[[Position], bool],
+        wait: Wait,
+        emit: Emit,
+        at_most: int | None = None,
+    ) -> None:
+        self._processor = processor
+        self._shard_id = assignment.shard_id
+        self._checkpoint = checkpoint
+        self._wait = wait
+        self._emit = emit
+        self._at_most = at_most
+        self._written = assignment.checkpoint
+        self._done = processor.resume_after
+        self._fed = processor.resume_after
+
+    def feed(self, batch: Batch) -> bool:
+        """Until the processor has taken every record; False when the wait was cut short before that."""
+        first, *others = _parts(batch, self._at_most)
+        return self._feed(first) and all(not self._wait(0) and self._feed(other) for other in others)
+
+    def finish(self) -> bool:
+        """Flushes until all that was fed is safely done; False when the wait was cut short before that."""
+        failures = 0
+        while True:
+            error = self.flush()
+            if position_key(self._done) >= position_key(self._fed):
+                return True
+            failures += 1
+            if self._pause(self._done, error, failures):
+                return False
+
+    def flush(self) -> Exception | None:
+        """Flushes once; answers what went wrong. What could not be flushed is read again by whoever is next."""
+        try:
+            progress = self._processor.flush()
+        except ShardStop:
+            raise
+        except Exception as raised:  # noqa: BLE001 - it is told, by a pause or as the last thing that is said
+            return raised
+        self._note(progress)
+        return progress.failure.error if progress.failure else None
+
+    def _feed(self, batch: Batch) -> bool:
+        failures = 0
+        while True:
+            try:
+                progress = self._processor.process(batch)
+            except ShardStop:
+                raise
+            except Exception as raised:  # noqa: BLE001 - whatever it is, nothing is known to be done: all of it again
+                rest, error = batch, raised
+            else:
+                self._note(progress)
+                if progress.failure is None:
+                    self._fed = batch.records[-1].sequence_number if batch.records else self._fed
+                    return True
+                rest, error = _from(batch, progress.failure), progress.failure.error
+            failures = failures + 1 if rest.after == batch.after else 1
+            batch = rest
+            if self._pause(batch.records[0].sequence_number if batch.records else batch.after, error, failures):
+                return False
+
+    def _note(self, progress: Progress) -> None:
+        """Has what is safely done written down, if that is news; then a deliberate stop takes effect."""
+        self._done = progress.resume_after
+        if position_key(self._done) > position_key(self._written) and self._checkpoint(self._done):
+            self._written = self._done
+        if progress.failure is not None and isinstance(progress.failure.error, ShardStop):
+            raise progress.failure.error
+
+    def _pause(self, at: Position, error: Exception | None, failures: int) -> bool:
+        pause = pause_after(failures)
+        self._emit(ShardWaits(self._shard_id, str(at), error, pause))
+        return self._wait(pause)
+
+
+def _parts(batch: Batch, at_most: int | None) -> Iterator[Batch]:
+    if at_most is None or len(batch.records) <= at_most:
+        yield batch
+        return
+    after = batch.after
+    for end in range(at_most, len(batch.records), at_most):
+        records = batch.records[end - at_most : end]
+        # Not the tip, since more follows.
+        yield replace(batch, after=after, records=records, millis_behind_latest=max(1, batch.millis_behind_latest))
+        after = records[-1].sequence_number
+    yield replace(batch, after=after, records=batch.records[(len(batch.records) - 1) // at_most * at_most :])
+
+
+def _from(batch: Batch, failure: RecordFailure) -> Batch:
+    """What is left of the batch from the failed record on: all of it when that came with an earlier one."""
+    done = sum(1 for record in batch.records if record.sequence_number < failure.at)
+    if not done:
+        return batch
+    if done == len(batch.records):
+        raise ValueError(
+            f"{batch.shard_id}: the processor failed at {failure.at}, which is behind the batch it was given. "
+            "fix: name a record of the batch"
+        ) from failure.error
+    return replace(batch, after=batch.records[done - 1].sequence_number, records=batch.records[done:])

@@ -1,0 +1,3 @@
+class CheckpointError(Exception):
+    value: str
+    def __init__(self, value: str) -> None: ...

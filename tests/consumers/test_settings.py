@@ -1,0 +1,69 @@
+"""What a consumer is told from outside: where it begins, and what it refuses to be told."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from consumers.records import Sentinel
+from consumers.settings import ConsumerSettings
+from foundation.settings import SettingsError, from_environment
+
+ENVIRON = {
+    "TAKEAWAY_STREAM": "orders",
+    "TAKEAWAY_OUTCOMES_TABLE": "outcomes",
+    "TAKEAWAY_DEAD_LETTER_BUCKET": "letters",
+    "TAKEAWAY_TICKET_TOPIC": "tickets",
+    "TAKEAWAY_SENDER": "sender@example.com",
+}
+
+
+def settings(**variables: str) -> ConsumerSettings:
+    return from_environment(
+        ConsumerSettings, ENVIRON | {f"TAKEAWAY_{name.upper()}": variables[name] for name in variables}
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        ("", (Sentinel.TRIM_HORIZON, None)),
+        ("trim_horizon", (Sentinel.TRIM_HORIZON, None)),
+        ("LATEST", (Sentinel.LATEST, None)),
+        ("at_timestamp:2026-03-14T12:00:00Z", (Sentinel.AT_TIMESTAMP, datetime(2026, 3, 14, 12, tzinfo=UTC))),
+        ("at_timestamp:2026-03-14T13:00:00+01:00", (Sentinel.AT_TIMESTAMP, datetime(2026, 3, 14, 12, tzinfo=UTC))),
+    ],
+)
+def test_it_begins_where_it_is_told(start: str, expected: Any) -> None:
+    assert settings(start=start).first_position == expected
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "yesterday",
+        "shard_end",
+        "at_timestamp",
+        "at_timestamp:",
+        "at_timestamp:noon",
+        "at_timestamp:2026-03-14T12:00:00",
+    ],
+)
+def test_any_other_beginning_is_refused_with_what_would_do(start: str) -> None:
+    with pytest.raises(SettingsError, match=r"TAKEAWAY_START .* fix: trim_horizon, latest"):
+        settings(start=start)
+
+
+def test_the_archiver_leaves_nothing_out() -> None:
+    for start in ("trim_horizon", "at_timestamp:2026-03-14T12:00:00Z"):
+        settings(start=start).first_position_of("archiver")
+    with pytest.raises(SettingsError, match="fix: start the archiver at trim_horizon"):
+        settings(start="latest").first_position_of("archiver")
+    assert settings(start="latest").first_position_of("user_notifier") == (Sentinel.LATEST, None)
+
+
+def test_records_are_polled_unless_told() -> None:
+    assert settings().retrieval == "polling"
+    assert settings(retrieval="fan_out").retrieval == "fan_out"
+    with pytest.raises(SettingsError, match="TAKEAWAY_RETRIEVAL"):
+        settings(retrieval="pushed")

@@ -1,0 +1,136 @@
+"""A poison record inside an aggregate: set apart by real consumers, found, shown, redriven once its cause has gone."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from events.envelope import EventEnvelope
+from events.orders import Event
+from events.wire import decode, encode
+from takeaway import local_aws, processes
+from takeaway.evidence import lake_facts, stream_facts, ticket_effects
+from tests.builders import an_envelope
+from tests.conftest import the_backend
+from tests.end_to_end.flow import Flow, until
+from tests.engines.scene import packed
+
+pytestmark = pytest.mark.end_to_end
+
+# A later deployment: it knows the version that the one before could not read.
+FIXED = """
+import msgspec
+from events import wire
+from events.orders import OrderPlaced
+from takeaway.cli import main
+
+wire._event_decoders["order_placed", 2] = msgspec.json.Decoder(OrderPlaced)
+main()
+"""
+ORDERS = ("order-1", "order-2", "order-3")
+
+
+@pytest.fixture
+def flow(tmp_path: Path) -> Iterator[Flow]:
+    aws, endpoint = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
+    flow = Flow.deployed(tmp_path, endpoint)
+    (tmp_path / "fixed_takeaway.py").write_text(FIXED)
+    yield flow
+    flow.stop_all()
+    processes.stop([aws], grace=5)
+
+
+def dlq(flow: Flow, *arguments: str, module: str = "takeaway.cli") -> "subprocess.Popen[str]":
+    return subprocess.Popen(  # noqa: S603 - our own arguments
+        [sys.executable, "-m", module, "dlq", *arguments],
+        cwd=flow.home,
+        env={**flow.environ, "PYTHONPATH": str(flow.home), "NO_COLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def answered(flow: Flow, *arguments: str, module: str = "takeaway.cli", code: int = 0) -> str:
+    running = dlq(flow, *arguments, module=module)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == code, out + err
+    return out
+
+
+def told(flow: Flow, *arguments: str, **how: Any) -> Any:
+    return json.loads(answered(flow, *arguments, "--json", **how))
+
+
+def test_a_poison_record_is_found_shown_and_redriven_after_the_fix(flow: Flow) -> None:
+    placed = [an_envelope(order_id=order, cause=f"key-of-{order}") for order in ORDERS]
+    put_with_poison_in_the_middle(flow, placed)
+    for consumer in ("restaurant_notifier", "archiver"):
+        flow.start_consumer(consumer)
+
+    rows = until(lambda: len(rows := told(flow, "ls")) == 2 and rows, every=1)
+    assert [row["consumer"] for row in rows] == ["archiver", "restaurant_notifier"]
+    assert {(row["sub_sequence_number"], row["attempts"], row["event_type"]) for row in rows} == {
+        (1, 1, "order_placed")
+    }
+    (group,) = [one for one in told(flow, "ls", "--group-by", "error") if one["example"] == rows[1]["key"]]
+    assert group["letters"] == 1
+    assert rows[1]["stack_hash"] in group["error"]
+
+    shown = answered(flow, "show", "restaurant_notifier/")
+    assert "unknown schema_version 2" in shown
+    assert '"order_id": "order-2"' in shown
+    assert "Lovelace" not in shown
+    assert "Ada Lovelace" in answered(flow, "show", rows[1]["key"], "--raw")
+
+    until(lambda: len(tickets(flow)) == 2, every=0.5)
+    until(lambda: len(lake_facts(flow.environ)) >= 2, every=0.5)
+
+    # Redriven by the deployment that failed, it fails again and stays.
+    still = told(flow, "redrive", "--consumer", "restaurant_notifier", code=1)
+    assert still["counts"] == {"failed again": 1}
+    assert told(flow, "ls", "--consumer", "restaurant_notifier")[0]["attempts"] == 2
+
+    before = told(flow, "redrive", "--dry-run", module="fixed_takeaway")
+    assert {(one["reads"], one["done_before"], one["canary"]) for one in before} == {("order_placed", False, True)}
+    assert len(told(flow, "ls")) == 2
+
+    # Two at once, while the consumers run on.
+    both = [dlq(flow, "redrive", module="fixed_takeaway") for _ in range(2)]
+    for one in both:
+        out, err = one.communicate(timeout=60)
+        assert one.returncode in {0, 1, 2}, out + err
+        assert "Traceback" not in err
+    until(lambda: told(flow, "ls") == [], every=1)
+
+    assert Counter(tickets(flow)) == Counter({envelope.event_id: 1 for envelope in placed})
+    in_lake = Counter(fact.order_id for fact in lake_facts(flow.environ) if fact.event_type == "order_placed")
+    assert in_lake == Counter(ORDERS)
+    # Nobody else heard it: the stream has what was put there, and what the notifier told about each order once.
+    facts, unreadable = stream_facts(flow.environ)
+    assert len(unreadable) == 1
+    assert Counter((fact.event_type, fact.order_id) for fact in facts) == Counter(
+        [("restaurant_notified", order) for order in ORDERS] + [("order_placed", order) for order in ORDERS[::2]]
+    )
+    assert [flow.stop(consumer) for consumer in ("restaurant_notifier", "archiver")] == [0, 0]
+    assert answered(flow, "ls") == "no dead letters\n"
+
+
+def put_with_poison_in_the_middle(flow: Flow, placed: list[EventEnvelope[Event]]) -> None:
+    first, middle, last = (encode(envelope) for envelope in placed)
+    poison = json.dumps(json.loads(middle) | {"schema_version": 2}).encode()
+    assert decode(first).order_id == "order-1"
+    local_aws.client("kinesis", flow.environ).put_record(
+        StreamName=flow.environ["TAKEAWAY_STREAM"],
+        PartitionKey="order-1",
+        Data=packed((first, poison, last), key="order-1"),
+    )
+
+
+def tickets(flow: Flow) -> list[str]:
+    return [effect.event_id for effect in ticket_effects(flow.environ)]

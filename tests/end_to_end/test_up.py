@@ -1,0 +1,90 @@
+"""`takeaway up` as a newcomer uses it, what it prints pasted into a shell; and what `down` leaves behind: nothing."""
+
+import json
+import os
+import signal
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from producers.load.ledger import read_ledger
+from takeaway import processes
+from takeaway.local_aws import free_port
+from tests.end_to_end.conftest import Takeaway
+from tests.end_to_end.flow import our_processes, until
+
+pytestmark = pytest.mark.end_to_end
+
+
+def bash(script: str) -> str:
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout  # noqa: S603, S607
+
+
+def promised(ledger: Path, *, without: str) -> Counter[str]:
+    """Events by type, as the ledger has them."""
+    return Counter(entry.event_type for entry in read_ledger(ledger).acknowledged if entry.order_id != without)
+
+
+def in_the_lake(takeaway: Takeaway, *, without: str) -> Counter[str]:
+    query = f"select event_type, count(*) as n from events where order_id <> '{without}' group by all"
+    rows = json.loads(takeaway("lake", "sql", "--json", query).stdout or "[]")
+    return Counter({row["event_type"]: row["n"] for row in rows})
+
+
+@pytest.mark.timeout(480)
+def test_up_a_curl_the_lake_and_down(takeaway: Takeaway, tmp_path: Path) -> None:
+    ports = {"TAKEAWAY_AWS_PORT": str(free_port()), "TAKEAWAY_API_PORT": str(free_port())}
+    up = takeaway("up", "--speed", "1000", **ports, TAKEAWAY_LAKE_FILE_AGE="2")
+    try:
+        assert up.returncode == 0, up.stderr
+        again = takeaway("up", **ports)
+        assert "curl" in again.stdout, again.stderr
+        (api,) = [one for one in processes.load(tmp_path / ".takeaway" / "services.json") if one.name == "api"]
+        os.kill(api.pid, signal.SIGKILL)
+        # The restaurants follow the API to another port: the orders below come to their end.
+        elsewhere = takeaway("up", "--speed", "1000", **ports | {"TAKEAWAY_API_PORT": str(free_port())})
+        assert elsewhere.returncode == 0, elsewhere.stderr
+        up = takeaway("up", **ports)
+        pasted = up.stdout.partition("Place an order, and follow it:")[2].partition("See it in the lake")[0]
+        placing, following = pasted.strip().rsplit("curl", 1)
+        placed = json.loads(bash(placing))
+        assert placed["state"] == "placed", placed
+        follow = placing.partition("\ncurl")[0] + "\ncurl" + following.replace("ORDER_ID", placed["order_id"])
+        assert json.loads(bash(follow))["order_id"] == placed["order_id"]
+
+        load = takeaway("load", "--orders", "10", "--rate", "20", "--speed", "1000", **ports)
+        assert load.returncode == 0, load.stderr
+        ledger, others = tmp_path / ".takeaway" / "ledger", placed["order_id"]
+
+        def ended() -> int:
+            told = promised(ledger, without=others)
+            return told["order_completed"] + told["order_rejected"]
+
+        until(lambda: ended() == 10)
+        until(lambda: in_the_lake(takeaway, without=others) == promised(ledger, without=others))
+
+        # A query that wants less than there is must not leave Arrow reading while the process ends.
+        assert [takeaway("lake", "sql", "select * from events limit 1").returncode for _ in range(3)] == [0] * 3
+
+        assert "unexpected" in takeaway("audit").stdout
+        audited = takeaway("audit", "--ignore-others", "--settle", "0")
+        assert audited.returncode == 0, audited.stdout + audited.stderr
+        assert "10 orders" in audited.stdout
+        assert takeaway("report").returncode == 0
+        report = json.loads((tmp_path / ".takeaway" / "report.json").read_text())
+        assert report["audit"]["ok"]
+
+        # A new local AWS knows nothing of the ledger before it.
+        assert takeaway("down").returncode == 0
+        assert takeaway("up", "--speed", "1000", **ports, TAKEAWAY_LAKE_FILE_AGE="2").returncode == 0
+        assert takeaway("load", "--orders", "5", "--rate", "20", **ports).returncode == 0
+        anew = takeaway("audit")
+        assert anew.returncode == 0, anew.stdout
+        assert "5 orders · " in anew.stdout
+    finally:
+        down = takeaway("down")
+    assert down.returncode == 0
+    assert our_processes(tmp_path / ".takeaway") == []
+    assert takeaway("down").stdout.strip() == "nothing was up"

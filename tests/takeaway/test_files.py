@@ -1,0 +1,42 @@
+"""A file of ours is there whole or as it was before; a disk that refuses is told with what to do about it."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from takeaway import processes
+from takeaway.errors import UserError
+from takeaway.files import write
+from takeaway.processes import Service
+
+
+def test_a_file_and_its_folder_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    write(path, "first")
+    write(path, "second", mode=0o600)
+    assert path.read_text() == "second"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_was_there_stays_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "report.html"
+    write(path, "before")
+
+    def full(self: Path, text: str, encoding: str) -> int:
+        self.write_bytes(text.encode(encoding)[:3])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(UserError, match=r"report\.html cannot be written: No space left on device") as raised:
+        write(path, "after")
+    assert "make room" in raised.value.fix
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_log_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "logs").write_text("a file where the folder should be")
+    with pytest.raises(UserError, match=r"logs/archiver\.log cannot be written: "):
+        processes.start(Service("archiver", "nothing"), environ={}, logs=tmp_path / "logs")
