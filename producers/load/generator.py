@@ -21,7 +21,7 @@ WORKERS = 32
 
 @dataclass
 class Placings:
-    """What has become of the orders so far; durations in seconds."""
+    """What has become of the orders so far; durations in seconds. A lag is how late an order was sent."""
 
     intended: int = 0
     refused: int = 0
@@ -29,6 +29,7 @@ class Placings:
     acknowledged: set[str] = field(default_factory=set)
     latencies: list[float] = field(default_factory=list)
     max_lag: float = 0.0
+    last_lag: float = 0.0
 
 
 class Generator:
@@ -70,6 +71,7 @@ class Generator:
         with self._lock:
             self.placings.intended += 1
             self.placings.max_lag = max(self.placings.max_lag, lag)
+            self.placings.last_lag = lag
         entries = expected_events(
             OrderPlaced,
             order.idempotency_key,
