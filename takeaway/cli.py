@@ -7,7 +7,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from takeaway import deployment
-from takeaway.commands import dead_letters, doctor, reading, running, stack
+from takeaway.commands import dead_letters, doctor, loading, reading, running, stack
 from takeaway.errors import UserError
 
 OUR_PACKAGES = {"analytics", "consumers", "events", "foundation", "producers", "takeaway"}
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 lake = typer.Typer(no_args_is_help=True, help="Query the lake.")
 dlq = typer.Typer(no_args_is_help=True, help="Dead letters: records that a consumer could not process.")
+load = typer.Typer(invoke_without_command=True, callback=loading.load)
 flow = typer.Typer(no_args_is_help=True, help="The choreography, written down.")
 
 app.command("demo")(stack.demo)
@@ -31,7 +32,6 @@ app.command("token")(stack.token)
 app.command("doctor")(doctor.doctor)
 app.command("serve")(running.serve)
 app.command("work")(running.work)
-app.command("load")(running.load)
 app.command("restaurants")(running.restaurants)
 app.command("report")(reading.report)
 app.command("audit")(reading.audit)
@@ -40,9 +40,12 @@ dlq.command("show")(dead_letters.show)
 dlq.command("redrive")(dead_letters.redrive)
 lake.command("sql")(reading.lake_sql)
 flow.command("show")(reading.flow_show)
+load.command("history")(loading.history)
+load.command("realism")(loading.realism)
 app.add_typer(dlq, name="dlq")
 app.add_typer(lake, name="lake")
 app.add_typer(flow, name="flow")
+app.add_typer(load, name="load")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""When orders come: Gamma-Poisson, in slots of five minutes, each with a rate of its own; flat, or as days and weeks go.
+"""When orders come: Gamma-Poisson, each slot of five minutes with a rate of its own; flat, or as days and weeks go.
 
 Each slot follows from the seed and its number alone.
 """

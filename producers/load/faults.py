@@ -37,7 +37,7 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True)
 class Delivery:
-    """Bytes as they come off the stream at `arrives_at`; `event_id` and `order_id` are of the event they were made of."""
+    """Bytes as they come off the stream at `arrives_at`; the ids are those of the event they were made from."""
 
     arrives_at: datetime
     data: bytes
@@ -66,13 +66,11 @@ def inject(
     for delivery in deliveries:
         while waiting and waiting[0][0] <= delivery.arrives_at:
             yield heapq.heappop(waiting)[2]
-        chances = rates(delivery.arrives_at)
         arriving = [delivery]
-        if chances:
-            dice = seeded(seed, "fault", delivery.event_id)
-            for kind, share in chances.items():
-                if dice.random() < share:
-                    arriving = _befall(kind, arriving, dice, note)
+        for kind, share in rates(delivery.arrives_at).items():
+            dice = seeded(seed, "fault", kind, delivery.event_id)
+            if dice.random() < share:
+                arriving = _befall(kind, arriving, dice, note)
         for one in arriving:
             if one is delivery:
                 yield one

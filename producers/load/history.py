@@ -184,10 +184,8 @@ def _noted(of_orders: Iterable[Journey], start: datetime, note: _Notes, count: _
     for journey in of_orders:
         count.orders += 1
         at = start + timedelta(minutes=journey.ended)
-        if journey.outcome == "expired" or journey.outcome == "cancelled":
-            note(SilentEnd(order_id=journey.order.order_id, outcome=journey.outcome, at=at))
-        elif journey.completed != journey.ready:
-            note(SilentEnd(order_id=journey.order.order_id, outcome="tapped_late", at=at))
+        if journey.silently is not None:
+            note(SilentEnd(order_id=journey.order.order_id, outcome=journey.silently, at=at))
         yield journey
 
 

@@ -1,4 +1,4 @@
-"""Named scenarios: something goes wrong at one dinner, in phases, with the answer that whoever looks for it should find.
+"""Named scenarios: something goes wrong at one dinner, in phases, with the answer that is there to be found.
 
 A scenario is what a file of events can show. What needs shards, as a reshard in the middle of dinner does, is none.
 """

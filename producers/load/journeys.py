@@ -3,14 +3,15 @@
 The events are made by the very functions with which the API and the notifiers make theirs.
 """
 
-import random
+import math
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from statistics import NormalDist
 from typing import Literal
 
-from events.envelope import EventEnvelope, following
+from events.envelope import EventEnvelope, following, name_based_uuid
 from events.orders import Event, RestaurantNotified, UserNotified
 from producers.commands import (
     DEFAULT_KEYS,
@@ -18,13 +19,14 @@ from producers.commands import (
     CompleteOrder,
     Order,
     Performed,
+    Refusal,
     RejectOrder,
     RestaurantCommand,
     perform,
     place,
 )
 from producers.load.arrivals import DAY_MINUTES
-from producers.load.catalogue import seeded
+from producers.load.catalogue import fingerprint
 from producers.load.incidents import CALM, Incident
 from producers.load.kitchen import ANSWER_DEADLINE, KitchenPlan, Kitchens
 from producers.load.scenario import IntendedOrder, Market
@@ -36,20 +38,25 @@ BACKLOG_RATE = 600.0
 # Who forgot to tap Complete does it for all such orders of the day when the restaurant has closed.
 AFTER_CLOSING, BETWEEN_TAPS = 12.0, 0.05
 
+_MESSAGES = uuid.uuid5(uuid.NAMESPACE_URL, "urn:takeaway:message").bytes
+
 Outcome = Literal["completed", "rejected", "expired", "cancelled"]
+
+
+class ImpossibleJourney(AssertionError):
+    """The API would refuse what a generated journey does: a defect of ours."""
 
 
 @dataclass(frozen=True)
 class Journey:
     """One order's way; moments in minutes after the start, None for what did not happen.
 
-    `ready` is when the food was, `completed` when somebody tapped so; `messages` are the ids of what was sent.
+    `ready` is when the food was, `completed` when somebody tapped so.
     """
 
     order: IntendedOrder
     plan: KitchenPlan
     outcome: Outcome
-    messages: tuple[str, str]
     placed: float
     restaurant_notified: float
     answered: float | None = None
@@ -61,6 +68,13 @@ class Journey:
     def answer(self) -> AcceptOrder | RejectOrder:
         """A full kitchen says so."""
         return RejectOrder(reason="too_busy") if self.plan.turned_away else self.plan.answer
+
+    @property
+    def silently(self) -> Literal["expired", "cancelled", "tapped_late"] | None:
+        """What no event says."""
+        if self.outcome == "expired" or self.outcome == "cancelled":  # noqa: PLR1714 - mypy narrows this
+            return self.outcome
+        return "tapped_late" if self.completed != self.ready else None
 
     @property
     def ended(self) -> float:
@@ -78,22 +92,21 @@ def journeys(market: Market, orders: Iterable[IntendedOrder], incident: Incident
     taps: dict[tuple[str, int], int] = {}
     for order in orders:
         placed = order.offset.total_seconds() / 60
-        dice = seeded(market.seed, "journey", order.order_id)
+        luck = fingerprint(market.seed, "journey", order.order_id)
         of = order.body.restaurant_id
-        messages = _message(dice), _message(dice)
-        notified = incident.notified(placed, BACKLOG_RATE) + _notice(dice)
+        notified = incident.notified(placed, BACKLOG_RATE) + _notice(luck >> 32)
         plan = kitchens.of(of).take(order.order_id, notified, slowness=incident.slowness(of, notified))
         outcome = _outcome(plan)
         if outcome in {"expired", "cancelled"}:
-            yield Journey(order, plan, outcome, messages, placed, notified)
+            yield Journey(order, plan, outcome, placed, notified)
         elif outcome == "rejected":
-            yield Journey(order, plan, outcome, messages, placed, notified, answered=notified + plan.answer_after)
+            yield Journey(order, plan, outcome, placed, notified, answered=notified + plan.answer_after)
         else:
             answered = notified + plan.answer_after
             ready = answered + plan.preparation
             completed = _tapped_late(market, of, ready, taps) if plan.forgets else ready
-            told = answered + _notice(dice)
-            yield Journey(order, plan, outcome, messages, placed, notified, answered, told, ready, completed)
+            told = answered + _notice(luck & 0xFFFFFFFF)
+            yield Journey(order, plan, outcome, placed, notified, answered, told, ready, completed)
 
 
 def events(journey: Journey, start: datetime) -> Iterator[EventEnvelope[Event]]:
@@ -109,18 +122,22 @@ def events(journey: Journey, start: datetime) -> Iterator[EventEnvelope[Event]]:
         idempotency_key=intended.idempotency_key,
         at=at(journey.placed),
     )
-    if not isinstance(order, Order):
-        raise AssertionError(f"a generated order is refused: {order.detail}")
+    if isinstance(order, Refusal):
+        raise ImpossibleJourney(order.detail)
     placed = order.placing.envelope
     yield placed
-    told = RestaurantNotified(restaurant_id=intended.body.restaurant_id, channel="sns", message_id=journey.messages[0])
+    told = RestaurantNotified(
+        restaurant_id=intended.body.restaurant_id, channel="sns", message_id=_message("ticket", intended.order_id)
+    )
     yield following(placed, told, occurred_at=at(journey.restaurant_notified), producer="restaurant_notifier")
     if journey.answered is None:
         return
     answered = _perform(journey.answer, order, at(journey.answered))
     yield answered.envelope
     if journey.user_notified is not None:
-        read = UserNotified(customer_id=intended.customer_id, channel="ses", message_id=journey.messages[1])
+        read = UserNotified(
+            customer_id=intended.customer_id, channel="ses", message_id=_message("mail", intended.order_id)
+        )
         yield following(answered.envelope, read, occurred_at=at(journey.user_notified), producer="user_notifier")
     if journey.completed is not None:
         order = Order(order.placing, (answered,))
@@ -130,8 +147,8 @@ def events(journey: Journey, start: datetime) -> Iterator[EventEnvelope[Event]]:
 def _perform(command: RestaurantCommand, order: Order, at: datetime) -> Performed[Event]:
     key = DEFAULT_KEYS[type(command)]
     performed = perform(command, order, restaurant_id=order.placed.restaurant_id, idempotency_key=key, at=at)
-    if not isinstance(performed, Performed):
-        raise AssertionError(f"a generated {key} is refused: {performed.detail}")
+    if isinstance(performed, Refusal):
+        raise ImpossibleJourney(performed.detail)
     return performed
 
 
@@ -154,9 +171,14 @@ def _tapped_late(market: Market, restaurant_id: str, ready: float, taps: dict[tu
     return max(ready - hour * 60 + of.closes * 60, ready) + AFTER_CLOSING + number * BETWEEN_TAPS
 
 
-def _notice(dice: random.Random) -> float:
-    return MEDIAN_NOTICE * dice.lognormvariate(0, NOTICE_SIGMA)
+def _message(kind: str, order_id: str) -> str:
+    """As the service would name it."""
+    return name_based_uuid(_MESSAGES, f"{kind} {order_id}".encode())
 
 
-def _message(dice: random.Random) -> str:
-    return str(uuid.UUID(int=dice.getrandbits(128), version=4))
+def _notice(luck: int) -> float:
+    """Minutes; `luck` is 32 bits."""
+    return MEDIAN_NOTICE * math.exp(NOTICE_SIGMA * _NORMAL.inv_cdf((luck + 0.5) / 2**32))
+
+
+_NORMAL = NormalDist()

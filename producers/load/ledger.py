@@ -259,4 +259,4 @@ def _line(line: bytes, path: Path, number: int) -> LedgerLine:
         ) from error
 
 
-_decoder = msgspec.json.Decoder[LedgerLine](LedgerLine)
+_decoder: msgspec.json.Decoder[LedgerLine] = msgspec.json.Decoder(LedgerLine)

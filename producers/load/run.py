@@ -15,7 +15,6 @@ from producers.load.restaurants import Restaurants
 from producers.load.simulation import LoadCounts, LoadPlan, LoadSummary, simulate
 from producers.wiring import orders_http, ticket_queue, token_key
 
-
 # Orders a second, of a load that names no rate; restaurants that do not know the load are made for it.
 DEFAULT_RATE = 20.0
 

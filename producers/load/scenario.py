@@ -2,7 +2,6 @@
 
 import itertools
 import random
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,7 +37,7 @@ class IntendedOrder:
     idempotency_key: str
     body: PlaceOrder
 
-    @property
+    @cached_property
     def order_id(self) -> str:
         return derive_order_id(self.customer_id, self.idempotency_key)
 
@@ -121,7 +120,8 @@ def choose(marks: NDArray[np.uint64], places: NDArray[np.uint64], weights: NDArr
     bits = _mixed(marks[:, None] ^ places[None, :])
     shares = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) / 2**53
     with np.errstate(divide="ignore"):
-        return np.argmin(-np.log(shares) / weights, axis=1)
+        chosen: NDArray[np.intp] = np.argmin(-np.log(shares) / weights, axis=1)
+    return chosen
 
 
 def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -137,7 +137,7 @@ def _order(seed: int, dice: random.Random, number: int, offset: timedelta, of: R
     return IntendedOrder(
         offset=offset,
         customer_id=customer_id,
-        idempotency_key=str(uuid.UUID(int=dice.getrandbits(128), version=4)),
+        idempotency_key=random_uuid(dice),
         body=PlaceOrder(
             restaurant_id=of.restaurant_id,
             customer_name=name,
@@ -153,6 +153,13 @@ def _order(seed: int, dice: random.Random, number: int, offset: timedelta, of: R
 def _name(seed: int, customer_id: str) -> str:
     face = seeded(seed, "face", customer_id)
     return f"{face.choice(_FIRST_NAMES)} {face.choice(_LAST_NAMES)}"
+
+
+def random_uuid(dice: random.Random) -> str:
+    """The text of a version 4 UUID."""
+    digits = f"{dice.getrandbits(128):032x}"
+    variant = "89ab"[int(digits[16], 16) % 4]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def _customer(dice: random.Random, number: int) -> str:

@@ -29,8 +29,8 @@ NOBODY = Served(frozenset(), frozenset(), frozenset())
 
 # Monday at eleven: where a load begins that follows the days' profile.
 OPENING_MINUTE = 11 * 60
-# Who sends the last order later than this does not hold the rate.
-LATEST_LAST_ORDER = 1.0
+# Who sends the last order later than this, in seconds and as a share of the time all took, does not hold the rate.
+LATE_SECONDS, LATE_SHARE = 1.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class LoadSummary:
     """How a load went. Latencies count from the intended time; `max_lag` is how far the generator fell behind.
 
     `unacknowledged` orders may be on the stream; `refused` ones are not. `drained` is False when acknowledged orders
-    were neither completed nor rejected in time; without restaurants it is None. `held_rate` is False when the last order
-    was sent late: the generator, or what it talks to, is slower than the rate.
+    were neither completed nor rejected in time; without restaurants it is None. `held_rate` is False when the last
+    order was sent late: the generator, or what it talks to, is slower than the rate.
     """
 
     seed: int
@@ -190,7 +190,7 @@ def _summary(seed: int, placings: Placings, served: Served, drained: bool | None
         p99=_percentile(placings.latencies, 0.99),
         max_lag=timedelta(seconds=placings.max_lag),
         drained=drained,
-        held_rate=placings.last_lag <= LATEST_LAST_ORDER,
+        held_rate=placings.last_lag <= max(LATE_SECONDS, LATE_SHARE * placings.last_offset),
     )
 
 

@@ -1,11 +1,11 @@
 """lake sql, report, audit, flow show: what happened, what should have, and whether they agree."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -17,6 +17,9 @@ from takeaway.commands.options import LEDGER, Json, Ledger
 from takeaway.environment import HOME, resolved
 from takeaway.errors import UserError
 from takeaway.tables import in_words, show_rows
+
+if TYPE_CHECKING:
+    from takeaway.audit import Finding
 
 SECOND = timedelta(seconds=1)
 MOST_FINDINGS = 20
@@ -82,12 +85,17 @@ def audit(
     settle_seconds: Annotated[
         float, typer.Option("--settle", min=0, help="Wait so many seconds at most for the flow to come to rest.")
     ] = 90,
+    history: Annotated[
+        Path | None, typer.Option(help="Judge this file of `takeaway load history` by its ledger, and nothing else.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Reconcile ledger, stream, messages and mails as received, and lake. Exit 1 when anything is lost or doubled.
 
-    Example: takeaway audit --ledger .takeaway/ledger
+    Examples: takeaway audit --ledger .takeaway/ledger · takeaway audit --history orders.jsonl
     """
+    if history is not None:
+        _audit_history(history, None if ledger == LEDGER else ledger, as_json=as_json)
     from takeaway.audit import Bounds
     from takeaway.audit import audit as judge
     from takeaway.evidence import gather, intended_times, require_auditable, settle
@@ -101,7 +109,7 @@ def audit(
     verdict = judge(evidence, Bounds(repeated_events, repeated_effects), ignore_others=ignore_others)
     told = latencies(intended_times(ledger), evidence.effects)
     if as_json:
-        found = [{"kind": finding.kind, "what": finding.what} for finding in verdict.findings]
+        found = _found(verdict.findings)
         timed = {
             latency.kind: {"messages": latency.messages, "p50": latency.p50 / SECOND, "p99": latency.p99 / SECOND}
             for latency in told
@@ -109,14 +117,35 @@ def audit(
         facts = {"ok": verdict.ok, "receipt": verdict.receipt, "findings": found, "seconds_to_tell": timed}
         print(json.dumps(facts))
     else:
-        for finding in verdict.findings[:MOST_FINDINGS]:
-            print(f"{finding.kind}: {finding.what}")
-        if (more := len(verdict.findings) - MOST_FINDINGS) > 0:
-            print(f"… and {more:,} more; --json has all")
+        _print_findings(verdict.findings)
         print(verdict.receipt)
         for latency in told:
             print(latency)
     raise typer.Exit(0 if verdict.ok else 1)
+
+
+def _audit_history(history: Path, ledger: Path | None, *, as_json: bool) -> NoReturn:
+    from takeaway.history import audit_history
+
+    with Console(stderr=True).status("reading the file and its ledger"):
+        verdict = audit_history(history, ledger)
+    if as_json:
+        print(json.dumps({"ok": verdict.ok, "receipt": verdict.receipt, "findings": _found(verdict.findings)}))
+    else:
+        _print_findings(verdict.findings)
+        print(verdict.receipt)
+    raise typer.Exit(0 if verdict.ok else 1)
+
+
+def _found(findings: Sequence["Finding"]) -> list[dict[str, str]]:
+    return [{"kind": finding.kind, "what": finding.what} for finding in findings]
+
+
+def _print_findings(findings: Sequence["Finding"]) -> None:
+    for finding in findings[:MOST_FINDINGS]:
+        print(f"{finding.kind}: {finding.what}")
+    if (more := len(findings) - MOST_FINDINGS) > 0:
+        print(f"… and {more:,} more; --json has all")
 
 
 def flow_show(

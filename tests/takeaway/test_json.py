@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from events.choreography import CHOREOGRAPHY
 from producers.load.simulation import LoadSummary
 from takeaway import cli, local_aws
-from takeaway.commands import reading, running
+from takeaway.commands import loading, reading
 from tests.conftest import LocalAws
 from tests.end_to_end.conftest import run_takeaway
 
@@ -45,10 +45,10 @@ def _rest_of(step: dict[str, object]) -> dict[str, object]:
 
 
 def test_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "resolved", lambda: local_aws.local_environ("http://127.0.0.1:9"))
+    monkeypatch.setattr(loading, "resolved", lambda: local_aws.local_environ("http://127.0.0.1:9"))
     monkeypatch.setattr("producers.load.run.run_load", lambda *_, **__: SUMMARY)
-    monkeypatch.setattr(running, "_answering", lambda _: "http://127.0.0.1:9")
-    monkeypatch.setattr(running, "stop_on_signal", lambda: None)
+    monkeypatch.setattr(loading, "answering", lambda _: "http://127.0.0.1:9")
+    monkeypatch.setattr(loading, "stop_on_signal", lambda: None)
     facts = json.loads(CliRunner().invoke(cli.app, ["load", "--seed", "7", "--json"]).stdout)
     assert facts["orders"] == 20
     assert (facts["p50_seconds"], facts["p99_seconds"], facts["max_lag_seconds"]) == (0.022, None, 1.5)
