@@ -14,7 +14,7 @@ ON := $(if $(BACKEND),--backend $(BACKEND))
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test chaos interop bench-kcl bench-consume bench-leases bench-failover lambda-zip unit check format clean
+.PHONY: help install demo up down test chaos interop bench-kcl bench-consume bench-leases bench-failover bench-history lambda-zip unit check format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -68,6 +68,9 @@ bench-leases: install ## how long a plan for 10,000 leases takes
 
 bench-failover: install ## kill -9 and SIGTERM of real workers, 20 times; about four minutes
 	@$(BIN)/python -m tests.benchmarks.failover
+
+bench-history: install ## 90 days of orders to a file: time, memory, and the audit
+	@$(BIN)/python -m tests.benchmarks.history
 
 $(PEERS)/.installed: tests/benchmarks/peers.lock
 	@$(BIN)/python -m venv --clear $(PEERS)

@@ -112,7 +112,7 @@ def _dispersions(slot_counts: Sequence[int]) -> Iterator[float]:
 
 def _wait_statistics(days: Sequence[Sequence[Journey]], waits: Sequence[float]) -> dict[str, float]:
     """From placing to ready, in minutes."""
-    p25, p50, p75, p90, p95, p99 = np.percentile(waits, (25, 50, 75, 90, 95, 99))
+    p25, p50, p75, p90, p95, p99 = map(float, np.percentile(waits, (25, 50, 75, 90, 95, 99)))
     return {
         "ready: mean minutes": statistics.mean(waits),
         "ready: standard deviation": statistics.stdev(waits),
@@ -167,8 +167,8 @@ def gini(shares: Sequence[float]) -> float:
 
 
 def _basket_statistics(sizes: Sequence[int], totals: Sequence[float]) -> dict[str, float]:
-    few, middle, many = np.percentile(totals, (25, 50, 75))
-    least, median, most = np.percentile(sizes, (25, 50, 75))
+    few, middle, many = map(float, np.percentile(totals, (25, 50, 75)))
+    least, median, most = map(float, np.percentile(sizes, (25, 50, 75)))
     return {
         "basket: mean items": statistics.mean(sizes),
         "basket: items, lower quartile": least,

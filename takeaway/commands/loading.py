@@ -78,7 +78,7 @@ def load(
             orders=orders,
             rate=None if profile else rate or DEFAULT_RATE,
             speed=speed,
-            seed=chosen(seed),
+            seed=_told(seed),
             ledger=ledger,
             with_restaurants=not restaurants_are_up() if restaurants is None else restaurants,
             stop=stop_on_signal(),
@@ -115,7 +115,7 @@ def history(
 
     if scenario is not None and scenario not in SCENARIOS:
         raise UserError(f"no scenario is called {scenario!r}", f"one of: {', '.join(SCENARIOS)}")
-    plan = HistoryPlan(chosen(seed), days, start.replace(tzinfo=UTC), per_day, scenario, _faults(fault or []))
+    plan = HistoryPlan(_told(seed), days, start.replace(tzinfo=UTC), per_day, scenario, _faults(fault or []))
     with writing(out), Console(stderr=True).status(f"{days} days of orders"):
         out.parent.mkdir(parents=True, exist_ok=True)
         summary = write_history(plan, out)
@@ -136,7 +136,7 @@ def realism(
 
     if picture is not None and picture.suffix not in {".svg", ".png"}:
         raise UserError(f"a picture cannot be a {picture.suffix or 'file without an ending'}", "name it .svg or .png")
-    number = chosen(seed)
+    number = _told(seed)
     with Console(stderr=True).status("ten markets' days"):
         measured = measure(number)
     rows = card(measured.statistics)
@@ -171,15 +171,19 @@ def _verdict(row: "Row") -> str:
 
 
 def _print_sample(seed: int | None, count: int) -> None:
-    """The seed is told where it does not get between the events."""
     from producers.load.history import sample
 
+    for line in sample(_told(seed), count):
+        sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+
+
+def _told(seed: int | None) -> int:
+    """The seed given, or a new one, which is told before anything happens, where it gets between no facts."""
     number = chosen(seed)
     if seed is None:
         print(f"seed {number}", file=sys.stderr)
-    for line in sample(number, count):
-        sys.stdout.buffer.write(line)
-    sys.stdout.buffer.flush()
+    return number
 
 
 def _faults(wanted: list[str]) -> dict["FaultKind", float]:

@@ -91,6 +91,8 @@ def test_latency_counts_from_the_intended_time_and_lag_is_told(tmp_path: Path) -
     run(intended(1))
     assert run.generator.placings.max_lag == pytest.approx(4)
     assert run.generator.placings.latencies == [pytest.approx(4)]
+    assert run.generator.placings.last_lag == pytest.approx(4)
+    assert run.generator.placings.last_offset == 1
     assert {entry.intended_at for entry in read_ledger(tmp_path).entries} == {time.now() - timedelta(seconds=4)}
 
 

@@ -24,6 +24,7 @@ from producers.load.restaurants import (
     UnreadableTicket,
     live_answer,
 )
+from producers.load.scenario import orders
 from producers.load.simulation import LoadCounts, LoadPlan, LoadSummary, simulate
 from producers.load.tickets import TicketQueue
 from tests.producers.conftest import KEY, OrdersApi
@@ -204,6 +205,29 @@ def test_progress_only_grows_and_ends_at_the_summary(market: Market) -> None:
     for before, after in zip(market.progress, market.progress[1:], strict=False):
         assert before.sent <= after.sent
         assert before.completed <= after.completed
+
+
+def test_a_load_that_follows_the_days_begins_when_restaurants_open(market: Market) -> None:
+    summary = market.load(LoadPlan(seed=5, rate=None, count=40, speed=SPEED, drain_timeout=timedelta(seconds=30)))
+    assert (summary.acknowledged, summary.drained, summary.held_rate) == (40, True, True)
+    first = next(orders(LoadPlan(seed=5, rate=None, count=1).market, 1))
+    assert first.offset < timedelta(minutes=30)
+
+
+def test_a_load_that_is_too_slow_for_its_rate_says_so(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One customer at a time, each served in 20 ms: 50 orders a second instead of 1,000."""
+    place = OrdersClient.place
+
+    def slowly(*given: Any, **named: Any) -> Any:
+        threading.Event().wait(0.02)
+        return place(*given, **named)
+
+    monkeypatch.setattr(OrdersClient, "place", slowly)
+    monkeypatch.setattr("producers.load.generator.WORKERS", 1)
+    summary = market.load(LoadPlan(seed=5, rate=1000, count=90, speed=SPEED, drain_timeout=timedelta(seconds=30)))
+    assert summary.max_lag > timedelta(seconds=1)
+    assert not summary.held_rate
+    assert "the rate could not be held" in str(summary)
 
 
 def test_without_restaurants_the_load_ends_with_the_last_answer(market: Market) -> None:
