@@ -233,10 +233,10 @@ GUARANTEES = (
     ),
     Guarantee(
         "a history is audited event by event",
-        "takeaway/history.py",
+        "takeaway/history_audit.py",
         "        if times < allowed:\n",
         "        if times < 0:\n",
-        "tests/takeaway/test_history.py::test_a_line_that_is_missing_is_lost",
+        "tests/takeaway/test_history_audit.py::test_a_line_that_is_missing_is_lost",
     ),
     Guarantee(
         "a token's signature is checked",

@@ -5,8 +5,8 @@ The bytes of a line are those that would be on the stream. Day after day goes ou
 
 import heapq
 import itertools
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -71,17 +71,24 @@ def sample(seed: int, count: int) -> Iterator[bytes]:
 
 
 def write_history(plan: HistoryPlan, out: Path) -> HistorySummary:
-    """The file is there when it is whole; its ledger is begun before it. Raises `HistoryExists`, `LedgerUnwritable`."""
+    """The file is there when it is whole; what breaks off leaves neither file nor ledger.
+
+    Raises `HistoryExists`, `LedgerUnwritable`.
+    """
     ledger = ledger_beside(out)
     if out.exists() or ledger.exists():
         raise HistoryExists(f"{out} or its ledger {ledger} is there already. fix: remove both, or name another file")
     beside = out.with_name(f"{out.name}.part")
-    with ExitStack() as stack:
-        writer = _Notes(stack.enter_context(LedgerWriter(ledger, "history")))
-        with beside.open("wb") as file:
-            summary = _write(plan, file, writer)
-        writer.flush()
-    beside.replace(out)
+    try:
+        with LedgerWriter(ledger, "history") as writer, beside.open("wb") as file:
+            notes = _Notes(writer)
+            summary = _write(plan, file, notes)
+            notes.flush()
+        beside.replace(out)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        shutil.rmtree(ledger, ignore_errors=True)
+        raise
     return summary
 
 

@@ -41,7 +41,7 @@ PUBLISHED: Mapping[str, Published] = {
     "arrivals: dinner peak / lunch peak": Published("1 to 3", 1.0, 3.0, GRUBHUB),
     "arrivals: trough / lunch peak": Published("0.2 to 0.9", 0.2, 0.9, GRUBHUB),
     "arrivals: share from 11 to 23 o'clock": Published("0.999", 0.99, 1.0, FRENCH),
-    "arrivals: busiest / quietest weekday": Published("1 to 1.35", 1.1, 1.37, "Casper's, by way of " + CHOICE),
+    "arrivals: busiest / quietest weekday": Published("1 to 1.35", 1.1, 1.37, CHOICE + ", after Casper's"),
     "ready: mean minutes": Published("17.7", 16.0, 19.4, GRUBHUB),
     "ready: standard deviation": Published("12.0", 10.4, 13.6, GRUBHUB),
     "ready: p25": Published("10", 8.5, 11.5, GRUBHUB),

@@ -85,7 +85,7 @@ class LoadSummary:
     p99: timedelta | None
     max_lag: timedelta
     drained: bool | None
-    held_rate: bool = True
+    held_rate: bool
 
     def __str__(self) -> str:
         served = f" · {self.accepted:,} accepted · {self.rejected:,} rejected · {self.completed:,} completed"

@@ -125,7 +125,7 @@ def audit(
 
 
 def _audit_history(history: Path, ledger: Path | None, *, as_json: bool) -> NoReturn:
-    from takeaway.history import audit_history
+    from takeaway.history_audit import audit_history
 
     with Console(stderr=True).status("reading the file and its ledger"):
         verdict = audit_history(history, ledger)

@@ -28,6 +28,7 @@ SUMMARY = LoadSummary(
     p99=None,
     max_lag=timedelta(seconds=1.5),
     drained=True,
+    held_rate=True,
 )
 
 

@@ -141,14 +141,17 @@ def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
         write_history(HistoryPlan(7, 1), tmp_path / "b.jsonl")
 
 
-def test_a_run_that_breaks_off_leaves_no_file_that_looks_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise LedgerUnwritable("no room. fix: make room")
+@pytest.mark.parametrize("error", [LedgerUnwritable("no room. fix: make room"), KeyboardInterrupt()])
+def test_a_run_that_breaks_off_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def breaks_off(*_: object) -> None:
+        raise error
 
-    monkeypatch.setattr("producers.load.ledger.LedgerWriter.note", full)
-    with pytest.raises(LedgerUnwritable):
+    monkeypatch.setattr("producers.load.ledger.LedgerWriter.note", breaks_off)
+    with pytest.raises(type(error)):
         write_history(HistoryPlan(7, 1), tmp_path / "orders.jsonl")
-    assert not (tmp_path / "orders.jsonl").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 MEASURED = """
