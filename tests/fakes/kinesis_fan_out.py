@@ -41,7 +41,7 @@ class _Consumer:
 
 
 class FanOut:
-    """What FakeKinesis answers to the operations of fan-out. `silent_ends`, `polite_ends` and `break_all` are for tests."""
+    """What FakeKinesis answers to the operations of fan-out. The ends and `break_all` are for tests."""
 
     def __init__(self, kinesis: "FakeKinesis") -> None:
         self._kinesis = kinesis
