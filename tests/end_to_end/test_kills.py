@@ -49,6 +49,11 @@ def lag(flow: Flow, victim: str, observer: StreamObserver) -> int:
     return observer.records - lake_rows(flow.environ)
 
 
+def records_seen(observer: StreamObserver) -> int:
+    observer.look()
+    return observer.records
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("victim", [*CONSUMERS, "api"])
 def test_killed_again_and_again_under_load(flow: Flow, victim: str, tables: Tables) -> None:
@@ -57,6 +62,7 @@ def test_killed_again_and_again_under_load(flow: Flow, victim: str, tables: Tabl
         flow.start_consumer(consumer)
     flow.start_load(orders=150, rate=15, seed=3)
     observer = StreamObserver(flow.environ)
+    until(lambda: records_seen(observer))
     lags: list[int] = []
     for _ in range(KILLS):
         pause(1.5)
