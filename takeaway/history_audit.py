@@ -44,11 +44,11 @@ def audit_history(history: Path, ledger: Path | None = None) -> HistoryAudit:
     directory = ledger or ledger_beside(history)
     if not history.is_file():
         raise UserError(f"there is no file {history}", "`takeaway load history --out FILE` writes one, or name another")
-    promised = _promised(directory)
-    if not promised.events:
+    if not any(directory.glob("*.jsonl")):
         raise UserError(
-            f"there is no ledger of events in {directory}", "keep it beside the file it came with, or name it: --ledger"
+            f"there is no ledger in {directory}", "keep it beside the file it came with, or name it with --ledger"
         )
+    promised = _promised(directory)
     with history.open("rb") as file:
         return judge(promised, (line.removesuffix(b"\n") for line in file))
 

@@ -16,7 +16,8 @@ from producers.load.ledger import LedgerWriter, expected_events
 from producers.load.orders_client import Acknowledged, OrdersClient, Refused
 from producers.load.scenario import IntendedOrder
 
-WORKERS = 32
+# An API that is away for a while keeps no order from being sent at its time: threads are made when they are needed.
+WORKERS = 256
 
 
 @dataclass

@@ -23,6 +23,7 @@ from producers.load.scenario import IntendedOrder, Market, a_market, orders
 # A Monday: where history begins when nobody says otherwise, so that a seed gives the same bytes on any day.
 START = datetime(2026, 6, 1, tzinfo=UTC)
 _LEDGER_LINES_AT_ONCE = 2000
+_FILE_BUFFER = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def write_history(plan: HistoryPlan, out: Path) -> HistorySummary:
         raise HistoryExists(f"{out} or its ledger {ledger} is there already. fix: remove both, or name another file")
     beside = out.with_name(f"{out.name}.part")
     try:
-        with LedgerWriter(ledger, "history") as writer, beside.open("wb") as file:
+        with LedgerWriter(ledger, "history") as writer, beside.open("wb", buffering=_FILE_BUFFER) as file:
             notes = _Notes(writer)
             summary = _write(plan, file, notes)
             notes.flush()
