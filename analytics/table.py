@@ -26,6 +26,7 @@ TABLE_CONFIGURATION = {
 }
 _BATCHES = "batches"
 _RECENT_COMMITS = 100
+_FILE_COLUMNS = ["path", "size_bytes", f"partition.{PARTITION_KEY}", "num_records"]
 
 
 class CommitRejected(Exception):
@@ -33,12 +34,19 @@ class CommitRejected(Exception):
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What a commit says of one shard. A fence has no `batch_id`, and the `hi` of the batch before it."""
+    """What a commit says of one shard. A fence has no `batch_id`, and the `hi` of the batch before it.
+
+    Each record of a batch is one of its `rows`, or was `dropped`, its event_id having been there before, or was
+    `set_apart` as a dead letter. `rows` is None in entries of older releases.
+    """
 
     n: int
     epoch: int
     batch_id: str | None
     hi: Place | None
+    rows: int | None = None
+    dropped: int = 0
+    set_apart: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,9 @@ class Snapshot(Protocol):
 
     def files(self, day: date) -> list[str]:
         """The paths of the day's files that a reader sees."""
+
+    def all_files(self) -> list[AddedFile]:
+        """Every file that a reader sees, as the log describes it."""
 
     def commit(self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry]) -> None:
         """All or nothing. `CommitRejected` is certain; after any other error the commit may have happened.
@@ -124,6 +135,10 @@ class DeltaSnapshot:
         folder = f"{PARTITION_KEY}={day.isoformat()}"
         uris = self._table.file_uris([(PARTITION_KEY, "=", day.isoformat())])
         return [f"{folder}/{uri.rpartition('/')[2]}" for uri in uris]
+
+    def all_files(self) -> list[AddedFile]:
+        actions = pa.table(self._table.get_add_actions(flatten=True)).select(_FILE_COLUMNS).to_pydict()
+        return [AddedFile(*columns) for columns in zip(*actions.values(), strict=True)]
 
     def commit(self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry]) -> None:
         modified_at = int(self._clock.now().timestamp() * 1000)

@@ -108,10 +108,10 @@ def redriver(consumer: str, environ: Mapping[str, str], wait: Wait, emit: Emit) 
     """The way back into one of `CONSUMERS` for its dead letters. Raises `SettingsError` for what `environ` lacks."""
     settings = from_environment(ConsumerSettings, environ)
     if consumer not in STEPS:
-        from analytics.wiring import late_rows
+        from analytics.wiring import customer_keys, late_rows
         from consumers.redrive_lake import IntoLake
 
-        return IntoLake(late_rows(environ, emit), SYSTEM_CLOCK)
+        return IntoLake(late_rows(environ, emit, customer_keys(environ)), SYSTEM_CLOCK)
     from consumers.redrive_processor import SetAsideAgain, ThroughProcessor
 
     # A redrive is one attempt, it gathers nothing, and to have grown old is no reason against it.
@@ -149,15 +149,24 @@ def performer(
 
 
 def archiver(settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit) -> ProcessorFactory:
-    from analytics.wiring import lake_sink
+    from analytics.wiring import customer_keys, lake_sink
     from consumers.archiver import Archiver
 
-    sink = lake_sink(environ, settings.stream, emit)
+    keys = customer_keys(environ)
+    sink = lake_sink(environ, settings.stream, emit, keys)
     bad_runs = BadRuns("archiver")
     letters = dead_letters(settings)
 
     def factory(assignment: ShardAssignment) -> RecordProcessor:
-        return Archiver(assignment, sink=sink, dead_letters=letters, bad_runs=bad_runs, clock=SYSTEM_CLOCK, emit=emit)
+        return Archiver(
+            assignment,
+            sink=sink,
+            keys=keys,
+            dead_letters=letters,
+            bad_runs=bad_runs,
+            clock=SYSTEM_CLOCK,
+            emit=emit,
+        )
 
     return factory
 
