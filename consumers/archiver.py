@@ -12,6 +12,7 @@ from analytics.offsets import Moment, Place
 from analytics.recovery import LakeHalt
 from analytics.shard_sink import LakeGap, ShardSink
 from analytics.sink import LakeSink
+from analytics.table import SchemaConflict
 from consumers.bad_runs import BadRuns
 from consumers.dead_letters import DeadLetters, dead_letter
 from consumers.diagnostics import RecordSetApart
@@ -22,6 +23,8 @@ from foundation.diagnostics import Emit
 
 CONSUMER = "archiver"
 _READING = "reading"
+# Whoever goes on could lose or double rows, or write files that do not belong together.
+_HALTS = (LakeHalt, SchemaConflict)
 
 
 class Archiver:
@@ -57,7 +60,7 @@ class Archiver:
         self._read_since = Moment.now(clock)
         try:
             self._shard: ShardSink = sink.open(assignment.shard_id)
-        except LakeHalt as error:
+        except _HALTS as error:
             raise ShardStop(str(error)) from error
 
     @property
@@ -72,7 +75,7 @@ class Archiver:
             if batch.millis_behind_latest == 0:
                 self._shard.at_tip(self._read_since)
             progress = Progress(_position(self._shard.advance()))
-        except (LakeGap, LakeHalt) as error:
+        except (LakeGap, *_HALTS) as error:
             raise ShardStop(str(error)) from error
         self._read_since = Moment.now(self._clock)
         return progress
@@ -80,7 +83,7 @@ class Archiver:
     def flush(self) -> Progress:
         try:
             return Progress(_position(self._shard.flush()))
-        except LakeHalt as error:
+        except _HALTS as error:
             raise ShardStop(str(error)) from error
 
     def _take(self, records: Sequence[Record], after: Place | None) -> None:

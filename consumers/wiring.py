@@ -18,6 +18,7 @@ from foundation.diagnostics import Emit
 from foundation.settings import from_environment
 
 if TYPE_CHECKING:
+    from analytics.customer_keys import CustomerKeys
     from consumers.engines.aws_lambda import KinesisFunction
     from consumers.engines.kcl_daemon import DaemonSettings
     from consumers.engines.worker import Worker
@@ -100,8 +101,8 @@ def kcl_daemon(consumer: str, environ: Mapping[str, str]) -> "DaemonSettings":
     )
 
 
-def dead_letters(settings: ConsumerSettings) -> S3DeadLetters:
-    return S3DeadLetters(boto3.client("s3", config=_CONFIG), settings.dead_letter_bucket)
+def dead_letters(settings: ConsumerSettings, keys: "CustomerKeys") -> S3DeadLetters:
+    return S3DeadLetters(boto3.client("s3", config=_CONFIG), settings.dead_letter_bucket, keys)
 
 
 def redriver(consumer: str, environ: Mapping[str, str], wait: Wait, emit: Emit) -> "GivesAgain":
@@ -143,7 +144,10 @@ def performer(
     """The consumer that performs this step."""
 
     def build(settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit) -> ProcessorFactory:
-        return _performs(step(settings), settings, environ, emit, dead_letters(settings))
+        from analytics.wiring import customer_keys
+
+        letters = dead_letters(settings, customer_keys(environ))
+        return _performs(step(settings), settings, environ, emit, letters)
 
     return build
 
@@ -155,7 +159,7 @@ def archiver(settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit)
     keys = customer_keys(environ)
     sink = lake_sink(environ, settings.stream, emit, keys)
     bad_runs = BadRuns("archiver")
-    letters = dead_letters(settings)
+    letters = dead_letters(settings, keys)
 
     def factory(assignment: ShardAssignment) -> RecordProcessor:
         return Archiver(

@@ -42,7 +42,7 @@ def letters_bucket() -> FakeBucket:
 @pytest.fixture
 def letters(letters_bucket: FakeBucket) -> S3DeadLetters:
     letters_bucket.objects.clear()
-    return S3DeadLetters(letters_bucket.client, "dead-letters")
+    return S3DeadLetters(letters_bucket.client, "dead-letters", KEYS)
 
 
 @pytest.fixture
