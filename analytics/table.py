@@ -197,6 +197,11 @@ def _rejections_named(table: DeltaTable, what: str) -> Iterator[None]:
         raise CommitRejected(f"{table.table_uri} rejected {what}: {error}") from error
 
 
+def dropped_by(commit: Mapping[str, Any]) -> int:
+    """How many records a commit of the table's history says were dropped."""
+    return sum(msgspec.convert(entry, LogEntry).dropped for entry in commit.get(_BATCHES, {}).values())
+
+
 def storage_options(environ: Mapping[str, str]) -> dict[str, str]:
     """How deltalake reaches S3: it does not read AWS_ENDPOINT_URL by itself.
 

@@ -143,7 +143,8 @@ _MUTATIONS = {
 }
 
 
-@settings(max_examples=1500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@pytest.mark.slow
+@settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.lists(_bodies(), min_size=1, max_size=4))
 def test_what_arrow_vouches_for_is_what_the_contract_says(bodies: list[bytes]) -> None:
     columns = read_columns(bodies)
@@ -154,6 +155,7 @@ def test_what_arrow_vouches_for_is_what_the_contract_says(bodies: list[bytes]) -
         assert columns.schema == rows.schema
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.lists(_bodies(), min_size=1, max_size=6))
 def test_each_payload_is_a_row_or_set_apart_as_the_contract_says(bodies: list[bytes]) -> None:
