@@ -7,8 +7,7 @@ gathered on pages, and a page is one object of a bucket that whoever reads the l
 import base64
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -28,6 +27,7 @@ _MOST_TOKENS = 1 << (8 * _COUNT_SIZE)
 _REMEMBERED_TEXTS = 4
 _REMEMBERED_LENGTH = 256
 _TRIES = 10
+_KEYS_AT_ONCE = 256
 
 RandomBytes = Callable[[int], bytes]
 
@@ -47,26 +47,33 @@ def order_subject(order_id: str) -> str:
     return f"order:{order_id}"
 
 
-@dataclass
 class _Own:
-    """A key that this process made, and how many tokens it made with it."""
+    """A key that this process made, and what it made with it."""
 
-    prefix: str
-    key: bytes
-    count: int = 0
-    tokens: dict[str, str] = field(default_factory=dict)
+    __slots__ = ("count", "key", "prefix", "tokens")
 
-    def token(self, text: str) -> str:
-        known = self.tokens.get(text)
-        if known is not None:
-            return known
-        self.count += 1
-        count = self.count.to_bytes(_COUNT_SIZE, "big")
-        sealed = AESGCM(self.key).encrypt(_NONCE_HEAD + count, text.encode(errors="surrogatepass"), None)
-        token = self.prefix + base64.urlsafe_b64encode(count + sealed).rstrip(b"=").decode()
-        if len(self.tokens) < _REMEMBERED_TEXTS and len(text) <= _REMEMBERED_LENGTH:
-            self.tokens[text] = token
-        return token
+    def __init__(self, prefix: str, key: bytes) -> None:
+        self.prefix = prefix
+        self.key = key
+        self.count = 0
+        self.tokens: dict[str, str] = {}
+
+    def seal(self, *texts: str) -> list[str]:
+        """A token for each text."""
+        tokens = []
+        cipher = None
+        for text in texts:
+            token = self.tokens.get(text)
+            if token is None:
+                cipher = cipher or AESGCM(self.key)
+                self.count += 1
+                count = self.count.to_bytes(_COUNT_SIZE, "big")
+                sealed = cipher.encrypt(_NONCE_HEAD + count, text.encode(errors="surrogatepass"), None)
+                token = self.prefix + base64.urlsafe_b64encode(count + sealed).decode().rstrip("=")
+                if len(self.tokens) < _REMEMBERED_TEXTS and len(text) <= _REMEMBERED_LENGTH:
+                    self.tokens[text] = token
+            tokens.append(token)
+        return tokens
 
 
 class KeyObjects:
@@ -133,15 +140,28 @@ class CustomerKeys:
         self._older: dict[str, _Own] = {}
         self._rows: list[tuple[str, bytes]] = []
         self._page = self._new_page()
+        self._unused: list[bytes] = []
         self._unsaved: list[tuple[str, list[tuple[str, bytes]]]] = []
 
     def token(self, subject: str, text: str) -> str:
-        return self.tokens([(subject, text)])[0]
-
-    def tokens(self, pairs: Iterable[tuple[str, str]]) -> list[str]:
-        """A token for each pair of a subject, a customer's id or `order_subject`, and a text."""
+        """The subject is a customer's id, or `order_subject`."""
         with self._lock:
-            return [self._own(subject).token(text) for subject, text in pairs]
+            return self._own(subject).seal(text)[0]
+
+    def tokens_of_customers(
+        self, customer_ids: Sequence[str], names: Sequence[str], emails: Sequence[str]
+    ) -> tuple[list[str], list[str]]:
+        """Those of the names, and those of the addresses."""
+        name_tokens, email_tokens = [], []
+        with self._lock:
+            for customer_id, name, email in zip(customer_ids, names, emails, strict=True):
+                own = self._recent.get(customer_id) or self._own(customer_id)
+                name_token, email_token = own.tokens.get(name), own.tokens.get(email)
+                if name_token is None or email_token is None:
+                    name_token, email_token = self._own(customer_id).seal(name, email)
+                name_tokens.append(name_token)
+                email_tokens.append(email_token)
+        return name_tokens, email_tokens
 
     def save(self) -> None:
         """Comes back when every key that was made before the call is safe. Any error: call again."""
@@ -156,17 +176,24 @@ class CustomerKeys:
 
     def _own(self, subject: str) -> _Own:
         own = self._recent.get(subject)
-        if own is not None and own.count < _MOST_TOKENS - 1:
+        if own is not None and own.count < _MOST_TOKENS - 2:
             return own
         own = self._older.pop(subject, None)
-        if own is None or own.count >= _MOST_TOKENS - 1:
-            key = self._random(_KEY_SIZE)
+        if own is None or own.count >= _MOST_TOKENS - 2:
+            key = self._new_key()
             own = _Own(f"{self._page}.{len(self._rows)}.", key)
             self._rows.append((subject, key))
         if len(self._recent) >= self._most // 2:
             self._older, self._recent = self._recent, {}
         self._recent[subject] = own
         return own
+
+    def _new_key(self) -> bytes:
+        """Random bytes are asked for many at a time: that costs a call to the system."""
+        if not self._unused:
+            many = self._random(_KEY_SIZE * _KEYS_AT_ONCE)
+            self._unused = [many[start : start + _KEY_SIZE] for start in range(0, len(many), _KEY_SIZE)]
+        return self._unused.pop()
 
     def _new_page(self) -> str:
         return base64.urlsafe_b64encode(self._random(_PAGE_NAME_SIZE)).decode()

@@ -1,9 +1,9 @@
 """A batch of payloads to one Arrow table of the declared schema, with the unreadable ones set apart."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import pyarrow as pa
@@ -17,8 +17,9 @@ from events.envelope import EventEnvelope
 from events.orders import Event
 from events.wire import UnreadableEvent, decode, unknown_fields
 
-# So many records are read at once, and once more one by one when there is any doubt about one of them.
-BLOCK = 2_000
+# So many records are read at once. When there is a doubt about any of them, so few at once; and when there is a doubt
+# again, one by one: a bad record costs some hundred good ones a closer look, and no more.
+BLOCKS = (10_000, 500)
 
 _ARRIVED = EVENT_SCHEMA.field("_arrived_at")
 
@@ -84,16 +85,35 @@ def decode_payloads(shard_id: str, payloads: Sequence[UserRecord], keys: Custome
     """
     parts: list[pa.Table] = []
     unreadable: list[Unreadable] = []
-    for start in range(0, len(payloads), BLOCK):
-        block = payloads[start : start + BLOCK]
-        data = [payload.data for payload in block]
-        contract = read_columns(data)
-        if contract is None:
-            contract, errors = _one_by_one(data, keys)
-            unreadable += [Unreadable(start + index, error) for index, error in errors.items()]
-            block = [payload for index, payload in enumerate(block) if index not in errors]
-        parts.append(_rows(shard_id, block, contract, keys))
-    return Decoded(pa.concat_tables([EVENT_SCHEMA.empty_table(), *parts]), tuple(unreadable))
+    for start, block, read in _read([payload.data for payload in payloads], keys):
+        unreadable += [Unreadable(start + index, error) for index, error in read.errors.items()]
+        good = payloads[start : start + block]
+        if read.errors:
+            good = [payload for index, payload in enumerate(good) if index not in read.errors]
+        parts.append(_rows(shard_id, good, read.contract, keys))
+    return Decoded(pa.concat_tables(parts) if parts else EVENT_SCHEMA.empty_table(), tuple(unreadable))
+
+
+class _Read(NamedTuple):
+    """`contract` has `CONTRACT_SCHEMA` and a row for each payload but those with an error."""
+
+    contract: pa.Table
+    errors: Mapping[int, UnreadableEvent]
+
+
+def _read(
+    data: Sequence[bytes], keys: CustomerKeys, start: int = 0, blocks: Sequence[int] = BLOCKS
+) -> Iterator[tuple[int, int, _Read]]:
+    """Where each part begins, how many payloads it has, and what was read in them."""
+    for at in range(0, len(data), blocks[0]):
+        block = data[at : at + blocks[0]]
+        contract = read_columns(block)
+        if contract is not None:
+            yield start + at, len(block), _Read(contract, {})
+        elif len(blocks) > 1:
+            yield from _read(block, keys, start + at, blocks[1:])
+        else:
+            yield start + at, len(block), _Read(*_one_by_one(block, keys))
 
 
 def _one_by_one(data: Sequence[bytes], keys: CustomerKeys) -> tuple[pa.Table, dict[int, UnreadableEvent]]:
@@ -158,9 +178,9 @@ def _tokens(
 ) -> tuple[Any, Any]:
     """The same columns with tokens; an event has both or none."""
     present = names.is_valid()
-    whose: list[Any] = customers.filter(present).to_pylist()
-    texts: list[Any] = [*names.filter(present).to_pylist(), *emails.filter(present).to_pylist()]
-    tokens = pa.array(keys.tokens(zip([*whose, *whose], texts, strict=True)), pa.string())
+    columns: list[Any] = [column.filter(present).to_pylist() for column in (customers, names, emails)]
+    tokens = keys.tokens_of_customers(*columns)
     index = pc.subtract(pc.cumulative_sum(present.cast(pa.int64())), 1)
     where = pc.if_else(present, index, None)
-    return tokens[: len(whose)].take(where), tokens[len(whose) :].take(where)
+    name_tokens, email_tokens = (pa.array(one, pa.string()).take(where) for one in tokens)
+    return name_tokens, email_tokens

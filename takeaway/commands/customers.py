@@ -24,8 +24,8 @@ def forget(
 ) -> None:
     """Make a customer's name and address unreadable in the lake and in dead letters, for good, by dropping their keys.
 
-    No data file is rewritten. What still lies on the stream, or waits for a file, is not covered, since it comes into the
-    lake under a new key: run it again once the stream has trimmed it.
+    No data file is rewritten. What still lies on the stream, or waits for a file, is not covered: it comes into the
+    lake under a new key. Run it again once the stream has trimmed it.
 
     Example: takeaway lake forget customer-00042
     """
