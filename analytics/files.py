@@ -1,9 +1,10 @@
 """Rows to Parquet: one file per day, with what it covers in its footer."""
 
 import hashlib
+import io
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +14,9 @@ from analytics.schema import EVENT_SCHEMA
 
 # On these rows level 1 packs as well as level 3, in two thirds of the time: what is long in them is random.
 ZSTD_LEVEL = 1
+
+# Some ten MB of a file, held in memory until they are written; readers skip and share out whole groups.
+ROW_GROUP_ROWS = 122_880
 
 # Where a file has few values, or each several times. Ids are all different: a dictionary of them is only tried and
 # thrown away. Numbers and times that rise are written as differences, sequence numbers by what they share.
@@ -43,13 +47,19 @@ def days(rows: pa.Table) -> Iterator[tuple[date, pa.Table]]:
 
 def parquet(rows: pa.Table, footer: Mapping[str, str]) -> bytes:
     """The whole file. `footer` goes into its key-value metadata."""
-    out = pa.BufferOutputStream()
+    out = io.BytesIO()
+    write_parquet(rows, footer, out)
+    return out.getvalue()
+
+
+def write_parquet(rows: pa.Table, footer: Mapping[str, str], out: IO[Any]) -> None:
+    """The same, a row group at a time."""
     pq.write_table(
         rows.replace_schema_metadata(dict(footer)),
         out,
+        row_group_size=ROW_GROUP_ROWS,
         compression="zstd",
         compression_level=ZSTD_LEVEL,
         use_dictionary=_DICTIONARIES,  # type: ignore[arg-type]
         column_encoding=_ENCODINGS,
     )
-    return out.getvalue().to_pybytes()

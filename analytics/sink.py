@@ -8,13 +8,15 @@ import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO, Any, cast
 
-from analytics.bucket import Bucket, WriteRefused
+from analytics.bucket import Bucket
 from analytics.customer_keys import CustomerKeys
 from analytics.diagnostics import LakeCommitted, LakeShardFailed
-from analytics.files import days, parquet
+from analytics.files import days, write_parquet
 from analytics.layout import ShardPaths, object_key
 from analytics.offsets import Moment, NewId, Pending, random_id
+from analytics.parts import ObjectWriter
 from analytics.recovery import Holder
 from analytics.rotation import RotationPolicy, total
 from analytics.shard_sink import CommitFailed, ShardSink
@@ -148,19 +150,10 @@ class LakeSink:
         )
         files = []
         for path, (day, part) in daily.items():
-            body = parquet(part, _footer(paths, number.epoch, pending))
-            self._upload(object_key(path), body)
-            files.append(AddedFile(path=path, size=len(body), day=day, rows=part.num_rows))
+            with ObjectWriter(self._bucket, object_key(path)) as out:
+                write_parquet(part, _footer(paths, number.epoch, pending), cast("IO[Any]", out))
+            files.append(AddedFile(path=path, size=out.size, day=day, rows=part.num_rows))
         return _Batch(shard, pending, tuple(files), waiting.caught_up)
-
-    def _upload(self, key: str, body: bytes) -> None:
-        try:
-            self._bucket.create(key, body)
-        except WriteRefused:
-            stored = self._bucket.read(key)
-            if stored is None or stored.body != body:
-                raise
-            # It is our own write, sent twice by a retry.
 
     def _logged(self, batches: Sequence[_Batch]) -> list[_Batch]:
         """One commit for all that still follow the log; those it took."""
