@@ -170,7 +170,7 @@ def test_events_are_those_from_since_on_and_before_until(
 @pytest.mark.parametrize(
     "condition",
     [
-        ds.field("order_id") == "order-1",
+        ds.field("order_id") == f"order-of-{SHARD}",
         ds.field("_shard") == SHARD,
         ds.field("total") >= 1900,
         ds.field("occurred_at") <= NOON + timedelta(days=1),

@@ -87,7 +87,7 @@ def test_a_fresh_stack_is_well_and_is_left_as_it_was(ward: Ward) -> None:
     assert abs(checkup.back_end.clock_ahead_seconds or 0) < 2
     assert [(one.kind, one.there) for one in checkup.resources] == [
         *[(kind, True) for kind in ("stack", "stream", "table", "table", "topic", "queue", "queue")],
-        *[(kind, True) for kind in ("bucket", "bucket", "sender")],
+        *[(kind, True) for kind in ("bucket", "bucket", "bucket", "sender")],
     ]
     assert checkup.resources[1].detail == "ACTIVE, 2 open shards, keeps 24 h"
     assert [(one.name, one.ran, len(one.shards)) for one in checkup.consumers] == [(n, False, 2) for n in CONSUMERS]
