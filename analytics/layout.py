@@ -10,6 +10,7 @@ PARTITION_KEY = "event_date"
 DATA_PREFIX = f"{TABLE_PREFIX}/{PARTITION_KEY}="
 
 _BATCH = re.compile(r"(?P<n>\d{12})-(?P<epoch>\d+)-(?P<index>\d+)\.parquet")
+_OF_STREAM = re.compile(rf"(?P<shard_id>.+)-{_BATCH.pattern}")
 
 
 def table_uri(bucket: str) -> str:
@@ -61,6 +62,12 @@ class ShardPaths:
         name = key.rpartition("/")[2]
         batch = _BATCH.fullmatch(name.removeprefix(self._stem)) if name.startswith(self._stem) else None
         return BatchNumber(int(batch["n"]), int(batch["epoch"])) if batch else None
+
+    def batch_of_stream(self, key: str) -> tuple[str, int] | None:
+        """Reads a data file's name: the shard of this stream, whichever it is, and its batch; None for other files."""
+        name = key.rpartition("/")[2]
+        batch = _OF_STREAM.fullmatch(name.removeprefix(f"{self.stream}-"))
+        return (batch["shard_id"], int(batch["n"])) if batch and name.startswith(f"{self.stream}-") else None
 
     @property
     def _stem(self) -> str:

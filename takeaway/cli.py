@@ -7,7 +7,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from takeaway import deployment
-from takeaway.commands import dead_letters, doctor, loading, reading, running, stack
+from takeaway.commands import customers, dead_letters, doctor, loading, reading, running, stack
 from takeaway.errors import UserError
 
 OUR_PACKAGES = {"analytics", "consumers", "events", "foundation", "producers", "takeaway"}
@@ -39,6 +39,8 @@ dlq.command("ls")(dead_letters.ls)
 dlq.command("show")(dead_letters.show)
 dlq.command("redrive")(dead_letters.redrive)
 lake.command("sql")(reading.lake_sql)
+lake.command("forget")(customers.forget)
+lake.command("resolve")(customers.resolve)
 flow.command("show")(reading.flow_show)
 load.command("history")(loading.history)
 load.command("realism")(loading.realism)

@@ -43,8 +43,10 @@ class MemorySnapshot:
         return entry
 
     def files(self, day: date) -> list[str]:
-        seen = self.log.commits[: self.length]
-        return [added.path for commit in seen for added in commit.files if added.day == day]
+        return [added.path for added in self.all_files() if added.day == day]
+
+    def all_files(self) -> list[AddedFile]:
+        return [added for commit in self.log.commits[: self.length] for added in commit.files]
 
     def commit(self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry]) -> None:
         self.log.gate.through(lambda: self._commit(tuple(files), dict(entries)))
