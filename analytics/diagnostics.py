@@ -91,3 +91,13 @@ class DayCompacted(Diagnostic):
     files_after: int
     rows: int
     dropped: int
+
+
+@dataclass(frozen=True)
+class SliceLoaded(Diagnostic):
+    """One commit brought a slice of a history. `duplicates` events were in the lake, or stood in an earlier line."""
+
+    backfill_id: str
+    number: int
+    rows: int
+    duplicates: int
