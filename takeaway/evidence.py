@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from consumers.dead_letters import S3DeadLetters
+from analytics.bucket import Bucket
 from events.wire import UnreadableEvent, decode
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait
 from foundation.settings import variable
@@ -36,7 +36,7 @@ def gather(environ: Mapping[str, str], ledger: Path) -> Evidence:
     """
     require_auditable(environ, ledger)
     facts, unreadable = stream_facts(environ)
-    letters = S3DeadLetters(local_aws.client("s3", environ), environ[variable("dead_letter_bucket")])
+    letters = Bucket(local_aws.client("s3", environ), environ[variable("dead_letter_bucket")])
     return Evidence(
         ledger=ledger_facts(ledger),
         stream=facts,

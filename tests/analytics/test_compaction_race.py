@@ -20,7 +20,7 @@ from analytics.sink import LakeSink
 from analytics.stored_rows import stored_rows
 from analytics.table import CommitLog, CommitRejected, DeltaLog, Snapshot, storage_options
 from foundation.clock import SYSTEM_CLOCK
-from tests.analytics.lake_world import NEVER, rows
+from tests.analytics.lake_world import KEYS, NEVER, rows
 from tests.builders import NOON
 from tests.fakes.bucket import FakeBucket
 
@@ -76,7 +76,7 @@ class HeldLog:
 
 
 def sink(place: TheLake, log: CommitLog) -> LakeSink:
-    return LakeSink("orders", place.bucket, log, NEVER, SYSTEM_CLOCK, lambda _: None)
+    return LakeSink("orders", place.bucket, log, NEVER, SYSTEM_CLOCK, lambda _: None, keys=KEYS)
 
 
 def visible(place: TheLake) -> list[str]:

@@ -20,7 +20,7 @@ from consumers.engines.worker import Worker, WorkerSettings
 from consumers.processing import ShardAssignment, ShardStop
 from consumers.records import Batch, Position, Record, Sentinel, SequenceNumber
 from events.wire import encode
-from tests.analytics.lake_world import NEVER, SHARD, STREAM, World
+from tests.analytics.lake_world import KEYS, NEVER, SHARD, STREAM, World
 from tests.builders import a_batch, a_record, an_envelope
 from tests.consumers.engines import worlds
 from tests.fakes.bucket import FakeBucket
@@ -42,7 +42,7 @@ def letters_bucket() -> FakeBucket:
 @pytest.fixture
 def letters(letters_bucket: FakeBucket) -> S3DeadLetters:
     letters_bucket.objects.clear()
-    return S3DeadLetters(letters_bucket.client, "dead-letters")
+    return S3DeadLetters(letters_bucket.client, "dead-letters", KEYS)
 
 
 @pytest.fixture
@@ -54,6 +54,7 @@ def archiver_of(world: World, letters: S3DeadLetters) -> Any:
         return Archiver(
             ShardAssignment(STREAM, SHARD, checkpoint),
             sink=world.sink(policy=policy),
+            keys=KEYS,
             dead_letters=letters,
             bad_runs=bad_runs,
             clock=world.clock.clock,
@@ -196,6 +197,7 @@ class Streamed:
             factory=lambda assignment: Archiver(
                 assignment,
                 sink=self.sink,
+                keys=KEYS,
                 dead_letters=self._letters,
                 bad_runs=self._bad_runs,
                 clock=engine.time.clock,

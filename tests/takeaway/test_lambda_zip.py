@@ -37,6 +37,7 @@ VARIABLES = {
     "TAKEAWAY_STREAM": "orders",
     "TAKEAWAY_OUTCOMES_TABLE": "outcomes",
     "TAKEAWAY_DEAD_LETTER_BUCKET": "dead-letters",
+    "TAKEAWAY_CUSTOMER_KEY_BUCKET": "customer-keys",
     "TAKEAWAY_TICKET_TOPIC": "arn:aws:sns:us-east-1:000000000000:tickets",
     "TAKEAWAY_SENDER": "orders@example.com",
 }
