@@ -86,8 +86,8 @@ class Compactor:
     """Compacts days, beside archivers, late rows, backfills and other compactors.
 
     `compact` raises `CommitRejected` when another compactor was faster; `run` then looks again. Whatever S3 answers,
-    nothing changed, or all of it, and the next attempt begins afresh. In memory are one file that is read and one that is
-    written, beside what the database may have.
+    nothing changed, or all of it, and the next attempt begins afresh. In memory are one file that is read and one that
+    is written, beside what the database may have.
     """
 
     def __init__(

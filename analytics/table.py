@@ -113,6 +113,9 @@ class Snapshot(Protocol):
 
 
 class CommitLog(Protocol):
+    def exists(self) -> bool:
+        """Whether there is a table; a snapshot of none makes one."""
+
     def snapshot(self) -> Snapshot:
         """Loads the table afresh."""
 
@@ -129,6 +132,9 @@ class DeltaLog:
         self._uri = uri
         self._storage_options = dict(storage_options)
         self._clock = clock
+
+    def exists(self) -> bool:
+        return DeltaTable.is_deltatable(self._uri, storage_options=self._storage_options)
 
     def snapshot(self) -> "DeltaSnapshot":
         try:

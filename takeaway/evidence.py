@@ -43,7 +43,7 @@ def gather(environ: Mapping[str, str], ledger: Path) -> Evidence:
         effects=(*ticket_effects(environ), *mail_effects(environ["AWS_ENDPOINT_URL"])),
         lake=lake_facts(environ),
         unreadable=unreadable,
-        quarantined=frozenset(_letter_place(key) for key in letters.keys("archiver/")),
+        quarantined=frozenset(letter_place(key) for key in letters.keys("archiver/")),
     )
 
 
@@ -184,7 +184,7 @@ def lake_rows(environ: Mapping[str, str]) -> int:
         return 0
 
 
-def _letter_place(key: str) -> StreamPlace:
+def letter_place(key: str) -> StreamPlace:
     """The place that a dead letter's key names: consumer/stream/shard/number-sub.json."""
     _, _, shard_id, name = key.split("/")
     number, sub = name.removesuffix(".json").rsplit("-", 1)

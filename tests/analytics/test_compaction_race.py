@@ -71,6 +71,9 @@ class HeldLog:
     barrier: threading.Barrier
     passed: list[None] = field(default_factory=list)
 
+    def exists(self) -> bool:
+        return self.log.exists()
+
     def snapshot(self) -> Any:
         return HeldSnapshot(self.log.snapshot(), self.barrier, self.passed)
 

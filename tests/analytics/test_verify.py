@@ -423,6 +423,13 @@ def test_a_log_rolled_back_through_delta_is_found(disk: OnDisk) -> None:
     assert {Kind.FOREIGN_COMMIT} <= kinds(disk.verified())
 
 
+def test_a_log_that_is_gone_is_found(disk: OnDisk) -> None:
+    for path in disk.log_files:
+        path.unlink()
+    assert kinds(disk.verified()) == {Kind.LOG_UNREADABLE}
+    assert not disk.log.exists(), "whoever looks makes nothing"
+
+
 def test_a_log_with_a_torn_entry_is_unreadable(disk: OnDisk) -> None:
     disk.log_files[2].write_text('{"add": {"path')
     assert kinds(disk.verified()) == {Kind.LOG_UNREADABLE}
