@@ -26,7 +26,7 @@ from foundation.clock import Clock
 from foundation.diagnostics import Emit
 
 # Part of what a slice is: another number would make other slices, under the same names.
-SLICE_LINES = 250_000
+SLICE_LINES = 100_000
 # Decoded at a time: a line takes several kilobytes as objects, and a tenth of that as a row.
 _CHUNK_LINES = 10_000
 # Each round that fails means that somebody else committed meanwhile: this very slice, or a compaction.
