@@ -22,7 +22,7 @@ from tests.builders import an_envelope
 from tests.conftest import the_backend
 from tests.end_to_end.flow import Flow, until
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos]
 
 EVENTS = SLICE_LINES + 5_000
 YESTERDAY = SYSTEM_CLOCK.now() - timedelta(days=2)
