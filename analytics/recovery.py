@@ -183,7 +183,7 @@ class Holder:
 
     def _fence(self, snapshot: Snapshot, offsets: Offsets, pending: Pending) -> None:
         """An empty commit behind the pending one: of the two, the log takes exactly one."""
-        fence = LogEntry(n=pending.n + 1, epoch=offsets.epoch, batch_id=None, hi=offsets.hi)
+        fence = LogEntry(n=pending.n + 1, epoch=offsets.epoch, batch_id=None, hi=offsets.hi, rows=0)
         try:
             snapshot.commit((), {self.paths.application: fence})
         except CommitRejected:

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any, Protocol
 
 import msgspec
@@ -40,10 +40,11 @@ class CommitRejected(Exception):
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What a commit says of one shard. A fence has no `batch_id`, and the `hi` of the batch before it.
+    """What a commit says of one application. A fence has no `batch_id`, and the `hi` of the batch before it.
 
     Each record of a batch is one of its `rows`, or was `dropped`, its event_id having been there before, or was
-    `set_apart` as a dead letter. `rows` is None in entries of older releases.
+    `set_apart` as a dead letter. `rows` is None in entries of older releases. Of a compaction `rows` is what it leaves
+    of its day, and `dropped` what it removed.
     """
 
     n: int
@@ -65,8 +66,21 @@ class AddedFile:
     rows: int
 
 
+@dataclass(frozen=True)
+class LoggedCommit:
+    """What the log still tells of one commit. Without entries it was made by somebody else, or it made the table."""
+
+    version: int
+    operation: str
+    entries: Mapping[str, LogEntry] = field(default_factory=dict)
+
+
 class Snapshot(Protocol):
     """The table as it was when it was loaded. A commit is judged by what happened to the log since then."""
+
+    @property
+    def version(self) -> int:
+        """Counts the table's commits."""
 
     def version_of(self, application: str) -> int:
         """The number of the application's last transaction, 0 when it has none."""
@@ -80,8 +94,18 @@ class Snapshot(Protocol):
     def all_files(self) -> list[AddedFile]:
         """Every file that a reader sees, as the log describes it."""
 
-    def commit(self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry]) -> None:
-        """All or nothing. `CommitRejected` is certain; after any other error the commit may have happened.
+    def history(self) -> Iterator[LoggedCommit]:
+        """The commits whose log files are still kept, the newest first."""
+
+    def unneeded(self, retention: timedelta) -> set[str]:
+        """The paths that a commit removed at least so long ago, whole hours, by this machine's clock."""
+
+    def commit(
+        self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry], *, replacing: date | None = None
+    ) -> None:
+        """Adds the files, and removes those that this snapshot, and no later one, has of the day `replacing`.
+
+        All or nothing. `CommitRejected` is certain; after any other error the commit may have happened.
 
         Rejected when one of these applications has committed since the snapshot. Nobody checks that numbers rise:
         compare `version_of` first, on this very snapshot.
@@ -89,6 +113,9 @@ class Snapshot(Protocol):
 
 
 class CommitLog(Protocol):
+    def exists(self) -> bool:
+        """Whether there is a table; a snapshot of none makes one."""
+
     def snapshot(self) -> Snapshot:
         """Loads the table afresh."""
 
@@ -105,6 +132,9 @@ class DeltaLog:
         self._uri = uri
         self._storage_options = dict(storage_options)
         self._clock = clock
+
+    def exists(self) -> bool:
+        return DeltaTable.is_deltatable(self._uri, storage_options=self._storage_options)
 
     def snapshot(self) -> "DeltaSnapshot":
         try:
@@ -153,11 +183,26 @@ class DeltaSnapshot:
         uris = self._table.file_uris([(PARTITION_KEY, "=", day.isoformat())])
         return [f"{folder}/{uri.rpartition('/')[2]}" for uri in uris]
 
+    @property
+    def version(self) -> int:
+        return self._table.version()
+
     def all_files(self) -> list[AddedFile]:
         actions = pa.table(self._table.get_add_actions(flatten=True)).select(_FILE_COLUMNS).to_pydict()
         return [AddedFile(*columns) for columns in zip(*actions.values(), strict=True)]
 
-    def commit(self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry]) -> None:
+    def history(self) -> Iterator[LoggedCommit]:
+        for commit in self._table.history():
+            entries = msgspec.convert(commit.get(_BATCHES, {}), dict[str, LogEntry])
+            yield LoggedCommit(commit["version"], commit["operation"], entries)
+
+    def unneeded(self, retention: timedelta) -> set[str]:
+        hours = round(retention / timedelta(hours=1))
+        return set(self._table.vacuum(hours, dry_run=True, enforce_retention_duration=False))
+
+    def commit(
+        self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry], *, replacing: date | None = None
+    ) -> None:
         modified_at = int(self._clock.now().timestamp() * 1000)
         properties = CommitProperties(
             app_transactions=[Transaction(application, entry.n) for application, entry in entries.items()],
@@ -166,9 +211,10 @@ class DeltaSnapshot:
         with _rejections_named(self._table, f"the commit of {sorted(entries)}"):
             self._table.create_write_transaction(
                 [_add_action(file, modified_at) for file in files],
-                mode="append",
+                mode="append" if replacing is None else "overwrite",
                 schema=self._table.schema(),
                 partition_by=[PARTITION_KEY],
+                partition_filters=[(PARTITION_KEY, "=", replacing.isoformat())] if replacing else None,
                 commit_properties=properties,
             )
 

@@ -13,10 +13,13 @@ from foundation.diagnostics import Emit
 from foundation.settings import from_environment
 
 if TYPE_CHECKING:
+    from analytics.backfill import Backfill
+    from analytics.compaction import Compactor
     from analytics.customer_keys import CustomerKeys
     from analytics.late import LateRows
     from analytics.sink import LakeSink
     from analytics.table import CommitLog
+    from analytics.vacuum import Vacuum
 
 # A write that is sent twice may be refused by itself; the protocol takes no refusal for a proof.
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 4})
@@ -55,6 +58,33 @@ def late_rows(environ: Mapping[str, str], emit: Emit, keys: "CustomerKeys", cloc
 
     settings = from_environment(LakeSettings, environ)
     return LateRows(_bucket(settings), _log(settings, environ, clock), emit, keys)
+
+
+def compactor(environ: Mapping[str, str], emit: Emit, clock: Clock = SYSTEM_CLOCK) -> "Compactor":
+    from analytics.compaction import CompactionPolicy, Compactor
+
+    settings = from_environment(LakeSettings, environ)
+    return Compactor(_bucket(settings), _log(settings, environ, clock), CompactionPolicy(), clock, emit)
+
+
+def vacuum(environ: Mapping[str, str]) -> "Vacuum":
+    from analytics.vacuum import Vacuum
+
+    settings = from_environment(LakeSettings, environ)
+    return Vacuum(_bucket(settings), _log(settings, environ, SYSTEM_CLOCK))
+
+
+def backfill(environ: Mapping[str, str], emit: Emit, keys: "CustomerKeys", clock: Clock = SYSTEM_CLOCK) -> "Backfill":
+    from analytics.backfill import Backfill
+
+    settings = from_environment(LakeSettings, environ)
+    return Backfill(_bucket(settings), _log(settings, environ, clock), clock, emit, keys)
+
+
+def bucket_and_log(environ: Mapping[str, str]) -> "tuple[Bucket, CommitLog]":
+    """For whoever looks at both, and changes neither."""
+    settings = from_environment(LakeSettings, environ)
+    return _bucket(settings), _log(settings, environ, SYSTEM_CLOCK)
 
 
 def _bucket(settings: LakeSettings) -> Bucket:

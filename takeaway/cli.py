@@ -7,7 +7,8 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from takeaway import deployment
-from takeaway.commands import customers, dead_letters, doctor, loading, reading, running, stack
+from takeaway.commands import backfill, customers, dead_letters, doctor, loading, reading, running, stack
+from takeaway.commands import lake as lake_commands
 from takeaway.errors import UserError
 
 OUR_PACKAGES = {"analytics", "consumers", "events", "foundation", "producers", "takeaway"}
@@ -18,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Event-driven order processing on Kinesis, with a lake that holds every event exactly once.",
 )
-lake = typer.Typer(no_args_is_help=True, help="Query the lake.")
+lake = typer.Typer(no_args_is_help=True, help="Query the lake, look after it, and prove it right.")
 dlq = typer.Typer(no_args_is_help=True, help="Dead letters: records that a consumer could not process.")
 load = typer.Typer(invoke_without_command=True, callback=loading.load)
 flow = typer.Typer(no_args_is_help=True, help="The choreography, written down.")
@@ -38,7 +39,12 @@ app.command("audit")(reading.audit)
 dlq.command("ls")(dead_letters.ls)
 dlq.command("show")(dead_letters.show)
 dlq.command("redrive")(dead_letters.redrive)
-lake.command("sql")(reading.lake_sql)
+lake.command("ls")(lake_commands.ls)
+lake.command("sql")(lake_commands.sql)
+lake.command("verify")(lake_commands.verify)
+lake.command("compact")(lake_commands.compact)
+lake.command("vacuum")(lake_commands.vacuum)
+lake.command("backfill")(backfill.backfill)
 lake.command("forget")(customers.forget)
 lake.command("resolve")(customers.resolve)
 flow.command("show")(reading.flow_show)

@@ -44,7 +44,7 @@ def gather(environ: Mapping[str, str], ledger: Path) -> Evidence:
         lake=lake_facts(environ),
         unreadable=unreadable,
         dropped=dropped_records(environ),
-        quarantined=frozenset(_letter_place(key) for key in letters.keys("archiver/")),
+        quarantined=frozenset(letter_place(key) for key in letters.keys("archiver/")),
     )
 
 
@@ -206,7 +206,7 @@ def lake_has(environ: Mapping[str, str], records: int) -> bool:
     return rows >= records or rows + dropped_records(environ) >= records
 
 
-def _letter_place(key: str) -> StreamPlace:
+def letter_place(key: str) -> StreamPlace:
     """The place that a dead letter's key names: consumer/stream/shard/number-sub.json."""
     _, _, shard_id, name = key.split("/")
     number, sub = name.removesuffix(".json").rsplit("-", 1)

@@ -1,8 +1,7 @@
-"""lake sql, report, audit, flow show: what happened, what should have, and whether they agree."""
+"""report, audit, flow show: what happened, what should have, and whether they agree."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -11,11 +10,10 @@ import typer
 from rich.console import Console
 
 from foundation.clock import uninterrupted_wait
-from foundation.settings import variable
-from takeaway import deployment, local_aws
+from takeaway import local_aws
 from takeaway.commands.options import LEDGER, Json, Ledger
 from takeaway.environment import HOME, resolved
-from takeaway.errors import UserError
+from takeaway.lake_errors import lake_told_in_one_line
 from takeaway.tables import in_words, show_rows
 
 if TYPE_CHECKING:
@@ -24,30 +22,6 @@ if TYPE_CHECKING:
 SECOND = timedelta(seconds=1)
 MOST_FINDINGS = 20
 SETTLING = "waiting until the stream is quiet and the lake has all of it"
-
-
-def lake_sql(query: str, as_json: Json = False) -> None:
-    """Run any SQL (DuckDB's) over the table `events`. In a pipe: tab-separated, nothing cut.
-
-    Example: takeaway lake sql "select event_type, count(*) from events group by all order by 2 desc"
-    """
-    import duckdb
-
-    from analytics.lake import Lake
-
-    environ = resolved()
-    try:
-        with _told_in_one_line(environ):
-            answer = Lake.from_environment(environ).sql(query)
-    except duckdb.Error as error:
-        raise UserError(
-            f"that SQL does not run: {error}", "the table is `events`; `describe events` names its columns"
-        ) from error
-    rows = answer.to_pylist()
-    if as_json:
-        print(json.dumps(rows, default=str))
-    else:
-        show_rows(answer.column_names, rows, Console())
 
 
 def report(
@@ -70,7 +44,7 @@ def report(
         with Console(stderr=True).status(SETTLING):
             settle(environ, within=90, wait=uninterrupted_wait())
         verdict = judge(gather(environ, ledger), ignore_others=True)
-    with _told_in_one_line(environ):
+    with lake_told_in_one_line(environ):
         written = write_report(environ, out, verdict).resolve()
     print(json.dumps({"report": str(written), "data": str(written.with_suffix(".json"))}) if as_json else written)
 
@@ -189,28 +163,3 @@ def flow_show(
         for event in step.publishes
     ]
     show_rows(tuple(rows[0]), rows, Console())
-
-
-@contextmanager
-def _told_in_one_line(environ: Mapping[str, str]) -> Iterator[None]:
-    """Around reading the lake: what its storage layer says in many lines, and after many tries, a person reads in one.
-
-    An `OSError` with a number is the system's, about a file of ours.
-    """
-    from deltalake.exceptions import DeltaError
-
-    from takeaway.asking import answers, reason
-
-    url = environ.get("AWS_ENDPOINT_URL", "")
-    if url and local_aws.is_local(url) and not answers(url):
-        raise deployment.nothing_answers(url)
-    try:
-        yield
-    except (OSError, DeltaError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        bucket = environ.get(variable("lake_bucket"), "")
-        raise UserError(
-            f"cannot read the lake in bucket {bucket!r}: {reason(error)}",
-            "`takeaway deploy` makes the bucket, `takeaway work archiver` fills it; TAKEAWAY_LAKE_BUCKET names it",
-        ) from error
