@@ -26,6 +26,19 @@ def late_file(day: date, batch_id: str) -> str:
     return f"{PARTITION_KEY}={day.isoformat()}/late-{batch_id}.parquet"
 
 
+def compacted_file(day: date, batch_id: str, index: int) -> str:
+    """The path of one of the files that a compaction makes of a day's."""
+    return f"{PARTITION_KEY}={day.isoformat()}/compact-{batch_id}-{index}.parquet"
+
+
+def is_compacted(path: str) -> bool:
+    return _name(path).startswith("compact-")
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
 @dataclass(frozen=True)
 class BatchNumber:
     """Which of a shard's batches a file belongs to, and under which epoch it was written."""

@@ -22,7 +22,7 @@ _BUCKETS = tuple(
 
 @dataclass(frozen=True)
 class Question:
-    """`select` reads `events` and the common tables of `analytics.timelines`; `meaning` says how to read the answer."""
+    """`select` reads `records` and the tables of `analytics.timelines`; `meaning` says how to read the answer."""
 
     name: str
     title: str
@@ -30,15 +30,15 @@ class Question:
     select: str
 
     def sql(self, window: Window = ALWAYS) -> str:
-        """One statement that answers the question over the table `events`, with nothing else needed."""
+        """One statement that answers the question over the table `records`, with nothing else needed."""
         tables = common_tables(window).items()
         steps = ",\n".join(f"{name} AS (\n{indent(select, '  ')}\n)" for name, select in tables)
         return f"WITH {steps}\n{self.select}"
 
 
-def answers(events: pa.Table, asked: Sequence[Question], window: Window = ALWAYS) -> dict[str, pa.Table]:
+def answers(records: pa.Table, asked: Sequence[Question], window: Window = ALWAYS) -> dict[str, pa.Table]:
     """The answer to each question, by its name. The common tables are built once for all of them."""
-    with prepared(events, window) as connection:
+    with prepared(records, window) as connection:
         return {question.name: connection.sql(question.select).to_arrow_table() for question in asked}
 
 
@@ -58,7 +58,7 @@ SELECT count(*) AS orders,
   count(*) FILTER (state NOT IN ('completed', 'rejected')) AS open,
   median(placed_to_accepted_seconds) AS median_seconds_to_accepted,
   median(placed_to_completed_seconds) AS median_seconds_to_completed
-FROM timelines
+FROM orders
 WHERE placed_at IS NOT NULL
 """.strip(),
 )
@@ -69,7 +69,7 @@ REVENUE = Question(
     "Totals of completed orders in minor units. Currencies are never added to one another.",
     """
 SELECT currency, count(*) AS completed, sum(total)::BIGINT AS revenue
-FROM timelines
+FROM orders
 WHERE state = 'completed' AND currency IS NOT NULL
 GROUP BY currency
 ORDER BY completed DESC, currency
@@ -91,7 +91,7 @@ FROM (
       count(*) FILTER (state IN ('accepted', 'completed')),
       count(*) FILTER (state = 'completed')
     ]) AS orders
-  FROM timelines
+  FROM orders
   WHERE placed_at IS NOT NULL
 )
 ORDER BY position
@@ -117,8 +117,7 @@ FROM (
       WHEN epoch(newest - coalesce(accepted_at, restaurant_notified_at, placed_at)) > deadline_seconds THEN ', overdue'
       ELSE ', still in time'
     END AS cause
-  FROM timelines
-  CROSS JOIN (SELECT max(last_event_at) AS newest FROM timelines)
+  FROM (SELECT *, max(last_event_at) OVER () AS newest FROM orders)
   LEFT JOIN deadlines ON event_type = CASE state
     WHEN 'placed' THEN 'restaurant_notified'
     WHEN 'notified' THEN 'order_accepted'
@@ -138,14 +137,16 @@ STEP_LATENCY = Question(
     "choreography's deadline.",
     """
 SELECT step, deadline_seconds, count(*) AS orders,
-  quantile_cont(seconds, 0.5) AS p50, quantile_cont(seconds, 0.9) AS p90, quantile_cont(seconds, 0.99) AS p99,
+  quantile_cont(seconds, 0.5) AS p50, quantile_cont(seconds, 0.95) AS p95, quantile_cont(seconds, 0.99) AS p99,
   max(seconds) AS longest, count(*) FILTER (seconds > deadline_seconds) AS late
 FROM (
-  SELECT 1 AS position, 'notify the restaurant' AS step, 'restaurant_notified' AS event_type,
-    notify_restaurant_seconds AS seconds FROM timelines
-  UNION ALL SELECT 2, 'accept or reject', 'order_accepted', decide_seconds FROM timelines
-  UNION ALL SELECT 3, 'notify the customer', 'user_notified', notify_user_seconds FROM timelines
-  UNION ALL SELECT 4, 'prepare and complete', 'order_completed', complete_seconds FROM timelines
+  SELECT unnest([
+    {position: 1, step: 'notify the restaurant', event_type: 'restaurant_notified', seconds: notify_restaurant_seconds},
+    {position: 2, step: 'accept or reject', event_type: 'order_accepted', seconds: decide_seconds},
+    {position: 3, step: 'notify the customer', event_type: 'user_notified', seconds: notify_user_seconds},
+    {position: 4, step: 'prepare and complete', event_type: 'order_completed', seconds: complete_seconds}
+  ], max_depth := 2)
+  FROM orders
 )
 JOIN deadlines USING (event_type)
 WHERE seconds IS NOT NULL
@@ -164,7 +165,7 @@ SELECT restaurant_id, currency, count(*) AS orders,
   count(*) FILTER (state = 'rejected') AS rejected,
   quantile_cont(decide_seconds, 0.5) AS median_seconds_to_answer,
   coalesce(sum(total) FILTER (state = 'completed'), 0)::BIGINT AS revenue
-FROM timelines
+FROM orders
 WHERE placed_at IS NOT NULL
 GROUP BY restaurant_id, currency
 ORDER BY orders DESC, restaurant_id, currency
@@ -180,7 +181,7 @@ REVENUE_BY_CITY = Question(
 SELECT city, currency, count(*) AS orders,
   count(*) FILTER (state = 'completed') AS completed,
   coalesce(sum(total) FILTER (state = 'completed'), 0)::BIGINT AS revenue
-FROM timelines
+FROM orders
 WHERE placed_at IS NOT NULL
 GROUP BY city, currency
 ORDER BY orders DESC, city, currency
@@ -194,7 +195,7 @@ OLDEST_OPEN = Question(
     "Orders neither completed nor rejected, the longest waiting first; the age is measured at the newest event.",
     """
 SELECT order_id, restaurant_id, state, placed_at, epoch(newest - placed_at) AS age_seconds
-FROM timelines, (SELECT max(last_event_at) AS newest FROM timelines)
+FROM (SELECT *, max(last_event_at) OVER () AS newest FROM orders)
 WHERE placed_at IS NOT NULL AND state NOT IN ('completed', 'rejected')
 ORDER BY placed_at, order_id
 LIMIT 10
@@ -211,14 +212,15 @@ SELECT
   (SELECT coalesce(sum(deliveries), 0) FROM distinct_events)::BIGINT AS rows,
   (SELECT count(*) FROM distinct_events) AS events,
   (SELECT coalesce(sum(deliveries - 1), 0) FROM distinct_events)::BIGINT AS duplicates,
-  (SELECT count(*) FROM timelines) AS orders,
-  (SELECT count(*) FROM timelines WHERE placed_at IS NULL) AS orders_without_placed,
-  (SELECT coalesce(sum(events), 0) FROM timelines WHERE placed_at IS NULL)::BIGINT AS events_without_placed,
-  (SELECT count(*) FROM timelines WHERE accepted_at IS NOT NULL AND rejected_at IS NOT NULL)
+  (SELECT count(*) FROM orders) AS orders,
+  (SELECT count(*) FROM orders WHERE placed_at IS NULL) AS orders_without_placed,
+  (SELECT count(*) FROM distinct_events WHERE order_id IN (SELECT order_id FROM orders WHERE placed_at IS NULL))
+    AS events_without_placed,
+  (SELECT count(*) FROM orders WHERE accepted_at IS NOT NULL AND rejected_at IS NOT NULL)
     AS orders_accepted_and_rejected,
-  (SELECT count(*) FROM timelines WHERE completed_at IS NOT NULL AND accepted_at IS NULL)
+  (SELECT count(*) FROM orders WHERE completed_at IS NOT NULL AND accepted_at IS NULL)
     AS orders_completed_unaccepted,
-  (SELECT count(*) FROM timelines
+  (SELECT count(*) FROM orders
    WHERE least(notify_restaurant_seconds, decide_seconds, notify_user_seconds, complete_seconds) < 0)
     AS orders_with_time_running_backwards,
   (SELECT quantile_cont(epoch(_arrived_at - occurred_at), 0.5) FROM distinct_events) AS median_seconds_to_arrive,
@@ -235,7 +237,7 @@ SELECT make_timestamptz((epoch_us(placed_at) // {width} * {width})::BIGINT) AS p
   count(*) FILTER (state = 'completed') AS completed,
   count(*) FILTER (state = 'rejected') AS rejected,
   count(*) FILTER (state NOT IN ('completed', 'rejected')) AS open
-FROM timelines
+FROM orders
 WHERE placed_at IS NOT NULL
 GROUP BY placed_from
 ORDER BY placed_from

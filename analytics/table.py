@@ -26,6 +26,7 @@ TABLE_CONFIGURATION = {
 }
 _BATCHES = "batches"
 _RECENT_COMMITS = 100
+_FILE_COLUMNS = ["path", "size_bytes", f"partition.{PARTITION_KEY}", "num_records"]
 
 
 class CommitRejected(Exception):
@@ -125,7 +126,9 @@ class DeltaSnapshot:
         uris = self._table.file_uris([(PARTITION_KEY, "=", day.isoformat())])
         return [f"{folder}/{uri.rpartition('/')[2]}" for uri in uris]
 
-    def commit(self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry]) -> None:
+    def commit(
+        self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry], *, replacing: date | None = None
+    ) -> None:
         modified_at = int(self._clock.now().timestamp() * 1000)
         properties = CommitProperties(
             app_transactions=[Transaction(application, entry.n) for application, entry in entries.items()],
@@ -134,15 +137,22 @@ class DeltaSnapshot:
         try:
             self._table.create_write_transaction(
                 [_add_action(file, modified_at) for file in files],
-                mode="append",
+                mode="append" if replacing is None else "overwrite",
                 schema=self._table.schema(),
                 partition_by=[PARTITION_KEY],
+                partition_filters=[(PARTITION_KEY, "=", replacing.isoformat())] if replacing else None,
                 commit_properties=properties,
             )
         except CommitFailedError as error:
             raise CommitRejected(
                 f"{self._table.table_uri} rejected the commit of {sorted(entries)}: {error}"
             ) from error
+
+
+def files_of(table: DeltaTable) -> list[AddedFile]:
+    """Every file that a reader of this handle sees, as the log describes it."""
+    actions = pa.table(table.get_add_actions(flatten=True)).select(_FILE_COLUMNS).to_pydict()
+    return [AddedFile(*columns) for columns in zip(*actions.values(), strict=True)]
 
 
 def storage_options(environ: Mapping[str, str]) -> dict[str, str]:
