@@ -1,4 +1,4 @@
-"""A lake in a folder, made file by file, and a way to see what a reader opens."""
+"""A lake in a folder, made file by file."""
 
 from datetime import date
 from pathlib import Path
@@ -6,27 +6,23 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import DeltaTable
 
 from analytics.lake import Lake
 from analytics.layout import PARTITION_KEY, compacted_file
-from analytics.live_files import LiveFiles
 from analytics.schema import EVENT_SCHEMA
 from analytics.table import AddedFile, DeltaLog, LogEntry
 from tests.analytics.test_timelines import a_table
 from tests.fakes.clock import FakeClock
-from tests.fakes.watched_files import WatchedFiles
 
 
 class FolderLake:
     """`archive` adds a file as an archiver does; `compact` puts one in the place of a day's, whose objects stay.
 
-    `watched` tells what readers open.
+    What a reader does not open may be missing: `lose` it, and see.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.watched = WatchedFiles(root)
         self._commits = 0
 
     def archive(self, *rows: dict[str, Any]) -> str:
@@ -45,7 +41,11 @@ class FolderLake:
 
     def lake(self) -> Lake:
         """Opened afresh."""
-        return Lake(LiveFiles(DeltaTable(str(self.root)), self.watched.filesystem))
+        return Lake.open(str(self.root), {})
+
+    def lose(self, *paths: str) -> None:
+        for path in paths:
+            (self.root / path).unlink()
 
     def _commit(
         self, path: str, day: date, rows: pa.Table, *, row_group: int = 1000, replacing: date | None = None

@@ -1,17 +1,21 @@
 """Reading a lake: every route gives the same rows, each event once, from no more files than it takes."""
 
 import random
-from collections import Counter
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 
 from analytics.lake import Lake
+from analytics.repeats import find_repeats
+from analytics.timelines import timelines
 from tests.analytics.lake_folder import FolderLake
 from tests.analytics.test_timelines import GOOD, a_table, an_event, an_order
 from tests.builders import NOON
@@ -92,28 +96,49 @@ def test_a_repeat_past_midnight_is_found_beside_a_compacted_day(folder: FolderLa
         assert lake.sql("SELECT count(*) AS n FROM events", since=midnight).to_pylist() == [{"n": 0}]
 
 
-def test_looking_for_repeats_costs_nothing_where_all_is_compacted(folder: FolderLake) -> None:
+def test_looking_for_repeats_costs_nothing_where_all_is_compacted(
+    folder: FolderLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     days = [PI_DAY + number * ONE_DAY for number in range(6)]
     for number in range(len(days)):
         folder.archive(an_event("order_placed", order_id=f"order-{number}", after=number * 86_400))
-    compacted = [folder.compact(day) for day in days[:4]]
-    fresh = folder.archive(an_event("order_placed", order_id="late", after=5 * 86_400 + 1))
-    folder.watched.forget()
-    folder.lake().sql("SELECT count(*) FROM events")
-    opened = Counter(folder.watched.opened)
-    assert [opened[path] for path in (*compacted, fresh)] == [1, 1, 1, 2, 2]
+    for day in days[:4]:
+        folder.compact(day)
+    looked_at: list[set[Any]] = []
+
+    def looked(records: ds.Dataset) -> pa.Table:
+        looked_at.append(set(records.to_table()["event_date"].to_pylist()))
+        return find_repeats(records)
+
+    monkeypatch.setattr("analytics.lake.find_repeats", looked)
+    lake = folder.lake()
+    assert lake.sql("SELECT count(*) AS n FROM events").to_pylist() == [{"n": 6}]
+    assert lake.events().num_rows == 6
+    assert looked_at == [set(days[3:])]
+    assert lake.events(until=NOON + ONE_DAY).num_rows == 1
+    assert len(looked_at) == 1
 
 
-def test_only_a_query_that_names_events_looks_for_repeats(folder: FolderLake) -> None:
+def test_only_a_query_that_names_events_looks_for_repeats(folder: FolderLake, monkeypatch: pytest.MonkeyPatch) -> None:
     row = an_event("order_placed")
     folder.archive(row, again(row))
-    lake = folder.lake()
-    folder.watched.forget()
-    assert lake.sql("SELECT count(*) AS events FROM orders").to_pylist() == [{"events": 1}]
-    reads_of_orders = len(folder.watched.opened)
-    assert lake.sql("DESCRIBE events")["column_name"].to_pylist()[0] == "event_id"
-    assert lake.sql("WITH mine AS (FROM main.EVENTS) SELECT count(*) AS n FROM mine").to_pylist() == [{"n": 1}]
-    assert reads_of_orders == 1
+    looked: list[object] = []
+
+    def looking(records: ds.Dataset) -> pa.Table:
+        looked.append(records)
+        return find_repeats(records)
+
+    monkeypatch.setattr("analytics.lake.find_repeats", looking)
+
+    def asked(query: str) -> int:
+        looked.clear()
+        folder.lake().sql(query)
+        return len(looked)
+
+    assert asked("SELECT count(*) AS events FROM orders") == 0
+    assert asked("WITH mine AS (FROM main.EVENTS) SELECT count(*) AS n FROM mine JOIN records USING (event_id)") == 1
+    assert asked("SELECT (SELECT count(*) FROM orders WHERE order_id IN (SELECT order_id FROM Events))") == 1
+    assert asked("DESCRIBE events") == 1
 
 
 @pytest.mark.parametrize(
@@ -132,23 +157,37 @@ def test_only_a_query_that_names_events_looks_for_repeats(folder: FolderLake) ->
     ids=["arrow", "pandas", "polars", "orders", "sql", "order", "where"],
 )
 def test_other_days_files_are_not_opened(folder: FolderLake, read: Callable[..., int]) -> None:
+    """They are not even there: whoever opened one would fail."""
     for number in range(5):
         folder.archive(an_event("order_placed", order_id=f"order-{number}", after=number * 86_400))
-        folder.compact(PI_DAY + number * ONE_DAY)
+    compacted = [folder.compact(PI_DAY + number * ONE_DAY) for number in range(5)]
+    folder.lose(*compacted[:2], *compacted[3:])
     lake = folder.lake()
-    folder.watched.forget()
     assert read(lake, NOON + 2 * ONE_DAY, NOON + 2 * ONE_DAY + timedelta(seconds=1)) == 1
-    assert {path.partition("/")[0] for path in folder.watched.opened} == {f"event_date={PI_DAY + 2 * ONE_DAY}"}
+    with pytest.raises(FileNotFoundError):
+        lake.events(NOON + 1 * ONE_DAY, NOON + 2 * ONE_DAY + timedelta(seconds=1))
 
 
-def test_of_a_compacted_file_an_order_takes_a_small_part(folder: FolderLake) -> None:
-    orders = [an_event("order_placed", order_id=f"order-{number:05}", after=number) for number in range(20_000)]
-    folder.archive(*orders)
-    path = folder.compact(PI_DAY, row_group=500)
+def test_of_a_compacted_file_an_order_takes_the_part_where_it_is(folder: FolderLake) -> None:
+    """The other parts are overwritten: whoever read one would fail."""
+    folder.archive(*[an_event("order_placed", order_id=f"order-{number:05}", after=number) for number in range(5000)])
+    file = folder.root / folder.compact(PI_DAY, row_group=500)
+    metadata: Any = pq.read_metadata(file)
+    body = bytearray(file.read_bytes())
+    for group in (metadata.row_group(index) for index in range(metadata.num_row_groups)):
+        columns = [group.column(index) for index in range(group.num_columns)]
+        order_ids = next(column.statistics for column in columns if column.path_in_schema == "order_id")
+        if not order_ids.min <= "order-01234" <= order_ids.max:
+            first = min(column.dictionary_page_offset or column.data_page_offset for column in columns)
+            size = sum(column.total_compressed_size for column in columns)
+            body[first : first + size] = b"?" * size
+    file.write_bytes(body)
     lake = folder.lake()
-    folder.watched.forget()
-    assert lake.order("order-12345")["order_id"].to_pylist() == ["order-12345"]
-    assert folder.watched.bytes_read[path] < (folder.root / path).stat().st_size / 5
+    assert lake.order("order-01234")["order_id"].to_pylist() == ["order-01234"]
+    assert lake.sql("SELECT event_type FROM events WHERE order_id = 'order-01234'").num_rows == 1
+    assert lake.polars().filter(pl.col("order_id") == "order-01234").collect().height == 1
+    with pytest.raises(OSError, match=r"[Cc]orrupt|deserialize|thrift"):
+        lake.order("order-00001")
 
 
 def test_an_order_has_its_events_in_the_order_in_which_they_occurred(folder: FolderLake) -> None:
@@ -158,8 +197,6 @@ def test_an_order_has_its_events_in_the_order_in_which_they_occurred(folder: Fol
 
 
 def test_orders_are_those_of_the_report(folder: FolderLake) -> None:
-    from analytics.timelines import timelines  # noqa: PLC0415
-
     rows = [row for number in range(9) for row in an_order(*GOOD[: number % 5], order_id=f"{number}", after=number)]
     folder.archive(*rows, *[again(row) for row in rows[::4]])
     orders = folder.lake().orders()
