@@ -14,6 +14,7 @@ from analytics.timelines import ALWAYS, Window, common_tables, prepared
 
 # An answer's width on paper and on a screen: more bars than this cannot be told apart.
 _MOST_BUCKETS = 48
+_WINDOW = "/* and the window */"
 _BUCKETS = tuple(
     timedelta(seconds=seconds)
     for seconds in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400, 604800, 2592000)
@@ -22,7 +23,10 @@ _BUCKETS = tuple(
 
 @dataclass(frozen=True)
 class Question:
-    """`select` reads `records` and the tables of `analytics.timelines`; `meaning` says how to read the answer."""
+    """`select` reads the tables of `analytics.timelines`, or `records` itself and then says where the window goes.
+
+    `meaning` says how to read the answer.
+    """
 
     name: str
     title: str
@@ -33,13 +37,17 @@ class Question:
         """One statement that answers the question over the table `records`, with nothing else needed."""
         tables = common_tables(window).items()
         steps = ",\n".join(f"{name} AS (\n{indent(select, '  ')}\n)" for name, select in tables)
-        return f"WITH {steps}\n{self.select}"
+        return f"WITH {steps}\n{self.within(window)}"
+
+    def within(self, window: Window) -> str:
+        """The select alone, where the common tables of that window are already there."""
+        return self.select.replace(_WINDOW, window.where().replace("\nWHERE", "\n  AND"))
 
 
 def answers(records: pa.Table, asked: Sequence[Question], window: Window = ALWAYS) -> dict[str, pa.Table]:
     """The answer to each question, by its name. The common tables are built once for all of them."""
     with prepared(records, window) as connection:
-        return {question.name: connection.sql(question.select).to_arrow_table() for question in asked}
+        return {question.name: connection.sql(question.within(window)).to_arrow_table() for question in asked}
 
 
 def bucket_for(span: timedelta) -> timedelta:
@@ -155,6 +163,63 @@ ORDER BY position
 """.strip(),
 )
 
+STUCK_ORDERS = Question(
+    "stuck_orders",
+    "Stuck orders",
+    "Orders that wait for their next event longer than the choreography allows, the longest overdue first; measured at "
+    "the newest event.",
+    """
+SELECT order_id, restaurant_id, state, event_type AS waits_for, since,
+  epoch(newest - since) - deadline_seconds AS overdue_seconds
+FROM (
+  SELECT order_id, restaurant_id, state, coalesce(accepted_at, restaurant_notified_at, placed_at) AS since,
+    max(last_event_at) OVER () AS newest
+  FROM orders
+)
+JOIN deadlines ON event_type = CASE state
+  WHEN 'placed' THEN 'restaurant_notified'
+  WHEN 'notified' THEN 'order_accepted'
+  WHEN 'accepted' THEN 'order_completed'
+END
+WHERE epoch(newest - since) > deadline_seconds
+ORDER BY overdue_seconds DESC, order_id
+LIMIT 20
+""".strip(),
+)
+
+# The next two look at one kind of event, without the table of orders: the fewer bytes to read. An event that is there
+# twice counts once, since its order counts once.
+ORDERS_PER_HOUR = Question(
+    "orders_per_hour",
+    "Orders per hour",
+    "Orders by the hour in which they were placed, in UTC.",
+    """
+SELECT make_timestamptz((epoch_us(occurred_at) // 3600000000 * 3600000000)::BIGINT) AS hour,
+  count(DISTINCT order_id) AS orders
+FROM records
+WHERE event_type = 'order_placed'/* and the window */
+GROUP BY hour
+ORDER BY hour
+""".strip(),
+)
+
+REVENUE_BY_RESTAURANT = Question(
+    "revenue_by_restaurant",
+    "Revenue by restaurant and day",
+    "Totals of orders completed on that day, in minor units, each currency by itself.",
+    """
+SELECT day, restaurant_id, currency, count(*) AS completed, sum(total)::BIGINT AS revenue
+FROM (
+  SELECT min(event_date) AS day, min(restaurant_id) AS restaurant_id, min(currency) AS currency, min(total) AS total
+  FROM records
+  WHERE event_type = 'order_completed'/* and the window */
+  GROUP BY order_id
+)
+GROUP BY day, restaurant_id, currency
+ORDER BY day, revenue DESC, restaurant_id, currency
+""".strip(),
+)
+
 BUSIEST_RESTAURANTS = Question(
     "busiest_restaurants",
     "Busiest restaurants",
@@ -252,6 +317,10 @@ def orders_over_time(bucket: timedelta) -> Question:
         "Orders by when they were placed, and how they stand at the end of the window.",
         _ORDERS_OVER_TIME.format(width=bucket // timedelta(microseconds=1)),
     )
+
+
+# What a business asks first of a lake.
+FIVE_QUESTIONS = (ORDERS_PER_HOUR, FUNNEL, STEP_LATENCY, REVENUE_BY_RESTAURANT, STUCK_ORDERS)
 
 
 def every_question(bucket: timedelta) -> tuple[Question, ...]:
