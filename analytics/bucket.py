@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -22,6 +24,15 @@ class WriteRefused(Exception):
 class StoredObject:
     body: bytes
     etag: str
+
+
+@dataclass(frozen=True)
+class ListedObject:
+    """`size` in bytes; `age` in seconds since it was written, by S3's own clock alone."""
+
+    key: str
+    size: int
+    age: float
 
 
 class Bucket:
@@ -55,12 +66,33 @@ class Bucket:
         except ClientError as error:
             raise self._named(error, f"replace {key}") from error
 
+    def create_own(self, key: str, body: bytes) -> None:
+        """`create` under a name that nobody else writes: refused, and there with this body, it is our own retry."""
+        try:
+            self.create(key, body)
+        except WriteRefused:
+            stored = self.read(key)
+            if stored is None or stored.body != body:
+                raise
+
+    def delete(self, key: str) -> None:
+        """As S3 has it, an object that is not there is deleted as well as one that is."""
+        self._client.delete_object(Bucket=self.name, Key=key)
+
     def keys(self, prefix: str) -> Iterator[str]:
+        return (listed.key for listed in self.listed(prefix))
+
+    def listed(self, prefix: str) -> Iterator[ListedObject]:
         for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
+            now = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
             for entry in page.get("Contents", []):
-                yield entry["Key"]
+                yield ListedObject(entry["Key"], entry["Size"], _seconds_between(entry["LastModified"], now))
 
     def _named(self, error: ClientError, action: str) -> Exception:
         if error.response["Error"]["Code"] in _REFUSED:
             return WriteRefused(f"s3://{self.name}: {action}: {error}")
         return error
+
+
+def _seconds_between(earlier: datetime, later: datetime) -> float:
+    return (later - earlier).total_seconds()

@@ -1,7 +1,7 @@
 """What the lake's writing side tells operators."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from foundation.diagnostics import Diagnostic
 
@@ -80,3 +80,24 @@ class LakeGapAccepted(Diagnostic):
     hi: str
     after: str
     unread: str
+
+
+@dataclass(frozen=True)
+class DayCompacted(Diagnostic):
+    """One commit replaced a day's files. `dropped` rows had an event that is there once more."""
+
+    day: date
+    files_before: int
+    files_after: int
+    rows: int
+    dropped: int
+
+
+@dataclass(frozen=True)
+class SliceLoaded(Diagnostic):
+    """One commit brought a slice of a history. `duplicates` events were in the lake, or stood in an earlier line."""
+
+    backfill_id: str
+    number: int
+    rows: int
+    duplicates: int

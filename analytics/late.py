@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analytics.bucket import Bucket, WriteRefused
+from analytics.bucket import Bucket
 from analytics.decode import Payload, decode_payloads
 from analytics.diagnostics import LateRowsCommitted
 from analytics.files import days, parquet
@@ -126,22 +126,14 @@ class LateRows:
         files = []
         for day, part in days(pa.concat_tables(rows.values())):
             path, body = late_file(day, batch_id), parquet(part, {"batch_id": batch_id})
-            self._upload(object_key(path), body)
+            self._bucket.create_own(object_key(path), body)
             files.append(AddedFile(path=path, size=len(body), day=day, rows=part.num_rows))
         entries = {
-            record.application: LogEntry(n=1, epoch=0, batch_id=batch_id, hi=record.payload.place) for record in rows
+            record.application: LogEntry(n=1, epoch=0, batch_id=batch_id, hi=record.payload.place, rows=1)
+            for record in rows
         }
         snapshot.commit(files, entries)
         self._emit(LateRowsCommitted(rows=len(rows), files=len(files)))
-
-    def _upload(self, key: str, body: bytes) -> None:
-        try:
-            self._bucket.create(key, body)
-        except WriteRefused:
-            stored = self._bucket.read(key)
-            if stored is None or stored.body != body:
-                raise
-            # It is our own write, sent twice by a retry.
 
 
 def _one_of_each_shard(records: Sequence[LateRecord]) -> Iterable[LateRecord]:

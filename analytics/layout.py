@@ -8,8 +8,17 @@ from datetime import date
 TABLE_PREFIX = "events"
 PARTITION_KEY = "event_date"
 DATA_PREFIX = f"{TABLE_PREFIX}/{PARTITION_KEY}="
+# Its underscore hides it from whoever lists the table's files, and from vacuum.
+OFFSETS_PREFIX = f"{TABLE_PREFIX}/_offsets/"
+LOG_PREFIX = f"{TABLE_PREFIX}/_delta_log/"
 
 _BATCH = re.compile(r"(?P<n>\d{12})-(?P<epoch>\d+)-(?P<index>\d+)\.parquet")
+_SHARD_FILE = re.compile(rf"(?P<stream>.+)-(?P<shard_id>shardId-\d+)-{_BATCH.pattern}")
+_UNIQUE = r"[0-9a-f]{32}"
+_OURS = re.compile(
+    rf"{PARTITION_KEY}=\d{{4}}-\d\d-\d\d/"
+    rf"(.+-{_BATCH.pattern}|late-{_UNIQUE}\.parquet|compact-{_UNIQUE}-\d+\.parquet|backfill-\d{{6}}-{_UNIQUE}\.parquet)"
+)
 
 
 def table_uri(bucket: str) -> str:
@@ -35,6 +44,21 @@ def is_compacted(path: str) -> bool:
     return _name(path).startswith("compact-")
 
 
+def compaction(day: date) -> str:
+    """The application id of the day's compactions: of two at once, the log takes one."""
+    return f"compact/{day.isoformat()}"
+
+
+def backfill_file(day: date, slice_number: int, batch_id: str) -> str:
+    """The path of rows that a backfill's slice brought."""
+    return f"{PARTITION_KEY}={day.isoformat()}/backfill-{slice_number:06d}-{batch_id}.parquet"
+
+
+def is_ours(path: str) -> bool:
+    """Whether the name is one that this package gives to a data file."""
+    return _OURS.fullmatch(path) is not None
+
+
 def _name(path: str) -> str:
     return path.rpartition("/")[2]
 
@@ -54,6 +78,19 @@ class ShardPaths:
     stream: str
     shard_id: str
 
+    @classmethod
+    def of(cls, application: str) -> "ShardPaths | None":
+        """The shard whose transactions have this application id; None for anybody else's."""
+        kind, _, rest = application.partition("/")
+        stream, _, shard_id = rest.partition("/")
+        return cls(stream, shard_id) if kind == "archive" and shard_id else None
+
+    @classmethod
+    def of_file(cls, path: str) -> "ShardPaths | None":
+        """The shard whose batch a file belongs to, by its name; None for other files."""
+        batch = _SHARD_FILE.fullmatch(_name(path))
+        return cls(batch["stream"], batch["shard_id"]) if batch else None
+
     @property
     def application(self) -> str:
         """The application id of the shard's transactions in the log."""
@@ -61,8 +98,7 @@ class ShardPaths:
 
     @property
     def offsets_key(self) -> str:
-        """Its underscore hides it from whoever lists the table's files, and from vacuum."""
-        return f"{TABLE_PREFIX}/_offsets/{self.stream}/{self.shard_id}.json"
+        return f"{OFFSETS_PREFIX}{self.stream}/{self.shard_id}.json"
 
     def data_file(self, day: date, number: BatchNumber, index: int) -> str:
         """A path under the table's root. With the epoch in it, nobody replaces a file that a successor committed."""

@@ -109,6 +109,12 @@ class Held:
     etag: str
 
 
+def read_offsets(bucket: Bucket, key: str) -> Held | None:
+    """The object, or None when there is none."""
+    stored = bucket.read(key)
+    return Held(msgspec.json.decode(stored.body, type=Offsets), stored.etag) if stored else None
+
+
 class OffsetsObject:
     """The one object of a shard. Each write gets a revision of its own, and raises `WriteRefused` on any other's."""
 
@@ -118,8 +124,7 @@ class OffsetsObject:
         self._new_id = new_id
 
     def read(self) -> Held | None:
-        stored = self._bucket.read(self._key)
-        return Held(msgspec.json.decode(stored.body, type=Offsets), stored.etag) if stored else None
+        return read_offsets(self._bucket, self._key)
 
     def create(self, offsets: Offsets) -> Held:
         revised = self._revised(offsets)

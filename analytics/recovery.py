@@ -123,7 +123,8 @@ class Holder:
         return BatchNumber(self.held.offsets.n + 1, self.held.offsets.epoch)
 
     def entry(self, pending: Pending) -> LogEntry:
-        return LogEntry(n=pending.n, epoch=self.held.offsets.epoch, batch_id=pending.batch_id, hi=pending.hi)
+        epoch = self.held.offsets.epoch
+        return LogEntry(n=pending.n, epoch=epoch, batch_id=pending.batch_id, hi=pending.hi, rows=pending.rows)
 
     def finalise(self, pending: Pending, caught_up_at: datetime | None = None) -> Place:
         """To be called once the log has the batch. `caught_up_at` is news that holds with this batch in the lake."""
@@ -162,7 +163,7 @@ class Holder:
 
     def _fence(self, snapshot: Snapshot, offsets: Offsets, pending: Pending) -> None:
         """An empty commit behind the pending one: of the two, the log takes exactly one."""
-        fence = LogEntry(n=pending.n + 1, epoch=offsets.epoch, batch_id=None, hi=offsets.hi)
+        fence = LogEntry(n=pending.n + 1, epoch=offsets.epoch, batch_id=None, hi=offsets.hi, rows=0)
         try:
             snapshot.commit((), {self.paths.application: fence})
         except CommitRejected:

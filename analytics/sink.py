@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from analytics.bucket import Bucket, WriteRefused
+from analytics.bucket import Bucket
 from analytics.diagnostics import LakeCommitted, LakeShardFailed
 from analytics.files import days, parquet
 from analytics.layout import ShardPaths, object_key
@@ -142,18 +142,9 @@ class LakeSink:
         files = []
         for path, (day, part) in daily.items():
             body = parquet(part, _footer(paths, number.epoch, pending))
-            self._upload(object_key(path), body)
+            self._bucket.create_own(object_key(path), body)
             files.append(AddedFile(path=path, size=len(body), day=day, rows=part.num_rows))
         return _Batch(shard, pending, tuple(files), waiting.caught_up)
-
-    def _upload(self, key: str, body: bytes) -> None:
-        try:
-            self._bucket.create(key, body)
-        except WriteRefused:
-            stored = self._bucket.read(key)
-            if stored is None or stored.body != body:
-                raise
-            # It is our own write, sent twice by a retry.
 
     def _logged(self, batches: Sequence[_Batch]) -> list[_Batch]:
         """One commit for all that still follow the log; those it took."""

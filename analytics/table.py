@@ -1,9 +1,9 @@
 """The Delta table's log: the one place where files and the offsets that they cover become visible, together."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any, Protocol
 
 import msgspec
@@ -34,12 +34,18 @@ class CommitRejected(Exception):
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What a commit says of one shard. A fence has no `batch_id`, and the `hi` of the batch before it."""
+    """What a commit says of one application. A fence has no `batch_id`, and the `hi` of the batch before it.
+
+    `rows` is how many rows it brings, or leaves of a day that it compacts; `dropped` how many duplicates it removed.
+    Older entries do not tell.
+    """
 
     n: int
     epoch: int
     batch_id: str | None
     hi: Place | None
+    rows: int | None = None
+    dropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,21 @@ class AddedFile:
     rows: int
 
 
+@dataclass(frozen=True)
+class LoggedCommit:
+    """What the log still tells of one commit. Without entries it was made by somebody else, or it made the table."""
+
+    version: int
+    operation: str
+    entries: Mapping[str, LogEntry] = field(default_factory=dict)
+
+
 class Snapshot(Protocol):
     """The table as it was when it was loaded. A commit is judged by what happened to the log since then."""
+
+    @property
+    def version(self) -> int:
+        """Counts the table's commits."""
 
     def version_of(self, application: str) -> int:
         """The number of the application's last transaction, 0 when it has none."""
@@ -64,8 +83,21 @@ class Snapshot(Protocol):
     def files(self, day: date) -> list[str]:
         """The paths of the day's files that a reader sees."""
 
-    def commit(self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry]) -> None:
-        """All or nothing. `CommitRejected` is certain; after any other error the commit may have happened.
+    def all_files(self) -> list[AddedFile]:
+        """Every file that a reader sees, as the log describes it."""
+
+    def history(self) -> Iterator[LoggedCommit]:
+        """The commits whose log files are still kept, the newest first."""
+
+    def unneeded(self, retention: timedelta) -> set[str]:
+        """The paths that a commit removed at least so long ago, whole hours, by this machine's clock."""
+
+    def commit(
+        self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry], *, replacing: date | None = None
+    ) -> None:
+        """Adds the files, and removes those that this snapshot, and no later one, has of the day `replacing`.
+
+        All or nothing. `CommitRejected` is certain; after any other error the commit may have happened.
 
         Rejected when one of these applications has committed since the snapshot. Nobody checks that numbers rise:
         compare `version_of` first, on this very snapshot.
@@ -125,6 +157,22 @@ class DeltaSnapshot:
         folder = f"{PARTITION_KEY}={day.isoformat()}"
         uris = self._table.file_uris([(PARTITION_KEY, "=", day.isoformat())])
         return [f"{folder}/{uri.rpartition('/')[2]}" for uri in uris]
+
+    @property
+    def version(self) -> int:
+        return self._table.version()
+
+    def all_files(self) -> list[AddedFile]:
+        return files_of(self._table)
+
+    def history(self) -> Iterator[LoggedCommit]:
+        for commit in self._table.history():
+            entries = msgspec.convert(commit.get(_BATCHES, {}), dict[str, LogEntry])
+            yield LoggedCommit(commit["version"], commit["operation"], entries)
+
+    def unneeded(self, retention: timedelta) -> set[str]:
+        hours = round(retention / timedelta(hours=1))
+        return set(self._table.vacuum(hours, dry_run=True, enforce_retention_duration=False))
 
     def commit(
         self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry], *, replacing: date | None = None

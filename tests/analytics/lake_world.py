@@ -56,6 +56,9 @@ class World:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     tips: dict[datetime, Place | None] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.bucket.now = self.log.now = self.clock.now
+
     def sink(self, gate: Gate | None = None, policy: RotationPolicy = NEVER, **changes: Any) -> LakeSink:
         """A new process."""
         gate = gate or Gate()
@@ -80,15 +83,18 @@ class World:
 
     def archived(self, shard_id: str = SHARD) -> list[int]:
         """The sequence numbers that a reader of the log sees, in the order of the commits."""
-        numbers: list[int] = []
-        for commit in self.log.commits:
-            for added in commit.files:
-                body = self.bucket.objects[object_key(added.path)]
-                assert len(body) == added.size, "the log tells another size than the object has"
-                table = pq.read_table(pa.BufferReader(body))
-                assert table.num_rows == added.rows
-                numbers += [int(row["_sequence_number"]) for row in table.to_pylist() if row["_shard"] == shard_id]
-        return numbers
+        return [int(row["_sequence_number"]) for row in self.visible() if row["_shard"] == shard_id]
+
+    def visible(self) -> list[dict[str, Any]]:
+        """Every row that a reader of the log sees."""
+        found: list[dict[str, Any]] = []
+        for added in self.log.snapshot().all_files():
+            body = self.bucket.objects[object_key(added.path)]
+            assert len(body) == added.size, "the log tells another size than the object has"
+            table = pq.read_table(pa.BufferReader(body))
+            assert table.num_rows == added.rows
+            found += table.to_pylist()
+        return found
 
     def seen(self, kind: type[Diagnostic]) -> list[Any]:
         return [diagnostic for diagnostic in self.diagnostics if type(diagnostic) is kind]

@@ -1,12 +1,12 @@
 """What the protocol relies on in a commit log: one suite for the log in memory and for Delta on disk."""
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from analytics.offsets import Place
-from analytics.table import AddedFile, CommitLog, CommitRejected, DeltaLog, LogEntry, storage_options
+from analytics.table import AddedFile, CommitLog, CommitRejected, DeltaLog, LogEntry, LoggedCommit, storage_options
 from tests.analytics.log import MemoryLog
 from tests.fakes.clock import FakeClock
 
@@ -129,3 +129,59 @@ def test_a_day_has_the_files_that_a_reader_sees(log: CommitLog) -> None:
     assert log.snapshot().files(date(2026, 3, 14)) == [pi_day.path]
     assert log.snapshot().files(date(2026, 3, 16)) == []
     assert stale.files(date(2026, 3, 14)) == []
+
+
+DAY = date(2026, 3, 14)
+
+
+def a_file(name: str, day: date = DAY) -> AddedFile:
+    return AddedFile(f"event_date={day}/{name}.parquet", 7, day, 3)
+
+
+def test_a_replacement_removes_the_days_files_of_its_own_snapshot_only(log: CommitLog) -> None:
+    elsewhere = a_file("elsewhere", date(2026, 3, 15))
+    log.snapshot().commit((a_file("one"), a_file("two"), elsewhere), {A: entry(1)})
+    snapshot = log.snapshot()
+    log.snapshot().commit((a_file("meanwhile"),), {A: entry(2)})
+    snapshot.commit((a_file("all"),), {"compact": entry(1)}, replacing=DAY)
+    replaced = log.snapshot()
+    assert set(replaced.all_files()) == {a_file("meanwhile"), a_file("all"), elsewhere}
+    assert replaced.unneeded(timedelta(0)) == {a_file("one").path, a_file("two").path}
+    assert replaced.unneeded(timedelta(hours=1)) == set()
+
+
+def test_a_replacement_may_leave_nothing(log: CommitLog) -> None:
+    log.snapshot().commit((a_file("one"),), {A: entry(1)})
+    log.snapshot().commit((), {"compact": entry(1)}, replacing=DAY)
+    assert log.snapshot().all_files() == []
+
+
+def test_of_two_replacements_one_is_rejected(log: CommitLog) -> None:
+    log.snapshot().commit((a_file("one"),), {A: entry(1)})
+    snapshots = [log.snapshot(), log.snapshot()]
+    snapshots[0].commit((a_file("all"),), {"compact": entry(1)}, replacing=DAY)
+    with pytest.raises(CommitRejected):
+        snapshots[1].commit((a_file("all too"),), {"compact": entry(1)}, replacing=DAY)
+    assert log.snapshot().all_files() == [a_file("all")]
+
+
+def test_who_adds_from_before_a_replacement_is_rejected_for_certain(log: CommitLog) -> None:
+    """It tries again, from a new snapshot: nothing is lost, and a few milliseconds' window makes it rare."""
+    log.snapshot().commit((a_file("one"),), {A: entry(1)})
+    stale = log.snapshot()
+    log.snapshot().commit((a_file("all"),), {"compact": entry(1)}, replacing=DAY)
+    with pytest.raises(CommitRejected):
+        stale.commit((a_file("two"),), {A: entry(2)})
+    log.snapshot().commit((a_file("two"),), {A: entry(2)})
+    assert set(log.snapshot().all_files()) == {a_file("all"), a_file("two")}
+
+
+def test_the_history_tells_every_commit_with_its_entries(log: CommitLog) -> None:
+    log.snapshot().commit((), {A: entry(1)})
+    log.snapshot().commit((), {B: entry(1), A: entry(2)})
+    assert list(log.snapshot().history()) == [
+        LoggedCommit(2, "WRITE", {B: entry(1), A: entry(2)}),
+        LoggedCommit(1, "WRITE", {A: entry(1)}),
+        LoggedCommit(0, "CREATE TABLE"),
+    ]
+    assert log.snapshot().version == 2

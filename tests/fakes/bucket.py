@@ -6,6 +6,8 @@ import io
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from tests.fakes.faults import Service
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Answer = dict[str, Any]
+
+_LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Gate:
@@ -47,12 +51,16 @@ class FakeBucket(Service):
         super().__init__("s3")
         self.name = name
         self.objects: dict[str, bytes] = {}
+        self.written_at: dict[str, datetime] = {}
+        # S3's own clock. What a test puts into `objects` itself was written in 2026.
+        self.now: Callable[[], datetime] = lambda: _LONG_AGO
         self._keys_per_page = keys_per_page
 
     def another(self) -> "FakeBucket":
         """An empty bucket of the same name that shares nothing but botocore's model of S3, which is slow to load."""
         other = copy.copy(self)
         other.objects, other.log, other.lock = {}, [], threading.RLock()
+        other.written_at = {}
         other._faults, other._lost_answers = defaultdict(deque), defaultdict(deque)
         return other
 
@@ -73,7 +81,9 @@ class FakeBucket(Service):
         return self.call("delete_object", self._delete, parameters)
 
     def list_objects_v2(self, **parameters: Any) -> Answer:
-        return self.call("list_objects_v2", self._list, parameters)
+        answer = self.call("list_objects_v2", self._list, parameters)
+        answer["ResponseMetadata"]["HTTPHeaders"] = {"date": format_datetime(self.now(), usegmt=True)}
+        return answer
 
     def get_paginator(self, operation: str) -> "_Pages":
         assert operation == "list_objects_v2"
@@ -89,6 +99,7 @@ class FakeBucket(Service):
         if exists_already or is_another:
             raise self.error("put_object", "PreconditionFailed", "At least one of the pre-conditions did not hold")
         self.objects[asked["Key"]] = asked["Body"]
+        self.written_at[asked["Key"]] = self.now()
         return {"ETag": _etag(asked["Body"])}
 
     def _get(self, **asked: Any) -> Answer:
@@ -111,7 +122,10 @@ class FakeBucket(Service):
         page = keys[: self._keys_per_page]
         answer: Answer = {"IsTruncated": len(page) < len(keys), "KeyCount": len(page)}
         if page:
-            answer["Contents"] = [{"Key": key, "Size": len(self.objects[key])} for key in page]
+            answer["Contents"] = [
+                {"Key": key, "Size": len(self.objects[key]), "LastModified": self.written_at.get(key, _LONG_AGO)}
+                for key in page
+            ]
         if answer["IsTruncated"]:
             answer["NextContinuationToken"] = page[-1]
         return answer
