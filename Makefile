@@ -69,6 +69,12 @@ bench-leases: install ## how long a plan for 10,000 leases takes
 bench-failover: install ## kill -9 and SIGTERM of real workers, 20 times; about four minutes
 	@$(BIN)/python -m tests.benchmarks.failover
 
+bench-lake: install ## five business questions of ten million events on S3, beside DuckDB alone; about ten minutes
+	@$(BIN)/python -m tests.benchmarks.lake $(ARGS)
+
+bench-freshness: install ## from the stream to visible in the lake, under load and on an idle stream; about six minutes
+	@$(BIN)/python -m tests.benchmarks.freshness $(ARGS)
+
 $(PEERS)/.installed: tests/benchmarks/peers.lock
 	@$(BIN)/python -m venv --clear $(PEERS)
 	@$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r $<
