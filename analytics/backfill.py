@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from analytics.bucket import Bucket
 from analytics.compaction import LONGEST_UNCOMMITTED, TooLate
+from analytics.customer_keys import CustomerKeys
 from analytics.decode import Payload, decode_payloads
 from analytics.diagnostics import SliceLoaded
 from analytics.files import days, parquet
@@ -25,7 +26,7 @@ from foundation.clock import Clock
 from foundation.diagnostics import Emit
 
 # Part of what a slice is: another number would make other slices, under the same names.
-SLICE_LINES = 250_000
+SLICE_LINES = 100_000
 # Decoded at a time: a line takes several kilobytes as objects, and a tenth of that as a row.
 _CHUNK_LINES = 10_000
 # Each round that fails means that somebody else committed meanwhile: this very slice, or a compaction.
@@ -88,11 +89,14 @@ class Backfill:
     tell when it arrived. One slice is in memory, with the ids of its days' events.
     """
 
-    def __init__(self, bucket: Bucket, log: CommitLog, clock: Clock, emit: Emit, *, new_id: NewId = random_id) -> None:
+    def __init__(
+        self, bucket: Bucket, log: CommitLog, clock: Clock, emit: Emit, keys: CustomerKeys, *, new_id: NewId = random_id
+    ) -> None:
         self._bucket = bucket
         self._log = log
         self._clock = clock
         self._emit = emit
+        self._keys = keys
         self._new_id = new_id
         self._known: dict[str, pa.ChunkedArray[Any]] = {}
 
@@ -130,7 +134,7 @@ class Backfill:
                 loaded.slices_present += 1
                 return
             if rows is None:
-                rows, bad, empty = _decoded(f"backfill/{backfill_id}", one)
+                rows, bad, empty = _decoded(f"backfill/{backfill_id}", one, self._keys)
                 if bad:
                     set_apart(bad)
                 loaded.bad += len(bad)
@@ -182,6 +186,7 @@ class Backfill:
             raise TooLate(f"{application}: the commit comes too long after its files. fix: load again")
         last = Place(str(one.first + len(one.lines) - 1))
         entry = LogEntry(n=1, epoch=0, batch_id=digest, hi=last, rows=rows.num_rows)
+        self._keys.save()
         snapshot.commit(files, {application: entry})
 
 
@@ -192,14 +197,16 @@ def _slices(lines: Iterable[bytes], size: int) -> Iterator[_Slice]:
         number, first = number + 1, first + len(chunk)
 
 
-def _decoded(shard_id: str, one: _Slice) -> tuple[pa.Table, list[BadLine], int]:
+def _decoded(shard_id: str, one: _Slice, keys: CustomerKeys) -> tuple[pa.Table, list[BadLine], int]:
     """The slice's rows in the order of their lines, its bad lines, and how many are empty."""
     tables, bad, empty = [EVENT_SCHEMA.empty_table()], list[BadLine](), 0
     numbered = iter(enumerate(one.lines, one.first))
     while chunk := list(islice(numbered, _CHUNK_LINES)):
         payloads = [(number, data) for number, line in chunk if (data := line.strip(b" \t\r\n"))]
         empty += len(chunk) - len(payloads)
-        decoded = decode_payloads(shard_id, [Payload(Place(str(number)), _ANY_TIME, data) for number, data in payloads])
+        decoded = decode_payloads(
+            shard_id, [Payload(Place(str(number)), _ANY_TIME, data) for number, data in payloads], keys
+        )
         tables.append(decoded.rows)
         bad += [BadLine(*payloads[one_bad.index], one_bad.error) for one_bad in decoded.unreadable]
     rows = pa.concat_tables(tables)

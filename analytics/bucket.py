@@ -1,6 +1,6 @@
 """The lake's bucket: objects read whole, and written only under a condition."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html: 412 when the condition is not met,
-# 409 when another conditional write of the key is under way, 404 when If-Match names an object that is gone.
-_REFUSED = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"})
+# 409 when another conditional write of the key is under way, 404 when If-Match names an object that is gone, or when
+# the parts have become an object already.
+_REFUSED = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "NoSuchUpload"})
 
 
 class WriteRefused(Exception):
@@ -65,6 +66,41 @@ class Bucket:
             return self._client.put_object(Bucket=self.name, Key=key, Body=body, IfMatch=etag)["ETag"]
         except ClientError as error:
             raise self._named(error, f"replace {key}") from error
+
+    def begin_parts(self, key: str) -> str:
+        """Begins an object that comes in parts, and answers the id of the upload."""
+        return self._client.create_multipart_upload(Bucket=self.name, Key=key)["UploadId"]
+
+    def put_part(self, key: str, upload_id: str, number: int, body: bytes) -> str:
+        """A part, numbered from 1; answers its ETag. Nobody sees it yet."""
+        return self._client.upload_part(Bucket=self.name, Key=key, UploadId=upload_id, PartNumber=number, Body=body)[
+            "ETag"
+        ]
+
+    def create_of_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
+        """Makes the parts an object that must not exist yet."""
+        try:
+            self._client.complete_multipart_upload(
+                Bucket=self.name,
+                Key=key,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": [{"PartNumber": n, "ETag": etag} for n, etag in enumerate(etags, start=1)]},
+                IfNoneMatch="*",
+            )
+        except ClientError as error:
+            raise self._named(error, f"create {key} of {len(etags)} parts") from error
+
+    def abort_parts(self, key: str, upload_id: str) -> None:
+        self._client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload_id)
+
+    def size(self, key: str) -> int | None:
+        """Of the object in bytes, or None when there is none."""
+        try:
+            return self._client.head_object(Bucket=self.name, Key=key)["ContentLength"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
+                return None
+            raise
 
     def create_own(self, key: str, body: bytes) -> None:
         """`create` under a name that nobody else writes: refused, and there with this body, it is our own retry."""

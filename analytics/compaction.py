@@ -7,6 +7,7 @@ forgets the transactions and, in some versions, lets two of them double the rows
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -22,13 +23,15 @@ from analytics.offsets import Moment, NewId, random_id
 from analytics.schema import EVENT_SCHEMA
 from analytics.scratch import scratch
 from analytics.stored_rows import stored_rows
-from analytics.table import AddedFile, CommitLog, LogEntry, Snapshot
+from analytics.table import AddedFile, CommitLog, CommitRejected, LogEntry, Snapshot
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
 
 # Files that were uploaded longer ago than this are not committed any more: vacuum may think that nobody needs them.
 LONGEST_UNCOMMITTED = timedelta(hours=1)
 
+# Each round that fails means that another compactor has committed.
+_ROUNDS = 4
 _DAY = timedelta(days=1)
 _PLACE = ("_shard", "_sequence_number", "_sub_sequence_number")
 # Of the events with one id the first to arrive stays. A parent shard's records arrived before its children's. Sequence
@@ -82,8 +85,9 @@ class CompactedDay:
 class Compactor:
     """Compacts days, beside archivers, late rows, backfills and other compactors.
 
-    Raises `CommitRejected` when another compactor was at the same day, and what S3 answers: nothing changed, or all of
-    it. Either way the next attempt begins afresh. At most `file_size` and one input file are in memory.
+    `compact` raises `CommitRejected` when another compactor was faster; `run` then looks again. Whatever S3 answers,
+    nothing changed, or all of it, and the next attempt begins afresh. In memory are one file that is read and one that
+    is written, beside what the database may have.
     """
 
     def __init__(
@@ -114,12 +118,18 @@ class Compactor:
         waiting, again = list(dict.fromkeys(days)), set[date]()
         while waiting:
             day = waiting.pop(0)
-            compacted, doubled = self.compact(day)
+            compacted, doubled = self._persistently(day)
             if compacted is not None:
                 yield compacted
             for neighbour in sorted(doubled - again - set(waiting)):
                 again.add(neighbour)
                 waiting.append(neighbour)
+
+    def _persistently(self, day: date) -> tuple[CompactedDay | None, set[date]]:
+        for _ in range(_ROUNDS - 1):
+            with suppress(CommitRejected):
+                return self.compact(day)
+        return self.compact(day)
 
     def compact(self, day: date) -> tuple[CompactedDay | None, set[date]]:
         """What became of the day, None when it was as it should be; and the neighbours to compact again.
@@ -165,7 +175,7 @@ class Compactor:
         self, database: duckdb.DuckDBPyConnection, snapshot: Snapshot, day: date, files: Iterable[AddedFile]
     ) -> None:
         for file in files:
-            rows = stored_rows(self._bucket, file, EVENT_SCHEMA)
+            rows = stored_rows(self._bucket, file, EVENT_SCHEMA, whole=True)
             _insert(database, "day", rows)
             _insert(database, "keys", _keys(rows, file.day))
         for file in snapshot.all_files():

@@ -19,6 +19,7 @@ _OURS = re.compile(
     rf"{PARTITION_KEY}=\d{{4}}-\d\d-\d\d/"
     rf"(.+-{_BATCH.pattern}|late-{_UNIQUE}\.parquet|compact-{_UNIQUE}-\d+\.parquet|backfill-\d{{6}}-{_UNIQUE}\.parquet)"
 )
+_OF_STREAM = re.compile(rf"(?P<shard_id>.+)-{_BATCH.pattern}")
 
 
 def table_uri(bucket: str) -> str:
@@ -110,6 +111,12 @@ class ShardPaths:
         name = key.rpartition("/")[2]
         batch = _BATCH.fullmatch(name.removeprefix(self._stem)) if name.startswith(self._stem) else None
         return BatchNumber(int(batch["n"]), int(batch["epoch"])) if batch else None
+
+    def batch_of_stream(self, key: str) -> tuple[str, int] | None:
+        """Reads a data file's name: the shard of this stream, whichever it is, and its batch; None for other files."""
+        name = key.rpartition("/")[2]
+        batch = _OF_STREAM.fullmatch(name.removeprefix(f"{self.stream}-"))
+        return (batch["shard_id"], int(batch["n"])) if batch and name.startswith(f"{self.stream}-") else None
 
     @property
     def _stem(self) -> str:

@@ -74,7 +74,10 @@ class Moment:
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch written down before its files: the records in (lo, hi], however few of them became rows."""
+    """A batch written down before its files: the records in (lo, hi], however few of them became rows.
+
+    The others were `dropped`, their event having come before, or `set_apart`.
+    """
 
     batch_id: str
     n: int
@@ -83,6 +86,8 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...]
     rows: int
     schema: str
+    dropped: int = 0
+    set_apart: int = 0
 
 
 class Offsets(msgspec.Struct, frozen=True, kw_only=True):

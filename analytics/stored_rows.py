@@ -1,7 +1,5 @@
 """The rows of one file of the lake, checked against what the log says of it."""
 
-from collections.abc import Sequence
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -34,12 +32,23 @@ def stored_file(bucket: Bucket, file: AddedFile) -> pq.ParquetFile:
     return opened
 
 
-def stored_rows(bucket: Bucket, file: AddedFile, schema: pa.Schema) -> pa.Table:
-    """The rows with the columns of `schema`; one that the file is too old to have is null. Raises as `stored_file`."""
+class NewerColumns(Exception):
+    """A file has columns of a newer release, which this one would lose."""
+
+
+def stored_rows(bucket: Bucket, file: AddedFile, schema: pa.Schema, *, whole: bool = False) -> pa.Table:
+    """The rows with the columns of `schema`; one that the file is too old to have is null.
+
+    Raises as `stored_file`, and with `whole`, when nothing may be left out, `NewerColumns`.
+    """
     opened = stored_file(bucket, file)
     there = set(opened.schema_arrow.names)
-    wanted: Sequence[str] = [name for name in schema.names if name in there]
-    table = opened.read(columns=list(wanted))
+    if whole and (newer := there - set(schema.names)):
+        raise NewerColumns(
+            f"{file.path} has columns that this release does not know: {', '.join(sorted(newer))}. "
+            "fix: run the release that wrote it"
+        )
+    table = opened.read(columns=[name for name in schema.names if name in there])
     for field in schema:
         if field.name not in there:
             table = table.append_column(field, pa.nulls(table.num_rows, field.type))

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Protocol
 
 import msgspec
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.transaction import AddAction
 
@@ -18,6 +19,7 @@ from analytics.schema import EVENT_SCHEMA, PARTITION_COLUMN
 from foundation.clock import Clock
 
 TABLE_SCHEMA = pa.schema([*EVENT_SCHEMA, PARTITION_COLUMN])
+_OUR_SCHEMA = Schema.from_arrow(TABLE_SCHEMA)
 TABLE_CONFIGURATION = {
     "delta.checkpointInterval": "50",
     # The log keeps what each commit said of its shards this long. `delta.setTransactionRetentionDuration` stays unset:
@@ -29,6 +31,10 @@ _RECENT_COMMITS = 100
 _FILE_COLUMNS = ["path", "size_bytes", f"partition.{PARTITION_KEY}", "num_records"]
 
 
+class SchemaConflict(Exception):
+    """The table has a column of ours with another type: no file of ours belongs into it. Names the columns."""
+
+
 class CommitRejected(Exception):
     """The log took no part of the commit: another one of the same shard, or of the table itself, came first."""
 
@@ -36,8 +42,9 @@ class CommitRejected(Exception):
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What a commit says of one application. A fence has no `batch_id`, and the `hi` of the batch before it.
 
-    `rows` is how many rows it brings, or leaves of a day that it compacts; `dropped` how many duplicates it removed.
-    Older entries do not tell.
+    Each record of a batch is one of its `rows`, or was `dropped`, its event_id having been there before, or was
+    `set_apart` as a dead letter. `rows` is None in entries of older releases. Of a compaction `rows` is what it leaves
+    of its day, and `dropped` what it removed.
     """
 
     n: int
@@ -46,6 +53,7 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     hi: Place | None
     rows: int | None = None
     dropped: int = 0
+    set_apart: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,12 +113,17 @@ class Snapshot(Protocol):
 
 
 class CommitLog(Protocol):
+    def exists(self) -> bool:
+        """Whether there is a table; a snapshot of none makes one."""
+
     def snapshot(self) -> Snapshot:
         """Loads the table afresh."""
 
 
 class DeltaLog:
-    """The log of a Delta table, which is created when it is missing.
+    """The log of a Delta table, which is created when it is missing, and given the columns that it lacks.
+
+    Older files have null in a column that came later; columns of a newer release are left alone.
 
     Every snapshot is a new handle: one that is kept grows with the log, and a conflict is judged from its version.
     """
@@ -120,9 +133,12 @@ class DeltaLog:
         self._storage_options = dict(storage_options)
         self._clock = clock
 
+    def exists(self) -> bool:
+        return DeltaTable.is_deltatable(self._uri, storage_options=self._storage_options)
+
     def snapshot(self) -> "DeltaSnapshot":
         try:
-            return DeltaSnapshot(DeltaTable(self._uri, storage_options=self._storage_options), self._clock)
+            table = self._load()
         except TableNotFoundError:
             DeltaTable.create(
                 self._uri,
@@ -132,7 +148,16 @@ class DeltaLog:
                 configuration=TABLE_CONFIGURATION,
                 storage_options=self._storage_options,
             )
-        return DeltaSnapshot(DeltaTable(self._uri, storage_options=self._storage_options), self._clock)
+            table = self._load()
+        if missing := missing_columns(table.schema()):
+            # Two who add the same columns at once: one is rejected, and finds them on the next attempt.
+            with _rejections_named(table, f"adding the columns {[column.name for column in missing]}"):
+                table.alter.add_columns(missing)
+            table = self._load()
+        return DeltaSnapshot(table, self._clock)
+
+    def _load(self) -> DeltaTable:
+        return DeltaTable(self._uri, storage_options=self._storage_options)
 
 
 class DeltaSnapshot:
@@ -182,7 +207,7 @@ class DeltaSnapshot:
             app_transactions=[Transaction(application, entry.n) for application, entry in entries.items()],
             custom_metadata={_BATCHES: msgspec.to_builtins(dict(entries))},
         )
-        try:
+        with _rejections_named(self._table, f"the commit of {sorted(entries)}"):
             self._table.create_write_transaction(
                 [_add_action(file, modified_at) for file in files],
                 mode="append" if replacing is None else "overwrite",
@@ -191,10 +216,35 @@ class DeltaSnapshot:
                 partition_filters=[(PARTITION_KEY, "=", replacing.isoformat())] if replacing else None,
                 commit_properties=properties,
             )
-        except CommitFailedError as error:
-            raise CommitRejected(
-                f"{self._table.table_uri} rejected the commit of {sorted(entries)}: {error}"
-            ) from error
+
+
+def missing_columns(schema: Schema) -> list[Field]:
+    """The columns of ours that a table lacks. Raises `SchemaConflict` where one has another type there."""
+    there = {column.name: column for column in schema.fields}
+    conflicts = [
+        f"{column.name} is {there[column.name].type} there and {column.type} here"
+        for column in _OUR_SCHEMA.fields
+        if column.name in there and there[column.name].type != column.type
+    ]
+    if conflicts:
+        raise SchemaConflict(
+            f"the lake's table has other types: {'; '.join(conflicts)}. fix: a column never changes its type; give the "
+            "new meaning a new column, or run the release that this table was written with"
+        )
+    return [Field(column.name, column.type, nullable=True) for column in _OUR_SCHEMA.fields if column.name not in there]
+
+
+@contextmanager
+def _rejections_named(table: DeltaTable, what: str) -> Iterator[None]:
+    try:
+        yield
+    except CommitFailedError as error:
+        raise CommitRejected(f"{table.table_uri} rejected {what}: {error}") from error
+
+
+def dropped_by(commit: Mapping[str, Any]) -> int:
+    """How many records a commit of the table's history says were dropped."""
+    return sum(msgspec.convert(entry, LogEntry).dropped for entry in commit.get(_BATCHES, {}).values())
 
 
 def files_of(table: DeltaTable) -> list[AddedFile]:

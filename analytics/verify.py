@@ -48,6 +48,8 @@ def verify(
 
     Every file is read, one at a time; what does not fit into memory goes to disk.
     """
+    if not log.exists():
+        return _without_log(bucket)
     try:
         snapshot, history, shards = _looked_at(bucket, log)
     except (DeltaError, OSError) as error:
@@ -79,6 +81,15 @@ def verify(
             counts |= against
             findings += told
     return Verified(tuple(findings), counts)
+
+
+def _without_log(bucket: Bucket) -> Verified:
+    left = [key for prefix in (DATA_PREFIX, OFFSETS_PREFIX) for key in bucket.keys(prefix)]
+    if not left:
+        return Verified((), {"rows": 0})
+    return Verified(
+        (Finding(Kind.LOG_UNREADABLE, f"the log is gone, and {len(left)} objects are there, as {left[0]}"),)
+    )
 
 
 def _looked_at(bucket: Bucket, log: CommitLog) -> tuple[Snapshot, list[LoggedCommit], list[_Shard]]:

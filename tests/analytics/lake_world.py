@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analytics.bucket import Bucket
+from analytics.customer_keys import CustomerKeys, KeyObjects
 from analytics.decode import Payload, decode_payloads
 from analytics.layout import ShardPaths, object_key
 from analytics.offsets import Held, Moment, OffsetsObject, Place, random_id
@@ -33,14 +34,28 @@ class Crash(BaseException):
     """The process is gone: nothing that handles errors sees it."""
 
 
+def some_keys(bucket: FakeBucket | None = None) -> CustomerKeys:
+    """A process' own, in a bucket of their own."""
+    bucket = bucket or FakeBucket("customer-keys")
+    return CustomerKeys(KeyObjects(Bucket(bucket.client, bucket.name)))
+
+
+# Those of the rows below: saved by nobody, so that a sink's calls are those of the protocol.
+KEYS = some_keys()
+
+
 @lru_cache
 def rows(*numbers: int, shard_id: str = SHARD, occurred_at: datetime = NOON) -> pa.Table:
     """A row per sequence number."""
     payloads = [
-        Payload(Place(str(number)), NOON, encode(an_envelope(cause=f"key-{number}", occurred_at=occurred_at)))
+        Payload(
+            Place(str(number)),
+            NOON,
+            encode(an_envelope(order_id=f"order-of-{shard_id}", cause=f"key-{number}", occurred_at=occurred_at)),
+        )
         for number in numbers
     ]
-    decoded = decode_payloads(shard_id, payloads)
+    decoded = decode_payloads(shard_id, payloads, KEYS)
     assert not decoded.unreadable
     return decoded.rows
 
@@ -64,7 +79,13 @@ class World:
         gate = gate or Gate()
         bucket = Bucket(self.bucket.through(gate), self.bucket.name)
         return LakeSink(
-            STREAM, bucket, self.log.through(gate), policy, self.clock.clock, self.diagnostics.append, **changes
+            STREAM,
+            bucket,
+            self.log.through(gate),
+            policy,
+            self.clock.clock,
+            self.diagnostics.append,
+            **{"keys": KEYS, **changes},
         )
 
     def stored(self, shard_id: str = SHARD) -> Held | None:

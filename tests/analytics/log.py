@@ -29,6 +29,9 @@ class MemoryLog:
     def through(self, gate: Gate) -> "MemoryLog":
         return MemoryLog(self.commits, gate, self.now)
 
+    def exists(self) -> bool:
+        return bool(self.commits)
+
     def snapshot(self) -> "MemorySnapshot":
         length: int = self.gate.through(lambda: len(self.commits))
         return MemorySnapshot(self, length)

@@ -11,7 +11,7 @@ from analytics.bucket import Bucket
 from analytics.diagnostics import SliceLoaded
 from analytics.verify import verify
 from events.wire import encode
-from tests.analytics.lake_world import SHARD, Crash, World, feed
+from tests.analytics.lake_world import KEYS, SHARD, Crash, World, feed
 from tests.analytics.test_compaction import DAY, compactor, content
 from tests.builders import NOON, an_envelope
 from tests.fakes.bucket import Gate
@@ -35,7 +35,7 @@ def backfill(world: World, gate: Gate | None = None) -> Backfill:
     """A new process."""
     gate = gate or Gate()
     bucket = Bucket(world.bucket.through(gate), world.bucket.name)
-    return Backfill(bucket, world.log.through(gate), world.clock.clock, world.diagnostics.append)
+    return Backfill(bucket, world.log.through(gate), world.clock.clock, world.diagnostics.append, KEYS)
 
 
 def load(
@@ -102,7 +102,9 @@ def test_what_the_archiver_brought_is_left_out(world: World) -> None:
     shard = world.sink().open(SHARD)
     feed(shard, [1, 2, 3])
     shard.flush()
-    streamed = [encode(an_envelope(cause=f"key-{number}")) + b"\n" for number in (1, 2, 3)]
+    streamed = [
+        encode(an_envelope(order_id=f"order-of-{SHARD}", cause=f"key-{number}")) + b"\n" for number in (1, 2, 3)
+    ]
     loaded, _ = load(world, lines=(*streamed, line(1)))
     assert (loaded.rows, loaded.duplicates) == (1, 3)
     assert sorted(world.archived()) == [1, 2, 3]

@@ -20,7 +20,7 @@ from analytics.diagnostics import DayCompacted
 from analytics.files import days, parquet
 from analytics.layout import is_compacted, is_ours, object_key
 from analytics.offsets import Place
-from analytics.stored_rows import MissingFile, TornFile
+from analytics.stored_rows import MissingFile, NewerColumns, TornFile
 from analytics.table import AddedFile, CommitRejected, LogEntry
 from tests.analytics.lake_world import OTHER_SHARD, SHARD, Crash, World, rows
 from tests.analytics.test_late import LATE, archived_world, late, late_rows
@@ -205,6 +205,22 @@ def test_a_file_that_is_not_what_the_log_says_stops_the_compaction(
     with pytest.raises(expected, match="fix:"):
         list(compactor(world).run([DAY]))
     assert len(world.log.commits) == commits
+
+
+def test_columns_of_a_newer_release_are_not_lost(world: World) -> None:
+    newer = rows(99).append_column("tip", pa.array([100], pa.int64()))
+    append(world, newer)
+    before, commits = content(world), len(world.log.commits)
+    with pytest.raises(NewerColumns, match="tip"):
+        list(compactor(world).run([DAY]))
+    assert (content(world), len(world.log.commits)) == (before, commits)
+
+
+def test_columns_that_an_older_release_did_not_have_are_null(world: World) -> None:
+    append(world, rows(99).drop_columns(["_extra"]))
+    (made,) = compactor(world).run([DAY])
+    assert made.rows_after == 10
+    assert next(row for row in world.visible() if row["_sequence_number"] == "99")["_extra"] is None
 
 
 def test_what_took_too_long_is_not_committed(world: World) -> None:

@@ -20,7 +20,7 @@ from analytics.sink import LakeSink
 from analytics.stored_rows import stored_rows
 from analytics.table import CommitLog, CommitRejected, DeltaLog, Snapshot, storage_options
 from foundation.clock import SYSTEM_CLOCK
-from tests.analytics.lake_world import NEVER, rows
+from tests.analytics.lake_world import KEYS, NEVER, rows
 from tests.builders import NOON
 from tests.fakes.bucket import FakeBucket
 
@@ -71,12 +71,15 @@ class HeldLog:
     barrier: threading.Barrier
     passed: list[None] = field(default_factory=list)
 
+    def exists(self) -> bool:
+        return self.log.exists()
+
     def snapshot(self) -> Any:
         return HeldSnapshot(self.log.snapshot(), self.barrier, self.passed)
 
 
 def sink(place: TheLake, log: CommitLog) -> LakeSink:
-    return LakeSink("orders", place.bucket, log, NEVER, SYSTEM_CLOCK, lambda _: None)
+    return LakeSink("orders", place.bucket, log, NEVER, SYSTEM_CLOCK, lambda _: None, keys=KEYS)
 
 
 def visible(place: TheLake) -> list[str]:

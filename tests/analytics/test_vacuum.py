@@ -7,6 +7,7 @@ import pytest
 
 from analytics.bucket import Bucket
 from analytics.layout import DATA_PREFIX, object_key
+from analytics.shard_sink import ShardSink
 from analytics.vacuum import LEAST_RETENTION, NEVER_VISIBLE, REPLACED, RETENTION, RetentionTooShort, Vacuum
 from tests.analytics.lake_world import SHARD, Crash, World, feed
 from tests.analytics.test_compaction import DAY, compactor, content, lake_of_small_files
@@ -70,6 +71,12 @@ def test_left_over_files_go_by_the_age_that_s3_tells(world: World) -> None:
     assert vacuumed(world) == {left: NEVER_VISIBLE}
 
 
+def opened(world: World, event: Callable[[], None]) -> tuple[ShardSink, Gate]:
+    """A shard, and its gate. A flush is made of intent, file, log, commit, offsets; the event meets the one set."""
+    gate = Gate(event=event)
+    return world.sink(gate).open(SHARD), gate
+
+
 def test_files_of_a_pending_batch_stay_however_old(world: World) -> None:
     """An archiver that slept for a month may still commit them."""
 
@@ -77,17 +84,18 @@ def test_files_of_a_pending_batch_stay_however_old(world: World) -> None:
         world.clock.advance(30 * 24 * 3600)
         assert vacuumed(world) == {}
 
-    # Opening takes four calls; then intent, file, log, commit, offsets: it sleeps before the commit.
-    shard = world.sink(Gate(7, sleep, applied=True)).open(SHARD)
+    shard, gate = opened(world, sleep)
     feed(shard, [11, 12])
+    gate._at = gate.calls + 4
     shard.flush()
     assert sorted(world.archived()) == [*range(1, 11), 11, 12]
     assert vacuumed(world) == {}
 
 
 def test_files_of_a_batch_that_was_fenced_go(world: World) -> None:
-    shard = world.sink(Gate(7, die)).open(SHARD)
+    shard, gate = opened(world, die)
     feed(shard, [11])
+    gate._at = gate.calls + 4
     with pytest.raises(Crash):
         shard.flush()
     world.sink().open(SHARD)

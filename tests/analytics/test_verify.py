@@ -20,7 +20,7 @@ from analytics.table import AddedFile, CommitLog, DeltaLog, LogEntry
 from analytics.verify import Verified, verify
 from analytics.verify_rows import MOST_NAMED, StreamRecord
 from events.wire import encode
-from tests.analytics.lake_world import NEVER, OTHER_SHARD, SHARD, STREAM, Crash, World, feed, rows
+from tests.analytics.lake_world import KEYS, NEVER, OTHER_SHARD, SHARD, STREAM, Crash, World, feed, rows
 from tests.analytics.log import MemoryLog, MemorySnapshot
 from tests.analytics.test_compaction import DAY, append, compactor, doubled
 from tests.builders import NOON, an_envelope
@@ -36,7 +36,7 @@ def sound_world() -> World:
     sink = world.sink()
     shard, other = sink.open(SHARD), sink.open(OTHER_SHARD)
     feed(shard, [1, 2, 3])
-    other.append(unlike(rows(1, 2, shard_id=OTHER_SHARD)), after=None, upto=Place("2"))
+    other.append(rows(1, 2, shard_id=OTHER_SHARD), after=None, upto=Place("2"))
     shard.flush()
     tomorrow = rows(5, occurred_at=NOON + timedelta(days=1))
     shard.append(pa.concat_tables([rows(4), tomorrow]), after=Place("3"), upto=Place("5"))
@@ -44,12 +44,6 @@ def sound_world() -> World:
     feed(shard, [6, 7])
     shard.flush()
     return world
-
-
-def unlike(table: pa.Table) -> pa.Table:
-    """Other events."""
-    ids = pa.array([f"other-{number}" for number in range(table.num_rows)], pa.string())
-    return table.set_column(0, table.schema.field("event_id"), ids)
 
 
 @pytest.fixture
@@ -308,7 +302,12 @@ def test_what_was_tampered_with_is_found_by_name(
 
 
 def retained(*numbers: int) -> list[StreamRecord]:
-    return [StreamRecord(SHARD, Place(str(number)), encode(an_envelope(cause=f"key-{number}"))) for number in numbers]
+    return [
+        StreamRecord(
+            SHARD, Place(str(number)), encode(an_envelope(order_id=f"order-of-{SHARD}", cause=f"key-{number}"))
+        )
+        for number in numbers
+    ]
 
 
 def test_each_retained_record_is_a_row_or_still_to_come(world: World) -> None:
@@ -395,7 +394,7 @@ class OnDisk:
 def disk(tmp_path: Path) -> OnDisk:
     disk = OnDisk(tmp_path)
     bucket = Bucket(disk.world.bucket.client, disk.world.bucket.name)
-    shard = LakeSink(STREAM, bucket, disk.log, NEVER, disk.world.clock.clock, lambda _: None).open(SHARD)
+    shard = LakeSink(STREAM, bucket, disk.log, NEVER, disk.world.clock.clock, lambda _: None, keys=KEYS).open(SHARD)
     for number in (1, 2, 3):
         shard.append(rows(number), after=None, upto=Place(str(number)))
         shard.flush()
@@ -422,6 +421,13 @@ def test_a_row_deleted_through_delta_is_found(disk: OnDisk) -> None:
 def test_a_log_rolled_back_through_delta_is_found(disk: OnDisk) -> None:
     DeltaTable(disk.uri).restore(2, ignore_missing_files=True)
     assert {Kind.FOREIGN_COMMIT} <= kinds(disk.verified())
+
+
+def test_a_log_that_is_gone_is_found(disk: OnDisk) -> None:
+    for path in disk.log_files:
+        path.unlink()
+    assert kinds(disk.verified()) == {Kind.LOG_UNREADABLE}
+    assert not disk.log.exists(), "whoever looks makes nothing"
 
 
 def test_a_log_with_a_torn_entry_is_unreadable(disk: OnDisk) -> None:
