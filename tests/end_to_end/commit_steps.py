@@ -12,7 +12,8 @@ import msgspec
 from analytics.offsets import Offsets
 from tests.end_to_end.proxy import Answer, Behaviour, Request
 
-STEPS = ("claim", "intent", "fence", "put", "commit", "finalise", "checkpoint")
+# In an order in which each leaves behind what the next needs: a claim needs a restart, a fence a batch under way.
+STEPS = ("intent", "claim", "put", "fence", "commit", "finalise", "checkpoint")
 WHEN = ("before", "after")
 
 Armed = tuple[str, str]
@@ -38,6 +39,8 @@ class CommitSteps:
                 if when:
                     self.kills[step, when] += 1
                     self.armed = None
+                if "/_offsets/" in request.path and request.method == "PUT" and when != "before":
+                    self._seen[request.path] = _offsets(request)
             if when is None:
                 return forward()
             if when == "after":
@@ -54,17 +57,20 @@ class CommitSteps:
         if request.method != "PUT":
             return ""
         if "/_offsets/" in request.path:
-            return self._offsets_step(request.path, msgspec.json.decode(request.body, type=Offsets))
+            return self._offsets_step(request.path, _offsets(request))
         if "/_delta_log/" in request.path:
             return "commit" if b'"add"' in request.body else "fence" if b'"txn"' in request.body else ""
         return "put" if ".parquet" in request.path else ""
 
     def _offsets_step(self, path: str, offsets: Offsets) -> str:
-        """By what it changes of the object; the answer does not matter."""
+        """By what it changes of the object as it was last sent on; the answer does not matter."""
         before = self._seen.get(path)
-        self._seen[path] = offsets
         if before is None or offsets.epoch > before.epoch:
             return "claim"
         if offsets.pending is not None:
             return "intent"
         return "finalise" if offsets.n > before.n else ""
+
+
+def _offsets(request: Request) -> Offsets:
+    return msgspec.json.decode(request.body, type=Offsets)

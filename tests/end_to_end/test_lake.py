@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_the_life_of_a_lake(flow: Flow, tmp_path: Path) -> None:
     flow.start_consumer("archiver")
     for start in range(0, 12, 4):
         put(flow, range(start, start + 4))
-        until(lambda upto=start + 4: lake_rows(flow.environ) == upto, within=40)
+        until(partial(_has_rows, flow, start + 4), within=40)
     put(flow, range(3))
     loaded = killed_and_loaded_again(flow, history(tmp_path / "history.jsonl", EVENTS))
     assert loaded["loaded_before"] == SLICE_LINES
@@ -109,6 +110,10 @@ def killed_and_loaded_again(flow: Flow, path: Path) -> Any:
     again = run(flow, "backfill", str(path), code=1)
     assert (again["rows"], again["loaded_before"]) == (0, EVENTS + 1)
     return first
+
+
+def _has_rows(flow: Flow, number: int) -> bool:
+    return lake_rows(flow.environ) == number
 
 
 def rows(flow: Flow) -> Any:

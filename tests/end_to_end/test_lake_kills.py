@@ -6,8 +6,9 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,10 @@ from takeaway import local_aws, processes
 from takeaway.audit import DOUBLED, LOST, Bounds
 from takeaway.evidence import lake_facts, lake_rows
 from takeaway.observer import StreamObserver
+from takeaway.processes import Running
 from tests.builders import an_envelope
 from tests.conftest import the_backend
-from tests.end_to_end.commit_steps import STEPS, WHEN, CommitSteps
+from tests.end_to_end.commit_steps import STEPS, WHEN, Armed, CommitSteps
 from tests.end_to_end.flow import Flow, frozen, pause, until
 from tests.end_to_end.proxy import proxy
 from tests.tables import Tables
@@ -32,8 +34,8 @@ ROUNDS = int(os.environ.get("TAKEAWAY_TEST_ROUNDS", "1"))
 SHARDS = 3
 ARCHIVERS = ("archiver-a", "archiver-b")
 ORDERS = 60
-# Every so many kills the other archiver sleeps until its leases are stolen, and wakes as a zombie.
-FREEZE_EVERY = 5
+# Before each kill at this step the other archiver sleeps until its leases are stolen, and wakes as a zombie.
+FREEZE_BEFORE = "put"
 FROZEN_SECONDS = 4
 
 
@@ -70,7 +72,7 @@ def trickle(flow: Flow) -> Iterator[None]:
 
 @pytest.mark.timeout(ROUNDS * 240 + 120)
 def test_archivers_killed_at_every_step_with_leases_stolen(flow: Flow, tables: Tables) -> None:
-    steps, freezes = CommitSteps(), 0
+    steps = CommitSteps()
     flow.start_api()
     for consumer in ("restaurant_notifier", "user_notifier"):
         flow.start_consumer(consumer)
@@ -90,20 +92,11 @@ def test_archivers_killed_at_every_step_with_leases_stolen(flow: Flow, tables: T
             start(name)
         until(lambda: lake_rows(flow.environ) > 0, within=60)
         flow.start_load(orders=ORDERS, rate=5, seed=11)
-        for number, armed in enumerate([(step, when) for _ in range(ROUNDS) for step in STEPS for when in WHEN], 1):
+        for armed in [(step, when) for _ in range(ROUNDS) for step in STEPS for when in WHEN]:
             steps.killed = None
-            steps.armed = armed
-            victim = until(lambda: steps.killed, within=90)
-            until(lambda name=victim: flow.running[name].process() is None, within=10)
-            other = second if victim == first else first
-            if number % FREEZE_EVERY == 0:
-                # The victim comes back and takes what the sleeper holds; the sleeper wakes in the middle of something.
-                start(victim)
-                with frozen(flow.running[other]):
-                    pause(FROZEN_SECONDS)
-                freezes += 1
-            else:
-                start(victim)
+            _back_and_armed(flow, steps, armed, start)
+            victim = flow.running[until(lambda: steps.killed, within=60)]
+            until(partial(_has_ended, victim), within=10)
             doubled = [
                 place for place, count in Counter(fact.place for fact in lake_facts(flow.environ)).items() if count > 1
             ]
@@ -131,7 +124,7 @@ def test_archivers_killed_at_every_step_with_leases_stolen(flow: Flow, tables: T
     tables.add(
         "after all kills",
         kills=steps.kills.total(),
-        freezes=freezes,
+        freezes=ROUNDS * len(WHEN),
         shards_opened=sum(flow.log(name).count("LakeShardOpened") for name in ARCHIVERS),
         taken_over=sum(flow.log(name).count("ShardTaken") for name in ARCHIVERS),
         rows=verified["counts"]["rows"],
@@ -143,6 +136,28 @@ def test_archivers_killed_at_every_step_with_leases_stolen(flow: Flow, tables: T
     assert verified["counts"]["retained_waiting"] == 0
     assert verdict.ok, verdict.findings
     assert steps.kills == Counter({(step, when): ROUNDS for step in STEPS for when in WHEN})
+
+
+def _back_and_armed(flow: Flow, steps: CommitSteps, armed: Armed, start: Callable[[str], None]) -> None:
+    """The last victim comes back, and the next kill is armed."""
+    back = [name for name in ARCHIVERS if flow.running[name].process() is None]
+    if armed[0] != FREEZE_BEFORE:
+        # Armed before anyone comes back: only who opens a shard claims and fences.
+        steps.armed = armed
+        for name in back:
+            start(name)
+        return
+    # Who comes back takes what the sleeper holds; the sleeper wakes in the middle of something.
+    (sleeper,) = set(ARCHIVERS) - set(back)
+    with frozen(flow.running[sleeper]):
+        for name in back:
+            start(name)
+        pause(FROZEN_SECONDS)
+    steps.armed = armed
+
+
+def _has_ended(service: Running) -> bool:
+    return service.process() is None
 
 
 def verify(flow: Flow) -> dict[str, dict[str, int]]:

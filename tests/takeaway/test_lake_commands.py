@@ -63,7 +63,8 @@ def test_days_are_listed(world: World) -> None:
     assert json.loads(lake("ls", "--json").stdout)[0]["compacted"] is True
 
 
-def test_a_sound_lake_is_said_to_be_sound(world: World) -> None:
+@pytest.mark.usefixtures("world")
+def test_a_sound_lake_is_said_to_be_sound() -> None:
     done = lake("verify")
     assert done.exit_code == 0
     assert done.stdout.endswith("0 duplicates removed · sound\n")
@@ -120,7 +121,8 @@ def history(path: Path, *causes: str, bad: bytes = b"") -> Path:
     return path
 
 
-def test_a_history_is_loaded_once(world: World, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("world")
+def test_a_history_is_loaded_once(tmp_path: Path) -> None:
     path = history(tmp_path / "history.jsonl", "a", "b", "a")
     told = json.loads(lake("backfill", str(path), "--json").stdout)
     assert (told["lines"], told["rows"], told["duplicates"], told["bad"], told["bad_lines"]) == (3, 2, 1, 0, None)
@@ -130,7 +132,8 @@ def test_a_history_is_loaded_once(world: World, tmp_path: Path) -> None:
     assert not (tmp_path / "history.jsonl.bad-lines.jsonl").exists()
 
 
-def test_lines_that_are_no_events_are_kept_in_a_file_and_exit_code_1(world: World, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("world")
+def test_lines_that_are_no_events_are_kept_in_a_file_and_exit_code_1(tmp_path: Path) -> None:
     path = history(tmp_path / "history.jsonl", "a", bad=b"\xff no event")
     done = lake("backfill", str(path))
     assert done.exit_code == 1
@@ -153,13 +156,15 @@ def test_the_standard_input_needs_a_name(world: World, tmp_path: Path) -> None:
     assert isinstance(lake("backfill", "-", "--id", "a/b", given=given).exception, UserError)
 
 
-def test_a_file_that_is_not_there(world: World) -> None:
+@pytest.mark.usefixtures("world")
+def test_a_file_that_is_not_there() -> None:
     done = lake("backfill", "nowhere.jsonl")
     assert isinstance(done.exception, UserError)
     assert "nowhere.jsonl" in str(done.exception)
 
 
-def test_a_bad_line_that_a_kill_cut_off_is_written_again(world: World, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("world")
+def test_a_bad_line_that_a_kill_cut_off_is_written_again(tmp_path: Path) -> None:
     path = history(tmp_path / "history.jsonl", "a", bad=b"no event")
     lake("backfill", str(path))
     apart = tmp_path / "history.jsonl.bad-lines.jsonl"
