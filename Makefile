@@ -84,6 +84,9 @@ bench-archive-memory: install ## the archiver's memory over millions of events a
 bench-failover: install ## kill -9 and SIGTERM of real workers, 20 times; about four minutes
 	@$(BIN)/python -m tests.benchmarks.failover
 
+bench-lake: install ## five business questions of ten million events on S3, beside DuckDB alone; about ten minutes
+	@$(BIN)/python -m tests.benchmarks.lake $(ARGS)
+
 bench-history: install ## 90 days of orders to a file: time, memory, and the audit
 	@$(BIN)/python -m tests.benchmarks.history
 
