@@ -11,7 +11,7 @@ PEERS := build/peers
 BACKEND ?=
 ON := $(if $(BACKEND),--backend $(BACKEND))
 # Not among them: bench-archive-memory, which takes another half an hour.
-BENCHES := bench-leases bench-consume bench-archive bench-history bench-failover bench-kcl
+BENCHES := bench-leases bench-consume bench-archive bench-history bench-lake bench-failover bench-kcl
 # Two files at a time: most tests wait for other processes, and those of a file may share a flow.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
