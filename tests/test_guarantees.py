@@ -163,7 +163,7 @@ GUARANTEES = (
         "a dead letter is claimed before it is given again",
         "consumers/redrive.py",
         "            return self._letters.replace(stored, claimed)\n",
-        "            return StoredLetter(claimed, stored.etag)\n",
+        "            return replace(stored, letter=claimed)\n",
         "tests/consumers/test_redrive.py::test_two_at_once_repeat_no_effect",
     ),
     Guarantee(
