@@ -1,4 +1,4 @@
-"""lake ls, files, verify, compact, vacuum, backfill as a person calls them: what is told and refused, and exit codes."""
+"""lake ls, files, verify, compact, vacuum, backfill as a person calls them: what is told or refused, exit codes."""
 
 import base64
 import json
