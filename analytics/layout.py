@@ -10,6 +10,7 @@ PARTITION_KEY = "event_date"
 DATA_PREFIX = f"{TABLE_PREFIX}/{PARTITION_KEY}="
 # Its underscore hides it from whoever lists the table's files, and from vacuum.
 OFFSETS_PREFIX = f"{TABLE_PREFIX}/_offsets/"
+NOTICE_KEY = f"{TABLE_PREFIX}/_READ_ME.txt"
 LOG_PREFIX = f"{TABLE_PREFIX}/_delta_log/"
 
 _BATCH = re.compile(r"(?P<n>\d{12})-(?P<epoch>\d+)-(?P<index>\d+)\.parquet")

@@ -1,7 +1,7 @@
 """The Delta table's log: the one place where files and the offsets that they cover become visible, together."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -126,12 +126,21 @@ class DeltaLog:
     Older files have null in a column that came later; columns of a newer release are left alone.
 
     Every snapshot is a new handle: one that is kept grows with the log, and a conflict is judged from its version.
+    `before_creation` is called by whoever is about to create the table; of two at once, by both.
     """
 
-    def __init__(self, uri: str, storage_options: Mapping[str, str], clock: Clock) -> None:
+    def __init__(
+        self,
+        uri: str,
+        storage_options: Mapping[str, str],
+        clock: Clock,
+        *,
+        before_creation: Callable[[], None] = lambda: None,
+    ) -> None:
         self._uri = uri
         self._storage_options = dict(storage_options)
         self._clock = clock
+        self._before_creation = before_creation
 
     def exists(self) -> bool:
         return DeltaTable.is_deltatable(self._uri, storage_options=self._storage_options)
@@ -140,6 +149,7 @@ class DeltaLog:
         try:
             table = self._load()
         except TableNotFoundError:
+            self._before_creation()
             DeltaTable.create(
                 self._uri,
                 schema=TABLE_SCHEMA,

@@ -93,6 +93,12 @@ def _bucket(settings: LakeSettings) -> Bucket:
 
 def _log(settings: LakeSettings, environ: Mapping[str, str], clock: Clock) -> "CommitLog":
     from analytics.layout import table_uri
+    from analytics.notice import put_up_notice
     from analytics.table import DeltaLog, storage_options
 
-    return DeltaLog(table_uri(settings.lake_bucket), storage_options(environ), clock)
+    return DeltaLog(
+        table_uri(settings.lake_bucket),
+        storage_options(environ),
+        clock,
+        before_creation=lambda: put_up_notice(_bucket(settings)),
+    )

@@ -197,6 +197,27 @@ GUARANTEES = (
         "tests/analytics/test_late.py::test_two_at_once_add_each_row_once",
     ),
     Guarantee(
+        "a reader sees every event once, before its day is compacted too",
+        "analytics/lake.py",
+        "        if not doubted:\n            return _NONE\n",
+        "        return _NONE\n",
+        "tests/analytics/test_reading.py::test_every_event_is_read_once_by_every_route",
+    ),
+    Guarantee(
+        "a repeat past midnight is found",
+        "analytics/repeats.py",
+        "if fresh & _neighbourhood(file.day)]",
+        "if file.day in fresh]",
+        "tests/analytics/test_reading.py::test_a_repeat_past_midnight_is_found_beside_a_compacted_day",
+    ),
+    Guarantee(
+        "a window opens the files of its days only",
+        "analytics/live_files.py",
+        "[file for file in self.all if first <= file.day <= last]",
+        "[file for file in self.all if first <= last]",
+        "tests/analytics/test_reading.py::test_other_days_files_are_not_opened",
+    ),
+    Guarantee(
         "a compaction replaces what it has read, and nothing newer",
         "analytics/compaction.py",
         "snapshot.commit(files, {application: entry}, replacing=day)",

@@ -4,11 +4,15 @@ import uuid
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import pandas as pd
 import pyarrow.dataset as ds
 import pytest
+from pyarrow import fs
 
 from analytics.bucket import Bucket
 from analytics.lake import Lake, NoLake
+from analytics.layout import NOTICE_KEY
+from analytics.live_files import lake_filesystem
 from analytics.offsets import Place
 from analytics.recovery import LakeHalt
 from analytics.rotation import RotationPolicy
@@ -226,3 +230,37 @@ def test_the_environment_is_all_that_wiring_needs(world: RealWorld, monkeypatch:
     feed(shard, [2])
     assert str(shard.advance()) == "2.0"
     assert Lake.from_environment().events().num_rows == 2
+
+
+def test_whoever_looks_into_the_folder_finds_how_to_read_it(world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The notice is there with the table, once, and in nobody's way: no reader and no writer takes it for data."""
+    for name, value in world.environ.items():
+        monkeypatch.setenv(name, value)
+    for shard_id in (SHARD, OTHER_SHARD):
+        sink = lake_sink(world.environ, "orders", lambda _: None, KEYS)
+        shard = sink.open(shard_id)
+        feed(shard, [1])
+        shard.flush()
+    found = world.client.list_objects_v2(Bucket=world.name, Prefix="events/_READ_ME")["Contents"]
+    assert [entry["Key"] for entry in found] == [NOTICE_KEY]
+    assert b"Lake.from_environment" in world.client.get_object(Bucket=world.name, Key=NOTICE_KEY)["Body"].read()
+    assert world.counted() == [(2, 2)]
+    folder = f"{world.name}/events"
+    naive = ds.dataset(folder, filesystem=arrow_s3(world), format="parquet", partitioning="hive")
+    assert naive.count_rows() == 2
+
+
+def test_pandas_reads_the_files_that_count_by_their_addresses(
+    three_moments: Lake, local_aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in local_aws.environ.items():
+        monkeypatch.setenv(name, value)
+    frames = [pd.read_parquet(file) for file in three_moments.files()]
+    assert sorted(len(frame) for frame in frames) == [1, 2]
+    assert [file.startswith("s3://lake-") for file in three_moments.files(since=NOON)] == [True]
+
+
+def arrow_s3(world: RealWorld) -> fs.FileSystem:
+    filesystem = lake_filesystem(f"s3://{world.name}", storage_options(world.environ))
+    assert isinstance(filesystem, fs.SubTreeFileSystem)
+    return filesystem.base_fs
