@@ -11,7 +11,7 @@ PEERS := build/peers
 BACKEND ?=
 ON := $(if $(BACKEND),--backend $(BACKEND))
 # Not among them: bench-archive-memory, which takes another half an hour.
-BENCHES := bench-leases bench-consume bench-archive bench-history bench-lake bench-failover bench-kcl
+BENCHES := bench-leases bench-consume bench-archive bench-history bench-lake bench-freshness bench-failover bench-kcl
 # Two files at a time: most tests wait for other processes, and those of a file may share a flow.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -54,6 +54,9 @@ else
 	@TAKEAWAY_TEST_BACKEND=$(BACKEND) $(PYTEST) -m "(local_aws or end_to_end) and not chaos and not interop" $(ARGS)
 endif
 
+notebook: install ## run the tour of the lake on the lake of `make up`, or any other; build/notebooks has it
+	@$(BIN)/python -m tests.notebooks build/notebooks
+
 chaos: install ## kill, freeze and disturb the real processes, and audit what is left; BACKEND=localstack: not in CI
 	@TAKEAWAY_TEST_BACKEND=$(or $(BACKEND),embedded) $(PYTEST) -m chaos $(ARGS)
 
@@ -86,6 +89,9 @@ bench-failover: install ## kill -9 and SIGTERM of real workers, 20 times; about 
 
 bench-lake: install ## five business questions of ten million events on S3, beside DuckDB alone; about ten minutes
 	@$(BIN)/python -m tests.benchmarks.lake $(ARGS)
+
+bench-freshness: install ## from Kinesis to visible in the lake, under load and on an idle stream; about seven minutes
+	@$(BIN)/python -m tests.benchmarks.freshness $(ARGS)
 
 bench-history: install ## 90 days of orders to a file: time, memory, and the audit
 	@$(BIN)/python -m tests.benchmarks.history
