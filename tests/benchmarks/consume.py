@@ -56,7 +56,7 @@ def served() -> Iterator[dict[str, str]]:
     server = subprocess.Popen([sys.executable, "-m", "tests.benchmarks.fake_kinesis", str(port)])  # noqa: S603
     try:
         environ = {**os.environ, **local_environ(f"http://127.0.0.1:{port}")}
-        _until_it_answers(_client(environ))
+        _until_it_answers(client(environ))
         yield environ
     finally:
         server.terminate()
@@ -65,7 +65,7 @@ def served() -> Iterator[dict[str, str]]:
 
 def load(environ: dict[str, str], events: Sequence[tuple[str, bytes]]) -> None:
     """Both streams get the same events: one record each, and packed as aws_kinesis_agg does."""
-    kinesis = _client(environ)
+    kinesis = client(environ)
     plain = [{"Data": data, "PartitionKey": key} for key, data in events]
     _put(kinesis, PLAIN, plain, ENTRIES_A_REQUEST)
     _put(kinesis, AGGREGATED, list(aggregates(events)), AGGREGATES_A_REQUEST)
@@ -112,7 +112,7 @@ def race(peers_python: str, rounds: int = ROUNDS, events: int = EVENTS) -> list[
     ]
 
 
-def _client(environ: dict[str, str]) -> Any:
+def client(environ: dict[str, str]) -> Any:
     return boto3.client(
         "kinesis",
         endpoint_url=environ["AWS_ENDPOINT_URL"],
