@@ -111,7 +111,7 @@ class RecordPublisher:
         until = self._clock.monotonic() + timeout.total_seconds()
         flush = _Flush()
         with self._changed:
-            waiting = self._count
+            queued = waiting = self._count
             if not waiting:
                 return
             self._flushes.append(flush)
@@ -125,7 +125,7 @@ class RecordPublisher:
                     waiting += 1
         if waiting:
             raise TimeoutError(
-                f"{waiting} events for stream {self._stream} are unanswered after {timeout}. "
+                f"{waiting} of {queued} events for stream {self._stream} are unanswered after {timeout}. "
                 "fix: see why Kinesis does not answer; their futures still will, by the delivery deadline"
             )
 

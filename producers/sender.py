@@ -136,8 +136,11 @@ class Sender:
                 self._astray(parcel, result)
         if self._lanes is None or self._lanes.shards != shards:
             # What went astray stands at the heads of its lanes, and so of the children's.
-            self._lanes = self._lanes.follow(shards) if self._lanes else Lanes(shards, self._quota)
-            self._emit(ShardMapFollowed(self._stream, len(shards.open_shards)))
+            if self._lanes is None:
+                self._lanes = Lanes(shards, self._quota)
+            else:
+                self._lanes = self._lanes.follow(shards)
+                self._emit(ShardMapFollowed(self._stream, len(shards.open_shards)))
         self._route(self._lanes)
 
     def _learnt_limits(self) -> Limits:

@@ -15,7 +15,6 @@ from typing import Any
 from tests.benchmarks.consume import client, served
 from tests.benchmarks.figures import Figure, beside, one_line
 
-
 ROUNDS = 3
 EVENTS = 200_000
 SHARDS = 4

@@ -24,7 +24,7 @@ SECONDS = timedelta(seconds=20)
 
 
 class Bench:
-    """A publisher on a Kinesis in memory; while the gate is closed nobody waits, and so what lingers stays where it is."""
+    """A publisher on a Kinesis in memory; while the gate is closed, what lingers stays where it is."""
 
     def __init__(self, *, shards: int = 2) -> None:
         self.time = FakeClock()
@@ -103,7 +103,7 @@ def test_what_is_queued_is_held_until_the_linger_is_over(bench: Bench) -> None:
     assert not bench.kinesis.calls("put_records")
     bench.gate.set()
     assert {future.result(20).attempts for future in futures} == {1}
-    assert [len(call["Records"]) for call in bench.kinesis.calls("put_records")][0] <= 2
+    assert len(bench.kinesis.calls("put_records")[0]["Records"]) <= 2
 
 
 def test_a_full_queue_holds_the_publisher_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
