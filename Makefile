@@ -14,7 +14,8 @@ ON := $(if $(BACKEND),--backend $(BACKEND))
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down test chaos interop bench-kcl bench-consume bench-leases bench-failover lambda-zip unit check format clean
+# Every target with a description is a command, not a file.
+.PHONY: $(shell sed -nE 's/^([a-z-]+):.*\#\# .*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -54,6 +55,9 @@ endif
 chaos: install ## kill, freeze and disturb the real processes, and audit what is left; BACKEND=localstack: not in CI
 	@TAKEAWAY_TEST_BACKEND=$(or $(BACKEND),embedded) $(PYTEST) -m chaos $(ARGS)
 
+chaos-lake: install ## kill two archivers with -9 at every step of their commits, 56 times; about ten minutes
+	@TAKEAWAY_TEST_ROUNDS=4 $(PYTEST) -n 0 -m chaos tests/end_to_end/test_lake_kills.py $(ARGS)
+
 interop: install ## beside the real KCL: change the engine and keep the place, and read one stream together; needs Java
 	@$(BIN)/python -m pytest -m interop tests/interop $(ARGS)
 
@@ -66,8 +70,17 @@ bench-consume: install $(PEERS)/.installed ## what reading costs, beside boto3 a
 bench-leases: install ## how long a plan for 10,000 leases takes
 	@$(BIN)/python -m tests.benchmarks.leases
 
+bench-archive: install ## the archiver's CPU for an event, beside json with pandas; about four minutes
+	@$(BIN)/python -m tests.benchmarks.archive $(ARGS)
+
+bench-archive-memory: install ## the archiver's memory over millions of events and 30 days; ARGS="10000000": about half an hour
+	@$(BIN)/python -m tests.benchmarks.archive_memory $(ARGS)
+
 bench-failover: install ## kill -9 and SIGTERM of real workers, 20 times; about four minutes
 	@$(BIN)/python -m tests.benchmarks.failover
+
+bench-history: install ## 90 days of orders to a file: time, memory, and the audit
+	@$(BIN)/python -m tests.benchmarks.history
 
 $(PEERS)/.installed: tests/benchmarks/peers.lock
 	@$(BIN)/python -m venv --clear $(PEERS)

@@ -1,7 +1,9 @@
 """The lake's bucket: objects read whole, and written only under a condition."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -10,8 +12,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html: 412 when the condition is not met,
-# 409 when another conditional write of the key is under way, 404 when If-Match names an object that is gone.
-_REFUSED = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"})
+# 409 when another conditional write of the key is under way, 404 when If-Match names an object that is gone, or when
+# the parts have become an object already.
+_REFUSED = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "NoSuchUpload"})
 
 
 class WriteRefused(Exception):
@@ -22,6 +25,15 @@ class WriteRefused(Exception):
 class StoredObject:
     body: bytes
     etag: str
+
+
+@dataclass(frozen=True)
+class ListedObject:
+    """`size` in bytes; `age` in seconds since it was written, by S3's own clock alone."""
+
+    key: str
+    size: int
+    age: float
 
 
 class Bucket:
@@ -55,12 +67,68 @@ class Bucket:
         except ClientError as error:
             raise self._named(error, f"replace {key}") from error
 
+    def begin_parts(self, key: str) -> str:
+        """Begins an object that comes in parts, and answers the id of the upload."""
+        return self._client.create_multipart_upload(Bucket=self.name, Key=key)["UploadId"]
+
+    def put_part(self, key: str, upload_id: str, number: int, body: bytes) -> str:
+        """A part, numbered from 1; answers its ETag. Nobody sees it yet."""
+        return self._client.upload_part(Bucket=self.name, Key=key, UploadId=upload_id, PartNumber=number, Body=body)[
+            "ETag"
+        ]
+
+    def create_of_parts(self, key: str, upload_id: str, etags: Sequence[str]) -> None:
+        """Makes the parts an object that must not exist yet."""
+        try:
+            self._client.complete_multipart_upload(
+                Bucket=self.name,
+                Key=key,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": [{"PartNumber": n, "ETag": etag} for n, etag in enumerate(etags, start=1)]},
+                IfNoneMatch="*",
+            )
+        except ClientError as error:
+            raise self._named(error, f"create {key} of {len(etags)} parts") from error
+
+    def abort_parts(self, key: str, upload_id: str) -> None:
+        self._client.abort_multipart_upload(Bucket=self.name, Key=key, UploadId=upload_id)
+
+    def size(self, key: str) -> int | None:
+        """Of the object in bytes, or None when there is none."""
+        try:
+            return self._client.head_object(Bucket=self.name, Key=key)["ContentLength"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
+                return None
+            raise
+
+    def create_own(self, key: str, body: bytes) -> None:
+        """`create` under a name that nobody else writes: refused, and there with this body, it is our own retry."""
+        try:
+            self.create(key, body)
+        except WriteRefused:
+            stored = self.read(key)
+            if stored is None or stored.body != body:
+                raise
+
+    def delete(self, key: str) -> None:
+        """As S3 has it, an object that is not there is deleted as well as one that is."""
+        self._client.delete_object(Bucket=self.name, Key=key)
+
     def keys(self, prefix: str) -> Iterator[str]:
+        return (listed.key for listed in self.listed(prefix))
+
+    def listed(self, prefix: str) -> Iterator[ListedObject]:
         for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
+            now = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
             for entry in page.get("Contents", []):
-                yield entry["Key"]
+                yield ListedObject(entry["Key"], entry["Size"], _seconds_between(entry["LastModified"], now))
 
     def _named(self, error: ClientError, action: str) -> Exception:
         if error.response["Error"]["Code"] in _REFUSED:
             return WriteRefused(f"s3://{self.name}: {action}: {error}")
         return error
+
+
+def _seconds_between(earlier: datetime, later: datetime) -> float:
+    return (later - earlier).total_seconds()

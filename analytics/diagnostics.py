@@ -1,7 +1,7 @@
 """What the lake's writing side tells operators."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from foundation.diagnostics import Diagnostic
 
@@ -31,13 +31,18 @@ class LakeOffsetsRebuilt(Diagnostic):
 
 @dataclass(frozen=True)
 class LakeCommitted(Diagnostic):
-    """One commit made these files visible, for `shards` shards at once."""
+    """One commit made these files visible, for `shards` shards at once.
+
+    `dropped` records repeat an event that is a row already; `set_apart` ones are dead letters.
+    """
 
     shards: int
     rows: int
     files: int
     size: int
     seconds: float
+    dropped: int = 0
+    set_apart: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,17 @@ class LakeShardFailed(Diagnostic):
 
     stream: str
     shard_id: str
+    error: Exception
+
+
+@dataclass(frozen=True)
+class LakeFileUnread(Diagnostic):
+    """A file of the lake could not be read for its events' ids: repeats of them may become rows until compaction.
+
+    fix: `takeaway lake verify` tells what is wrong with the file.
+    """
+
+    path: str
     error: Exception
 
 
@@ -80,3 +96,24 @@ class LakeGapAccepted(Diagnostic):
     hi: str
     after: str
     unread: str
+
+
+@dataclass(frozen=True)
+class DayCompacted(Diagnostic):
+    """One commit replaced a day's files. `dropped` rows had an event that is there once more."""
+
+    day: date
+    files_before: int
+    files_after: int
+    rows: int
+    dropped: int
+
+
+@dataclass(frozen=True)
+class SliceLoaded(Diagnostic):
+    """One commit brought a slice of a history. `duplicates` events were in the lake, or stood in an earlier line."""
+
+    backfill_id: str
+    number: int
+    rows: int
+    duplicates: int

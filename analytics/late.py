@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analytics.bucket import Bucket, WriteRefused
+from analytics.bucket import Bucket
+from analytics.customer_keys import CustomerKeys
 from analytics.decode import Payload, decode_payloads
 from analytics.diagnostics import LateRowsCommitted
 from analytics.files import days, parquet
@@ -55,10 +56,13 @@ class LateRows:
     has brought is found by its place.
     """
 
-    def __init__(self, bucket: Bucket, log: CommitLog, emit: Emit, *, new_id: NewId = random_id) -> None:
+    def __init__(
+        self, bucket: Bucket, log: CommitLog, emit: Emit, keys: CustomerKeys, *, new_id: NewId = random_id
+    ) -> None:
         self._bucket = bucket
         self._log = log
         self._emit = emit
+        self._keys = keys
         self._new_id = new_id
 
     def present(self, records: Sequence[LateRecord]) -> list[LateRecord]:
@@ -72,7 +76,7 @@ class LateRows:
         rows: dict[LateRecord, pa.Table] = {}
         passed = {(record.stream, record.shard_id): self._passed(record) for record in _one_of_each_shard(records)}
         for record in records:
-            decoded = decode_payloads(record.shard_id, [record.payload])
+            decoded = decode_payloads(record.shard_id, [record.payload], self._keys)
             hi = passed[record.stream, record.shard_id]
             if decoded.unreadable:
                 refused[record] = decoded.unreadable[0].error
@@ -126,22 +130,15 @@ class LateRows:
         files = []
         for day, part in days(pa.concat_tables(rows.values())):
             path, body = late_file(day, batch_id), parquet(part, {"batch_id": batch_id})
-            self._upload(object_key(path), body)
+            self._bucket.create_own(object_key(path), body)
             files.append(AddedFile(path=path, size=len(body), day=day, rows=part.num_rows))
         entries = {
-            record.application: LogEntry(n=1, epoch=0, batch_id=batch_id, hi=record.payload.place) for record in rows
+            record.application: LogEntry(n=1, epoch=0, batch_id=batch_id, hi=record.payload.place, rows=1)
+            for record in rows
         }
+        self._keys.save()
         snapshot.commit(files, entries)
         self._emit(LateRowsCommitted(rows=len(rows), files=len(files)))
-
-    def _upload(self, key: str, body: bytes) -> None:
-        try:
-            self._bucket.create(key, body)
-        except WriteRefused:
-            stored = self._bucket.read(key)
-            if stored is None or stored.body != body:
-                raise
-            # It is our own write, sent twice by a retry.
 
 
 def _one_of_each_shard(records: Sequence[LateRecord]) -> Iterable[LateRecord]:

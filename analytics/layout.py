@@ -8,8 +8,18 @@ from datetime import date
 TABLE_PREFIX = "events"
 PARTITION_KEY = "event_date"
 DATA_PREFIX = f"{TABLE_PREFIX}/{PARTITION_KEY}="
+# Its underscore hides it from whoever lists the table's files, and from vacuum.
+OFFSETS_PREFIX = f"{TABLE_PREFIX}/_offsets/"
+LOG_PREFIX = f"{TABLE_PREFIX}/_delta_log/"
 
 _BATCH = re.compile(r"(?P<n>\d{12})-(?P<epoch>\d+)-(?P<index>\d+)\.parquet")
+_SHARD_FILE = re.compile(rf"(?P<stream>.+)-(?P<shard_id>shardId-\d+)-{_BATCH.pattern}")
+_UNIQUE = r"[0-9a-f]{32}"
+_OURS = re.compile(
+    rf"{PARTITION_KEY}=\d{{4}}-\d\d-\d\d/"
+    rf"(.+-{_BATCH.pattern}|late-{_UNIQUE}\.parquet|compact-{_UNIQUE}-\d+\.parquet|backfill-\d{{6}}-{_UNIQUE}\.parquet)"
+)
+_OF_STREAM = re.compile(rf"(?P<shard_id>.+)-{_BATCH.pattern}")
 
 
 def table_uri(bucket: str) -> str:
@@ -24,6 +34,34 @@ def object_key(path: str) -> str:
 def late_file(day: date, batch_id: str) -> str:
     """The path of rows that no shard's batch brought; a name that `ShardPaths.batch_number` takes for no shard's."""
     return f"{PARTITION_KEY}={day.isoformat()}/late-{batch_id}.parquet"
+
+
+def compacted_file(day: date, batch_id: str, index: int) -> str:
+    """The path of one of the files that a compaction makes of a day's."""
+    return f"{PARTITION_KEY}={day.isoformat()}/compact-{batch_id}-{index}.parquet"
+
+
+def is_compacted(path: str) -> bool:
+    return _name(path).startswith("compact-")
+
+
+def compaction(day: date) -> str:
+    """The application id of the day's compactions: of two at once, the log takes one."""
+    return f"compact/{day.isoformat()}"
+
+
+def backfill_file(day: date, slice_number: int, batch_id: str) -> str:
+    """The path of rows that a backfill's slice brought."""
+    return f"{PARTITION_KEY}={day.isoformat()}/backfill-{slice_number:06d}-{batch_id}.parquet"
+
+
+def is_ours(path: str) -> bool:
+    """Whether the name is one that this package gives to a data file."""
+    return _OURS.fullmatch(path) is not None
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -41,6 +79,19 @@ class ShardPaths:
     stream: str
     shard_id: str
 
+    @classmethod
+    def of(cls, application: str) -> "ShardPaths | None":
+        """The shard whose transactions have this application id; None for anybody else's."""
+        kind, _, rest = application.partition("/")
+        stream, _, shard_id = rest.partition("/")
+        return cls(stream, shard_id) if kind == "archive" and shard_id else None
+
+    @classmethod
+    def of_file(cls, path: str) -> "ShardPaths | None":
+        """The shard whose batch a file belongs to, by its name; None for other files."""
+        batch = _SHARD_FILE.fullmatch(_name(path))
+        return cls(batch["stream"], batch["shard_id"]) if batch else None
+
     @property
     def application(self) -> str:
         """The application id of the shard's transactions in the log."""
@@ -48,8 +99,7 @@ class ShardPaths:
 
     @property
     def offsets_key(self) -> str:
-        """Its underscore hides it from whoever lists the table's files, and from vacuum."""
-        return f"{TABLE_PREFIX}/_offsets/{self.stream}/{self.shard_id}.json"
+        return f"{OFFSETS_PREFIX}{self.stream}/{self.shard_id}.json"
 
     def data_file(self, day: date, number: BatchNumber, index: int) -> str:
         """A path under the table's root. With the epoch in it, nobody replaces a file that a successor committed."""
@@ -61,6 +111,12 @@ class ShardPaths:
         name = key.rpartition("/")[2]
         batch = _BATCH.fullmatch(name.removeprefix(self._stem)) if name.startswith(self._stem) else None
         return BatchNumber(int(batch["n"]), int(batch["epoch"])) if batch else None
+
+    def batch_of_stream(self, key: str) -> tuple[str, int] | None:
+        """Reads a data file's name: the shard of this stream, whichever it is, and its batch; None for other files."""
+        name = key.rpartition("/")[2]
+        batch = _OF_STREAM.fullmatch(name.removeprefix(f"{self.stream}-"))
+        return (batch["shard_id"], int(batch["n"])) if batch and name.startswith(f"{self.stream}-") else None
 
     @property
     def _stem(self) -> str:

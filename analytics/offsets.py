@@ -74,7 +74,10 @@ class Moment:
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch written down before its files: the records in (lo, hi], however few of them became rows."""
+    """A batch written down before its files: the records in (lo, hi], however few of them became rows.
+
+    The others were `dropped`, their event having come before, or `set_apart`.
+    """
 
     batch_id: str
     n: int
@@ -83,6 +86,8 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...]
     rows: int
     schema: str
+    dropped: int = 0
+    set_apart: int = 0
 
 
 class Offsets(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +114,12 @@ class Held:
     etag: str
 
 
+def read_offsets(bucket: Bucket, key: str) -> Held | None:
+    """The object, or None when there is none."""
+    stored = bucket.read(key)
+    return Held(msgspec.json.decode(stored.body, type=Offsets), stored.etag) if stored else None
+
+
 class OffsetsObject:
     """The one object of a shard. Each write gets a revision of its own, and raises `WriteRefused` on any other's."""
 
@@ -118,8 +129,7 @@ class OffsetsObject:
         self._new_id = new_id
 
     def read(self) -> Held | None:
-        stored = self._bucket.read(self._key)
-        return Held(msgspec.json.decode(stored.body, type=Offsets), stored.etag) if stored else None
+        return read_offsets(self._bucket, self._key)
 
     def create(self, offsets: Offsets) -> Held:
         revised = self._revised(offsets)

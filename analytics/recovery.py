@@ -10,6 +10,7 @@ import msgspec
 
 from analytics.bucket import Bucket
 from analytics.diagnostics import LakeOffsetsRebuilt, LakeShardOpened
+from analytics.duplicates import Window, recalled
 from analytics.files import SCHEMA_FINGERPRINT
 from analytics.layout import DATA_PREFIX, BatchNumber, ShardPaths
 from analytics.offsets import Held, NewId, Offsets, OffsetsObject, Pending, Place
@@ -74,6 +75,7 @@ class Holder:
         self._object = OffsetsObject(bucket, paths.offsets_key, new_id)
         self._newest_epoch: int | None = None
         self._held: Held | None = None
+        self._opened_with: Snapshot | None = None
 
     @property
     def held(self) -> Held:
@@ -103,7 +105,15 @@ class Holder:
         )
         return offsets.hi
 
-    def intend(self, upto: Place, files: tuple[str, ...], rows: int) -> Pending:
+    def recall(self) -> Window:
+        """The ids of the shard's latest events, as the lake had them when it was opened."""
+        paths = [added.path for added in self._opened_with.all_files()] if self._opened_with else []
+        self._opened_with = None
+        return recalled(self.paths, paths, self._bucket, self._emit)
+
+    def intend(
+        self, upto: Place, files: tuple[str, ...], rows: int, *, dropped: int = 0, set_apart: int = 0
+    ) -> Pending:
         """Writes down the batch that comes next. Its files are named by `next_number`."""
         offsets = self.held.offsets
         pending = Pending(
@@ -114,6 +124,8 @@ class Holder:
             files=files,
             rows=rows,
             schema=SCHEMA_FINGERPRINT,
+            dropped=dropped,
+            set_apart=set_apart,
         )
         self._held = self._object.replace(self.held, msgspec.structs.replace(offsets, pending=pending))
         return pending
@@ -123,7 +135,15 @@ class Holder:
         return BatchNumber(self.held.offsets.n + 1, self.held.offsets.epoch)
 
     def entry(self, pending: Pending) -> LogEntry:
-        return LogEntry(n=pending.n, epoch=self.held.offsets.epoch, batch_id=pending.batch_id, hi=pending.hi)
+        return LogEntry(
+            n=pending.n,
+            epoch=self.held.offsets.epoch,
+            batch_id=pending.batch_id,
+            hi=pending.hi,
+            rows=pending.rows,
+            dropped=pending.dropped,
+            set_apart=pending.set_apart,
+        )
 
     def finalise(self, pending: Pending, caught_up_at: datetime | None = None) -> Place:
         """To be called once the log has the batch. `caught_up_at` is news that holds with this batch in the lake."""
@@ -147,6 +167,7 @@ class Holder:
             verdict = judge(offsets, version, self._logged_batch_id(snapshot, pending, version))
             if verdict in (Verdict.FOREIGN, Verdict.ASTRAY):
                 raise self._contradiction(verdict, version)
+            self._opened_with = snapshot
             if pending is None:
                 return verdict
             if verdict is Verdict.UNKNOWN:
@@ -162,7 +183,7 @@ class Holder:
 
     def _fence(self, snapshot: Snapshot, offsets: Offsets, pending: Pending) -> None:
         """An empty commit behind the pending one: of the two, the log takes exactly one."""
-        fence = LogEntry(n=pending.n + 1, epoch=offsets.epoch, batch_id=None, hi=offsets.hi)
+        fence = LogEntry(n=pending.n + 1, epoch=offsets.epoch, batch_id=None, hi=offsets.hi, rows=0)
         try:
             snapshot.commit((), {self.paths.application: fence})
         except CommitRejected:

@@ -1,4 +1,4 @@
-"""The lake's one declared schema. It has no customer's name and no address: they end where the stream ends."""
+"""The lake's one declared schema. It has no customer's name and no address, only tokens in their place."""
 
 from typing import Any
 
@@ -43,6 +43,20 @@ EVENT_COLUMNS = (
     pa.field("reason", pa.string()),
 )
 
+# What an event says of a customer in plain text. It ends where the lake begins.
+PLAIN_COLUMNS = (
+    pa.field("customer_name", pa.string()),
+    pa.field("customer_email", pa.string()),
+)
+
+# What may be a customer's name or address, as `customer_keys` seals it. `_extra` has, as a JSON object, the fields that
+# this release does not know, but for nulls: numbers as they are, each text a token.
+SEALED_COLUMNS = (
+    pa.field("customer_name_token", pa.string()),
+    pa.field("customer_email_token", pa.string()),
+    pa.field("_extra", pa.string()),
+)
+
 # Where on the stream the row comes from: unique for every Kinesis user record.
 STREAM_COLUMNS = (
     pa.field("_shard", pa.string(), nullable=False),
@@ -51,8 +65,12 @@ STREAM_COLUMNS = (
     pa.field("_arrived_at", _TIMESTAMP, nullable=False),
 )
 
-_COLUMNS: "list[pa.Field[Any]]" = [*ENVELOPE_COLUMNS, *EVENT_COLUMNS, *STREAM_COLUMNS]
+_COLUMNS: "list[pa.Field[Any]]" = [*ENVELOPE_COLUMNS, *EVENT_COLUMNS, *SEALED_COLUMNS, *STREAM_COLUMNS]
 EVENT_SCHEMA = pa.schema(_COLUMNS)
 
 # The UTC day of `occurred_at`, in the object's key and in the table, not in the file.
 PARTITION_COLUMN = pa.field("event_date", pa.date32(), nullable=False)
+
+# What an event says, before it is sealed and told where it was.
+_SAID: "list[pa.Field[Any]]" = [*ENVELOPE_COLUMNS, *EVENT_COLUMNS, *PLAIN_COLUMNS, SEALED_COLUMNS[-1]]
+CONTRACT_SCHEMA = pa.schema(_SAID)

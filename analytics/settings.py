@@ -9,6 +9,13 @@ _DEFAULT = RotationPolicy()
 
 
 @dataclass(frozen=True)
+class CustomerKeySettings:
+    """The bucket of the keys without which customers' names and addresses are only tokens."""
+
+    customer_key_bucket: str
+
+
+@dataclass(frozen=True)
 class LakeSettings:
     """`lake_file_size` is bytes of rows in memory; `lake_file_age` is seconds, or an ISO 8601 duration.
 

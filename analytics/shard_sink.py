@@ -1,17 +1,18 @@
 """One shard's way into the lake: what waits, what the lake has, and what went wrong last."""
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 
 from analytics.diagnostics import LakeGapAccepted, LakeGapIsEmpty
+from analytics.duplicates import Window
 from analytics.offsets import SURELY_RETAINED, Moment, Place
 from analytics.recovery import Holder
 from analytics.rotation import Backlog
-from analytics.waiting import Chunk, Waiting
+from analytics.waiting import Chunk, Load, Waiting, places
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from foundation.settings import variable
@@ -45,10 +46,9 @@ class Committer(Protocol):
 
 
 class Portion(NamedTuple):
-    """What leaves with the next commit: rows up to a place. Once in the lake, the shard is caught up as of then."""
+    """What leaves with the next commit. Once in the lake, the shard is caught up as of then."""
 
-    rows: pa.Table
-    upto: Place
+    load: Load
     caught_up: Moment | None
 
 
@@ -73,6 +73,9 @@ class ShardSink:
         self._accepted_gaps = accepted_gaps
         self._lock = threading.Lock()
         self._waiting = Waiting()
+        # Empty until the shard is open.
+        self._window = Window()
+        self._is_recalled = False
         self._failure: CommitFailed | None = None
         # Nothing that came until the first lies behind `taken`, and nothing that came until the second behind the lake.
         self._tip: Moment | None = None
@@ -87,11 +90,16 @@ class ShardSink:
         if not self.is_open:
             hi = self.holder.open()
             stored = self.holder.held.offsets.caught_up_at
+            if not self._is_recalled or (hi is not None and (self.taken is None or hi > self.taken)):
+                # Behind what this process took: the window knows only what it took itself.
+                self._window, self._is_recalled = self.holder.recall(), True
             self.settle(hi, self._caught_up or (Moment(stored) if stored else None))
             self.is_open = True
 
-    def append(self, rows: pa.Table, *, after: Place | None, upto: Place) -> None:
+    def append(self, rows: pa.Table, *, after: Place | None, upto: Place, set_apart: Sequence[Place] = ()) -> None:
         """Takes the rows of what lies behind `taken` in (after, upto]; `after` None is the stream's beginning.
+
+        A row whose event came before is dropped, and counted; at the places `set_apart` are records that are no rows.
 
         Waits for a commit when too much waits already. Raises `LakeGap` when `after` lies behind `taken`.
         """
@@ -101,8 +109,10 @@ class ShardSink:
         if not self._committer.has_room(rows.nbytes):
             self._committer.commit_unless(lambda: self._committer.has_room(rows.nbytes))
         self.ready()
+        fresh, dropped = self._without_duplicates(rows)
         with self._lock:
-            self._waiting.add(Chunk(rows, upto, self._clock.monotonic()))
+            self._waiting.add(Chunk(fresh, upto, self._clock.monotonic(), dropped, set_apart))
+            self._window.add(fresh)
             self.taken = upto
 
     def check_gap(self, after: Place | None) -> None:
@@ -149,6 +159,15 @@ class ShardSink:
         self._committer.commit_unless(lambda: self.backlog == Backlog())
         return self._answer()
 
+    def _without_duplicates(self, rows: pa.Table) -> tuple[pa.Table, list[Place]]:
+        """The rows whose events are new, and the places of the others."""
+        known = self._window.known(rows)
+        if not known:
+            return rows, []
+        repeated = rows.take(known)
+        keep = pa.array(sorted(set(range(rows.num_rows)).difference(known)), pa.int64())
+        return rows.take(keep), places(repeated)
+
     def _answer(self) -> Place | None:
         if not self.is_open:
             self.ready()
@@ -175,7 +194,7 @@ class ShardSink:
     def waiting(self) -> Portion | None:
         with self._lock:
             whole = self._waiting.whole()
-            return Portion(*whole, self._tip) if whole else None
+            return Portion(whole, self._tip) if whole else None
 
     @property
     def refresh_due(self) -> datetime | None:

@@ -8,12 +8,15 @@ import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO, Any, cast
 
-from analytics.bucket import Bucket, WriteRefused
+from analytics.bucket import Bucket
+from analytics.customer_keys import CustomerKeys
 from analytics.diagnostics import LakeCommitted, LakeShardFailed
-from analytics.files import days, parquet
+from analytics.files import days, write_parquet
 from analytics.layout import ShardPaths, object_key
 from analytics.offsets import Moment, NewId, Pending, random_id
+from analytics.parts import ObjectWriter
 from analytics.recovery import Holder
 from analytics.rotation import RotationPolicy, total
 from analytics.shard_sink import CommitFailed, ShardSink
@@ -39,7 +42,8 @@ class LakeSink:
     """The one committer of a process. While one thread commits, the others go on buffering.
 
     At most `most_waiting` bytes of rows wait, plus what shards hold whose last commit failed; those take no more.
-    `accepted_gaps` are those that `LakeGap` named and somebody has put up with.
+    `keys` are those that the rows' tokens were made with. `accepted_gaps` are those that `LakeGap` named and somebody
+    has put up with.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class LakeSink:
         clock: Clock,
         emit: Emit,
         *,
+        keys: CustomerKeys,
         most_waiting: int = MOST_WAITING,
         new_id: NewId = random_id,
         accepted_gaps: Collection[str] = (),
@@ -58,6 +63,7 @@ class LakeSink:
         self._stream = stream
         self._bucket = bucket
         self._log = log
+        self._keys = keys
         self._policy = policy
         self._clock = clock
         self._emit = emit
@@ -137,29 +143,24 @@ class LakeSink:
         if waiting is None:
             return None
         paths, number = shard.holder.paths, shard.holder.next_number
-        daily = {paths.data_file(day, number, k): (day, part) for k, (day, part) in enumerate(days(waiting.rows))}
-        pending = shard.holder.intend(waiting.upto, files=tuple(daily), rows=waiting.rows.num_rows)
+        load = waiting.load
+        daily = {paths.data_file(day, number, k): (day, part) for k, (day, part) in enumerate(days(load.rows))}
+        pending = shard.holder.intend(
+            load.upto, tuple(daily), load.rows.num_rows, dropped=load.dropped, set_apart=load.set_apart
+        )
         files = []
         for path, (day, part) in daily.items():
-            body = parquet(part, _footer(paths, number.epoch, pending))
-            self._upload(object_key(path), body)
-            files.append(AddedFile(path=path, size=len(body), day=day, rows=part.num_rows))
+            with ObjectWriter(self._bucket, object_key(path)) as out:
+                write_parquet(part, _footer(paths, number.epoch, pending), cast("IO[Any]", out))
+            files.append(AddedFile(path=path, size=out.size, day=day, rows=part.num_rows))
         return _Batch(shard, pending, tuple(files), waiting.caught_up)
-
-    def _upload(self, key: str, body: bytes) -> None:
-        try:
-            self._bucket.create(key, body)
-        except WriteRefused:
-            stored = self._bucket.read(key)
-            if stored is None or stored.body != body:
-                raise
-            # It is our own write, sent twice by a retry.
 
     def _logged(self, batches: Sequence[_Batch]) -> list[_Batch]:
         """One commit for all that still follow the log; those it took."""
         if not batches:
             return []
         with self._left_to_their_threads(*(batch.shard for batch in batches)):
+            self._keys.save()
             snapshot = self._log.snapshot()
             # The same snapshot for check and commit: the log rejects whatever came in between.
             following = [batch for batch in batches if self._follows(snapshot, batch)]
@@ -204,6 +205,8 @@ def _footer(paths: ShardPaths, epoch: int, pending: Pending) -> dict[str, str]:
         "batch_id": pending.batch_id,
         "lo": str(pending.lo),
         "hi": str(pending.hi),
+        "dropped": str(pending.dropped),
+        "set_apart": str(pending.set_apart),
     }
 
 
@@ -215,4 +218,6 @@ def _committed(batches: Sequence[_Batch], seconds: float) -> LakeCommitted:
         files=len(files),
         size=sum(file.size for file in files),
         seconds=seconds,
+        dropped=sum(batch.pending.dropped for batch in batches),
+        set_apart=sum(batch.pending.set_apart for batch in batches),
     )

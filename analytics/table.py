@@ -1,14 +1,15 @@
 """The Delta table's log: the one place where files and the offsets that they cover become visible, together."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any, Protocol
 
 import msgspec
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.transaction import AddAction
 
@@ -18,6 +19,7 @@ from analytics.schema import EVENT_SCHEMA, PARTITION_COLUMN
 from foundation.clock import Clock
 
 TABLE_SCHEMA = pa.schema([*EVENT_SCHEMA, PARTITION_COLUMN])
+_OUR_SCHEMA = Schema.from_arrow(TABLE_SCHEMA)
 TABLE_CONFIGURATION = {
     "delta.checkpointInterval": "50",
     # The log keeps what each commit said of its shards this long. `delta.setTransactionRetentionDuration` stays unset:
@@ -26,6 +28,11 @@ TABLE_CONFIGURATION = {
 }
 _BATCHES = "batches"
 _RECENT_COMMITS = 100
+_FILE_COLUMNS = ["path", "size_bytes", f"partition.{PARTITION_KEY}", "num_records"]
+
+
+class SchemaConflict(Exception):
+    """The table has a column of ours with another type: no file of ours belongs into it. Names the columns."""
 
 
 class CommitRejected(Exception):
@@ -33,12 +40,20 @@ class CommitRejected(Exception):
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What a commit says of one shard. A fence has no `batch_id`, and the `hi` of the batch before it."""
+    """What a commit says of one application. A fence has no `batch_id`, and the `hi` of the batch before it.
+
+    Each record of a batch is one of its `rows`, or was `dropped`, its event_id having been there before, or was
+    `set_apart` as a dead letter. `rows` is None in entries of older releases. Of a compaction `rows` is what it leaves
+    of its day, and `dropped` what it removed.
+    """
 
     n: int
     epoch: int
     batch_id: str | None
     hi: Place | None
+    rows: int | None = None
+    dropped: int = 0
+    set_apart: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,8 +66,21 @@ class AddedFile:
     rows: int
 
 
+@dataclass(frozen=True)
+class LoggedCommit:
+    """What the log still tells of one commit. Without entries it was made by somebody else, or it made the table."""
+
+    version: int
+    operation: str
+    entries: Mapping[str, LogEntry] = field(default_factory=dict)
+
+
 class Snapshot(Protocol):
     """The table as it was when it was loaded. A commit is judged by what happened to the log since then."""
+
+    @property
+    def version(self) -> int:
+        """Counts the table's commits."""
 
     def version_of(self, application: str) -> int:
         """The number of the application's last transaction, 0 when it has none."""
@@ -63,8 +91,21 @@ class Snapshot(Protocol):
     def files(self, day: date) -> list[str]:
         """The paths of the day's files that a reader sees."""
 
-    def commit(self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry]) -> None:
-        """All or nothing. `CommitRejected` is certain; after any other error the commit may have happened.
+    def all_files(self) -> list[AddedFile]:
+        """Every file that a reader sees, as the log describes it."""
+
+    def history(self) -> Iterator[LoggedCommit]:
+        """The commits whose log files are still kept, the newest first."""
+
+    def unneeded(self, retention: timedelta) -> set[str]:
+        """The paths that a commit removed at least so long ago, whole hours, by this machine's clock."""
+
+    def commit(
+        self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry], *, replacing: date | None = None
+    ) -> None:
+        """Adds the files, and removes those that this snapshot, and no later one, has of the day `replacing`.
+
+        All or nothing. `CommitRejected` is certain; after any other error the commit may have happened.
 
         Rejected when one of these applications has committed since the snapshot. Nobody checks that numbers rise:
         compare `version_of` first, on this very snapshot.
@@ -72,12 +113,17 @@ class Snapshot(Protocol):
 
 
 class CommitLog(Protocol):
+    def exists(self) -> bool:
+        """Whether there is a table; a snapshot of none makes one."""
+
     def snapshot(self) -> Snapshot:
         """Loads the table afresh."""
 
 
 class DeltaLog:
-    """The log of a Delta table, which is created when it is missing.
+    """The log of a Delta table, which is created when it is missing, and given the columns that it lacks.
+
+    Older files have null in a column that came later; columns of a newer release are left alone.
 
     Every snapshot is a new handle: one that is kept grows with the log, and a conflict is judged from its version.
     """
@@ -87,9 +133,12 @@ class DeltaLog:
         self._storage_options = dict(storage_options)
         self._clock = clock
 
+    def exists(self) -> bool:
+        return DeltaTable.is_deltatable(self._uri, storage_options=self._storage_options)
+
     def snapshot(self) -> "DeltaSnapshot":
         try:
-            return DeltaSnapshot(DeltaTable(self._uri, storage_options=self._storage_options), self._clock)
+            table = self._load()
         except TableNotFoundError:
             DeltaTable.create(
                 self._uri,
@@ -99,7 +148,16 @@ class DeltaLog:
                 configuration=TABLE_CONFIGURATION,
                 storage_options=self._storage_options,
             )
-        return DeltaSnapshot(DeltaTable(self._uri, storage_options=self._storage_options), self._clock)
+            table = self._load()
+        if missing := missing_columns(table.schema()):
+            # Two who add the same columns at once: one is rejected, and finds them on the next attempt.
+            with _rejections_named(table, f"adding the columns {[column.name for column in missing]}"):
+                table.alter.add_columns(missing)
+            table = self._load()
+        return DeltaSnapshot(table, self._clock)
+
+    def _load(self) -> DeltaTable:
+        return DeltaTable(self._uri, storage_options=self._storage_options)
 
 
 class DeltaSnapshot:
@@ -125,24 +183,69 @@ class DeltaSnapshot:
         uris = self._table.file_uris([(PARTITION_KEY, "=", day.isoformat())])
         return [f"{folder}/{uri.rpartition('/')[2]}" for uri in uris]
 
-    def commit(self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry]) -> None:
+    @property
+    def version(self) -> int:
+        return self._table.version()
+
+    def all_files(self) -> list[AddedFile]:
+        actions = pa.table(self._table.get_add_actions(flatten=True)).select(_FILE_COLUMNS).to_pydict()
+        return [AddedFile(*columns) for columns in zip(*actions.values(), strict=True)]
+
+    def history(self) -> Iterator[LoggedCommit]:
+        for commit in self._table.history():
+            entries = msgspec.convert(commit.get(_BATCHES, {}), dict[str, LogEntry])
+            yield LoggedCommit(commit["version"], commit["operation"], entries)
+
+    def unneeded(self, retention: timedelta) -> set[str]:
+        hours = round(retention / timedelta(hours=1))
+        return set(self._table.vacuum(hours, dry_run=True, enforce_retention_duration=False))
+
+    def commit(
+        self, files: Sequence[AddedFile], entries: Mapping[str, LogEntry], *, replacing: date | None = None
+    ) -> None:
         modified_at = int(self._clock.now().timestamp() * 1000)
         properties = CommitProperties(
             app_transactions=[Transaction(application, entry.n) for application, entry in entries.items()],
             custom_metadata={_BATCHES: msgspec.to_builtins(dict(entries))},
         )
-        try:
+        with _rejections_named(self._table, f"the commit of {sorted(entries)}"):
             self._table.create_write_transaction(
                 [_add_action(file, modified_at) for file in files],
-                mode="append",
+                mode="append" if replacing is None else "overwrite",
                 schema=self._table.schema(),
                 partition_by=[PARTITION_KEY],
+                partition_filters=[(PARTITION_KEY, "=", replacing.isoformat())] if replacing else None,
                 commit_properties=properties,
             )
-        except CommitFailedError as error:
-            raise CommitRejected(
-                f"{self._table.table_uri} rejected the commit of {sorted(entries)}: {error}"
-            ) from error
+
+
+def missing_columns(schema: Schema) -> list[Field]:
+    """The columns of ours that a table lacks. Raises `SchemaConflict` where one has another type there."""
+    there = {column.name: column for column in schema.fields}
+    conflicts = [
+        f"{column.name} is {there[column.name].type} there and {column.type} here"
+        for column in _OUR_SCHEMA.fields
+        if column.name in there and there[column.name].type != column.type
+    ]
+    if conflicts:
+        raise SchemaConflict(
+            f"the lake's table has other types: {'; '.join(conflicts)}. fix: a column never changes its type; give the "
+            "new meaning a new column, or run the release that this table was written with"
+        )
+    return [Field(column.name, column.type, nullable=True) for column in _OUR_SCHEMA.fields if column.name not in there]
+
+
+@contextmanager
+def _rejections_named(table: DeltaTable, what: str) -> Iterator[None]:
+    try:
+        yield
+    except CommitFailedError as error:
+        raise CommitRejected(f"{table.table_uri} rejected {what}: {error}") from error
+
+
+def dropped_by(commit: Mapping[str, Any]) -> int:
+    """How many records a commit of the table's history says were dropped."""
+    return sum(msgspec.convert(entry, LogEntry).dropped for entry in commit.get(_BATCHES, {}).values())
 
 
 def storage_options(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,7 +1,10 @@
 """Rows of one shard that wait for a file, in stream order."""
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 
@@ -12,11 +15,37 @@ from analytics.schema import EVENT_SCHEMA
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows up to a place. The place may lie behind the last row, or there may be no row: some records become none."""
+    """Rows up to a place, and the places up to there of records that became none.
+
+    Those were `dropped`, since their event had come before, or `set_apart`. The place may lie behind all of them.
+    """
 
     rows: pa.Table
     upto: Place
     since: float
+    dropped: Sequence[Place] = ()
+    set_apart: Sequence[Place] = ()
+
+    @cached_property
+    def backlog(self) -> Backlog:
+        return Backlog(self.rows.num_rows, self.rows.nbytes, self.since)
+
+    def behind(self, place: Place) -> "Chunk":
+        """What of it lies behind a place."""
+        kept = pa.array([one > place for one in places(self.rows)], pa.bool_())
+        dropped = [one for one in self.dropped if one > place]
+        set_apart = [one for one in self.set_apart if one > place]
+        return Chunk(self.rows.filter(kept), self.upto, self.since, dropped, set_apart)
+
+
+@dataclass(frozen=True)
+class Load:
+    """All that waits: rows up to a place, and how many records up to there became none."""
+
+    rows: pa.Table
+    upto: Place
+    dropped: int
+    set_apart: int
 
 
 class Waiting:
@@ -24,36 +53,39 @@ class Waiting:
 
     def __init__(self) -> None:
         self._chunks: deque[Chunk] = deque()
+        self.backlog = Backlog()
 
     def add(self, chunk: Chunk) -> None:
         self._chunks.append(chunk)
+        self.backlog += chunk.backlog
 
-    def whole(self) -> tuple[pa.Table, Place] | None:
-        """Everything that waits and how far it reaches; None when nothing does."""
+    def whole(self) -> Load | None:
+        """Everything that waits; None when nothing does."""
         if not self._chunks:
             return None
-        rows = pa.concat_tables([EVENT_SCHEMA.empty_table(), *(chunk.rows for chunk in self._chunks)])
-        return rows, self._chunks[-1].upto
+        return Load(
+            rows=pa.concat_tables([EVENT_SCHEMA.empty_table(), *(chunk.rows for chunk in self._chunks)]),
+            upto=self._chunks[-1].upto,
+            dropped=sum(len(chunk.dropped) for chunk in self._chunks),
+            set_apart=sum(len(chunk.set_apart) for chunk in self._chunks),
+        )
 
     def drop(self, upto: Place) -> None:
         """Forgets what lies at or before a place: it is in the lake."""
         while self._chunks and self._chunks[0].upto <= upto:
             self._chunks.popleft()
-        if self._chunks:
-            first = self._chunks.popleft()
-            self._chunks.appendleft(Chunk(_behind(first.rows, upto), first.upto, first.since))
-
-    @property
-    def backlog(self) -> Backlog:
-        if not self._chunks:
-            return Backlog()
-        return Backlog(
-            rows=sum(chunk.rows.num_rows for chunk in self._chunks),
-            size=sum(chunk.rows.nbytes for chunk in self._chunks),
-            since=self._chunks[0].since,
-        )
+        if self._chunks and _begins_before(self._chunks[0], upto):
+            self._chunks.appendleft(self._chunks.popleft().behind(upto))
+        self.backlog = sum((chunk.backlog for chunk in self._chunks), start=Backlog())
 
 
-def _behind(rows: pa.Table, place: Place) -> pa.Table:
-    places = rows.select(["_sequence_number", "_sub_sequence_number"]).to_pylist()
-    return rows.filter(pa.array([Place(*columns.values()) > place for columns in places], pa.bool_()))
+def places(rows: pa.Table) -> list[Place]:
+    """Where on the stream each row was."""
+    columns: list[list[Any]] = [rows.column(name).to_pylist() for name in ("_sequence_number", "_sub_sequence_number")]
+    return [Place(*where) for where in zip(*columns, strict=True)]
+
+
+def _begins_before(chunk: Chunk, place: Place) -> bool:
+    """Whether anything of it may lie at or before the place: what it holds is in the order of the stream."""
+    firsts = [*places(chunk.rows.slice(0, 1)), *chunk.dropped[:1], *chunk.set_apart[:1]]
+    return any(first <= place for first in firsts)

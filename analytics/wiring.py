@@ -7,21 +7,35 @@ import boto3
 from botocore.config import Config
 
 from analytics.bucket import Bucket
-from analytics.settings import LakeSettings
+from analytics.settings import CustomerKeySettings, LakeSettings
 from foundation.clock import SYSTEM_CLOCK, Clock
 from foundation.diagnostics import Emit
 from foundation.settings import from_environment
 
 if TYPE_CHECKING:
+    from analytics.backfill import Backfill
+    from analytics.compaction import Compactor
+    from analytics.customer_keys import CustomerKeys
     from analytics.late import LateRows
     from analytics.sink import LakeSink
     from analytics.table import CommitLog
+    from analytics.vacuum import Vacuum
 
 # A write that is sent twice may be refused by itself; the protocol takes no refusal for a proof.
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 4})
 
 
-def lake_sink(environ: Mapping[str, str], stream: str, emit: Emit, clock: Clock = SYSTEM_CLOCK) -> "LakeSink":
+def customer_keys(environ: Mapping[str, str]) -> "CustomerKeys":
+    """The keys of this process: it makes tokens with no others."""
+    from analytics.customer_keys import CustomerKeys, KeyObjects
+
+    settings = from_environment(CustomerKeySettings, environ)
+    return CustomerKeys(KeyObjects(Bucket(boto3.client("s3", config=_CONFIG), settings.customer_key_bucket)))
+
+
+def lake_sink(
+    environ: Mapping[str, str], stream: str, emit: Emit, keys: "CustomerKeys", clock: Clock = SYSTEM_CLOCK
+) -> "LakeSink":
     """The process' one committer for this stream. `environ` names the bucket, and the endpoint where there is one."""
     from analytics.sink import LakeSink
 
@@ -33,16 +47,44 @@ def lake_sink(environ: Mapping[str, str], stream: str, emit: Emit, clock: Clock 
         settings.rotation,
         clock,
         emit,
+        keys=keys,
         accepted_gaps=settings.accepted_gaps,
     )
 
 
-def late_rows(environ: Mapping[str, str], emit: Emit, clock: Clock = SYSTEM_CLOCK) -> "LateRows":
+def late_rows(environ: Mapping[str, str], emit: Emit, keys: "CustomerKeys", clock: Clock = SYSTEM_CLOCK) -> "LateRows":
     """The way into the lake for records that had been set apart."""
     from analytics.late import LateRows
 
     settings = from_environment(LakeSettings, environ)
-    return LateRows(_bucket(settings), _log(settings, environ, clock), emit)
+    return LateRows(_bucket(settings), _log(settings, environ, clock), emit, keys)
+
+
+def compactor(environ: Mapping[str, str], emit: Emit, clock: Clock = SYSTEM_CLOCK) -> "Compactor":
+    from analytics.compaction import CompactionPolicy, Compactor
+
+    settings = from_environment(LakeSettings, environ)
+    return Compactor(_bucket(settings), _log(settings, environ, clock), CompactionPolicy(), clock, emit)
+
+
+def vacuum(environ: Mapping[str, str]) -> "Vacuum":
+    from analytics.vacuum import Vacuum
+
+    settings = from_environment(LakeSettings, environ)
+    return Vacuum(_bucket(settings), _log(settings, environ, SYSTEM_CLOCK))
+
+
+def backfill(environ: Mapping[str, str], emit: Emit, keys: "CustomerKeys", clock: Clock = SYSTEM_CLOCK) -> "Backfill":
+    from analytics.backfill import Backfill
+
+    settings = from_environment(LakeSettings, environ)
+    return Backfill(_bucket(settings), _log(settings, environ, clock), clock, emit, keys)
+
+
+def bucket_and_log(environ: Mapping[str, str]) -> "tuple[Bucket, CommitLog]":
+    """For whoever looks at both, and changes neither."""
+    settings = from_environment(LakeSettings, environ)
+    return _bucket(settings), _log(settings, environ, SYSTEM_CLOCK)
 
 
 def _bucket(settings: LakeSettings) -> Bucket:

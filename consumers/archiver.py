@@ -3,13 +3,16 @@
 What is in the lake decides where reading begins, not the engine's checkpoint: it may lag, and be lost, at no cost.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
-from analytics.decode import Decoded, Payload, decode_payloads
+from analytics.customer_keys import CustomerKeys
+from analytics.decode import Decoded, decode_payloads
 from analytics.offsets import Moment, Place
 from analytics.recovery import LakeHalt
 from analytics.shard_sink import LakeGap, ShardSink
 from analytics.sink import LakeSink
+from analytics.table import SchemaConflict
 from consumers.bad_runs import BadRuns
 from consumers.dead_letters import DeadLetters, dead_letter
 from consumers.diagnostics import RecordSetApart
@@ -20,6 +23,8 @@ from foundation.diagnostics import Emit
 
 CONSUMER = "archiver"
 _READING = "reading"
+# Whoever goes on could lose or double rows, or write files that do not belong together.
+_HALTS = (LakeHalt, SchemaConflict)
 
 
 class Archiver:
@@ -34,6 +39,7 @@ class Archiver:
         assignment: ShardAssignment,
         *,
         sink: LakeSink,
+        keys: CustomerKeys,
         dead_letters: DeadLetters,
         bad_runs: BadRuns,
         clock: Clock,
@@ -45,6 +51,7 @@ class Archiver:
                 "holds. fix: start it at TRIM_HORIZON"
             )
         self._assignment = assignment
+        self._keys = keys
         self._dead_letters = dead_letters
         self._clock = clock
         self._emit = emit
@@ -53,7 +60,7 @@ class Archiver:
         self._read_since = Moment.now(clock)
         try:
             self._shard: ShardSink = sink.open(assignment.shard_id)
-        except LakeHalt as error:
+        except _HALTS as error:
             raise ShardStop(str(error)) from error
 
     @property
@@ -64,11 +71,11 @@ class Archiver:
         try:
             self._shard.ready()
             self._shard.check_gap(self._after(batch))
-            self._take([record for record in batch.records if self._is_new(record)], self._after(batch))
+            self._take(self._new(batch.records), self._after(batch))
             if batch.millis_behind_latest == 0:
                 self._shard.at_tip(self._read_since)
             progress = Progress(_position(self._shard.advance()))
-        except (LakeGap, LakeHalt) as error:
+        except (LakeGap, *_HALTS) as error:
             raise ShardStop(str(error)) from error
         self._read_since = Moment.now(self._clock)
         return progress
@@ -76,18 +83,19 @@ class Archiver:
     def flush(self) -> Progress:
         try:
             return Progress(_position(self._shard.flush()))
-        except LakeHalt as error:
+        except _HALTS as error:
             raise ShardStop(str(error)) from error
 
     def _take(self, records: Sequence[Record], after: Place | None) -> None:
         if not records:
             return
-        payloads = [Payload(_place(record.sequence_number), record.arrived_at, record.data) for record in records]
-        decoded = decode_payloads(self._assignment.shard_id, payloads)
+        decoded = decode_payloads(self._assignment.shard_id, records, self._keys)
         self._require_not_a_deployment(records, decoded)
         for unreadable in decoded.unreadable:
             self._set_apart(records[unreadable.index], unreadable.error)
-        self._shard.append(decoded.rows, after=after, upto=payloads[-1].place)
+        upto = _place(records[-1].sequence_number)
+        set_apart = [_place(records[unreadable.index].sequence_number) for unreadable in decoded.unreadable]
+        self._shard.append(decoded.rows, after=after, upto=upto, set_apart=set_apart)
         for unreadable in decoded.unreadable:
             place = records[unreadable.index].sequence_number
             self._emit(RecordSetApart(CONSUMER, self._assignment.shard_id, str(place), str(unreadable.error)))
@@ -100,13 +108,17 @@ class Archiver:
             )
         return _place(batch.after) if isinstance(batch.after, SequenceNumber) else None
 
-    def _is_new(self, record: Record) -> bool:
+    def _new(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Those behind what was taken: records come in the order of the stream."""
         taken = self._shard.taken
-        return taken is None or _place(record.sequence_number) > taken
+        return records if taken is None else records[bisect_right(records, taken, key=_record_place) :]
 
     def _require_not_a_deployment(self, records: Sequence[Record], decoded: Decoded) -> None:
         """Stops the shard before any of these is set apart, when nobody can read ten in a row."""
         shard_id = self._assignment.shard_id
+        if not decoded.unreadable:
+            self._bad_runs.over(shard_id, _READING)
+            return
         errors = {unreadable.index: unreadable.error for unreadable in decoded.unreadable}
         for index, record in enumerate(records):
             if index in errors:
@@ -131,6 +143,10 @@ class Archiver:
 
 def _place(sequence_number: SequenceNumber) -> Place:
     return Place(sequence_number.number, sequence_number.sub)
+
+
+def _record_place(record: Record) -> Place:
+    return Place(record.number, record.sub)
 
 
 def _position(place: Place | None) -> Position:

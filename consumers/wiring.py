@@ -18,6 +18,7 @@ from foundation.diagnostics import Emit
 from foundation.settings import from_environment
 
 if TYPE_CHECKING:
+    from analytics.customer_keys import CustomerKeys
     from consumers.engines.aws_lambda import KinesisFunction
     from consumers.engines.kcl_daemon import DaemonSettings
     from consumers.engines.worker import Worker
@@ -100,18 +101,18 @@ def kcl_daemon(consumer: str, environ: Mapping[str, str]) -> "DaemonSettings":
     )
 
 
-def dead_letters(settings: ConsumerSettings) -> S3DeadLetters:
-    return S3DeadLetters(boto3.client("s3", config=_CONFIG), settings.dead_letter_bucket)
+def dead_letters(settings: ConsumerSettings, keys: "CustomerKeys") -> S3DeadLetters:
+    return S3DeadLetters(boto3.client("s3", config=_CONFIG), settings.dead_letter_bucket, keys)
 
 
 def redriver(consumer: str, environ: Mapping[str, str], wait: Wait, emit: Emit) -> "GivesAgain":
     """The way back into one of `CONSUMERS` for its dead letters. Raises `SettingsError` for what `environ` lacks."""
     settings = from_environment(ConsumerSettings, environ)
     if consumer not in STEPS:
-        from analytics.wiring import late_rows
+        from analytics.wiring import customer_keys, late_rows
         from consumers.redrive_lake import IntoLake
 
-        return IntoLake(late_rows(environ, emit), SYSTEM_CLOCK)
+        return IntoLake(late_rows(environ, emit, customer_keys(environ)), SYSTEM_CLOCK)
     from consumers.redrive_processor import SetAsideAgain, ThroughProcessor
 
     # A redrive is one attempt, it gathers nothing, and to have grown old is no reason against it.
@@ -143,21 +144,33 @@ def performer(
     """The consumer that performs this step."""
 
     def build(settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit) -> ProcessorFactory:
-        return _performs(step(settings), settings, environ, emit, dead_letters(settings))
+        from analytics.wiring import customer_keys
+
+        letters = dead_letters(settings, customer_keys(environ))
+        return _performs(step(settings), settings, environ, emit, letters)
 
     return build
 
 
 def archiver(settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit) -> ProcessorFactory:
-    from analytics.wiring import lake_sink
+    from analytics.wiring import customer_keys, lake_sink
     from consumers.archiver import Archiver
 
-    sink = lake_sink(environ, settings.stream, emit)
+    keys = customer_keys(environ)
+    sink = lake_sink(environ, settings.stream, emit, keys)
     bad_runs = BadRuns("archiver")
-    letters = dead_letters(settings)
+    letters = dead_letters(settings, keys)
 
     def factory(assignment: ShardAssignment) -> RecordProcessor:
-        return Archiver(assignment, sink=sink, dead_letters=letters, bad_runs=bad_runs, clock=SYSTEM_CLOCK, emit=emit)
+        return Archiver(
+            assignment,
+            sink=sink,
+            keys=keys,
+            dead_letters=letters,
+            bad_runs=bad_runs,
+            clock=SYSTEM_CLOCK,
+            emit=emit,
+        )
 
     return factory
 

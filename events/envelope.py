@@ -1,5 +1,6 @@
 """A fact plus what every fact carries: who said it when, because of what, and as part of which trace."""
 
+import hashlib
 import re
 import uuid
 from typing import Generic, TypeVar
@@ -9,7 +10,8 @@ import msgspec
 from events.orders import EVENT_TYPES, Event, Identifier, Timestamp
 
 # RFC 9562 version 5 namespace of our own: derived ids never meet another system's.
-_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:takeaway:event")
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:takeaway:event").bytes
+_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 _TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$")
 
 
@@ -40,7 +42,14 @@ class EventEnvelope(msgspec.Struct, Generic[EventT_co], frozen=True, kw_only=Tru
 
 def derive_event_id(order_id: str, event_type: str, cause: str) -> str:
     """The id of the one event of this type that `cause` can bring about for this order."""
-    return str(uuid.uuid5(_NAMESPACE, msgspec.json.encode((order_id, event_type, cause)).decode()))
+    return name_based_uuid(_NAMESPACE, msgspec.json.encode((order_id, event_type, cause)))
+
+
+def name_based_uuid(namespace: bytes, name: bytes) -> str:
+    """The text of `uuid.uuid5`, in a fifth of its time: every event has one."""
+    digest = hashlib.sha1(namespace + name, usedforsecurity=False).hexdigest()
+    variant = _VARIANT[digest[16]]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def first(
@@ -58,7 +67,7 @@ def first(
     """
     event_id = derive_event_id(order_id, EVENT_TYPES[type(event)], cause)
     caller = _TRACEPARENT.match(traceparent or "")
-    trace_id = caller[1] if caller else uuid.uuid5(_NAMESPACE, order_id).hex
+    trace_id = caller[1] if caller else _trace_of(order_id)
     return EventEnvelope(
         event_id=event_id,
         order_id=order_id,
@@ -76,7 +85,7 @@ def following(
     """An event that happens because another was heard: same order, same trace, caused by it."""
     event_id = derive_event_id(heard.order_id, EVENT_TYPES[type(event)], heard.event_id)
     heard_trace = _TRACEPARENT.match(heard.traceparent)
-    trace_id = heard_trace[1] if heard_trace else uuid.uuid5(_NAMESPACE, heard.order_id).hex
+    trace_id = heard_trace[1] if heard_trace else _trace_of(heard.order_id)
     return EventEnvelope(
         event_id=event_id,
         order_id=heard.order_id,
@@ -93,5 +102,9 @@ def partition_key(envelope: EventEnvelope[Event]) -> str:
     return envelope.order_id
 
 
+def _trace_of(order_id: str) -> str:
+    return name_based_uuid(_NAMESPACE, order_id.encode()).replace("-", "")
+
+
 def _traceparent(trace_id: str, event_id: str) -> str:
-    return f"00-{trace_id}-{uuid.UUID(event_id).hex[:16]}-01"
+    return f"00-{trace_id}-{event_id.replace('-', '')[:16]}-01"

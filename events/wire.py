@@ -1,20 +1,21 @@
 """Envelope to bytes and back. The wire is one flat JSON object: the envelope's fields, then the event's own."""
 
+import json
 import re
 from datetime import UTC
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
 from events.envelope import EventEnvelope, EventT
-from events.orders import EVENT_TYPES, EVENTS, Event, Identifier, Timestamp, require_utc
+from events.orders import EVENT_TYPES, EVENTS, Event, Identifier, Item, Timestamp, require_utc
 
 
 class UnreadableEvent(ValueError):
     """Bytes that are no event of this contract. The message says what is wrong and where, never what was in them."""
 
 
-class _Header(msgspec.Struct, frozen=True, kw_only=True):
+class Header(msgspec.Struct, frozen=True, kw_only=True):
     event_id: Identifier
     event_type: str
     schema_version: int
@@ -25,7 +26,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
     producer: Identifier
 
 
-HEADER_FIELDS: tuple[str, ...] = _Header.__struct_fields__
+HEADER_FIELDS: tuple[str, ...] = Header.__struct_fields__
 
 # Nesting deeper than the decoder's stack is no event either.
 _UNDECODABLE = (msgspec.DecodeError, ValueError, RecursionError)
@@ -33,16 +34,18 @@ _UNDECODABLE = (msgspec.DecodeError, ValueError, RecursionError)
 _NAME = re.compile(r"^[a-z_]{1,64}\Z")
 
 _encoder = msgspec.json.Encoder()
-_header_decoder = msgspec.json.Decoder(_Header)
+_header_decoder = msgspec.json.Decoder(Header)
 _event_decoders: dict[tuple[str, int], msgspec.json.Decoder[Event]] = {
     (EVENT_TYPES[event], event.schema_version): msgspec.json.Decoder(event) for event in EVENTS
 }
 _known_types = frozenset(EVENT_TYPES.values())
+_known_fields = {event: frozenset((*HEADER_FIELDS, *event.__struct_fields__)) for event in EVENTS}
+_item_fields = frozenset(Item.__struct_fields__)
 
 
 def encode(envelope: EventEnvelope[Event]) -> bytes:
     """The envelope as UTF-8 JSON. Equal envelopes give equal bytes."""
-    header = _Header(
+    header = Header(
         event_id=envelope.event_id,
         event_type=envelope.event_type,
         schema_version=envelope.event.schema_version,
@@ -68,7 +71,27 @@ def decode_only(event: type[EventT], data: bytes) -> EventEnvelope[EventT] | Non
     return cast("EventEnvelope[EventT]", _opened(header, data))
 
 
-def _header(data: bytes) -> _Header:
+def unknown_fields(data: bytes, event: Event) -> dict[str, Any]:
+    """What these bytes, which `decode` has read as `event`, say beyond the contract: null says nothing.
+
+    Of an item, too: `items` then has an object for each, often an empty one. A field that no JSON reader takes, which
+    `decode` passes over, gives the whole text back as `_undecodable`.
+    """
+    try:
+        fields: dict[str, Any] = json.loads(data)
+    except (ValueError, RecursionError):
+        return {"_undecodable": data.decode(errors="backslashreplace")}
+    known = _known_fields[type(event)]
+    unknown = {name: value for name, value in fields.items() if name not in known and value is not None}
+    if "items" in known:
+        items = [{name: item[name] for name in item if name not in _item_fields} for item in fields["items"]]
+        stated = [{name: value for name, value in item.items() if value is not None} for item in items]
+        if any(stated):
+            unknown["items"] = stated
+    return unknown
+
+
+def _header(data: bytes) -> Header:
     try:
         header = _header_decoder.decode(data)
         require_utc(header.occurred_at, "occurred_at")
@@ -77,7 +100,7 @@ def _header(data: bytes) -> _Header:
     return header
 
 
-def _opened(header: _Header, data: bytes) -> EventEnvelope[Event]:
+def _opened(header: Header, data: bytes) -> EventEnvelope[Event]:
     decoder = _event_decoders.get((header.event_type, header.schema_version))
     if decoder is None:
         raise UnreadableEvent(_unknown(header))
@@ -96,7 +119,7 @@ def _opened(header: _Header, data: bytes) -> EventEnvelope[Event]:
     )
 
 
-def _unknown(header: _Header) -> str:
+def _unknown(header: Header) -> str:
     if header.event_type in _known_types:
         return f"{header.event_type}: unknown schema_version {header.schema_version} - at `$.schema_version`"
     # Only what looks like the name of an event is quoted: anything else may be anybody's words.

@@ -13,7 +13,7 @@ from typing import Annotated, Generic, Literal
 import msgspec
 from msgspec import Meta
 
-from events.envelope import EventEnvelope, EventT_co, first
+from events.envelope import EventEnvelope, EventT_co, first, name_based_uuid
 from events.orders import (
     EVENT_TYPES,
     Currency,
@@ -31,8 +31,8 @@ from events.orders import (
 PRODUCER = "orders-api"
 MAX_TOTAL = 10**12  # what `MinorUnits` can carry
 
-_ORDERS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:takeaway:order")
-_CAUSES = uuid.uuid5(uuid.NAMESPACE_URL, "urn:takeaway:cause")
+_ORDERS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:takeaway:order").bytes
+_CAUSES = uuid.uuid5(uuid.NAMESPACE_URL, "urn:takeaway:cause").bytes
 
 # No white space anywhere: the address ends up in a message's header.
 EmailAddress = Annotated[str, Meta(pattern=r"^(?!.*\s)[^@]+@[^@]+$", max_length=320, description="An e-mail address.")]
@@ -48,6 +48,10 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     items: Annotated[Sequence[Item], Meta(min_length=1, max_length=200)]
     currency: Currency
     city: Text
+
+    def __post_init__(self) -> None:
+        """What was read is equal to what was sent, and as immutable: the decoder makes a list."""
+        msgspec.structs.force_setattr(self, "items", tuple(self.items))
 
 
 class AcceptOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,7 +176,7 @@ def unknown_order() -> UnknownOrder:
 
 def derive_order_id(customer_id: str, idempotency_key: str) -> str:
     """The one order a customer's key can make: a client that heard no answer retries blindly."""
-    return str(uuid.uuid5(_ORDERS, f"{customer_id}\n{idempotency_key}"))
+    return name_based_uuid(_ORDERS, f"{customer_id}\n{idempotency_key}".encode())
 
 
 def derive_cause(event: type[Event], idempotency_key: str) -> str:
@@ -180,7 +184,7 @@ def derive_cause(event: type[Event], idempotency_key: str) -> str:
 
     A client's key is free text and may hold a name or an address; what travels and is kept is this.
     """
-    return str(uuid.uuid5(_CAUSES, f"{EVENT_TYPES[event]}\n{idempotency_key}"))
+    return name_based_uuid(_CAUSES, f"{EVENT_TYPES[event]}\n{idempotency_key}".encode())
 
 
 def place(

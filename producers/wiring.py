@@ -91,7 +91,7 @@ def orders_http(url: str) -> "httpx.Client":
     import httpx
 
     return httpx.Client(
-        base_url=url, timeout=httpx.Timeout(15, connect=5), limits=httpx.Limits(max_connections=64), trust_env=False
+        base_url=url, timeout=httpx.Timeout(15, connect=5), limits=httpx.Limits(max_connections=300), trust_env=False
     )
 
 

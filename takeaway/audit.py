@@ -42,7 +42,10 @@ class Effect:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that was found. `unreadable` are the places of bad records, `quarantined` of those set apart."""
+    """All that was found. `unreadable` are the places of bad records, `quarantined` of those set apart.
+
+    `dropped` is how many records the lake's log says are no rows, since they repeat an event that is one.
+    """
 
     ledger: tuple[Fact, ...]
     stream: tuple[Fact, ...]
@@ -50,6 +53,7 @@ class Evidence:
     lake: tuple[Fact, ...]
     unreadable: frozenset[StreamPlace] = frozenset()
     quarantined: frozenset[StreamPlace] = frozenset()
+    dropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -128,9 +132,10 @@ def audit(evidence: Evidence, bounds: Bounds = Bounds(), *, ignore_others: bool 
     unexpected: there, and nobody knows why.
     """
     left_out = 0
+    dropped = list(_dropped(evidence))  # of all orders, as the log counts them
     if ignore_others:
         evidence, left_out = _without_others(evidence)
-    findings = [*_stream(evidence), *_effects(evidence), *_lake(evidence), *_quarantine(evidence)]
+    findings = [*_stream(evidence), *_effects(evidence), *_lake(evidence), *dropped, *_quarantine(evidence)]
     return Audit(
         orders=len({fact.order_id for fact in evidence.stream}),
         events=len({fact.event_id for fact in evidence.stream}),
@@ -193,8 +198,11 @@ def _lake(evidence: Evidence) -> Iterable[Finding]:
     rows = Counter(fact.place for fact in evidence.lake)
     on_stream = {fact.place: fact for fact in evidence.stream}
     in_lake = {fact.place: fact for fact in evidence.lake}
+    events = {fact.event_id for fact in evidence.lake}
     for place, fact in on_stream.items():
         if not rows[place]:
+            if fact.event_id in events:
+                continue  # a repeat: `_dropped` counts it
             yield Finding(LOST, f"{_name(fact)} at {_where(place)} is on the stream, and not in the lake")
         elif in_lake[place] != fact:
             yield Finding(
@@ -205,6 +213,20 @@ def _lake(evidence: Evidence) -> Iterable[Finding]:
             yield Finding(DOUBLED, f"{_name(fact)} at {_where(place)} is in the lake {rows[place]} times")
         if place not in on_stream:
             yield Finding(UNEXPECTED, f"{_name(fact)} at {_where(place)} is in the lake, and not on the stream")
+
+
+def _dropped(evidence: Evidence) -> Iterable[Finding]:
+    """Every record is a row, or repeats one; and the log has counted each of those."""
+    places = {fact.place for fact in evidence.lake}
+    events = {fact.event_id for fact in evidence.lake}
+    repeats = [fact for fact in evidence.stream if fact.place not in places and fact.event_id in events]
+    if len(repeats) != evidence.dropped:
+        named = f", the first of them {_name(repeats[0])} at {_where(repeats[0].place)}" if repeats else ""
+        yield Finding(
+            LOST if len(repeats) > evidence.dropped else UNEXPECTED,
+            f"{len(repeats)} records of the stream repeat a row of the lake and are none themselves{named}; "
+            f"the lake's log says that {evidence.dropped} were dropped",
+        )
 
 
 def _quarantine(evidence: Evidence) -> Iterable[Finding]:

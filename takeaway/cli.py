@@ -7,7 +7,8 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from takeaway import deployment
-from takeaway.commands import dead_letters, doctor, reading, running, stack
+from takeaway.commands import backfill, customers, dead_letters, doctor, loading, reading, running, stack
+from takeaway.commands import lake as lake_commands
 from takeaway.errors import UserError
 
 OUR_PACKAGES = {"analytics", "consumers", "events", "foundation", "producers", "takeaway"}
@@ -18,8 +19,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Event-driven order processing on Kinesis, with a lake that holds every event exactly once.",
 )
-lake = typer.Typer(no_args_is_help=True, help="Query the lake.")
+lake = typer.Typer(no_args_is_help=True, help="Query the lake, look after it, and prove it right.")
 dlq = typer.Typer(no_args_is_help=True, help="Dead letters: records that a consumer could not process.")
+load = typer.Typer(invoke_without_command=True, callback=loading.load)
 flow = typer.Typer(no_args_is_help=True, help="The choreography, written down.")
 
 app.command("demo")(stack.demo)
@@ -31,18 +33,27 @@ app.command("token")(stack.token)
 app.command("doctor")(doctor.doctor)
 app.command("serve")(running.serve)
 app.command("work")(running.work)
-app.command("load")(running.load)
 app.command("restaurants")(running.restaurants)
 app.command("report")(reading.report)
 app.command("audit")(reading.audit)
 dlq.command("ls")(dead_letters.ls)
 dlq.command("show")(dead_letters.show)
 dlq.command("redrive")(dead_letters.redrive)
-lake.command("sql")(reading.lake_sql)
+lake.command("ls")(lake_commands.ls)
+lake.command("sql")(lake_commands.sql)
+lake.command("verify")(lake_commands.verify)
+lake.command("compact")(lake_commands.compact)
+lake.command("vacuum")(lake_commands.vacuum)
+lake.command("backfill")(backfill.backfill)
+lake.command("forget")(customers.forget)
+lake.command("resolve")(customers.resolve)
 flow.command("show")(reading.flow_show)
+load.command("history")(loading.history)
+load.command("realism")(loading.realism)
 app.add_typer(dlq, name="dlq")
 app.add_typer(lake, name="lake")
 app.add_typer(flow, name="flow")
+app.add_typer(load, name="load")
 
 
 def main() -> None:

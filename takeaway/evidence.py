@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from consumers.dead_letters import S3DeadLetters
+from analytics.bucket import Bucket
 from events.wire import UnreadableEvent, decode
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait
 from foundation.settings import variable
@@ -36,14 +36,15 @@ def gather(environ: Mapping[str, str], ledger: Path) -> Evidence:
     """
     require_auditable(environ, ledger)
     facts, unreadable = stream_facts(environ)
-    letters = S3DeadLetters(local_aws.client("s3", environ), environ[variable("dead_letter_bucket")])
+    letters = Bucket(local_aws.client("s3", environ), environ[variable("dead_letter_bucket")])
     return Evidence(
         ledger=ledger_facts(ledger),
         stream=facts,
         effects=(*ticket_effects(environ), *mail_effects(environ["AWS_ENDPOINT_URL"])),
         lake=lake_facts(environ),
         unreadable=unreadable,
-        quarantined=frozenset(_letter_place(key) for key in letters.keys("archiver/")),
+        dropped=dropped_records(environ),
+        quarantined=frozenset(letter_place(key) for key in letters.keys("archiver/")),
     )
 
 
@@ -67,7 +68,7 @@ def settle(environ: Mapping[str, str], *, within: float, wait: Wait, clock: Cloc
         observer.look()
         if observer.records != records:
             quiet_since, records = clock.monotonic(), observer.records
-        elif clock.monotonic() - quiet_since >= _QUIET_SECONDS and lake_rows(environ) >= records:
+        elif clock.monotonic() - quiet_since >= _QUIET_SECONDS and lake_has(environ, records):
             return
         wait(1.0)
 
@@ -184,7 +185,28 @@ def lake_rows(environ: Mapping[str, str]) -> int:
         return 0
 
 
-def _letter_place(key: str) -> StreamPlace:
+def dropped_records(environ: Mapping[str, str]) -> int:
+    """How many records the lake's log says were dropped, since they repeat an event that is a row already."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    from analytics.layout import table_uri
+    from analytics.table import dropped_by, storage_options
+
+    try:
+        table = DeltaTable(table_uri(environ[variable("lake_bucket")]), storage_options=storage_options(environ))
+    except TableNotFoundError:
+        return 0
+    return sum(dropped_by(commit) for commit in table.history())
+
+
+def lake_has(environ: Mapping[str, str], records: int) -> bool:
+    """Whether the lake accounts for so many records: each is a row, or was dropped."""
+    rows = lake_rows(environ)
+    return rows >= records or rows + dropped_records(environ) >= records
+
+
+def letter_place(key: str) -> StreamPlace:
     """The place that a dead letter's key names: consumer/stream/shard/number-sub.json."""
     _, _, shard_id, name = key.split("/")
     number, sub = name.removesuffix(".json").rsplit("-", 1)

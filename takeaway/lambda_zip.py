@@ -13,6 +13,8 @@ DISTRIBUTIONS = (
     "aws-kinesis-agg",
     "boto3",
     "botocore",
+    "cffi",
+    "cryptography",
     "jmespath",
     "msgspec",
     "protobuf",

@@ -18,9 +18,10 @@ from botocore.exceptions import ClientError
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
+from analytics.bucket import Bucket
 from analytics.layout import table_uri
 from analytics.table import storage_options
-from consumers.dead_letters import NoLetter, S3DeadLetters
+from consumers.dead_letters import NoLetter, kind_of
 from foundation.clock import Clock
 from foundation.settings import variable
 from takeaway import deployment, local_aws, processes
@@ -128,6 +129,7 @@ def resources(environ: Mapping[str, str], clients: Callable[[str], Any], seconds
         "audit_queue": queue,
         "lake_bucket": bucket,
         "dead_letter_bucket": bucket,
+        "customer_key_bucket": bucket,
         "sender": sender,
     }
     named = {field: environ[variable(field)] for field in looks if environ.get(variable(field))}
@@ -159,7 +161,7 @@ def dead_letters(s3: "S3Client", bucket: str, consumer: str) -> DeadLetters:
     )
     written = [(entry["LastModified"], entry["Key"]) for page in pages for entry in page.get("Contents", [])]
     newest = heapq.nlargest(_LETTERS_READ, written)
-    letters = S3DeadLetters(s3, bucket)
+    letters = Bucket(s3, bucket)
     kinds = Counter(_error_kind(letters, key) for _, key in newest)
     return DeadLetters(
         consumer,
@@ -199,12 +201,11 @@ def _looked_at(look: Callable[[str], Resource], name: str) -> Resource:
         return Resource(look.__name__, name, there=False, detail="missing")
 
 
-def _error_kind(letters: S3DeadLetters, key: str) -> str:
+def _error_kind(letters: Bucket, key: str) -> str:
     try:
-        stored = letters.read(key)
+        return kind_of(letters, key) or "gone"
     except NoLetter:
         return "no letter of ours"
-    return stored.letter.kind if stored else "gone"
 
 
 def _local_date(url: str, path: str) -> datetime | None:

@@ -16,12 +16,16 @@ from producers.load.ledger import LedgerWriter, expected_events
 from producers.load.orders_client import Acknowledged, OrdersClient, Refused
 from producers.load.scenario import IntendedOrder
 
-WORKERS = 32
+# An API that is away for a while keeps no order from being sent at its time: threads are made when they are needed.
+WORKERS = 256
 
 
 @dataclass
 class Placings:
-    """What has become of the orders so far; durations in seconds."""
+    """What has become of the orders so far; durations in seconds. A lag is how late an order was sent.
+
+    `last_offset` and `last_lag` are the last one's: when it was meant to be sent, after the start, and how late it was.
+    """
 
     intended: int = 0
     refused: int = 0
@@ -29,6 +33,8 @@ class Placings:
     acknowledged: set[str] = field(default_factory=set)
     latencies: list[float] = field(default_factory=list)
     max_lag: float = 0.0
+    last_offset: float = 0.0
+    last_lag: float = 0.0
 
 
 class Generator:
@@ -70,6 +76,7 @@ class Generator:
         with self._lock:
             self.placings.intended += 1
             self.placings.max_lag = max(self.placings.max_lag, lag)
+            self.placings.last_offset, self.placings.last_lag = order.offset.total_seconds(), lag
         entries = expected_events(
             OrderPlaced,
             order.idempotency_key,

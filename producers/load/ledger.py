@@ -1,9 +1,11 @@
 """The ground truth of a load: which events must, and which may, be on the stream. JSON lines, one file a writer.
 
 A command's events are written down before it is sent, and again when it is acknowledged: a killed writer hides none.
+What was made to go wrong is in it too: each fault with its id, a scenario's phases with their answer, each silent end.
 """
 
 import contextlib
+import hashlib
 import io
 import itertools
 import threading
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self, cast
 
 import msgspec
 
@@ -23,7 +25,7 @@ from events.orders import EVENT_TYPES, Event
 from producers.commands import derive_cause
 
 
-class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
+class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="event"):
     """One event. `acknowledged_at` null: nobody knows whether it is on the stream; set: it must be, or come to be.
 
     `because_of` is the event that it follows by itself, null for a command's own event; `customer_id` is null where
@@ -38,6 +40,46 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     intended_at: datetime
     acknowledged_at: datetime | None
     because_of: str | None
+
+
+Verdict = Literal["kept", "doubled", "quarantined"]
+
+
+class InjectedFault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="fault"):
+    """Something done to an event on its way: `digest` is of the bytes that came of it.
+
+    `verdict` is what has to become of these: kept, as the event's only ones; removed as doubled, since the event has
+    come as well; or quarantined, since nobody can read them.
+    """
+
+    fault_id: str
+    fault: str
+    event_id: str
+    order_id: str
+    at: datetime
+    digest: str
+    verdict: Verdict
+
+
+class ScenarioPhase(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="phase"):
+    """A part of a scenario; `until` null: to the end. `answer` is what there is to find in the incident."""
+
+    scenario: str
+    phase: str
+    since: datetime
+    until: datetime | None
+    answer: str | None
+
+
+class SilentEnd(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="silent_end"):
+    """An order that ended with no event that says so: expired or cancelled; or a completion that was tapped late."""
+
+    order_id: str
+    outcome: Literal["expired", "cancelled", "tapped_late"]
+    at: datetime
+
+
+LedgerLine = LedgerEntry | InjectedFault | ScenarioPhase | SilentEnd
 
 
 class LedgerDamaged(ValueError):
@@ -104,13 +146,17 @@ class LedgerWriter:
         """After the command was answered."""
         self._write(msgspec.structs.replace(entry, acknowledged_at=at) for entry in entries)
 
+    def note(self, lines: Iterable[LedgerLine]) -> None:
+        """What is certain as it is."""
+        self._write(lines)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def _write(self, entries: Iterable[LedgerEntry]) -> None:
+    def _write(self, entries: Iterable[LedgerLine]) -> None:
         lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in entries)
         with self._lock:
             try:
@@ -141,6 +187,9 @@ class Ledger:
 
     entries: tuple[LedgerEntry, ...]
     torn: tuple[str, ...] = ()
+    faults: tuple[InjectedFault, ...] = ()
+    phases: tuple[ScenarioPhase, ...] = ()
+    silent_ends: tuple[SilentEnd, ...] = ()
 
     @cached_property
     def orders(self) -> dict[str, tuple[LedgerEntry, ...]]:
@@ -169,22 +218,45 @@ class Ledger:
 def read_ledger(directory: Path) -> Ledger:
     """Every `*.jsonl` in the directory. An event written down twice is one entry, acknowledged if any line says so."""
     entries: dict[str, LedgerEntry] = {}
+    others: defaultdict[type[LedgerLine], list[LedgerLine]] = defaultdict(list)
     torn: list[str] = []
+    for line in ledger_lines(directory, torn):
+        if not isinstance(line, LedgerEntry):
+            others[type(line)].append(line)
+        elif line.event_id not in entries or line.acknowledged_at:
+            entries[line.event_id] = line
+    return Ledger(
+        tuple(entries.values()),
+        tuple(torn),
+        faults=cast("tuple[InjectedFault, ...]", tuple(others[InjectedFault])),
+        phases=cast("tuple[ScenarioPhase, ...]", tuple(others[ScenarioPhase])),
+        silent_ends=cast("tuple[SilentEnd, ...]", tuple(others[SilentEnd])),
+    )
+
+
+def ledger_lines(directory: Path, torn: list[str]) -> Iterator[LedgerLine]:
+    """Line by line, however many there are; `torn` is given the files whose last line was cut off."""
     for path in sorted(directory.glob("*.jsonl")):
-        *lines, rest = path.read_bytes().split(b"\n")
-        if rest:
-            torn.append(path.name)
-        for number, line in enumerate(lines, start=1):
-            entry = _entry(line, path, number)
-            if entry.event_id not in entries or entry.acknowledged_at:
-                entries[entry.event_id] = entry
-    return Ledger(tuple(entries.values()), tuple(torn))
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.endswith(b"\n"):
+                    yield _line(line, path, number)
+                else:
+                    torn.append(path.name)
 
 
-def _entry(line: bytes, path: Path, number: int) -> LedgerEntry:
+def digest(data: bytes) -> str:
+    """What stands for these bytes in a ledger."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _line(line: bytes, path: Path, number: int) -> LedgerLine:
     try:
-        return msgspec.json.decode(line, type=LedgerEntry)
+        return _decoder.decode(line)
     except msgspec.DecodeError as error:
         raise LedgerDamaged(
             f"{path}, line {number}: {error}. fix: audit with the untouched ledger; its files are written by loads only"
         ) from error
+
+
+_decoder: msgspec.json.Decoder[LedgerLine] = msgspec.json.Decoder(LedgerLine)

@@ -3,6 +3,7 @@
 A ticket's message is deleted after its last answer, so what a crash interrupts comes back and is taken up again.
 """
 
+import math
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +15,7 @@ from foundation.clock import Clock, Wait
 from foundation.diagnostics import Diagnostic, Emit
 from producers.commands import DEFAULT_KEYS, AcceptOrder, CompleteOrder, RejectOrder, RestaurantCommand
 from producers.load.agenda import Agenda
-from producers.load.kitchen import KitchenPlan, kitchen_plan, longest_ticket
+from producers.load.kitchen import LONGEST_COOKING, LONGEST_QUEUE, KitchenPlan, Kitchens
 from producers.load.ledger import LedgerWriter, expected_events
 from producers.load.orders_client import Acknowledged, OrdersClient, Refused, Reply
 from producers.load.tickets import Ticket, TicketMessage, TicketQueue
@@ -28,6 +29,12 @@ _EVENTS: dict[type[RestaurantCommand], type[Event]] = {
 # Beyond the longest ticket: the API may need repeats.
 VISIBILITY_MARGIN = timedelta(minutes=2)
 QUEUE_BACKOFF = 1.0
+
+
+# Minutes. No live order expires: a late answer comes just before it would.
+LONGEST_ANSWER = 9.5
+# A live market never closes, so a forgotten tap is noticed after so long.
+FORGOTTEN_FOR = 30.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,26 @@ class Served:
         return self.rejected | self.completed
 
 
+def answer_minutes(plan: KitchenPlan) -> float:
+    return min(plan.answer_after, LONGEST_ANSWER)
+
+
+def live_answer(plan: KitchenPlan, speed: float) -> AcceptOrder | RejectOrder:
+    """The same for every delivery of a ticket, so nobody is turned away here. A promise is a minute at the least."""
+    if isinstance(plan.answer, RejectOrder):
+        return plan.answer
+    return AcceptOrder(ready_in_minutes=math.ceil(plan.answer.ready_in_minutes / speed))
+
+
+def completion_minutes(plan: KitchenPlan) -> float:
+    return plan.preparation + (FORGOTTEN_FOR if plan.forgets else 0.0)
+
+
+def longest_ticket(speed: float = 1.0) -> timedelta:
+    """How long any ticket can keep a kitchen busy, from arrival to completion."""
+    return timedelta(minutes=(LONGEST_ANSWER + LONGEST_QUEUE + LONGEST_COOKING + FORGOTTEN_FOR) / speed)
+
+
 class Restaurants:
     """All restaurants of a market at once; any ticket on the queue is theirs."""
 
@@ -77,7 +104,7 @@ class Restaurants:
         api: OrdersClient,
         ledger: LedgerWriter,
         *,
-        seed: int,
+        cooking: Kitchens,
         speed: float,
         clock: Clock,
         wait: Wait,
@@ -86,7 +113,8 @@ class Restaurants:
         self._queue = queue
         self._api = api
         self._ledger = ledger
-        self._seed = seed
+        self._cooking = cooking
+        self._opened = clock.monotonic()
         self._speed = speed
         self._clock = clock
         self._wait = wait
@@ -136,13 +164,18 @@ class Restaurants:
             self._delete(message)
         if finished or in_hand:
             return
-        plan = kitchen_plan(self._seed, ticket.restaurant_id, ticket.order_id, self._speed)
-        agenda.after(plan.answer_after.total_seconds(), lambda: self._answer(message, ticket, plan, agenda))
+        minutes = (self._clock.monotonic() - self._opened) * self._speed / 60
+        plan = self._cooking.of(ticket.restaurant_id).take(ticket.order_id, minutes)
+        agenda.after(self._seconds(answer_minutes(plan)), lambda: self._answer(message, ticket, plan, agenda))
+
+    def _seconds(self, minutes: float) -> float:
+        return minutes * 60 / self._speed
 
     def _answer(self, message: TicketMessage, ticket: Ticket, plan: KitchenPlan, agenda: Agenda) -> None:
-        reply = self._perform(plan.answer, ticket)
-        if isinstance(reply, Acknowledged) and plan.accepts:
-            agenda.after(plan.preparation.total_seconds(), lambda: self._complete(message, ticket))
+        command = live_answer(plan, self._speed)
+        reply = self._perform(command, ticket)
+        if isinstance(reply, Acknowledged) and isinstance(command, AcceptOrder):
+            agenda.after(self._seconds(completion_minutes(plan)), lambda: self._complete(message, ticket))
         else:
             self._finish(message, ticket, reply)
 

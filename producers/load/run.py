@@ -7,11 +7,16 @@ from pathlib import Path
 
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Emit
+from producers.load.catalogue import restaurants
+from producers.load.kitchen import Kitchens
 from producers.load.ledger import LedgerWriter
 from producers.load.orders_client import OrdersClient
 from producers.load.restaurants import Restaurants
 from producers.load.simulation import LoadCounts, LoadPlan, LoadSummary, simulate
 from producers.wiring import orders_http, ticket_queue, token_key
+
+# Orders a second, of a load that names no rate; restaurants that do not know the load are made for it.
+DEFAULT_RATE = 20.0
 
 
 def run_load(
@@ -19,7 +24,7 @@ def run_load(
     *,
     api: str,
     orders: int | None,
-    rate: float,
+    rate: float | None,
     speed: float,
     seed: int,
     ledger: Path,
@@ -29,7 +34,10 @@ def run_load(
     progress: Callable[[LoadCounts], None] | None = None,
     drain_timeout: timedelta = timedelta(minutes=2),
 ) -> LoadSummary:
-    """Places `orders` (None: until `stop`) at the API's URL, `rate` a second, and waits until all are settled."""
+    """Places `orders` (None: until `stop`) at the API's URL, `rate` a second, and waits until all are settled.
+
+    Without a rate they come as days and weeks go, `speed` times as fast.
+    """
     with orders_http(api) as http:
         return simulate(
             LoadPlan(seed=seed, rate=rate, count=orders, speed=speed, drain_timeout=drain_timeout),
@@ -54,12 +62,20 @@ def run_restaurants(
     stop: threading.Event,
     emit: Emit,
 ) -> None:
-    """Serves every ticket that comes, until stopped."""
+    """Serves every ticket that comes, until stopped. Whatever comes beyond the default rate queues."""
     wait = uninterrupted_wait()
     with orders_http(api) as http, LedgerWriter(ledger, "restaurants") as writer:
         client = OrdersClient(http, token_key(environ), clock=SYSTEM_CLOCK, wait=wait)
+        kitchens = Kitchens(seed, DEFAULT_RATE * 3600 / speed, restaurants(seed))
         Restaurants(
-            ticket_queue(environ), client, writer, seed=seed, speed=speed, clock=SYSTEM_CLOCK, wait=wait, emit=emit
+            ticket_queue(environ),
+            client,
+            writer,
+            cooking=kitchens,
+            speed=speed,
+            clock=SYSTEM_CLOCK,
+            wait=wait,
+            emit=emit,
         ).run(stop)
 
 

@@ -13,11 +13,13 @@ import httpx
 
 from foundation.clock import Clock, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
+from producers.load.arrivals import ORDERS_A_DAY, FlatDemand, WeekDemand
 from producers.load.generator import Generator, Placings
+from producers.load.kitchen import Kitchens
 from producers.load.ledger import LedgerWriter
 from producers.load.orders_client import OrdersClient
 from producers.load.restaurants import Restaurants, Served
-from producers.load.scenario import orders
+from producers.load.scenario import Market, a_market, orders
 from producers.load.tickets import TicketQueue
 from producers.tokens import TokenKey
 
@@ -25,15 +27,30 @@ PROGRESS_EVERY = 0.2
 NOBODY = Served(frozenset(), frozenset(), frozenset())
 
 
+# Monday at eleven: where a load begins that follows the days' profile.
+OPENING_MINUTE = 11 * 60
+# Who sends the last order later than this, in seconds and as a share of the time all took, does not hold the rate.
+LATE_SECONDS, LATE_SHARE = 1.0, 0.05
+
+
 @dataclass(frozen=True)
 class LoadPlan:
-    """`rate` orders a second, `count` of them or no end; `speed` 60 makes a kitchen's minute a second."""
+    """`rate` orders a second, or as days and weeks go where it is None; `count` of them or no end.
+
+    `speed` 60 makes a kitchen's minute, and the profile's, a second.
+    """
 
     seed: int
-    rate: float
+    rate: float | None
     count: int | None
     speed: float = 1.0
     drain_timeout: timedelta = timedelta(minutes=2)
+
+    @property
+    def market(self) -> Market:
+        if self.rate is None:
+            return a_market(self.seed, WeekDemand(ORDERS_A_DAY, OPENING_MINUTE))
+        return a_market(self.seed, FlatDemand(self.rate * 60 / self.speed))
 
 
 @dataclass(frozen=True)
@@ -52,7 +69,8 @@ class LoadSummary:
     """How a load went. Latencies count from the intended time; `max_lag` is how far the generator fell behind.
 
     `unacknowledged` orders may be on the stream; `refused` ones are not. `drained` is False when acknowledged orders
-    were neither completed nor rejected in time; without restaurants it is None.
+    were neither completed nor rejected in time; without restaurants it is None. `held_rate` is False when the last
+    order was sent late: the generator, or what it talks to, is slower than the rate.
     """
 
     seed: int
@@ -67,16 +85,18 @@ class LoadSummary:
     p99: timedelta | None
     max_lag: timedelta
     drained: bool | None
+    held_rate: bool
 
     def __str__(self) -> str:
         served = f" · {self.accepted:,} accepted · {self.rejected:,} rejected · {self.completed:,} completed"
         doubts = f" · {self.refused:,} refused · {self.unacknowledged:,} unacknowledged"
         times = f"p50 {_milliseconds(self.p50)} · p99 {_milliseconds(self.p99)} from the intended time"
         lag = f"the generator fell behind by at most {_milliseconds(self.max_lag)}"
+        slow = "" if self.held_rate else "\nthe rate could not be held: the last order was sent late"
         open_ones = "\nnot every order was completed or rejected in time" if self.drained is False else ""
         return (
             f"{self.orders:,} orders · {self.acknowledged:,} acknowledged{doubts}"
-            f"{'' if self.drained is None else served}\n{times} · {lag} · seed {self.seed}{open_ones}"
+            f"{'' if self.drained is None else served}\n{times} · {lag} · seed {self.seed}{slow}{open_ones}"
         )
 
 
@@ -108,12 +128,22 @@ def simulate(
         _set_on_leaving(closing),
     ):
         generator = Generator(api, customers, clock=clock, wait=lambda seconds: stop.wait(seconds) or closing.is_set())
+        market = plan.market
         restaurants = (
-            Restaurants(tickets, api, kitchens, seed=plan.seed, speed=plan.speed, clock=clock, wait=pause, emit=emit)
+            Restaurants(
+                tickets,
+                api,
+                kitchens,
+                cooking=Kitchens(plan.seed, market.demand.peak_per_hour, market.restaurants),
+                speed=plan.speed,
+                clock=clock,
+                wait=pause,
+                emit=emit,
+            )
             if tickets
             else None
         )
-        placing = pool.submit(generator.run, orders(plan.seed, plan.rate, plan.count, plan.speed))
+        placing = pool.submit(generator.run, orders(market, plan.count, plan.speed))
         serving = pool.submit(restaurants.run, closing) if restaurants else None
         drain_until = math.inf
         while True:
@@ -160,6 +190,7 @@ def _summary(seed: int, placings: Placings, served: Served, drained: bool | None
         p99=_percentile(placings.latencies, 0.99),
         max_lag=timedelta(seconds=placings.max_lag),
         drained=drained,
+        held_rate=placings.last_lag <= max(LATE_SECONDS, LATE_SHARE * placings.last_offset),
     )
 
 

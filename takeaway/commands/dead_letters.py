@@ -113,10 +113,11 @@ def redrive(
 
 
 def _letters(environ: Mapping[str, str]) -> "S3DeadLetters":
+    from analytics.wiring import customer_keys
     from consumers.settings import ConsumerSettings
     from consumers.wiring import dead_letters
 
-    return dead_letters(from_environment(ConsumerSettings, environ))
+    return dead_letters(from_environment(ConsumerSettings, environ), customer_keys(environ))
 
 
 def _prefix(consumer: str | None) -> str:

@@ -1,50 +1,27 @@
-"""lake sql, report, audit, flow show: what happened, what should have, and whether they agree."""
+"""report, audit, flow show: what happened, what should have, and whether they agree."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
 from foundation.clock import uninterrupted_wait
-from foundation.settings import variable
-from takeaway import deployment, local_aws
+from takeaway import local_aws
 from takeaway.commands.options import LEDGER, Json, Ledger
 from takeaway.environment import HOME, resolved
-from takeaway.errors import UserError
+from takeaway.lake_errors import lake_told_in_one_line
 from takeaway.tables import in_words, show_rows
+
+if TYPE_CHECKING:
+    from takeaway.audit import Finding
 
 SECOND = timedelta(seconds=1)
 MOST_FINDINGS = 20
 SETTLING = "waiting until the stream is quiet and the lake has all of it"
-
-
-def lake_sql(query: str, as_json: Json = False) -> None:
-    """Run any SQL (DuckDB's) over the table `events`. In a pipe: tab-separated, nothing cut.
-
-    Example: takeaway lake sql "select event_type, count(*) from events group by all order by 2 desc"
-    """
-    import duckdb
-
-    from analytics.lake import Lake
-
-    environ = resolved()
-    try:
-        with _told_in_one_line(environ):
-            answer = Lake.from_environment(environ).sql(query)
-    except duckdb.Error as error:
-        raise UserError(
-            f"that SQL does not run: {error}", "the table is `events`; `describe events` names its columns"
-        ) from error
-    rows = answer.to_pylist()
-    if as_json:
-        print(json.dumps(rows, default=str))
-    else:
-        show_rows(answer.column_names, rows, Console())
 
 
 def report(
@@ -67,7 +44,7 @@ def report(
         with Console(stderr=True).status(SETTLING):
             settle(environ, within=90, wait=uninterrupted_wait())
         verdict = judge(gather(environ, ledger), ignore_others=True)
-    with _told_in_one_line(environ):
+    with lake_told_in_one_line(environ):
         written = write_report(environ, out, verdict).resolve()
     print(json.dumps({"report": str(written), "data": str(written.with_suffix(".json"))}) if as_json else written)
 
@@ -82,12 +59,17 @@ def audit(
     settle_seconds: Annotated[
         float, typer.Option("--settle", min=0, help="Wait so many seconds at most for the flow to come to rest.")
     ] = 90,
+    history: Annotated[
+        Path | None, typer.Option(help="Judge this file of `takeaway load history` by its ledger, and nothing else.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Reconcile ledger, stream, messages and mails as received, and lake. Exit 1 when anything is lost or doubled.
 
-    Example: takeaway audit --ledger .takeaway/ledger
+    Examples: takeaway audit --ledger .takeaway/ledger · takeaway audit --history orders.jsonl
     """
+    if history is not None:
+        _audit_history(history, None if ledger == LEDGER else ledger, as_json=as_json)
     from takeaway.audit import Bounds
     from takeaway.audit import audit as judge
     from takeaway.evidence import gather, intended_times, require_auditable, settle
@@ -101,7 +83,7 @@ def audit(
     verdict = judge(evidence, Bounds(repeated_events, repeated_effects), ignore_others=ignore_others)
     told = latencies(intended_times(ledger), evidence.effects)
     if as_json:
-        found = [{"kind": finding.kind, "what": finding.what} for finding in verdict.findings]
+        found = _found(verdict.findings)
         timed = {
             latency.kind: {"messages": latency.messages, "p50": latency.p50 / SECOND, "p99": latency.p99 / SECOND}
             for latency in told
@@ -109,14 +91,35 @@ def audit(
         facts = {"ok": verdict.ok, "receipt": verdict.receipt, "findings": found, "seconds_to_tell": timed}
         print(json.dumps(facts))
     else:
-        for finding in verdict.findings[:MOST_FINDINGS]:
-            print(f"{finding.kind}: {finding.what}")
-        if (more := len(verdict.findings) - MOST_FINDINGS) > 0:
-            print(f"… and {more:,} more; --json has all")
+        _print_findings(verdict.findings)
         print(verdict.receipt)
         for latency in told:
             print(latency)
     raise typer.Exit(0 if verdict.ok else 1)
+
+
+def _audit_history(history: Path, ledger: Path | None, *, as_json: bool) -> NoReturn:
+    from takeaway.history_audit import audit_history
+
+    with Console(stderr=True).status("reading the file and its ledger"):
+        verdict = audit_history(history, ledger)
+    if as_json:
+        print(json.dumps({"ok": verdict.ok, "receipt": verdict.receipt, "findings": _found(verdict.findings)}))
+    else:
+        _print_findings(verdict.findings)
+        print(verdict.receipt)
+    raise typer.Exit(0 if verdict.ok else 1)
+
+
+def _found(findings: Sequence["Finding"]) -> list[dict[str, str]]:
+    return [{"kind": finding.kind, "what": finding.what} for finding in findings]
+
+
+def _print_findings(findings: Sequence["Finding"]) -> None:
+    for finding in findings[:MOST_FINDINGS]:
+        print(f"{finding.kind}: {finding.what}")
+    if (more := len(findings) - MOST_FINDINGS) > 0:
+        print(f"… and {more:,} more; --json has all")
 
 
 def flow_show(
@@ -160,28 +163,3 @@ def flow_show(
         for event in step.publishes
     ]
     show_rows(tuple(rows[0]), rows, Console())
-
-
-@contextmanager
-def _told_in_one_line(environ: Mapping[str, str]) -> Iterator[None]:
-    """Around reading the lake: what its storage layer says in many lines, and after many tries, a person reads in one.
-
-    An `OSError` with a number is the system's, about a file of ours.
-    """
-    from deltalake.exceptions import DeltaError
-
-    from takeaway.asking import answers, reason
-
-    url = environ.get("AWS_ENDPOINT_URL", "")
-    if url and local_aws.is_local(url) and not answers(url):
-        raise deployment.nothing_answers(url)
-    try:
-        yield
-    except (OSError, DeltaError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        bucket = environ.get(variable("lake_bucket"), "")
-        raise UserError(
-            f"cannot read the lake in bucket {bucket!r}: {reason(error)}",
-            "`takeaway deploy` makes the bucket, `takeaway work archiver` fills it; TAKEAWAY_LAKE_BUCKET names it",
-        ) from error

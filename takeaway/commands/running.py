@@ -1,21 +1,16 @@
-"""serve, work, load, restaurants: single parts of the system, each until it is told to stop."""
+"""serve, work, restaurants: single parts of the system, each until it is told to stop."""
 
-import dataclasses
-import json
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from foundation.diagnostics import json_lines
 from foundation.settings import variable
 from takeaway import local_aws
-from takeaway.commands.options import LEDGER, Json, Ledger, Rate, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
+from takeaway.commands.options import LEDGER, Ledger, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
 from takeaway.environment import HOME, require_local, resolved
 from takeaway.errors import UserError
-
-if TYPE_CHECKING:
-    from producers.load.simulation import LoadSummary
 
 
 class Engine(StrEnum):
@@ -75,50 +70,6 @@ def _work_under_the_kcl(consumer: str, environ: dict[str, str]) -> int:
     return kcl.run(properties, HOME / "kcl" / consumer, environ, stop_on_signal().wait)
 
 
-def load(
-    orders: Annotated[int, typer.Option(min=1)] = 600,
-    rate: Rate = 20,
-    speed: Speed = 60,
-    seed: Seed = None,
-    api: Annotated[str | None, typer.Option(help="The orders API.", show_default="of takeaway up")] = None,
-    ledger: Ledger = LEDGER,
-    restaurants: Annotated[
-        bool | None, typer.Option(help="Simulate the restaurants too.", show_default="unless takeaway up does")
-    ] = None,
-    yes_really_aws: ReallyAws = False,
-    as_json: Json = False,
-) -> None:
-    """Place synthetic orders, let simulated restaurants handle them, and write down every event in a ledger.
-
-    Example: takeaway load --orders 1000 --rate 50 --seed 7
-    """
-    from producers.load.run import run_load
-    from takeaway.screen import load_bar
-    from takeaway.up import restaurants_are_up
-
-    environ = resolved()
-    if not yes_really_aws:
-        require_local(environ, "this load, and the mail it causes,")
-    api = _answering(api)
-    with load_bar(orders) as progress:
-        summary = run_load(
-            environ,
-            api=api,
-            orders=orders,
-            rate=rate,
-            speed=speed,
-            seed=chosen(seed),
-            ledger=ledger,
-            with_restaurants=not restaurants_are_up() if restaurants is None else restaurants,
-            stop=stop_on_signal(),
-            emit=json_lines("load"),
-            progress=progress,
-        )
-    print(json.dumps(_facts(summary)) if as_json else summary)
-    if summary.unacknowledged or summary.drained is False:
-        raise typer.Exit(1)
-
-
 def restaurants(
     api: Annotated[str | None, typer.Option(help="The orders API.", show_default="of takeaway up")] = None,
     speed: Speed = 60,
@@ -132,13 +83,13 @@ def restaurants(
     environ = resolved()
     if not yes_really_aws:
         require_local(environ, "what these restaurants do, and the mail it causes,")
-    api = _answering(api)
+    api = answering(api)
     run_restaurants(
         environ, api=api, speed=speed, seed=chosen(seed), ledger=ledger, stop=stop_on_signal(), emit=json_lines("load")
     )
 
 
-def _answering(api: str | None) -> str:
+def answering(api: str | None) -> str:
     """The orders API to use: the one named, or that of `takeaway up`; a `UserError` when it does not answer."""
     from takeaway.up import answers, existing
 
@@ -146,11 +97,3 @@ def _answering(api: str | None) -> str:
     if not answers(f"{url}/health"):
         raise UserError(f"no orders API answers at {url}", "`takeaway up` or `takeaway serve`, or name it with --api")
     return url
-
-
-def _facts(summary: "LoadSummary") -> dict[str, object]:
-    """The summary with its durations in seconds, and named so."""
-    durations = {"p50": summary.p50, "p99": summary.p99, "max_lag": summary.max_lag}
-    seconds = {f"{name}_seconds": None if one is None else one.total_seconds() for name, one in durations.items()}
-    counts = {name: value for name, value in dataclasses.asdict(summary).items() if name not in durations}
-    return {**counts, **seconds}

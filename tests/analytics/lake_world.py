@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analytics.bucket import Bucket
+from analytics.customer_keys import CustomerKeys, KeyObjects
 from analytics.decode import Payload, decode_payloads
 from analytics.layout import ShardPaths, object_key
 from analytics.offsets import Held, Moment, OffsetsObject, Place, random_id
@@ -33,14 +34,28 @@ class Crash(BaseException):
     """The process is gone: nothing that handles errors sees it."""
 
 
+def some_keys(bucket: FakeBucket | None = None) -> CustomerKeys:
+    """A process' own, in a bucket of their own."""
+    bucket = bucket or FakeBucket("customer-keys")
+    return CustomerKeys(KeyObjects(Bucket(bucket.client, bucket.name)))
+
+
+# Those of the rows below: saved by nobody, so that a sink's calls are those of the protocol.
+KEYS = some_keys()
+
+
 @lru_cache
 def rows(*numbers: int, shard_id: str = SHARD, occurred_at: datetime = NOON) -> pa.Table:
     """A row per sequence number."""
     payloads = [
-        Payload(Place(str(number)), NOON, encode(an_envelope(cause=f"key-{number}", occurred_at=occurred_at)))
+        Payload(
+            Place(str(number)),
+            NOON,
+            encode(an_envelope(order_id=f"order-of-{shard_id}", cause=f"key-{number}", occurred_at=occurred_at)),
+        )
         for number in numbers
     ]
-    decoded = decode_payloads(shard_id, payloads)
+    decoded = decode_payloads(shard_id, payloads, KEYS)
     assert not decoded.unreadable
     return decoded.rows
 
@@ -56,12 +71,21 @@ class World:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     tips: dict[datetime, Place | None] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.bucket.now = self.log.now = self.clock.now
+
     def sink(self, gate: Gate | None = None, policy: RotationPolicy = NEVER, **changes: Any) -> LakeSink:
         """A new process."""
         gate = gate or Gate()
         bucket = Bucket(self.bucket.through(gate), self.bucket.name)
         return LakeSink(
-            STREAM, bucket, self.log.through(gate), policy, self.clock.clock, self.diagnostics.append, **changes
+            STREAM,
+            bucket,
+            self.log.through(gate),
+            policy,
+            self.clock.clock,
+            self.diagnostics.append,
+            **{"keys": KEYS, **changes},
         )
 
     def stored(self, shard_id: str = SHARD) -> Held | None:
@@ -80,15 +104,18 @@ class World:
 
     def archived(self, shard_id: str = SHARD) -> list[int]:
         """The sequence numbers that a reader of the log sees, in the order of the commits."""
-        numbers: list[int] = []
-        for commit in self.log.commits:
-            for added in commit.files:
-                body = self.bucket.objects[object_key(added.path)]
-                assert len(body) == added.size, "the log tells another size than the object has"
-                table = pq.read_table(pa.BufferReader(body))
-                assert table.num_rows == added.rows
-                numbers += [int(row["_sequence_number"]) for row in table.to_pylist() if row["_shard"] == shard_id]
-        return numbers
+        return [int(row["_sequence_number"]) for row in self.visible() if row["_shard"] == shard_id]
+
+    def visible(self) -> list[dict[str, Any]]:
+        """Every row that a reader of the log sees."""
+        found: list[dict[str, Any]] = []
+        for added in self.log.snapshot().all_files():
+            body = self.bucket.objects[object_key(added.path)]
+            assert len(body) == added.size, "the log tells another size than the object has"
+            table = pq.read_table(pa.BufferReader(body))
+            assert table.num_rows == added.rows
+            found += table.to_pylist()
+        return found
 
     def seen(self, kind: type[Diagnostic]) -> list[Any]:
         return [diagnostic for diagnostic in self.diagnostics if type(diagnostic) is kind]

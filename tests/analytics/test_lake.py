@@ -18,7 +18,7 @@ from analytics.table import CommitRejected, DeltaLog, LogEntry, storage_options
 from analytics.wiring import lake_sink
 from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import SettingsError
-from tests.analytics.lake_world import NEVER, OTHER_SHARD, SHARD, Crash, feed, rows
+from tests.analytics.lake_world import KEYS, NEVER, OTHER_SHARD, SHARD, Crash, feed, rows
 from tests.builders import NOON
 from tests.fakes.bucket import Gate
 
@@ -37,7 +37,7 @@ class RealWorld:
 
     def sink(self, gate: Gate | None = None, policy: RotationPolicy = NEVER) -> LakeSink:
         client: Any = _Gated(self.client, gate) if gate else self.client
-        return LakeSink("orders", Bucket(client, self.name), self.log, policy, SYSTEM_CLOCK, lambda _: None)
+        return LakeSink("orders", Bucket(client, self.name), self.log, policy, SYSTEM_CLOCK, lambda _: None, keys=KEYS)
 
     def lake(self) -> Lake:
         return Lake.from_environment(self.environ)
@@ -91,7 +91,7 @@ def test_a_zombie_with_a_stale_handle_is_rejected_by_the_log(world: RealWorld) -
     """It has passed its check and is about to commit when its successor fences it."""
     zombie = world.sink().open(SHARD)
     feed(zombie, [1, 2])
-    pending = zombie.holder.intend(zombie.waiting()[1], files=(), rows=0)  # type: ignore[index]
+    pending = zombie.holder.intend(zombie.waiting().load.upto, files=(), rows=0)  # type: ignore[union-attr]
     stale = world.log.snapshot()
     successor = world.sink().open(SHARD)
     feed(successor, [1, 2, 3])
@@ -170,7 +170,7 @@ def test_events_are_those_from_since_on_and_before_until(
 @pytest.mark.parametrize(
     "condition",
     [
-        ds.field("order_id") == "order-1",
+        ds.field("order_id") == f"order-of-{SHARD}",
         ds.field("_shard") == SHARD,
         ds.field("total") >= 1900,
         ds.field("occurred_at") <= NOON + timedelta(days=1),
@@ -219,7 +219,7 @@ def test_no_lake_and_an_empty_lake_say_what_to_do(world: RealWorld) -> None:
 def test_the_environment_is_all_that_wiring_needs(world: RealWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in world.environ.items():
         monkeypatch.setenv(name, value)
-    sink = lake_sink({**world.environ, "TAKEAWAY_LAKE_FILE_ROWS": "2"}, "orders", lambda _: None)
+    sink = lake_sink({**world.environ, "TAKEAWAY_LAKE_FILE_ROWS": "2"}, "orders", lambda _: None, KEYS)
     shard = sink.open(SHARD)
     feed(shard, [1])
     assert shard.advance() is None

@@ -13,7 +13,7 @@ from analytics.late import LateRecord, LateRows, NotYetPassed
 from analytics.layout import ShardPaths
 from analytics.offsets import Place
 from events.wire import UnreadableEvent, encode
-from tests.analytics.lake_world import OTHER_SHARD, SHARD, STREAM, Crash, World, feed
+from tests.analytics.lake_world import KEYS, OTHER_SHARD, SHARD, STREAM, Crash, World, feed
 from tests.builders import NOON, an_envelope
 from tests.fakes.bucket import Gate
 
@@ -28,7 +28,7 @@ def late_rows(world: World, gate: Gate | None = None) -> LateRows:
     """A new process."""
     gate = gate or Gate()
     bucket = Bucket(world.bucket.through(gate), world.bucket.name)
-    return LateRows(bucket, world.log.through(gate), world.diagnostics.append)
+    return LateRows(bucket, world.log.through(gate), world.diagnostics.append, KEYS)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from analytics.settings import LakeSettings
 from analytics.shard_sink import CommitFailed, LakeGap, ShardSink
 from analytics.wiring import lake_sink
 from foundation.settings import from_environment
-from tests.analytics.lake_world import NEVER, OTHER_SHARD, SHARD, STREAM, Crash, World, feed, rows
+from tests.analytics.lake_world import KEYS, NEVER, OTHER_SHARD, SHARD, STREAM, Crash, World, feed, rows
 from tests.builders import NOON
 from tests.fakes.bucket import Gate
 
@@ -125,6 +125,8 @@ def test_a_file_tells_in_its_footer_what_it_covers(world: World) -> None:
         b"batch_id": b"batch-1",
         b"lo": b"None",
         b"hi": b"2.0",
+        b"dropped": b"0",
+        b"set_apart": b"0",
     }
     assert world.log.commits[0].entries[PATHS.application].batch_id == "batch-1"
 
@@ -263,7 +265,9 @@ def test_settings_accept_no_gap_unless_named() -> None:
 
 def test_the_environment_names_what_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    sink = lake_sink({"TAKEAWAY_LAKE_BUCKET": "lake", "TAKEAWAY_LAKE_ACCEPT_GAP": "s:2.0"}, STREAM, lambda _: None)
+    sink = lake_sink(
+        {"TAKEAWAY_LAKE_BUCKET": "lake", "TAKEAWAY_LAKE_ACCEPT_GAP": "s:2.0"}, STREAM, lambda _: None, KEYS
+    )
     assert sink._accepted_gaps == {"s:2.0"}
 
 

@@ -67,7 +67,16 @@ class Pair:
             "TAKEAWAY_STREAM": self.name,
             "TAKEAWAY_STACK": self.name,
             **dict.fromkeys(
-                (f"TAKEAWAY_{name}" for name in ("OUTCOMES_TABLE", "DEAD_LETTER_BUCKET", "TICKET_TOPIC", "SENDER")),
+                (
+                    f"TAKEAWAY_{name}"
+                    for name in (
+                        "OUTCOMES_TABLE",
+                        "DEAD_LETTER_BUCKET",
+                        "CUSTOMER_KEY_BUCKET",
+                        "TICKET_TOPIC",
+                        "SENDER",
+                    )
+                ),
                 "unused",
             ),
         }

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from analytics.customer_keys import CustomerKeys
 from consumers.batch_rules import BatchRules
 from consumers.dead_letters import DeadLetter, S3DeadLetters, StoredLetter, dead_letter
 from consumers.redrive import Redrive, Summary
@@ -15,6 +16,7 @@ from consumers.step_processor import HandlerStep, performs
 from events.envelope import EventEnvelope
 from events.orders import Event, OrderPlaced, RestaurantNotified
 from foundation.diagnostics import Diagnostic
+from tests.analytics.lake_world import some_keys
 from tests.builders import NOON, a_record
 from tests.fakes.bucket import FakeBucket, Gate
 from tests.fakes.clock import FakeClock
@@ -52,6 +54,7 @@ class World:
     """The stores and services that outlive a redrive. `errors` has what the step runs into, by order, until removed."""
 
     bucket: FakeBucket = field(default_factory=_BUCKET.another)
+    keys: CustomerKeys = field(default_factory=some_keys)
     clock: FakeClock = field(default_factory=FakeClock)
     outcomes: dict[str, bytes] = field(default_factory=dict)
     tickets: list[str] = field(default_factory=list)
@@ -62,7 +65,7 @@ class World:
 
     @property
     def letters(self) -> S3DeadLetters:
-        return S3DeadLetters(self.bucket.client, self.bucket.name)
+        return S3DeadLetters(self.bucket.client, self.bucket.name, self.keys)
 
     def put(self, *letters: DeadLetter) -> None:
         for letter in letters:
@@ -98,7 +101,7 @@ class World:
         gate = gate or Gate()
         self.redrives += 1
         name = f"redrive-{self.redrives}"
-        letters = S3DeadLetters(self.bucket.through(gate), self.bucket.name)
+        letters = S3DeadLetters(self.bucket.through(gate), self.bucket.name, self.keys)
         return Redrive(
             letters,
             way or self.way(gate),

@@ -1,9 +1,11 @@
 """The archiver: where it begins, what it sets apart, and what it calls done."""
 
+import json
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,10 +22,10 @@ from consumers.engines.worker import Worker, WorkerSettings
 from consumers.processing import ShardAssignment, ShardStop
 from consumers.records import Batch, Position, Record, Sentinel, SequenceNumber
 from events.wire import encode
-from tests.analytics.lake_world import NEVER, SHARD, STREAM, World
+from tests.analytics.lake_world import KEYS, NEVER, SHARD, STREAM, Crash, World
 from tests.builders import a_batch, a_record, an_envelope
 from tests.consumers.engines import worlds
-from tests.fakes.bucket import FakeBucket
+from tests.fakes.bucket import FakeBucket, Gate
 
 AT_ONCE = RotationPolicy(rows=1, age=timedelta(0))
 BEGINNING = Sentinel.TRIM_HORIZON
@@ -42,7 +44,7 @@ def letters_bucket() -> FakeBucket:
 @pytest.fixture
 def letters(letters_bucket: FakeBucket) -> S3DeadLetters:
     letters_bucket.objects.clear()
-    return S3DeadLetters(letters_bucket.client, "dead-letters")
+    return S3DeadLetters(letters_bucket.client, "dead-letters", KEYS)
 
 
 @pytest.fixture
@@ -54,6 +56,7 @@ def archiver_of(world: World, letters: S3DeadLetters) -> Any:
         return Archiver(
             ShardAssignment(STREAM, SHARD, checkpoint),
             sink=world.sink(policy=policy),
+            keys=KEYS,
             dead_letters=letters,
             bad_runs=bad_runs,
             clock=world.clock.clock,
@@ -196,6 +199,7 @@ class Streamed:
             factory=lambda assignment: Archiver(
                 assignment,
                 sink=self.sink,
+                keys=KEYS,
                 dead_letters=self._letters,
                 bad_runs=self._bad_runs,
                 clock=engine.time.clock,
@@ -364,3 +368,84 @@ def test_a_lake_that_contradicts_itself_stops_the_shard(world: World, archiver_o
     world.log.commits.clear()
     with pytest.raises(ShardStop, match="fix: find out who changed the log"):
         archiver_of()
+
+
+def archived_days(world: World) -> list[str]:
+    return sorted(added.day.isoformat() for commit in world.log.commits for added in commit.files)
+
+
+def test_events_of_any_year_are_kept_each_in_its_own_day(world: World, archiver_of: Any) -> None:
+    """A date is what its producer says, however implausible: the record is there once, and readers choose the days."""
+    moments = [datetime(year, 7, 1, 12, tzinfo=UTC) for year in (1, 2019, 2026, 2093, 9999)]
+    archiver = archiver_of(AT_ONCE)
+    bodies = [encode(an_envelope(cause=str(moment.year), occurred_at=moment)) for moment in moments]
+    archiver.process(a_batch(*(a_record(number, data=body) for number, body in enumerate(bodies, start=1))))
+    assert sorted(world.archived()) == [1, 2, 3, 4, 5]
+    assert archived_days(world) == ["0001-07-01", "2019-07-01", "2026-07-01", "2093-07-01", "9999-07-01"]
+    assert len(world.log.commits) == 1
+
+
+@pytest.mark.parametrize("field", ["unknown", "city"])
+def test_a_record_as_large_as_kinesis_takes_disturbs_no_other(
+    world: World, letters: S3DeadLetters, archiver_of: Any, field: str
+) -> None:
+    """10 MiB in a field that nobody knows are kept, sealed; in one whose length has a limit they are set apart."""
+    fields = json.loads(encode(an_envelope(cause="large"))) | {field: "x" * (10 * 1024 * 1024 - 1000)}
+    archiver = archiver_of(AT_ONCE)
+    large = a_record(2, data=json.dumps(fields).encode())
+    assert archiver.process(a_batch(a_record(1), large, a_record(3))).resume_after == at(3)
+    kept = [found for _, found in letters.read_all(letters.keys("archiver")) if isinstance(found, StoredLetter)]
+    if field == "unknown":
+        assert world.archived() == [1, 2, 3]
+        assert kept == []
+    else:
+        assert world.archived() == [1, 3]
+        assert kept[0].letter.payload == large.data
+
+
+def test_a_repeated_record_is_dropped_counted_and_passed(world: World, archiver_of: Any) -> None:
+    archiver = archiver_of(AT_ONCE)
+    again = a_record(1).data
+    progress = archiver.process(a_batch(a_record(1), a_record(2, data=again), bad(3), a_record(4)))
+    assert progress.resume_after == at(4)
+    assert world.archived() == [1, 4]
+    (entry,) = world.log.commits[0].entries.values()
+    assert (entry.rows, entry.dropped, entry.set_apart) == (2, 1, 1)
+    assert archiver_of(AT_ONCE).process(a_batch(a_record(5, data=again), after=at(4))).resume_after == at(5)
+    assert world.archived() == [1, 4]
+
+
+def test_every_record_is_a_row_or_dropped_or_set_apart_wherever_the_archiver_crashes(letters: S3DeadLetters) -> None:
+    """Repeats and bad records among others, a crash at each call in turn: the log accounts for each of them, once."""
+    batch = a_batch(
+        a_record(1), a_record(2, data=a_record(1).data), bad(3), a_record(4), a_record(5, data=a_record(4).data)
+    )
+
+    def life(gate: Gate, lake: World) -> None:
+        archiver = Archiver(
+            ShardAssignment(STREAM, SHARD, BEGINNING),
+            sink=lake.sink(gate, policy=AT_ONCE),
+            keys=KEYS,
+            dead_letters=letters,
+            bad_runs=BadRuns("archiver"),
+            clock=lake.clock.clock,
+            emit=lake.diagnostics.append,
+        )
+        archiver.process(batch)
+        archiver.process(a_batch(a_record(6, data=a_record(1).data), a_record(7), after=at(5)))
+
+    def crash() -> None:
+        raise Crash
+
+    counting = Gate()
+    life(counting, World())
+    for call in range(1, counting.calls + 1):
+        for applied in (False, True):
+            lake = World()
+            with suppress(Crash):
+                life(Gate(call, crash, applied=applied), lake)
+            life(Gate(), lake)
+            entries = [entry for commit in lake.log.commits for entry in commit.entries.values() if entry.batch_id]
+            assert lake.archived() == [1, 4, 7], (call, applied)
+            assert sum(entry.dropped for entry in entries) == 3
+            assert sum(entry.set_apart for entry in entries) == 1

@@ -18,7 +18,7 @@ from consumers.redrive_lake import IntoLake
 from events import wire
 from events.orders import OrderPlaced
 from events.wire import encode
-from tests.analytics.lake_world import SHARD, STREAM, Crash
+from tests.analytics.lake_world import KEYS, SHARD, STREAM, Crash
 from tests.analytics.lake_world import World as Lake
 from tests.builders import a_batch, a_record, an_envelope
 from tests.consumers.redrive_world import World
@@ -37,6 +37,7 @@ class Scene:
         archiver = Archiver(
             ShardAssignment(STREAM, SHARD, Sentinel.TRIM_HORIZON),
             sink=self.lake.sink(),
+            keys=KEYS,
             dead_letters=self.world.letters,
             bad_runs=BadRuns("archiver"),
             clock=self.lake.clock.clock,
@@ -52,7 +53,7 @@ class Scene:
     def redrive(self, gate: Gate | None = None) -> Summary:
         gate = gate or Gate()
         bucket = Bucket(self.lake.bucket.through(gate), self.lake.bucket.name)
-        rows = LateRows(bucket, self.lake.log.through(gate), self.lake.diagnostics.append)
+        rows = LateRows(bucket, self.lake.log.through(gate), self.lake.diagnostics.append, KEYS)
         return self.world.redrive(gate, way=IntoLake(rows, self.lake.clock.clock))
 
 
@@ -103,7 +104,10 @@ def test_what_is_in_the_lake_already_is_known(scene: Scene) -> None:
     letters = [stored.letter for stored in scene.world.stored()]
     way = IntoLake(
         LateRows(
-            Bucket(scene.lake.bucket.client, scene.lake.bucket.name), scene.lake.log, scene.lake.diagnostics.append
+            Bucket(scene.lake.bucket.client, scene.lake.bucket.name),
+            scene.lake.log,
+            scene.lake.diagnostics.append,
+            KEYS,
         ),
         scene.lake.clock.clock,
     )

@@ -16,7 +16,7 @@ import psutil
 from foundation.clock import SYSTEM_CLOCK
 from takeaway import deployment, local_aws, processes
 from takeaway.audit import Audit, Bounds, audit
-from takeaway.evidence import gather, lake_rows, ledger_facts
+from takeaway.evidence import gather, lake_has, ledger_facts
 from takeaway.observer import StreamObserver
 from takeaway.processes import Running, Service
 from takeaway.up import api_url
@@ -125,7 +125,7 @@ class Flow:
 
         def drained() -> bool:
             observer.look()
-            return promised <= observer.seen and lake_rows(self.environ) >= observer.records
+            return promised <= observer.seen and lake_has(self.environ, observer.records)
 
         until(drained, within=within, every=0.5)
 

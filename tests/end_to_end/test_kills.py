@@ -1,10 +1,7 @@
 """kill -9 of every process in turn, under load and with work to do: nothing is lost, nothing is doubled."""
 
-import os
-import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +15,9 @@ from takeaway.observer import StreamObserver
 from takeaway.up import CONSUMERS
 from tests.builders import an_envelope
 from tests.conftest import the_backend
+from tests.end_to_end.commit_steps import STEPS, WHEN, CommitSteps
 from tests.end_to_end.flow import Flow, pause, until
-from tests.end_to_end.proxy import Answer, Request, proxy
+from tests.end_to_end.proxy import proxy
 from tests.tables import Tables
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos]
@@ -49,6 +47,11 @@ def lag(flow: Flow, victim: str, observer: StreamObserver) -> int:
     return observer.records - lake_rows(flow.environ)
 
 
+def records_seen(observer: StreamObserver) -> int:
+    observer.look()
+    return observer.records
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("victim", [*CONSUMERS, "api"])
 def test_killed_again_and_again_under_load(flow: Flow, victim: str, tables: Tables) -> None:
@@ -57,6 +60,7 @@ def test_killed_again_and_again_under_load(flow: Flow, victim: str, tables: Tabl
         flow.start_consumer(consumer)
     flow.start_load(orders=150, rate=15, seed=3)
     observer = StreamObserver(flow.environ)
+    until(lambda: records_seen(observer))
     lags: list[int] = []
     for _ in range(KILLS):
         pause(1.5)
@@ -88,51 +92,11 @@ def test_killed_again_and_again_under_load(flow: Flow, victim: str, tables: Tabl
     assert verdict.orders == 150
 
 
-@dataclass
-class ArchiverSteps:
-    """Recognises the steps of a commit by their requests, and kills the archiver at the armed one."""
-
-    armed: tuple[str, str] | None = None
-    victim: Callable[[], int] = lambda: 0
-    kills: Counter[tuple[str, str]] = field(default_factory=Counter)
-    committed: bool = False
-
-    def behave(self, request: Request, forward: Callable[[], Answer]) -> Answer | None:
-        step = self._step(request)
-        if self.armed is None or step != self.armed[0]:
-            answer = forward()
-            self.committed |= step == "commit"
-            return answer
-        armed, self.armed = self.armed, None
-        if armed[1] == "after":
-            forward()
-        self.kills[armed] += 1
-        os.kill(self.victim(), signal.SIGKILL)
-        return None
-
-    def _step(self, request: Request) -> str:
-        if request.target.endswith(".UpdateItem") and b"checkpoint" in request.body:
-            return "checkpoint"
-        if request.method != "PUT":
-            return ""
-        if "/_offsets/" in request.path:
-            if b'"pending":null' not in request.body:
-                return "intent"
-            return "finalise" if self.committed else "claim"
-        if "/_delta_log/" in request.path:
-            return "commit" if b'"add"' in request.body else "fence"
-        return "put" if ".parquet" in request.path else ""
-
-
-# In an order in which each is reached: a kill behind the intent leaves a batch for the next holder to fence.
-STEPS = ("claim", "intent", "fence", "put", "commit", "finalise", "checkpoint")
-
-
 @pytest.mark.timeout(300)
 def test_the_archiver_killed_at_each_step_of_its_commit(tmp_path: Path, tables: Tables) -> None:
     backend, endpoint = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
     flow = Flow.deployed(tmp_path, endpoint, shards=1)
-    steps = ArchiverSteps(victim=lambda: flow.running["archiver"].pid)
+    steps = CommitSteps()
     kinesis = local_aws.client("kinesis", flow.environ)
     put = 0
 
@@ -144,16 +108,15 @@ def test_the_archiver_killed_at_each_step_of_its_commit(tmp_path: Path, tables: 
             kinesis.put_record(StreamName=flow.environ["TAKEAWAY_STREAM"], PartitionKey=f"order-{put}", Data=data)
 
     try:
-        with proxy(endpoint, steps.behave) as through:
+        with proxy(endpoint, steps.of("archiver", lambda: flow.running["archiver"].pid)) as through:
             # The table exists, so that "commit" below is a commit of rows.
             put_events(3)
             flow.start_consumer("archiver", AWS_ENDPOINT_URL=through)
             until(lambda: lake_rows(flow.environ) == put, within=40)
             flow.stop("archiver")
             for step in STEPS:
-                for when in ("before", "after"):
+                for when in WHEN:
                     put_events(3)
-                    steps.committed = False
                     steps.armed = (step, when)
                     flow.start_consumer("archiver", AWS_ENDPOINT_URL=through)
                     until(lambda: flow.running["archiver"].process() is None, within=40)
@@ -168,7 +131,7 @@ def test_the_archiver_killed_at_each_step_of_its_commit(tmp_path: Path, tables: 
         rows = Counter(fact.place for fact in lake_facts(flow.environ))
         assert rows == Counter(fact.place for fact in stream_facts(flow.environ)[0])
         assert rows.total() == put
-        assert steps.kills == Counter({(step, when): 1 for step in STEPS for when in ("before", "after")})
+        assert steps.kills == Counter({(step, when): 1 for step in STEPS for when in WHEN})
     finally:
         flow.stop_all()
         processes.stop([backend], grace=5)

@@ -13,7 +13,7 @@ from consumers.diagnostics import ShardStopped
 from consumers.processing import ProcessorFactory
 from consumers.records import SequenceNumber, position_key
 from events.wire import encode
-from tests.analytics.lake_world import World
+from tests.analytics.lake_world import KEYS, World
 from tests.builders import an_envelope
 from tests.engines.conftest import MAKES
 from tests.engines.differences import ENGINES, LAMBDA
@@ -58,6 +58,7 @@ class Archive:
         return lambda assignment: Archiver(
             assignment,
             sink=sink,
+            keys=KEYS,
             dead_letters=Letters(),
             bad_runs=bad_runs,
             clock=scene.time.clock,

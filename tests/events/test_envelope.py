@@ -1,4 +1,9 @@
-from events.envelope import derive_event_id, first, following, partition_key
+import uuid
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.envelope import derive_event_id, first, following, name_based_uuid, partition_key
 from events.orders import UserNotified
 from tests.builders import NOON, an_envelope, an_order_accepted, an_order_placed
 
@@ -14,6 +19,11 @@ def test_a_repeat_has_the_same_id_and_another_happening_its_own() -> None:
         an_envelope(an_order_accepted()).event_id,
     }
     assert len(ids) == 4
+
+
+@given(name=st.text())
+def test_a_derived_id_is_the_standard_librarys(name: str) -> None:
+    assert name_based_uuid(uuid.NAMESPACE_URL.bytes, name.encode()) == str(uuid.uuid5(uuid.NAMESPACE_URL, name))
 
 
 def test_ids_cannot_be_confused_by_moving_text_between_parts() -> None:

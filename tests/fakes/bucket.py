@@ -6,6 +6,8 @@ import io
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from tests.fakes.faults import Service
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Answer = dict[str, Any]
+
+_LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+_LEAST_PART = 5 * 1024 * 1024
 
 
 class Gate:
@@ -47,12 +54,17 @@ class FakeBucket(Service):
         super().__init__("s3")
         self.name = name
         self.objects: dict[str, bytes] = {}
+        self.uploads: dict[str, dict[int, bytes]] = {}
+        self.written_at: dict[str, datetime] = {}
+        # S3's own clock. What a test puts into `objects` itself was written in 2026.
+        self.now: Callable[[], datetime] = lambda: _LONG_AGO
         self._keys_per_page = keys_per_page
 
     def another(self) -> "FakeBucket":
         """An empty bucket of the same name that shares nothing but botocore's model of S3, which is slow to load."""
         other = copy.copy(self)
-        other.objects, other.log, other.lock = {}, [], threading.RLock()
+        other.objects, other.uploads, other.log, other.lock = {}, {}, [], threading.RLock()
+        other.written_at = {}
         other._faults, other._lost_answers = defaultdict(deque), defaultdict(deque)
         return other
 
@@ -73,11 +85,66 @@ class FakeBucket(Service):
         return self.call("delete_object", self._delete, parameters)
 
     def list_objects_v2(self, **parameters: Any) -> Answer:
-        return self.call("list_objects_v2", self._list, parameters)
+        answer = self.call("list_objects_v2", self._list, parameters)
+        answer["ResponseMetadata"]["HTTPHeaders"] = {"date": format_datetime(self.now(), usegmt=True)}
+        return answer
+
+    def head_object(self, **parameters: Any) -> Answer:
+        return self.call("head_object", self._head, parameters)
+
+    def create_multipart_upload(self, **parameters: Any) -> Answer:
+        return self.call("create_multipart_upload", self._begin, parameters)
+
+    def upload_part(self, **parameters: Any) -> Answer:
+        return self.call("upload_part", self._part, parameters)
+
+    def complete_multipart_upload(self, **parameters: Any) -> Answer:
+        return self.call("complete_multipart_upload", self._complete, parameters)
+
+    def abort_multipart_upload(self, **parameters: Any) -> Answer:
+        return self.call("abort_multipart_upload", self._abort, parameters)
 
     def get_paginator(self, operation: str) -> "_Pages":
         assert operation == "list_objects_v2"
         return _Pages(self.list_objects_v2)
+
+    def _head(self, **asked: Any) -> Answer:
+        self._check_bucket(asked["Bucket"], "head_object")
+        if asked["Key"] not in self.objects:
+            raise self.error("head_object", "404", "Not Found")
+        body = self.objects[asked["Key"]]
+        return {"ETag": _etag(body), "ContentLength": len(body)}
+
+    def _begin(self, **asked: Any) -> Answer:
+        self._check_bucket(asked["Bucket"], "create_multipart_upload")
+        upload_id = f"upload-{len(self.log)}"
+        self.uploads[upload_id] = {}
+        return {"UploadId": upload_id}
+
+    def _part(self, **asked: Any) -> Answer:
+        self._upload(asked, "upload_part")[asked["PartNumber"]] = asked["Body"]
+        return {"ETag": _etag(asked["Body"])}
+
+    def _complete(self, **asked: Any) -> Answer:
+        parts = self._upload(asked, "complete_multipart_upload")
+        named = [(part["PartNumber"], part["ETag"]) for part in asked["MultipartUpload"]["Parts"]]
+        assert named == [(number, _etag(parts[number])) for number in range(1, len(parts) + 1)]
+        assert all(len(part) >= _LEAST_PART for part in list(parts.values())[:-1]), "a part is too small"
+        body = b"".join(parts[number] for number in sorted(parts))
+        answer = self._put(Bucket=asked["Bucket"], Key=asked["Key"], Body=body, IfNoneMatch=asked["IfNoneMatch"])
+        del self.uploads[asked["UploadId"]]
+        return answer
+
+    def _abort(self, **asked: Any) -> Answer:
+        self._upload(asked, "abort_multipart_upload")
+        del self.uploads[asked["UploadId"]]
+        return {}
+
+    def _upload(self, asked: Answer, operation: str) -> dict[int, bytes]:
+        self._check_bucket(asked["Bucket"], operation)
+        if asked["UploadId"] not in self.uploads:
+            raise self.error(operation, "NoSuchUpload", "The specified multipart upload does not exist")
+        return self.uploads[asked["UploadId"]]
 
     def _put(self, **asked: Any) -> Answer:
         self._check_bucket(asked["Bucket"], "put_object")
@@ -89,6 +156,7 @@ class FakeBucket(Service):
         if exists_already or is_another:
             raise self.error("put_object", "PreconditionFailed", "At least one of the pre-conditions did not hold")
         self.objects[asked["Key"]] = asked["Body"]
+        self.written_at[asked["Key"]] = self.now()
         return {"ETag": _etag(asked["Body"])}
 
     def _get(self, **asked: Any) -> Answer:
@@ -111,7 +179,10 @@ class FakeBucket(Service):
         page = keys[: self._keys_per_page]
         answer: Answer = {"IsTruncated": len(page) < len(keys), "KeyCount": len(page)}
         if page:
-            answer["Contents"] = [{"Key": key, "Size": len(self.objects[key])} for key in page]
+            answer["Contents"] = [
+                {"Key": key, "Size": len(self.objects[key]), "LastModified": self.written_at.get(key, _LONG_AGO)}
+                for key in page
+            ]
         if answer["IsTruncated"]:
             answer["NextContinuationToken"] = page[-1]
         return answer
@@ -148,6 +219,21 @@ class _Gated:
 
     def delete_object(self, **parameters: Any) -> Answer:
         return cast("Answer", self._gate.through(lambda: self._bucket.delete_object(**parameters)))
+
+    def head_object(self, **parameters: Any) -> Answer:
+        return cast("Answer", self._gate.through(lambda: self._bucket.head_object(**parameters)))
+
+    def create_multipart_upload(self, **parameters: Any) -> Answer:
+        return cast("Answer", self._gate.through(lambda: self._bucket.create_multipart_upload(**parameters)))
+
+    def upload_part(self, **parameters: Any) -> Answer:
+        return cast("Answer", self._gate.through(lambda: self._bucket.upload_part(**parameters)))
+
+    def complete_multipart_upload(self, **parameters: Any) -> Answer:
+        return cast("Answer", self._gate.through(lambda: self._bucket.complete_multipart_upload(**parameters)))
+
+    def abort_multipart_upload(self, **parameters: Any) -> Answer:
+        return cast("Answer", self._gate.through(lambda: self._bucket.abort_multipart_upload(**parameters)))
 
     def get_paginator(self, operation: str) -> _Pages:
         assert operation == "list_objects_v2"

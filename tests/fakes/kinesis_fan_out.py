@@ -41,13 +41,15 @@ class _Consumer:
 
 
 class FanOut:
-    """What FakeKinesis answers to the operations of fan-out. `silent_ends` and `break_all` are for tests."""
+    """What FakeKinesis answers to the operations of fan-out. The ends and `break_all` are for tests."""
 
     def __init__(self, kinesis: "FakeKinesis") -> None:
         self._kinesis = kinesis
         self._consumers: dict[str, _Consumer] = {}
         # As some emulators do: the subscription breaks at the shard's end, and no child is named.
         self.silent_ends = False
+        # And as others do: it ends in good order, and no child is named.
+        self.polite_ends = False
         self.subscriptions: list[FakeSubscription] = []
 
     def break_all(self, error: Exception) -> None:
@@ -134,7 +136,9 @@ class FakeSubscription:
                 event, ended = self._next(), self._has_ended()
             if ended and self._fan_out.silent_ends and not event["Records"]:
                 raise ProtocolError("Response ended prematurely")
-            if ended and not self._fan_out.silent_ends:
+            if ended and self._fan_out.polite_ends and not event["Records"]:
+                return
+            if ended and not (self._fan_out.silent_ends or self._fan_out.polite_ends):
                 event["ChildShards"] = [child.described_as_child() for child in self._shard.children]
             yield {"SubscribeToShardEvent": event}
             if "ChildShards" in event:

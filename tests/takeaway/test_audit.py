@@ -74,6 +74,20 @@ def test_an_event_published_twice_is_repeated_and_neither_lost_nor_doubled() -> 
     assert audit(replace(CLEAN, stream=(*FACTS, again), lake=(*FACTS, again)), Bounds(repeated_events=1)).ok
 
 
+def test_a_repeat_that_the_lake_has_dropped_is_accounted_for_by_the_log_alone() -> None:
+    again = replace(TOLD, place=place(5))
+    dropped = replace(CLEAN, stream=(*FACTS, again), dropped=1)
+    assert kinds(audit(dropped)) == ["repeated event"]
+    assert audit(dropped, Bounds(repeated_events=1)).ok
+    assert audit(dropped, Bounds(repeated_events=1), ignore_others=True).ok
+    unsaid = audit(replace(dropped, dropped=0), Bounds(repeated_events=1))
+    assert kinds(unsaid) == ["repeated event", "lost"]
+    assert "user_notified told-1" in unsaid.findings[1].what
+    assert kinds(audit(replace(CLEAN, dropped=2))) == ["unexpected"]
+    both_gone = replace(dropped, lake=FACTS[:3], dropped=2)
+    assert [finding.kind for finding in audit(both_gone).findings].count("lost") == 2
+
+
 def test_a_command_without_an_answer_may_be_there_or_not() -> None:
     unsure = Fact("maybe", "order_placed", "order-2", certain=False)
     assert audit(replace(CLEAN, ledger=(*CLEAN.ledger, unsure))).ok

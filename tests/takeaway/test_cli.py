@@ -1,5 +1,6 @@
 """What a person sees who does something wrong: an `error:`, a `fix:`, exit code 2, and no traceback."""
 
+import hashlib
 import json
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from analytics.settings import LakeSettings
+from events.wire import decode
 from foundation.settings import from_environment
 from producers.tokens import TokenKey
 from takeaway import cli
@@ -25,6 +27,7 @@ from takeaway.local_aws import local_environ
 from takeaway.tables import Rows, counted, in_words, show_rows
 from tests.conftest import LocalAws
 from tests.end_to_end.conftest import Takeaway, run_takeaway
+from tests.producers.load.test_history import SAMPLE_OF_SEED_7
 
 # Almost every test here runs a process.
 pytestmark = pytest.mark.end_to_end
@@ -71,6 +74,36 @@ def test_a_shell_whose_variables_are_stale(takeaway: Takeaway) -> None:
 
 def test_an_unknown_consumer_names_the_known_ones(takeaway: Takeaway) -> None:
     expect(takeaway("work", "cook", **NOWHERE), "no consumer is called 'cook'", "restaurant_notifier")
+
+
+def test_a_load_that_makes_no_sense(takeaway: Takeaway) -> None:
+    expect(takeaway("load", "--profile", "--rate", "5"), "--profile has a rate of its own", "--rate or --profile")
+    expect(
+        takeaway("load", "--seed", "7", "history", "--out", "x"), "--seed is before history", "takeaway load history"
+    )
+    history = ("load", "history", "--out", "x", "--days", "1")
+    expect(takeaway(*history, "--scenario", "fire"), "no scenario is called 'fire'", "kitchen-meltdown")
+    expect(takeaway(*history, "--fault", "gremlin=1"), "--fault gremlin=1", "duplicate")
+    expect(takeaway(*history, "--fault", "late=2"), "2 is no share", "above 0")
+    expect(takeaway("load", "realism", "--picture", "card.gif"), "a picture cannot be a .gif", ".svg or .png")
+    expect(takeaway("audit", "--history", "none.jsonl"), "there is no file none.jsonl", "takeaway load history")
+
+
+def test_a_sample_is_events_and_nothing_else_and_the_seed_is_told(takeaway: Takeaway) -> None:
+    """No AWS is needed, and the bytes are those of the constant."""
+    done = takeaway("load", "--seed", "7", "--sample", "1000")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert hashlib.sha256(done.stdout.encode()).hexdigest() == SAMPLE_OF_SEED_7
+    unseeded = takeaway("load", "--sample", "3")
+    seed = unseeded.stderr.split()[-1]
+    assert takeaway("load", "--sample", "3", "--seed", seed).stdout == unseeded.stdout
+    assert len({decode(line.encode()).order_id for line in unseeded.stdout.splitlines()}) == 3
+
+
+def test_a_history_that_is_there_already_is_left_alone(takeaway: Takeaway) -> None:
+    history = ("load", "history", "--out", "orders.jsonl", "--days", "1")
+    assert takeaway(*history).returncode == 0
+    expect(takeaway(*history), "orders.jsonl or its ledger", "remove both")
 
 
 def test_a_port_that_is_none(takeaway: Takeaway) -> None:

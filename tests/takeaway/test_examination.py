@@ -30,6 +30,7 @@ from takeaway.doctor import findings
 from takeaway.environment import LOCAL_AWS, Source, endpoint_sources, merged, origins
 from takeaway.examination import examine
 from takeaway.reading_probes import ReadingProbe
+from tests.analytics.lake_world import some_keys
 from tests.builders import a_record
 from tests.conftest import BACKEND_NAME, LocalAws
 from tests.end_to_end.conftest import run_takeaway
@@ -86,7 +87,7 @@ def test_a_fresh_stack_is_well_and_is_left_as_it_was(ward: Ward) -> None:
     assert abs(checkup.back_end.clock_ahead_seconds or 0) < 2
     assert [(one.kind, one.there) for one in checkup.resources] == [
         *[(kind, True) for kind in ("stack", "stream", "table", "table", "topic", "queue", "queue")],
-        *[(kind, True) for kind in ("bucket", "bucket", "sender")],
+        *[(kind, True) for kind in ("bucket", "bucket", "bucket", "sender")],
     ]
     assert checkup.resources[1].detail == "ACTIVE, 2 open shards, keeps 24 h"
     assert [(one.name, one.ran, len(one.shards)) for one in checkup.consumers] == [(n, False, 2) for n in CONSUMERS]
@@ -156,14 +157,14 @@ def test_a_half_deployed_stack_is_told_by_what_it_lacks(ward: Ward) -> None:
     ward.client("sqs").delete_queue(QueueUrl=ward.environ["TAKEAWAY_TICKET_QUEUE"])
     ward.client("sns").delete_topic(TopicArn=ward.environ["TAKEAWAY_TICKET_TOPIC"])
     ward.client("kinesis").delete_stream(StreamName=ward.stream)
-    for bucket in ("LAKE_BUCKET", "DEAD_LETTER_BUCKET"):
+    for bucket in ("LAKE_BUCKET", "DEAD_LETTER_BUCKET", "CUSTOMER_KEY_BUCKET"):
         ward.client("s3").delete_bucket(Bucket=ward.environ[f"TAKEAWAY_{bucket}"])
     checkup = ward.examine()
     missing = [
         Resource(one.kind, one.name, there=False, detail="missing") for one in checkup.resources if not one.there
     ]
     assert [one for one in checkup.resources if not one.there] == missing
-    assert sorted(one.kind for one in missing) == ["bucket", "bucket", "queue", "stream", "table", "topic"]
+    assert sorted(one.kind for one in missing) == ["bucket", "bucket", "bucket", "queue", "stream", "table", "topic"]
     (problem,) = findings(checkup)
     assert all(one.name in problem.what for one in missing)
 
@@ -185,7 +186,7 @@ def test_a_stack_that_is_not_deployed(ward: Ward) -> None:
 
 @pytest.mark.local_aws
 def test_dead_letters_are_counted_by_error_and_quote_no_customer(ward: Ward) -> None:
-    letters = S3DeadLetters(ward.client("s3"), ward.environ["TAKEAWAY_DEAD_LETTER_BUCKET"])
+    letters = S3DeadLetters(ward.client("s3"), ward.environ["TAKEAWAY_DEAD_LETTER_BUCKET"], some_keys())
     errors = [ValueError("Ada Lovelace"), ValueError("ada@example.com"), KeyError("Ada Lovelace")]
     for number, error in enumerate(errors, start=1):
         letters.put(

@@ -1,6 +1,7 @@
 """`--json`: one document on standard output, with the facts that people are told in words."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 from events.choreography import CHOREOGRAPHY
 from producers.load.simulation import LoadSummary
 from takeaway import cli, local_aws
-from takeaway.commands import reading, running
+from takeaway.commands import loading, reading
 from tests.conftest import LocalAws
 from tests.end_to_end.conftest import run_takeaway
 
@@ -27,6 +28,7 @@ SUMMARY = LoadSummary(
     p99=None,
     max_lag=timedelta(seconds=1.5),
     drained=True,
+    held_rate=True,
 )
 
 
@@ -45,14 +47,50 @@ def _rest_of(step: dict[str, object]) -> dict[str, object]:
 
 
 def test_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "resolved", lambda: local_aws.local_environ("http://127.0.0.1:9"))
+    monkeypatch.setattr(loading, "resolved", lambda: local_aws.local_environ("http://127.0.0.1:9"))
     monkeypatch.setattr("producers.load.run.run_load", lambda *_, **__: SUMMARY)
-    monkeypatch.setattr(running, "_answering", lambda _: "http://127.0.0.1:9")
-    monkeypatch.setattr(running, "stop_on_signal", lambda: None)
+    monkeypatch.setattr(loading, "answering", lambda _: "http://127.0.0.1:9")
+    monkeypatch.setattr(loading, "stop_on_signal", lambda: None)
     facts = json.loads(CliRunner().invoke(cli.app, ["load", "--seed", "7", "--json"]).stdout)
     assert facts["orders"] == 20
     assert (facts["p50_seconds"], facts["p99_seconds"], facts["max_lag_seconds"]) == (0.022, None, 1.5)
     assert facts["drained"] is True
+
+
+def test_a_load_that_could_not_hold_its_rate_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "resolved", lambda: local_aws.local_environ("http://127.0.0.1:9"))
+    monkeypatch.setattr("producers.load.run.run_load", lambda *_, **__: replace(SUMMARY, held_rate=False))
+    monkeypatch.setattr(loading, "answering", lambda _: "http://127.0.0.1:9")
+    monkeypatch.setattr(loading, "stop_on_signal", lambda: None)
+    done = CliRunner().invoke(cli.app, ["load", "--seed", "7"])
+    assert done.exit_code == 1
+    assert "the rate could not be held" in done.stdout
+
+
+def test_a_history_and_its_audit(tmp_path: Path) -> None:
+    out = str(tmp_path / "orders.jsonl")
+    wanted = ["--days", "1", "--seed", "7", "--scenario", "poison-pill", "--fault", "duplicate=0.02"]
+    written = json.loads(CliRunner().invoke(cli.app, ["load", "history", "--out", out, *wanted, "--json"]).stdout)
+    assert (written["seed"], written["file"]) == (7, out)
+    assert written["lines"] == written["events"] + written["faults"]
+    done = CliRunner().invoke(cli.app, ["audit", "--history", out, "--json"])
+    judged = json.loads(done.stdout)
+    assert (done.exit_code, judged["ok"], judged["findings"]) == (0, True, [])
+    assert f"{written['events']:,} events · 0 lost · 0 doubled" in judged["receipt"]
+    Path(out).write_bytes(Path(out).read_bytes().partition(b"\n")[2])
+    done = CliRunner().invoke(cli.app, ["audit", "--history", out])
+    assert done.exit_code == 1
+    assert " 1 lost " in done.stdout
+
+
+@pytest.mark.slow
+def test_realism(tmp_path: Path) -> None:
+    picture = tmp_path / "card.svg"
+    done = CliRunner().invoke(cli.app, ["load", "realism", "--seed", "7", "--json", "--picture", str(picture)])
+    card = json.loads(done.stdout)
+    assert (done.exit_code, card["ok"], card["seed"]) == (0, True, 7)
+    assert all(row["source"] and row["published"] and row["tolerance"] for row in card["statistics"])
+    assert picture.read_text().startswith("<?xml")
 
 
 def test_a_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -97,12 +97,14 @@ class FanOutReader:
                 broken = error
             failures = (0 if heard else failures) + (broken is not None)
             pause = max(0.0, self._let_in_at - self._clock.monotonic())
+            # Some services end the subscription to a closed shard in good order, again and again, and name no child.
+            is_early = broken is not None or pause > 0
             if broken is not None:
                 pause = max(pause, pause_after(failures))
                 self._tell(broken, pause)
             if self._has_ended() or self._wait(pause):
                 return
-            if broken is not None and is_closed(self._kinesis, self._settings.stream, self._cursor.shard_id):
+            if is_early and is_closed(self._kinesis, self._settings.stream, self._cursor.shard_id):
                 yield from self._rest()
                 return
 

@@ -254,8 +254,9 @@ def test_a_closed_shard_ends_after_its_last_record_and_names_its_children(settin
     assert [child.shard_id for child in reader.end.children] == ["shardId-000000000001", "shardId-000000000002"]
 
 
-def test_where_nobody_says_that_a_shard_has_ended_its_rest_is_polled(setting: Setting) -> None:
-    setting.kinesis.fan_out.silent_ends = True
+@pytest.mark.parametrize("end", ["silent_ends", "polite_ends"])
+def test_where_nobody_says_that_a_shard_has_ended_its_rest_is_polled(setting: Setting, end: str) -> None:
+    setattr(setting.kinesis.fan_out, end, True)
     numbers = setting.put("a", "b")
     setting.split()
     reader = setting.reader()

@@ -12,10 +12,11 @@ import msgspec
 import pytest
 
 from foundation.clock import Wait
+from producers.load.arrivals import FlatDemand
 from producers.load.generator import Generator
 from producers.load.ledger import LedgerWriter, read_ledger
 from producers.load.orders_client import OrdersClient
-from producers.load.scenario import IntendedOrder, orders
+from producers.load.scenario import IntendedOrder, a_market, orders
 from tests.fakes.clock import FakeClock
 from tests.producers.conftest import KEY
 
@@ -31,7 +32,7 @@ def created(request: httpx.Request) -> httpx.Response:
 def intended(count: int, every: float = 1.0) -> list[IntendedOrder]:
     return [
         replace(order, offset=timedelta(seconds=(number + 1) * every))
-        for number, order in enumerate(orders(seed=1, rate=1, count=count))
+        for number, order in enumerate(orders(a_market(1, FlatDemand(60)), count))
     ]
 
 
@@ -90,6 +91,8 @@ def test_latency_counts_from_the_intended_time_and_lag_is_told(tmp_path: Path) -
     run(intended(1))
     assert run.generator.placings.max_lag == pytest.approx(4)
     assert run.generator.placings.latencies == [pytest.approx(4)]
+    assert run.generator.placings.last_lag == pytest.approx(4)
+    assert run.generator.placings.last_offset == 1
     assert {entry.intended_at for entry in read_ledger(tmp_path).entries} == {time.now() - timedelta(seconds=4)}
 
 

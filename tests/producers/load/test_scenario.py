@@ -4,55 +4,69 @@ import hashlib
 import itertools
 import statistics
 from collections import Counter
-from datetime import timedelta
+from dataclasses import replace
 
 import msgspec
+import numpy as np
 import pytest
 
-from producers.commands import AcceptOrder, PlaceOrder
+from producers.commands import PlaceOrder
+from producers.load.arrivals import FlatDemand, WeekDemand
 from producers.load.catalogue import restaurants
-from producers.load.kitchen import kitchen_plan, longest_ticket
-from producers.load.scenario import SLOT, IntendedOrder, _arrivals, orders
+from producers.load.scenario import IntendedOrder, Market, Surge, a_market, choose, orders
+
+
+def flat(seed: int, rate: float, speed: float = 60) -> Market:
+    """So many orders a second, with kitchens so many times as fast."""
+    return a_market(seed, FlatDemand(rate * 60 / speed))
 
 
 def as_bytes(intended: list[IntendedOrder]) -> bytes:
     return b"\n".join(
-        msgspec.json.encode(
-            [
-                order.offset,
-                order.order_id,
-                order.customer_id,
-                order.idempotency_key,
-                order.body,
-                order.kitchen.answer,
-                order.kitchen.answer_after,
-                order.kitchen.preparation,
-            ]
-        )
+        msgspec.json.encode([order.offset, order.order_id, order.customer_id, order.idempotency_key, order.body])
         for order in intended
     )
 
 
 @pytest.fixture(scope="module")
 def many() -> list[IntendedOrder]:
-    return list(orders(seed=11, rate=10, count=4000))
+    return list(orders(flat(11, 10), 4000))
 
 
 def test_seed_7_is_the_same_on_every_machine() -> None:
-    digest = hashlib.sha256(as_bytes(list(orders(seed=7, rate=20, count=100)))).hexdigest()
-    assert digest == "2d55c9a29c493311cac9254cce7955722956efcb36c2676eecd4462570c901b6"
+    digest = hashlib.sha256(as_bytes(list(orders(flat(7, 20), 100, 60)))).hexdigest()
+    assert digest == "7f1268e07cc9251624875968235dade064c4c10782e073ddaffd6b10f9a0dd9d"
 
 
 def test_the_first_orders_do_not_depend_on_how_many_there_are() -> None:
-    assert list(itertools.islice(orders(3, 5), 50)) == list(orders(3, 5, 50))
+    assert list(itertools.islice(orders(flat(3, 5)), 50)) == list(orders(flat(3, 5), 50))
 
 
 def test_another_seed_is_another_day() -> None:
-    assert as_bytes(list(orders(1, 5, 20))) != as_bytes(list(orders(2, 5, 20)))
+    assert as_bytes(list(orders(flat(1, 5), 20))) != as_bytes(list(orders(flat(2, 5), 20)))
 
 
 def test_another_restaurant_changes_no_other() -> None:
     assert restaurants(5, 21)[:20] == restaurants(5, 20)
+
+
+def test_another_restaurant_gets_orders_from_all_and_moves_none_between_them() -> None:
+    few, more = (list(orders(Market(5, WeekDemand(833), restaurants(5, number)), 3000)) for number in (20, 21))
+    moved = [(was, now) for was, now in zip(few, more, strict=True) if was.body.restaurant_id != now.body.restaurant_id]
+    assert {now.body.restaurant_id for _, now in moved} == {"restaurant-21"}
+    assert len({was.body.restaurant_id for was, _ in moved}) > 5
+    for was, now in zip(few, more, strict=True):
+        assert (was.offset, was.order_id, was.customer_id) == (now.offset, now.order_id, now.customer_id)
+        if was.body.restaurant_id == now.body.restaurant_id:
+            assert was == now
+
+
+def test_each_restaurant_is_chosen_by_its_weight() -> None:
+    dice = np.random.default_rng(1)
+    marks, places = (dice.integers(0, 2**64, size, np.uint64) for size in (60_000, 4))
+    weights = np.array([1.0, 2.0, 5.0, 0.0])
+    shares = np.bincount(choose(marks, places, weights), minlength=4) / 60_000
+    assert shares == pytest.approx(weights / 8, abs=0.006)
 
 
 def test_every_order_is_one_the_api_takes(many: list[IntendedOrder]) -> None:
@@ -70,25 +84,44 @@ def test_no_two_orders_are_one(many: list[IntendedOrder]) -> None:
     assert len({order.order_id for order in many}) == len(many)
 
 
-def test_orders_come_in_time_at_the_rate(many: list[IntendedOrder]) -> None:
+def test_orders_come_in_time_and_speed_makes_minutes_seconds(many: list[IntendedOrder]) -> None:
     offsets = [order.offset for order in many]
     assert offsets == sorted(offsets)
-    # One slot has its own rate; over many slots it evens out.
-    long_run = list(itertools.islice(_arrivals(11, 1, SLOT.total_seconds() / 60), 6000))
-    assert 6000 / long_run[-1].total_seconds() == pytest.approx(1, rel=0.1)
+    for slow, fast in zip(many[:500], orders(flat(11, 10), 500, 60), strict=True):
+        assert fast.offset.total_seconds() == pytest.approx(slow.offset.total_seconds() / 60, abs=1e-5)
+        assert fast.body == slow.body
 
 
-def test_arrivals_are_burstier_than_a_plain_poisson_process() -> None:
-    """Counts of five minutes at one order a second: mean 300, and a variance well above it."""
-    slots = Counter(int(moment / SLOT) for moment in itertools.islice(_arrivals(4, 1, SLOT.total_seconds()), 12_000))
-    counts = [slots[slot] for slot in range(max(slots))]
-    assert statistics.variance(counts) > 3 * statistics.mean(counts)
+def test_a_live_load_holds_its_rate_at_any_speed() -> None:
+    for rate, speed in ((20.0, 60.0), (300.0, 1.0), (2.0, 1000.0)):
+        placed = list(orders(flat(11, rate, speed), 6000, speed))
+        assert 6000 / placed[-1].offset.total_seconds() == pytest.approx(rate, rel=0.1)
 
 
-def test_baskets_have_about_3_dishes(many: list[IntendedOrder]) -> None:
+def test_baskets_have_about_3_dishes_and_a_main_one(many: list[IntendedOrder]) -> None:
     sizes = [sum(item.quantity for item in order.body.items) for order in many]
     assert statistics.mean(sizes) == pytest.approx(3.2, abs=0.15)
     assert min(sizes) == 1
+    assert all(any("-main-" in item.sku for item in order.body.items) for order in many)
+
+
+def test_nobody_orders_from_a_closed_restaurant() -> None:
+    market = a_market(3, WeekDemand(3000))
+    own = {one.restaurant_id: one for one in market.restaurants}
+    for order in orders(market, 3000):
+        hour = order.offset.total_seconds() / 3600 % 24
+        if 12 <= hour < 22:
+            assert own[order.body.restaurant_id].is_open(hour)
+
+
+def test_a_surge_lasts_from_minute_to_minute() -> None:
+    market = a_market(3, FlatDemand(10))
+    name = min(market.restaurants, key=lambda one: one.weight).restaurant_id
+    surging = replace(market, surge=Surge(name, 200.0, 60.0, 120.0))
+    counts = Counter(
+        int(order.offset.total_seconds() // 3600) for order in orders(surging, 1800) if order.body.restaurant_id == name
+    )
+    assert counts[1] > 10 * max(counts[0], counts[2], 1)
 
 
 def test_some_restaurants_are_far_more_popular() -> None:
@@ -98,24 +131,3 @@ def test_some_restaurants_are_far_more_popular() -> None:
         weights = sorted((place.weight for place in restaurants(seed)), reverse=True)
         shares.append(sum(weights[:2]) / sum(weights))
     assert 0.25 < statistics.mean(shares) < 0.5
-
-
-def test_kitchens_reject_3_in_100_and_answer_before_the_deadline(many: list[IntendedOrder]) -> None:
-    rejected = sum(not order.kitchen.accepts for order in many)
-    assert rejected / len(many) == pytest.approx(0.03, abs=0.01)
-    assert max(order.kitchen.answer_after for order in many) < timedelta(minutes=10)
-    assert statistics.median(order.kitchen.answer_after.total_seconds() for order in many) == pytest.approx(90, rel=0.1)
-
-
-def test_a_kitchen_needs_no_scenario_to_know_its_plan(many: list[IntendedOrder]) -> None:
-    for order in many[:50]:
-        assert kitchen_plan(11, order.body.restaurant_id, order.order_id) == order.kitchen
-
-
-def test_speed_makes_minutes_seconds_and_keeps_the_outcome(many: list[IntendedOrder]) -> None:
-    for slow, fast in zip(many[:200], orders(11, 10, 200, speed=60), strict=True):
-        assert fast.kitchen.accepts == slow.kitchen.accepts
-        assert fast.kitchen.preparation.total_seconds() == pytest.approx(slow.kitchen.preparation.total_seconds() / 60)
-        assert fast.kitchen.answer_after + fast.kitchen.preparation <= longest_ticket(60)
-        if isinstance(fast.kitchen.answer, AcceptOrder):
-            assert fast.kitchen.answer.ready_in_minutes >= 1

@@ -12,10 +12,19 @@ import pytest
 from events.orders import OrderPlaced
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Diagnostic
-from producers.load.kitchen import kitchen_plan
+from producers.commands import AcceptOrder
+from producers.load.catalogue import restaurants
+from producers.load.kitchen import KitchenPlan, Kitchens
 from producers.load.ledger import LedgerWriter, read_ledger
 from producers.load.orders_client import OrdersClient
-from producers.load.restaurants import Restaurants, TicketNotServed, TicketQueueFailed, UnreadableTicket
+from producers.load.restaurants import (
+    Restaurants,
+    TicketNotServed,
+    TicketQueueFailed,
+    UnreadableTicket,
+    live_answer,
+)
+from producers.load.scenario import orders
 from producers.load.simulation import LoadCounts, LoadPlan, LoadSummary, simulate
 from producers.load.tickets import TicketQueue
 from tests.producers.conftest import KEY, OrdersApi
@@ -24,6 +33,18 @@ from tests.producers.load.sqs import FakeSqs
 # Kitchens of less than a millisecond: the load runs on real time, and nobody waits for it.
 SPEED = 1e6
 PLAN = LoadPlan(seed=5, rate=1000, count=40, speed=SPEED, drain_timeout=timedelta(seconds=30))
+
+
+def kitchens() -> Kitchens:
+    return Kitchens(5, 1200, restaurants(5))
+
+
+def plan_of(order_id: str) -> KitchenPlan:
+    return kitchens().of("restaurant-1").take(order_id, 0.0)
+
+
+def accepts(plan: KitchenPlan) -> bool:
+    return isinstance(plan.answer, AcceptOrder)
 
 
 def shortly(seconds: float) -> bool:
@@ -95,7 +116,7 @@ class Serving:
             TicketQueue(market.queue.client, "queue"),
             client,
             self._writer,
-            seed=5,
+            cooking=kitchens(),
             speed=speed,
             clock=SYSTEM_CLOCK,
             wait=shortly,
@@ -127,11 +148,11 @@ def market(api: OrdersApi, tmp_path: Path) -> Market:
     return Market(api, tmp_path)
 
 
-def a_ticket(api: OrdersApi, seed_that: Any = lambda plan: plan.accepts) -> tuple[str, str]:
+def a_ticket(api: OrdersApi, seed_that: Any = accepts) -> tuple[str, str]:
     """A placed order whose restaurant will do as asked, and its ticket's text."""
     while True:
         order_id = api.placed()
-        if seed_that(kitchen_plan(5, "restaurant-1", order_id)):
+        if seed_that(plan_of(order_id)):
             event_id = api.stream()[-1].event_id
             ticket = {"event_id": event_id, "order_id": order_id, "restaurant_id": "restaurant-1"}
             return order_id, msgspec.json.encode(ticket).decode()
@@ -184,6 +205,29 @@ def test_progress_only_grows_and_ends_at_the_summary(market: Market) -> None:
     for before, after in zip(market.progress, market.progress[1:], strict=False):
         assert before.sent <= after.sent
         assert before.completed <= after.completed
+
+
+def test_a_load_that_follows_the_days_begins_when_restaurants_open(market: Market) -> None:
+    summary = market.load(LoadPlan(seed=5, rate=None, count=40, speed=SPEED, drain_timeout=timedelta(seconds=30)))
+    assert (summary.acknowledged, summary.drained, summary.held_rate) == (40, True, True)
+    first = next(orders(LoadPlan(seed=5, rate=None, count=1).market, 1))
+    assert first.offset < timedelta(minutes=30)
+
+
+def test_a_load_that_is_too_slow_for_its_rate_says_so(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One customer at a time, each served in 20 ms: 50 orders a second instead of 1,000."""
+    place = OrdersClient.place
+
+    def slowly(*given: Any, **named: Any) -> Any:
+        threading.Event().wait(0.02)
+        return place(*given, **named)
+
+    monkeypatch.setattr(OrdersClient, "place", slowly)
+    monkeypatch.setattr("producers.load.generator.WORKERS", 1)
+    summary = market.load(LoadPlan(seed=5, rate=1000, count=90, speed=SPEED, drain_timeout=timedelta(seconds=30)))
+    assert summary.max_lag > timedelta(seconds=1)
+    assert not summary.held_rate
+    assert "the rate could not be held" in str(summary)
 
 
 def test_without_restaurants_the_load_ends_with_the_last_answer(market: Market) -> None:
@@ -250,7 +294,7 @@ def test_another_process_takes_up_what_a_crash_left(market: Market) -> None:
     """The first one accepts and dies; the ticket comes back, and the same acceptance is not a second one."""
     order_id, ticket = a_ticket(market.api)
     market.queue._refill = list
-    answer = kitchen_plan(5, "restaurant-1", order_id, SPEED).answer
+    answer = live_answer(plan_of(order_id), SPEED)
     market.api.command(order_id, "accept", msgspec.to_builtins(answer))
     market.queue.send(ticket)
     with market.serve() as serving:
@@ -292,7 +336,7 @@ def test_a_queue_that_is_down_is_told_and_asked_again(market: Market) -> None:
     assert told == {"receive": 2, "delete": 1}
 
 
-@pytest.mark.parametrize(("speed", "least"), [(1.0, (9.5 + 120) * 60 + 60), (60.0, 9.5 + 120 + 60)])
+@pytest.mark.parametrize(("speed", "least"), [(1.0, (9.5 + 40 + 90 + 30) * 60 + 60), (60.0, 9.5 + 40 + 90 + 30 + 60)])
 def test_a_ticket_stays_hidden_for_longer_than_a_kitchen_may_take(market: Market, speed: float, least: float) -> None:
     with market.serve(speed=speed) as serving:
         serving.until(lambda: market.queue.hidden_for)

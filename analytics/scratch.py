@@ -1,0 +1,24 @@
+"""A database that writes to this machine's disk what does not fit into memory."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+# What DuckDB holds in memory before it writes to disk, beside the file that is being read and the one being written.
+MEMORY = 512 * 1024 * 1024
+
+
+@contextmanager
+def scratch(memory: int = MEMORY) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty database that is gone afterwards, on UTC. `memory` is in bytes. TMPDIR says where."""
+    with tempfile.TemporaryDirectory(prefix="takeaway-") as folder:
+        path = Path(folder)
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET preserve_insertion_order = false")
+            connection.execute(f"SET memory_limit = '{memory}B'")
+            connection.execute(f"SET temp_directory = '{path / 'spilled'}'")
+            yield connection

@@ -1,0 +1,213 @@
+"""lake ls, sql, verify, compact, vacuum: query the lake, look after it, and prove it right."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from foundation.diagnostics import json_lines
+from foundation.settings import variable
+from takeaway.commands.options import Json
+from takeaway.environment import resolved
+from takeaway.errors import UserError
+from takeaway.lake_errors import lake_told_in_one_line
+from takeaway.tables import counted, piped, show_rows
+
+if TYPE_CHECKING:
+    from analytics.verify_rows import StreamRecord
+
+_SPANS = "SELECT event_date, min(occurred_at) AS first, max(occurred_at) AS last FROM events GROUP BY event_date"
+
+
+def sql(query: str, as_json: Json = False) -> None:
+    """Run any SQL (DuckDB's) over the table `events`. In a pipe: tab-separated, nothing cut.
+
+    Example: takeaway lake sql "select event_type, count(*) from events group by all order by 2 desc"
+    """
+    import duckdb
+
+    from analytics.lake import Lake
+
+    environ = resolved()
+    try:
+        with lake_told_in_one_line(environ):
+            answer = Lake.from_environment(environ).sql(query)
+    except duckdb.Error as error:
+        raise UserError(
+            f"that SQL does not run: {error}", "the table is `events`; `describe events` names its columns"
+        ) from error
+    rows = answer.to_pylist()
+    if as_json:
+        print(json.dumps(rows, default=str))
+    else:
+        show_rows(answer.column_names, rows, Console())
+
+
+def ls(as_json: Json = False) -> None:
+    """List the days: files, rows, bytes of Parquet, the first and last event, and whether they are compacted.
+
+    Example: takeaway lake ls
+    """
+    from analytics.lake import Lake
+    from analytics.layout import is_compacted
+    from analytics.wiring import bucket_and_log
+
+    environ = resolved()
+    with lake_told_in_one_line(environ):
+        spans = {row["event_date"]: row for row in Lake.from_environment(environ).sql(_SPANS).to_pylist()}
+        files = bucket_and_log(environ)[1].snapshot().all_files()
+    rows = []
+    for day in sorted({file.day for file in files}):
+        of_day = [file for file in files if file.day == day]
+        span = spans.get(day, {"first": None, "last": None})
+        rows.append(
+            {
+                "day": day.isoformat(),
+                "files": len(of_day),
+                "rows": sum(file.rows for file in of_day),
+                "bytes": sum(file.size for file in of_day),
+                "first": span["first"],
+                "last": span["last"],
+                "compacted": all(is_compacted(file.path) for file in of_day),
+            }
+        )
+    if as_json:
+        print(json.dumps(rows, default=piped))
+    else:
+        show_rows(tuple(rows[0]), rows, Console())
+
+
+def verify(
+    against_stream: Annotated[
+        bool, typer.Option("--against-stream", help="Also look for each record that the stream still retains.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Prove, from log, footers and rows, that the lake has every record once. Exit 1 on a finding. Changes nothing.
+
+    Every file is there with its size and its rows, every range follows the one before, no record is there twice, and
+    duplicates that were removed are accounted for. Example: takeaway lake verify --against-stream
+    """
+    from analytics.verify import verify as prove
+    from analytics.wiring import bucket_and_log
+
+    environ = resolved()
+    with lake_told_in_one_line(environ), Console(stderr=True).status("reading the log and every file"):
+        bucket, log = bucket_and_log(environ)
+        verified = prove(bucket, log, _retained(environ) if against_stream else None)
+    if as_json:
+        found = [{"kind": one.kind.label, "what": one.what, "fix": one.fix} for one in verified.findings]
+        print(json.dumps({"ok": verified.ok, "counts": verified.counts, "findings": found}))
+    else:
+        for one in verified.findings:
+            print(f"{one.kind.label}: {one.what}\n  fix: {one.fix}")
+        told = [f"{number:,} {name.replace('_', ' ')}" for name, number in verified.counts.items()]
+        print(" · ".join([*told, "sound" if verified.ok else counted(len(verified.findings), "finding")]))
+    raise typer.Exit(0 if verified.ok else 1)
+
+
+def compact(
+    days: Annotated[
+        list[datetime] | None,
+        typer.Option("--day", formats=["%Y-%m-%d"], help="This day, sealed or not; may be given several times."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which days are due; change nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make few sorted files of the many small ones of a day, without the events that came twice.
+
+    Of the days that are sealed, six hours after their end, and those with more than 200 small files. Safe beside
+    archivers and other compactions. Example: takeaway lake compact --day 2026-03-14
+    """
+    from analytics.wiring import compactor
+
+    environ = resolved()
+    with lake_told_in_one_line(environ):
+        compacting = compactor(environ, json_lines("lake"))
+        chosen = [moment.date() for moment in days or ()] or compacting.due()
+        if dry_run:
+            _tell_days(chosen, as_json)
+            return
+        with Console(stderr=True).status(f"compacting {counted(len(chosen), 'day')}"):
+            rows = [_compacted(day) for day in compacting.run(chosen)]
+    if as_json:
+        print(json.dumps(rows))
+    elif rows:
+        show_rows(tuple(rows[0]), rows, Console())
+    else:
+        print("nothing to compact")
+
+
+def vacuum(
+    retention_hours: Annotated[
+        int, typer.Option(min=2, help="Keep what was replaced less than so many hours ago: the longest query's time.")
+    ] = 24,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them. Without it, only say what would go.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove objects that the log no longer needs, or never came to know. Says what would go; --yes removes it.
+
+    Never goes: the offsets, the log, files of a batch under way, and what takeaway did not write.
+    Example: takeaway lake vacuum --yes
+    """
+    from analytics import wiring
+
+    environ = resolved()
+    with lake_told_in_one_line(environ):
+        cleaning = wiring.vacuum(environ)
+        found = cleaning.removable(timedelta(hours=retention_hours))
+        for one in found if yes else ():
+            cleaning.remove(one)
+    if as_json:
+        rows = [{"key": one.key, "bytes": one.size, "why": one.why} for one in found]
+        print(json.dumps({"removed": yes, "objects": rows}))
+        return
+    if found:
+        show_rows(
+            ("key", "bytes", "why"), [{"key": one.key, "bytes": one.size, "why": one.why} for one in found], Console()
+        )
+    size = sum(one.size for one in found)
+    told = f"{counted(len(found), 'object')} of {size:,} bytes"
+    print(f"removed {told}" if yes else f"would remove {told}; nothing was changed. --yes removes")
+
+
+def _retained(environ: Mapping[str, str]) -> "Iterator[StreamRecord]":
+    from analytics.offsets import Place
+    from analytics.verify_rows import StreamRecord
+    from analytics.wiring import customer_keys
+    from consumers.dead_letters import S3DeadLetters
+    from takeaway import local_aws
+    from takeaway.audit import StreamPlace
+    from takeaway.evidence import letter_place
+    from takeaway.stream import retained_records
+
+    letters = S3DeadLetters(
+        local_aws.client("s3", environ), environ[variable("dead_letter_bucket")], customer_keys(environ)
+    )
+    set_apart = {letter_place(key) for key in letters.keys(f"archiver/{environ[variable('stream')]}/")}
+    for shard_id, record in retained_records(environ):
+        number = record.sequence_number
+        place = StreamPlace(shard_id, int(number.number), number.sub)
+        yield StreamRecord(shard_id, Place(number.number, number.sub), record.data, place in set_apart)
+
+
+def _compacted(day: Any) -> dict[str, Any]:
+    return {
+        "day": day.day.isoformat(),
+        "files": day.files_before,
+        "files_now": day.files_after,
+        "bytes": day.size_before,
+        "bytes_now": day.size_after,
+        "rows": day.rows_after,
+        "duplicates_removed": day.dropped,
+    }
+
+
+def _tell_days(days: list[date], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([day.isoformat() for day in days]))
+    else:
+        print("\n".join(day.isoformat() for day in days) or "no day is due")
