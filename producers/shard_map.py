@@ -35,10 +35,10 @@ def hash_key(partition_key: str) -> bytes:
     return _md5(partition_key.encode()).digest()
 
 
-def _short_text_md5() -> Callable[[bytes], "hashlib._Hash"]:
+def _short_text_md5() -> Callable[[bytes], Any]:
     """CPython's own MD5 takes half the time of OpenSSL's for a key; not every build has it."""
     try:
-        return cast("Callable[[bytes], hashlib._Hash]", import_module("_md5").md5)
+        return cast("Callable[[bytes], Any]", import_module("_md5").md5)
     except ImportError:
         return partial(hashlib.md5, usedforsecurity=False)
 

@@ -1,4 +1,4 @@
-"""The peers' side of the publishing race, in a venv of their own: `python -m ...peers_publish PEER WORKLOAD STREAM COUNT`.
+"""The peers' side of the publishing race, in a venv of their own: `... peers_publish PEER WORKLOAD STREAM COUNT`.
 
 The endpoint is boto3's own AWS_ENDPOINT_URL. Their own rate limits are lifted. Prints one line of JSON.
 """

@@ -1,5 +1,6 @@
 """What is sent, and what comes of it where Kinesis fails: order, no loss, no acknowledgement of its own invention."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -80,7 +81,7 @@ def test_a_backlog_grows_its_aggregates_towards_the_record_limit() -> None:
     world.deliver(keys(100, each=100), size=500)
     sizes = [len(entry["Data"]) for [entry] in world.requests]
     assert 0.9 * AGGREGATE_BYTES < sizes[0] <= AGGREGATE_BYTES
-    assert all(1.8 < later / earlier < 2.2 for earlier, later in zip(sizes[:4], sizes[1:4], strict=False))
+    assert all(1.8 < later / earlier < 2.2 for earlier, later in itertools.pairwise(sizes[:4]))
     assert max(sizes) <= MAX_RECORD_BYTES
     world.deliver(keys(500), size=500)
     assert len(world.requests[len(sizes)][0]["Data"]) <= AGGREGATE_BYTES
@@ -429,3 +430,43 @@ def test_an_error_nobody_knows_is_a_defect_and_not_swallowed(world: World, monke
         world.deliver(["order-1"])
     assert len(world.sender.waiting()) == 1
     assert isinstance(world.kinesis.error("put_records", "InternalFailure", "x"), ClientError)
+
+
+# The shards' quota.
+
+
+def backlogged(world: World, seconds: float) -> None:
+    """There is always more to send than goes."""
+    until = world.time.monotonic() + seconds
+    while world.time.monotonic() < until:
+        if len(world.sent) - len(world.answered) < 20_000:
+            world.take(keys(2000, each=3), size=350)
+        world.time.advance(min(world.sender.step(), 0.005))
+
+
+def test_nearly_all_of_a_streams_quota_is_used_and_hardly_an_entry_is_throttled() -> None:
+    world = World(shards=4, write_limits=True)
+    world.kinesis.latency = (0.01, 0.05)
+    seconds = 12
+    backlogged(world, seconds)
+    entries = sum(len(request) for request in world.requests)
+    throttled = sum(told.rejected for told in world.happened(EntriesRejected))
+    written = sum(len(held["Data"]) + len(held["PartitionKey"]) for held in world.kinesis.records())
+    assert written >= 0.95 * 4 * 1024 * 1024 * seconds
+    assert throttled < 0.01 * entries
+
+
+def test_who_shares_a_shard_finds_out_how_much_is_left() -> None:
+    """Another writer takes half of the bytes."""
+    world = World(shards=1, write_limits=True)
+    world.kinesis.latency = (0.01, 0.05)
+    shard = world.kinesis.streams["orders"].open_shards[0]
+    for second in range(20):
+        for tenth in range(10):
+            shard.written_bytes.count(world.time.monotonic(), 52_000)
+            backlogged(world, second + tenth / 10 + 0.1 - world.time.monotonic())
+    entries = [len(request) for request in world.requests]
+    throttled = sum(told.rejected for told in world.happened(EntriesRejected))
+    written = sum(len(held["Data"]) for held in world.kinesis.records())
+    assert written > 0.8 * 20 * (1024 * 1024 - 520_000)
+    assert throttled < 0.2 * sum(entries)
