@@ -67,6 +67,9 @@ bench-kcl: install ## start, stop, restart and memory against the KCL's; needs J
 bench-consume: install $(PEERS)/.installed ## what reading costs, beside boto3 and async-kinesis; about five minutes
 	@$(BIN)/python -m tests.benchmarks.consume $(PEERS)/bin/python $(ARGS)
 
+bench-publish: install $(PEERS)/.installed ## what publishing costs and keeps, beside aiokpl, async-kinesis and boto3; ten minutes
+	@$(BIN)/python -m tests.benchmarks.publish $(PEERS)/bin/python $(ARGS)
+
 bench-leases: install ## how long a plan for 10,000 leases takes
 	@$(BIN)/python -m tests.benchmarks.leases
 

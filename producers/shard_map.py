@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 _HASH_KEYS = 2**128
 _KEY_BYTES = 16
@@ -30,15 +30,21 @@ class Shard:
         return str(int.from_bytes(self.last))
 
 
+class _Digest(Protocol):
+    """What every kind of MD5 is, as far as it is used here."""
+
+    def digest(self) -> bytes: ...
+
+
 def hash_key(partition_key: str) -> bytes:
     """What Kinesis routes by."""
     return _md5(partition_key.encode()).digest()
 
 
-def _short_text_md5() -> Callable[[bytes], Any]:
+def _short_text_md5() -> Callable[[bytes], _Digest]:
     """CPython's own MD5 takes half the time of OpenSSL's for a key; not every build has it."""
     try:
-        return cast("Callable[[bytes], Any]", import_module("_md5").md5)
+        return cast("Callable[[bytes], _Digest]", import_module("_md5").md5)
     except ImportError:
         return partial(hashlib.md5, usedforsecurity=False)
 

@@ -50,17 +50,25 @@ RACES = (
 
 
 @contextmanager
-def served() -> Iterator[dict[str, str]]:
+def served(*options: float) -> Iterator[dict[str, str]]:
     """The variables that lead to a Kinesis of our own, which ends with the block."""
+    with server(*options) as (environ, _):
+        yield environ
+
+
+@contextmanager
+def server(*options: float) -> Iterator[tuple[dict[str, str], "subprocess.Popen[bytes]"]]:
+    """The same, with its process; `options` are what `fake_kinesis` takes behind its port."""
     port = free_port()
-    server = subprocess.Popen([sys.executable, "-m", "tests.benchmarks.fake_kinesis", str(port)])  # noqa: S603
+    words = [sys.executable, "-m", "tests.benchmarks.fake_kinesis", str(port), *map(str, options)]
+    process = subprocess.Popen(words)  # noqa: S603 - our own arguments
     try:
         environ = {**os.environ, **local_environ(f"http://127.0.0.1:{port}")}
         _until_it_answers(client(environ))
-        yield environ
+        yield environ, process
     finally:
-        server.terminate()
-        server.wait()
+        process.terminate()
+        process.wait()
 
 
 def load(environ: dict[str, str], events: Sequence[tuple[str, bytes]]) -> None:

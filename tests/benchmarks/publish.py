@@ -3,23 +3,22 @@
 Each round starts every client in a process of its own, turn by turn; figures are medians of CPU, imports excluded.
 """
 
-import json
-import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
 
 from tests.benchmarks.consume import client, served
 from tests.benchmarks.figures import Figure, beside, one_line
+from tests.benchmarks.publish_latency import latency_figures
+from tests.benchmarks.publish_order import order_figures
+from tests.benchmarks.publish_quota import quota_figures
+from tests.benchmarks.running import OURS, PEERS, ran, say
 
 ROUNDS = 3
 EVENTS = 200_000
 SHARDS = 4
-OURS = "tests.benchmarks.publish_ours"
-PEERS = "tests.benchmarks.peers_publish"
 
 
 @dataclass(frozen=True)
@@ -81,22 +80,9 @@ def _microseconds(python: str, environ: dict[str, str], module: str, *arguments:
     return float(told["cpu"] / told["records"] * 1e6)
 
 
-def ran(python: str, environ: dict[str, str], module: str, *arguments: str) -> Any:
-    done = subprocess.run(  # noqa: S603 - our own arguments
-        [python, "-W", "ignore", "-m", module, *arguments], env=environ, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(f"{module} {' '.join(arguments)} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
-
-
 def main(peers_python: str, arguments: Sequence[str]) -> None:
     rounds, events = (int(argument) for argument in arguments) if arguments else (ROUNDS, EVENTS)
-    figures = race(peers_python, rounds, events)
+    figures = [*race(peers_python, rounds, events), *order_figures(peers_python), *latency_figures(), *quota_figures()]
     print(one_line(figures))  # noqa: T201
 
 

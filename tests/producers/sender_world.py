@@ -80,6 +80,14 @@ class World:
         self.run()
         return records
 
+    def backlogged(self, seconds: float, waiting: int = 20_000) -> None:
+        """There is always more to send than goes, for so long."""
+        until = self.time.monotonic() + seconds
+        while self.time.monotonic() < until:
+            if len(self.sent) - len(self.answered) < waiting:
+                self.take(keys(2000, each=3), size=350)
+            self.time.advance(min(self.sender.step(), 0.005))
+
     @property
     def requests(self) -> list[list[dict[str, Any]]]:
         return [call["Records"] for call in self.kinesis.calls("put_records")]

@@ -33,13 +33,19 @@ class Network:
             aws_session_token="token",
             config=Config(retries={"mode": "standard", "total_max_attempts": 2}),
         )
-        self.client.meta.events.register("before-send.kinesis", self._send)
+        send: Any = self._send
+        self.client.meta.events.register("before-send.kinesis", send)
 
     def _send(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         self.requests.append(request)
         status, answer = next(self._answers)
         raw: Any = Raw(json.dumps(answer).encode())
-        return AWSResponse(request.url, status, {"Content-Type": "application/x-amz-json-1.1"}, raw)
+        headers: Any = {"Content-Type": "application/x-amz-json-1.1"}
+        return AWSResponse(request.url, status, headers, raw)
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [bytes(request.body) for request in self.requests if isinstance(request.body, bytes)]
 
 
 class Raw:
@@ -64,7 +70,8 @@ def test_the_body_is_ours_and_all_around_it_botocores() -> None:
     sent = parcels(Publication(A, b"one"), Publication(A, b"two"), Publication(B, b'"plain"'))
     assert kinesis_wire.put_records(kinesis_wire.writing(network.client), 'or"ders', sent) == [RESULT, RESULT]
     [request] = network.requests
-    asked = json.loads(request.body)
+    [body] = network.bodies
+    asked = json.loads(body)
     assert asked["StreamName"] == 'or"ders'
     assert [entry["PartitionKey"] for entry in asked["Records"]] == ["a", B]
     assert [entry.get("ExplicitHashKey") for entry in asked["Records"]] == [str(2**127 - 1), None]
@@ -72,7 +79,7 @@ def test_the_body_is_ours_and_all_around_it_botocores() -> None:
     headers = {name.lower(): _text(value) for name, value in request.headers.items()}
     assert headers["x-amz-target"] == "Kinesis_20131202.PutRecords"
     assert headers["x-amz-security-token"] == "token"
-    assert headers["content-length"] == str(len(request.body))
+    assert headers["content-length"] == str(len(body))
     assert "Credential=id/" in headers["authorization"]
 
 
@@ -87,15 +94,15 @@ def test_the_signature_is_of_the_body_that_is_sent(monkeypatch: pytest.MonkeyPat
     network = Network((200, {"FailedRecordCount": 0, "Records": [RESULT]}))
     monkeypatch.setattr("botocore.auth.sha256", watched)
     kinesis_wire.put_records(kinesis_wire.writing(network.client), "orders", parcels(Publication(A, b"one")))
-    assert network.requests[0].body in hashed
+    assert network.bodies[0] in hashed
 
 
 def test_a_retry_of_botocores_sends_the_same_body() -> None:
     failure = {"__type": "InternalFailure", "message": "of the moment"}
     network = Network((500, failure), (200, {"FailedRecordCount": 0, "Records": [RESULT]}))
     kinesis_wire.put_records(kinesis_wire.writing(network.client), "orders", parcels(Publication(A, b"one")))
-    assert len({request.body for request in network.requests}) == 1
-    assert len(network.requests) == 2
+    first, second = network.bodies
+    assert first == second
 
 
 def test_an_error_is_botocores_own() -> None:
@@ -109,7 +116,7 @@ def test_for_others_the_client_stays_what_it_was() -> None:
     network = Network((200, {"FailedRecordCount": 0, "Records": [RESULT]}))
     client = kinesis_wire.writing(kinesis_wire.writing(network.client))
     client.put_records(StreamName="orders", Records=[{"Data": b"x", "PartitionKey": "k"}])
-    asked = json.loads(network.requests[0].body)
+    asked = json.loads(network.bodies[0])
     assert asked == {"StreamName": "orders", "Records": [{"Data": "eA==", "PartitionKey": "k"}]}
     with pytest.raises(ParamValidationError):
         client.put_records(StreamName="orders", Records=[])
