@@ -18,8 +18,9 @@ def order_events(count: int, seed: int = 7) -> list[tuple[str, bytes]]:
 
 
 def few_keys(count: int, keys: int = 200) -> list[tuple[str, bytes]]:
-    """Events that say where they belong: each key's are numbered, in the order in which they are to arrive."""
-    return [(f"order-{at % keys:04d}", f"order-{at % keys:04d} {at // keys}".encode()) for at in range(count)]
+    """Events of 350 bytes that say where they belong: each key's are numbered, in the order in which they are sent."""
+    named = ((f"order-{at % keys:04d}", at // keys) for at in range(count))
+    return [(key, f"{key} {number} ".encode().ljust(350, b".")) for key, number in named]
 
 
 def workload(kind: str, count: int) -> list[tuple[str, bytes]]:

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import boto3
-
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Diagnostic
 from producers.publication import Publication
@@ -76,9 +74,8 @@ def _measured(*, stall: bool) -> list[Took]:
             if stall
         ]
         happened: list[Diagnostic] = []
-        kinesis = boto3.client("kinesis", endpoint_url=environ["AWS_ENDPOINT_URL"], region_name=environ["AWS_REGION"])
         with RecordPublisher(
-            kinesis, STREAM, clock=SYSTEM_CLOCK, wait=uninterrupted_wait(), emit=happened.append
+            client(environ), STREAM, clock=SYSTEM_CLOCK, wait=uninterrupted_wait(), emit=happened.append
         ) as publisher:
             publisher.put([Publication("first", b"x")])
             start = SYSTEM_CLOCK.monotonic() + 0.5
