@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EventPublisher", "PublishFailed", "Published", "PublisherClosed", "PublisherForked", "RecordPublisher"]
 
-MAX_QUEUED_RECORDS = 100_000
-MAX_QUEUED_BYTES = 64 * 1024 * 1024
+MAX_QUEUED_RECORDS = 50_000
+MAX_QUEUED_BYTES = 16 * 1024 * 1024
 
 # How many records `publish_all` queues at a time, and the shortest nap of the sending thread, in seconds.
 _QUEUED_AT_ONCE = 1000

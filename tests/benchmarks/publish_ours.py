@@ -27,8 +27,6 @@ SHARDS = 4
 HASH_KEYS = 2**128
 # As many at a time as `publish_all` queues.
 AT_ONCE = 1000
-# As many as wait while the stream is slow.
-QUEUED = 20_000
 
 Events = Sequence[tuple[str, bytes]]
 
@@ -64,17 +62,20 @@ def aggregated(events: Events) -> int:
         for at in range(SHARDS)
     )
     lanes = Lanes(shards, UNLIMITED)
-    count = 0
-    for first in range(0, len(events), QUEUED):
-        lanes.add([Publication(key, data) for key, data in events[first : first + QUEUED]])
+    # How many filled the last aggregate: with fewer, none is begun before the end.
+    enough, count = 1, 0
+    for first in range(0, len(events), AT_ONCE):
+        some = [Publication(key, data) for key, data in events[first : first + AT_ONCE]]
+        sum([len(record.data) for record in some])  # as a queue does that is bounded by bytes
+        lanes.add(some)
+        last = first + AT_ONCE >= len(events)
         for lane in lanes:
-            while lane.waiting:
+            while lane.waiting and (last or len(lane.waiting) > enough + enough // 8):
                 packed = pack(lane.waiting, AGGREGATE_BYTES)
-                if len(packed.records) == len(lane.waiting) and first + QUEUED < len(events):
-                    break  # not full yet
+                enough = len(packed.records)
+                count += enough
                 for _ in packed.records:
                     lane.waiting.popleft()
-                count += len(packed.records)
     return count
 
 
