@@ -61,6 +61,8 @@ chaos-lake: install ## kill two archivers with -9 at every step of their commits
 interop: install ## beside the real KCL: change the engine and keep the place, and read one stream together; needs Java
 	@$(BIN)/python -m pytest -m interop tests/interop $(ARGS)
 
+bench: bench-leases bench-history bench-publish bench-consume bench-archive bench-archive-memory bench-failover bench-kcl ## all benchmarks, one after the other; each ends with a line of JSON
+
 bench-kcl: install ## start, stop, restart and memory against the KCL's; needs Java; about seven minutes
 	@$(BIN)/python -m tests.benchmarks.kcl $(ARGS)
 

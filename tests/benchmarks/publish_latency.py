@@ -15,7 +15,7 @@ from foundation.diagnostics import Diagnostic
 from producers.publication import Publication
 from producers.publisher import RecordPublisher
 from tests.benchmarks.consume import client, server
-from tests.benchmarks.figures import Figure, within
+from tests.benchmarks.figures import Figure
 from tests.benchmarks.running import say
 
 RATE = 600.0
@@ -25,8 +25,6 @@ SHARDS = 4
 FASTEST, SLOWEST = 0.01, 0.05
 STALL_AT, STALL_SECONDS = 8.0, 2.0
 STREAM = "latency"
-# Two requests on their way, one behind the other, and the linger.
-MOST_STEADY_P99_MS = 2 * SLOWEST * 1000 + 5
 PERCENTS = (50.0, 99.0, 99.9)
 
 
@@ -52,7 +50,6 @@ def latency_figures() -> list[Figure]:
     shown, hidden = (_percentile(stalled, kind, 99) for kind in ("intended", "naive"))
     return [
         *figures,
-        within("publish latency p99, steady", _percentile(steady, "intended", 99), MOST_STEADY_P99_MS, "ms"),
         Figure(
             "publish latency p99 with a 2 s stall: from the intended time, beside the naive figure",
             round(shown, 1),
