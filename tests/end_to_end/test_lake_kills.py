@@ -30,7 +30,7 @@ from tests.tables import Tables
 pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos]
 
 # Once round all steps here; `make chaos-lake` goes round four times.
-ROUNDS = int(os.environ.get("TAKEAWAY_TEST_ROUNDS", "1"))
+ROUNDS = int(os.environ.get("LAKE_KILL_ROUNDS", "1"))
 SHARDS = 3
 ARCHIVERS = ("archiver-a", "archiver-b")
 ORDERS = 60
@@ -125,7 +125,7 @@ def test_archivers_killed_at_every_step_with_leases_stolen(flow: Flow, tables: T
         kills=steps.kills.total(),
         freezes=ROUNDS * len(WHEN),
         shards_opened=sum(flow.log(name).count("LakeShardOpened") for name in ARCHIVERS),
-        taken_over=sum(flow.log(name).count("ShardTaken") for name in ARCHIVERS),
+        leases_taken=sum(flow.log(name).count("LeaseTaken") for name in ARCHIVERS),
         rows=verified["counts"]["rows"],
         findings=len(verified["findings"]),
         lost=verdict.count(LOST),
