@@ -27,7 +27,12 @@ from tests.end_to_end.proxy import proxy
 from tests.engines.scene import packed
 from tests.tables import Tables
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos]
+pytestmark = [
+    pytest.mark.end_to_end,
+    pytest.mark.chaos,
+    # test_kills.py has a shorter round of the same with one archiver, in every run of the chaos tests.
+    pytest.mark.skipif("TAKEAWAY_TEST_ROUNDS" not in os.environ, reason="ten minutes: `make chaos-lake`"),
+]
 
 # Once round all steps here; `make chaos-lake` goes round four times.
 ROUNDS = int(os.environ.get("LAKE_KILL_ROUNDS", "1"))

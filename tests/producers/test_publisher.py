@@ -99,7 +99,9 @@ def test_what_is_queued_together_is_sent_together(bench: Bench) -> None:
 def test_no_request_has_more_than_500_entries(bench: Bench) -> None:
     for future in bench.together(events(orders=MAX_REQUEST_ENTRIES + 50)):
         future.result(20)
-    assert [len(call["Records"]) for call in bench.kinesis.calls("put_records")] == [500, 50]
+    # The last to be queued may miss the second request, on a busy machine.
+    first, *rest = [len(call["Records"]) for call in bench.kinesis.calls("put_records")]
+    assert (first, sum(rest)) == (MAX_REQUEST_ENTRIES, 50)
 
 
 def test_no_request_has_two_records_of_one_order(bench: Bench) -> None:
