@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.end_to_end,
     pytest.mark.chaos,
     # test_kills.py has a shorter round of the same with one archiver, in every run of the chaos tests.
-    pytest.mark.skipif("TAKEAWAY_TEST_ROUNDS" not in os.environ, reason="ten minutes: `make chaos-lake`"),
+    pytest.mark.skipif("LAKE_KILL_ROUNDS" not in os.environ, reason="ten minutes: `make chaos-lake`"),
 ]
 
 # Once round all steps here; `make chaos-lake` goes round four times.
@@ -86,8 +86,8 @@ def test_archivers_killed_at_every_step_with_leases_stolen(flow: Flow, tables: T
     first, second = ARCHIVERS
     endpoint = flow.environ["AWS_ENDPOINT_URL"]
     with (
-        proxy(endpoint, steps.of(first, lambda: flow.running[first].pid)) as through_first,
-        proxy(endpoint, steps.of(second, lambda: flow.running[second].pid)) as through_second,
+        proxy(endpoint, steps.of(first, lambda: flow.running[first].process())) as through_first,
+        proxy(endpoint, steps.of(second, lambda: flow.running[second].process())) as through_second,
         trickle(flow) as stop_trickle,
     ):
         through = {first: through_first, second: through_second}
