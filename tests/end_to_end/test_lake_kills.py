@@ -86,8 +86,8 @@ def test_archivers_killed_at_every_step_with_leases_stolen(flow: Flow, tables: T
     first, second = ARCHIVERS
     endpoint = flow.environ["AWS_ENDPOINT_URL"]
     with (
-        proxy(endpoint, steps.of(first, lambda: flow.running[first].process())) as through_first,
-        proxy(endpoint, steps.of(second, lambda: flow.running[second].process())) as through_second,
+        proxy(endpoint, steps.of(first, partial(flow.living, first))) as through_first,
+        proxy(endpoint, steps.of(second, partial(flow.living, second))) as through_second,
         trickle(flow) as stop_trickle,
     ):
         through = {first: through_first, second: through_second}
