@@ -57,7 +57,7 @@ endif
 chaos: install ## kill, freeze and disturb the real processes, and audit what is left; BACKEND=localstack: not in CI
 	@TAKEAWAY_TEST_BACKEND=$(or $(BACKEND),embedded) $(PYTEST) -m chaos $(ARGS)
 
-chaos-lake: install ## kill two archivers with -9 at every step of their commits, 56 times; about ten minutes
+chaos-lake: install ## kill two archivers with -9 at every step of their commits, 56 times; about five minutes
 	@LAKE_KILL_ROUNDS=4 $(PYTEST) -n 0 -m chaos tests/end_to_end/test_lake_kills.py $(ARGS)
 
 interop: install ## beside the real KCL: change the engine and keep the place, and read one stream together; needs Java

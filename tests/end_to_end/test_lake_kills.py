@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.end_to_end,
     pytest.mark.chaos,
     # test_kills.py has a shorter round of the same with one archiver, in every run of the chaos tests.
-    pytest.mark.skipif("LAKE_KILL_ROUNDS" not in os.environ, reason="ten minutes: `make chaos-lake`"),
+    pytest.mark.skipif("LAKE_KILL_ROUNDS" not in os.environ, reason="five minutes: `make chaos-lake`"),
 ]
 
 # Once round all steps here; `make chaos-lake` goes round four times.
