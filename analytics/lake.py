@@ -1,23 +1,30 @@
 """The lake for readers: notebooks, reports, the command line. Reads through the table's log only."""
 
 import os
-from collections.abc import Mapping
-from datetime import UTC, date, datetime
-from urllib.parse import urlsplit
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import duckdb
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
-from pyarrow import fs
 
 from analytics.layout import table_uri
+from analytics.live_files import LiveFiles, lake_filesystem
+from analytics.repeats import PLACE, doubtful, find_repeats, without
+from analytics.schema import EVENT_SCHEMA
 from analytics.settings import LakeSettings
 from analytics.table import storage_options
+from analytics.timelines import ALWAYS, EVERY_ORDER, Window, common_tables
 from foundation.settings import from_environment
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
 
 
 class NoLake(LookupError):
@@ -25,26 +32,34 @@ class NoLake(LookupError):
 
 
 class Lake:
-    """All events, each row once, as of the moment of opening; open again to see what came since.
+    """The lake as of the moment of opening; open again to see what came since.
 
-    Columns are those of `schema.EVENT_SCHEMA` and `event_date`. A directory listing of the bucket is no substitute: it
-    also shows files that never became visible, and files that a compaction replaced.
+    Three tables: `records`, every record of the stream once, as it was archived; `events`, every event once, since an
+    event may have been published twice; `orders`, a row an order (`analytics.timelines`). The columns of the former two
+    are those of `schema.EVENT_SCHEMA` and `event_date`.
+
+    `since` and `until`, aware, say which events count: those with since <= occurred_at < until; None does not bind.
+    Only the files of these days are read.
+
+    A directory listing of the bucket is no substitute: it also shows files that never became visible, and files that a
+    compaction replaced.
     """
 
-    def __init__(self, table: DeltaTable, filesystem: fs.FileSystem) -> None:
-        self._table = table
-        self._filesystem = filesystem
+    def __init__(self, files: LiveFiles) -> None:
+        self._files = files
+        self._repeats: dict[frozenset[str], pa.Table] = {}
 
     @classmethod
     def open(cls, uri: str, storage_options: Mapping[str, str]) -> "Lake":
-        """The lake whose table is at `uri`, for example `s3://bucket/events`. Raises `NoLake` when it has no events."""
+        """The lake whose table is at `uri`: `s3://bucket/events`, or a folder. `NoLake` where it has no events."""
         try:
             table = DeltaTable(uri, storage_options=dict(storage_options))
         except TableNotFoundError as error:
             raise NoLake(f"there is no lake at {uri}. fix: {_FIX}") from error
-        if not table.file_uris():
+        files = LiveFiles(table, lake_filesystem(uri, storage_options))
+        if not files.all:
             raise NoLake(f"the lake at {uri} has no events yet. fix: {_FIX}")
-        return cls(table, _filesystem(uri, storage_options))
+        return cls(files)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Lake":
@@ -56,68 +71,127 @@ class Lake:
     @property
     def version(self) -> int:
         """Counts the table's commits: equal versions of one lake have equal rows."""
-        return self._table.version()
+        return self._files.version
+
+    def files(self, since: datetime | None = None, until: datetime | None = None) -> list[str]:
+        """The addresses of exactly those Parquet files that count, of the days that the window touches.
+
+        For readers that know nothing of the log. They have `records`: events that were published twice are twice there.
+        """
+        return [self._files.address(file) for file in self._files.between(Window(since, until))]
 
     def dataset(self) -> ds.Dataset:
-        """For pyarrow, polars and duckdb. A filter on `event_date` skips whole files."""
-        return self._table.to_pyarrow_dataset(filesystem=self._filesystem)
+        """`records`, for pyarrow. A filter on `event_date` skips files, one on `order_id` most of a compacted file."""
+        return self._files.dataset(self._files.all)
 
     def events(self, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
-        """The events with since <= occurred_at < until, in no order; a bound that is None does not bind."""
-        return self.dataset().to_table(filter=_between(since, until))
+        """`events`, in no order."""
+        window = Window(since, until)
+        rows = self._files.dataset(self._files.between(window)).to_table(filter=_within(window))
+        return without(rows, self._repeats_within(window))
 
-    def pandas(self, since: datetime | None = None, until: datetime | None = None) -> pd.DataFrame:
+    def order(self, order_id: str, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
+        """The `events` of one order, in the order in which they occurred. Of compacted files a small part is read."""
+        window = Window(since, until)
+        condition = ds.field("order_id") == order_id
+        if (within := _within(window)) is not None:
+            condition &= within
+        rows = self._files.dataset(self._files.between(window)).to_table(filter=condition)
+        return without(rows, find_repeats(rows)).sort_by("occurred_at")
+
+    def orders(self, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
+        """`orders`, sorted by `placed_at`, then `order_id`, as far as the window's events tell.
+
+        An order placed before `since` has no `placed_at`; one under way at `until` is as it stood then.
+        """
+        return self.sql(EVERY_ORDER, since, until)
+
+    def pandas(self, since: datetime | None = None, until: datetime | None = None) -> "pd.DataFrame":
         """`events` as a frame."""
         return self.events(since, until).to_pandas()
 
-    def sql(self, query: str) -> pa.Table:
-        """The answer of DuckDB, which sees the lake as `events`. Times are in UTC."""
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.register("events", self.dataset())
+    def polars(self, since: datetime | None = None, until: datetime | None = None) -> "pl.LazyFrame":
+        """`events` as a lazy frame: a filter or a selection reads what it needs. Wants polars: `pip install polars`."""
+        try:
+            import polars as pl  # noqa: PLC0415 - for those who have it
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError("polars is not installed. fix: pip install polars") from error
+        window = Window(since, until)
+        frame = pl.scan_pyarrow_dataset(self._files.dataset(self._files.between(window)))
+        if since is not None:
+            frame = frame.filter(pl.col("occurred_at") >= since)
+        if until is not None:
+            frame = frame.filter(pl.col("occurred_at") < until)
+        repeats = self._repeats_within(window)
+        if repeats.num_rows:
+            left_out = pl.LazyFrame(repeats.select(PLACE))
+            frame = frame.join(left_out, on=PLACE, how="anti")
+        return frame
+
+    def sql(self, query: str, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
+        """The answer of DuckDB, which sees `events`, `orders` and `records`. Times are in UTC."""
+        with self._database(Window(since, until), query) as connection:
             answered = connection.sql(query)
             if answered is None:
-                raise ValueError("this SQL answers with no rows at all. fix: write a select; the table is `events`")
+                raise ValueError(
+                    "this SQL answers with no rows at all. fix: write a select from events, orders or records"
+                )
             rows: pa.Table = answered.to_arrow_table()
             return rows
+
+    @contextmanager
+    def _database(self, window: Window, query: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            files = self._files.between(window)
+            connection.register("_archived", self._files.dataset(files))
+            _view(connection, "records", f"FROM _archived{window.where()}")
+            for name, select in common_tables(ALWAYS).items():
+                _view(connection, name, select)
+            repeats = self._repeats_within(window) if _may_read(connection, "events", query) else _NONE
+            if not repeats.num_rows:
+                _view(connection, "events", "FROM records")
+            else:
+                doubted = doubtful(self._files.all)
+                connection.register("_repeats", repeats)
+                connection.register("_doubtful", self._files.dataset([file for file in files if file in doubted]))
+                connection.register("_certain", self._files.dataset([file for file in files if file not in doubted]))
+                _view(connection, "events", _WITHOUT_REPEATS + window.where())
+            yield connection
+
+    def _repeats_within(self, window: Window) -> pa.Table:
+        """Of these events and of those a day around them, which tell whether one of these is a repeat."""
+        near = {file.path for file in self._files.between(window.wider(_DAY))}
+        doubted = [file for file in doubtful(self._files.all) if file.path in near]
+        if not doubted:
+            return _NONE
+        key = frozenset(file.path for file in doubted)
+        if key not in self._repeats:
+            self._repeats[key] = find_repeats(self._files.dataset(doubted))
+        return self._repeats[key]
 
 
 _FIX = (
     "run the archiver (`takeaway work archiver`) and place an order; the first file comes when it is due, after "
     "TAKEAWAY_LAKE_FILE_AGE at the latest"
 )
+_DAY = timedelta(days=1)
+_NONE = EVENT_SCHEMA.empty_table().select(["event_id", *PLACE])
+_WITHOUT_REPEATS = f"""
+FROM (FROM _certain UNION ALL FROM _doubtful ANTI JOIN _repeats USING ({", ".join(PLACE)}))"""
 
 
-def _filesystem(uri: str, options: Mapping[str, str]) -> fs.FileSystem:
-    """Arrow's own S3, rooted at the table.
-
-    deltalake's would call back into Python from Arrow's threads, which read ahead even when a query wants no more: a
-    process that ends at that moment crashes.
-    """
-    place, endpoint = urlsplit(uri), urlsplit(options.get("aws_endpoint", ""))
-    s3 = fs.S3FileSystem(
-        access_key=options.get("aws_access_key_id"),
-        secret_key=options.get("aws_secret_access_key"),
-        session_token=options.get("aws_session_token"),
-        region=options.get("aws_region"),
-        scheme="http" if endpoint.scheme == "http" else "https",
-        endpoint_override=endpoint.netloc or None,
-    )
-    return fs.SubTreeFileSystem(f"{place.netloc}{place.path}", s3)
+def _view(connection: duckdb.DuckDBPyConnection, name: str, select: str) -> None:
+    connection.execute(f"CREATE TEMP VIEW {name} AS {select}")
 
 
-def _between(since: datetime | None, until: datetime | None) -> pc.Expression | None:
-    """On the column, for the rows, and on the day, for the files."""
-    conditions: list[pc.Expression] = []
-    if since is not None:
-        conditions += [ds.field("occurred_at") >= since, ds.field("event_date") >= _day(since)]
-    if until is not None:
-        conditions += [ds.field("occurred_at") < until, ds.field("event_date") <= _day(until)]
-    together = None
-    for condition in conditions:
-        together = condition if together is None else together & condition
-    return together
+def _may_read(connection: duckdb.DuckDBPyConnection, table: str, query: str) -> bool:
+    """Whether the query names the table. For what DuckDB cannot take apart, anything but a select: yes."""
+    parsed = str(connection.execute("SELECT json_serialize_sql(?)", [query]).fetchall())
+    return '"error":true' in parsed or f'"table_name":"{table}"' in parsed.lower()
 
 
-def _day(moment: datetime) -> date:
-    return moment.astimezone(UTC).date()
+def _within(window: Window) -> pc.Expression | None:
+    since = None if window.since is None else ds.field("occurred_at") >= window.since
+    until = None if window.until is None else ds.field("occurred_at") < window.until
+    return until if since is None else since if until is None else since & until

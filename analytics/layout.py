@@ -19,7 +19,8 @@ _OURS = re.compile(
     rf"{PARTITION_KEY}=\d{{4}}-\d\d-\d\d/"
     rf"(.+-{_BATCH.pattern}|late-{_UNIQUE}\.parquet|compact-{_UNIQUE}-\d+\.parquet|backfill-\d{{6}}-{_UNIQUE}\.parquet)"
 )
-_OF_STREAM = re.compile(rf"(?P<shard_id>.+)-{_BATCH.pattern}")
+# Kinesis names shards so; "orders-eu" is another stream than "orders".
+_OF_STREAM = re.compile(rf"(?P<shard_id>shardId-[^-]+)-{_BATCH.pattern}")
 
 
 def table_uri(bucket: str) -> str:

@@ -79,7 +79,7 @@ def funnel(answer: pa.Table, width: int = WIDE) -> str:
 
 
 def step_latency(answer: pa.Table, width: int = WIDE) -> str:
-    """For each step the span from p50 over p90 to p99 and its deadline, on a logarithmic scale of durations.
+    """For each step the span from p50 over p95 to p99 and its deadline, on a logarithmic scale of durations.
 
     `answer` is that of `questions.STEP_LATENCY`; what took no time at all is drawn at a millisecond.
     """
@@ -87,7 +87,7 @@ def step_latency(answer: pa.Table, width: int = WIDE) -> str:
     with mpl.rc_context(_SETTINGS):
         figure, axes = _canvas(width, height=44 * len(rows) + 64)
         for place, row in enumerate(rows):
-            quantiles = [max(row[name], 0.001) for name in ("p50", "p90", "p99")]
+            quantiles = [max(row[name], 0.001) for name in ("p50", "p95", "p99")]
             axes.plot(quantiles, [place] * 3, color=_ACCENT, linewidth=3, solid_capstyle="round")
             axes.scatter(quantiles, [place] * 3, s=[90, 46, 22], color=_ACCENT, zorder=3)
             axes.scatter(row["deadline_seconds"], place, s=260, marker="|", color=_DEADLINE, linewidths=2.5, zorder=3)
@@ -109,7 +109,7 @@ def step_latency(answer: pa.Table, width: int = WIDE) -> str:
         return _svg(figure, f"latency-{width}")
 
 
-_QUANTILE_MARKS = ((90, "p50"), (46, "p90"), (22, "p99"))
+_QUANTILE_MARKS = ((90, "p50"), (46, "p95"), (22, "p99"))
 
 
 def orders_over_time(answer: pa.Table, bucket: timedelta, width: int = WIDE) -> str:

@@ -14,6 +14,7 @@ from analytics.timelines import ALWAYS, Window, common_tables, prepared
 
 # An answer's width on paper and on a screen: more bars than this cannot be told apart.
 _MOST_BUCKETS = 48
+_WINDOW = "/* and the window */"
 _BUCKETS = tuple(
     timedelta(seconds=seconds)
     for seconds in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400, 604800, 2592000)
@@ -22,7 +23,10 @@ _BUCKETS = tuple(
 
 @dataclass(frozen=True)
 class Question:
-    """`select` reads `events` and the common tables of `analytics.timelines`; `meaning` says how to read the answer."""
+    """`select` reads the tables of `analytics.timelines`, or `records` itself and then says where the window goes.
+
+    `meaning` says how to read the answer.
+    """
 
     name: str
     title: str
@@ -30,16 +34,20 @@ class Question:
     select: str
 
     def sql(self, window: Window = ALWAYS) -> str:
-        """One statement that answers the question over the table `events`, with nothing else needed."""
+        """One statement that answers the question over the table `records`, with nothing else needed."""
         tables = common_tables(window).items()
         steps = ",\n".join(f"{name} AS (\n{indent(select, '  ')}\n)" for name, select in tables)
-        return f"WITH {steps}\n{self.select}"
+        return f"WITH {steps}\n{self.within(window)}"
+
+    def within(self, window: Window) -> str:
+        """The select alone, where the common tables of that window are already there."""
+        return self.select.replace(_WINDOW, window.where().replace("\nWHERE", "\n  AND"))
 
 
-def answers(events: pa.Table, asked: Sequence[Question], window: Window = ALWAYS) -> dict[str, pa.Table]:
+def answers(records: pa.Table, asked: Sequence[Question], window: Window = ALWAYS) -> dict[str, pa.Table]:
     """The answer to each question, by its name. The common tables are built once for all of them."""
-    with prepared(events, window) as connection:
-        return {question.name: connection.sql(question.select).to_arrow_table() for question in asked}
+    with prepared(records, window) as connection:
+        return {question.name: connection.sql(question.within(window)).to_arrow_table() for question in asked}
 
 
 def bucket_for(span: timedelta) -> timedelta:
@@ -58,7 +66,7 @@ SELECT count(*) AS orders,
   count(*) FILTER (state NOT IN ('completed', 'rejected')) AS open,
   median(placed_to_accepted_seconds) AS median_seconds_to_accepted,
   median(placed_to_completed_seconds) AS median_seconds_to_completed
-FROM timelines
+FROM orders
 WHERE placed_at IS NOT NULL
 """.strip(),
 )
@@ -69,7 +77,7 @@ REVENUE = Question(
     "Totals of completed orders in minor units. Currencies are never added to one another.",
     """
 SELECT currency, count(*) AS completed, sum(total)::BIGINT AS revenue
-FROM timelines
+FROM orders
 WHERE state = 'completed' AND currency IS NOT NULL
 GROUP BY currency
 ORDER BY completed DESC, currency
@@ -91,7 +99,7 @@ FROM (
       count(*) FILTER (state IN ('accepted', 'completed')),
       count(*) FILTER (state = 'completed')
     ]) AS orders
-  FROM timelines
+  FROM orders
   WHERE placed_at IS NOT NULL
 )
 ORDER BY position
@@ -117,8 +125,7 @@ FROM (
       WHEN epoch(newest - coalesce(accepted_at, restaurant_notified_at, placed_at)) > deadline_seconds THEN ', overdue'
       ELSE ', still in time'
     END AS cause
-  FROM timelines
-  CROSS JOIN (SELECT max(last_event_at) AS newest FROM timelines)
+  FROM (SELECT *, max(last_event_at) OVER () AS newest FROM orders)
   LEFT JOIN deadlines ON event_type = CASE state
     WHEN 'placed' THEN 'restaurant_notified'
     WHEN 'notified' THEN 'order_accepted'
@@ -138,19 +145,78 @@ STEP_LATENCY = Question(
     "choreography's deadline.",
     """
 SELECT step, deadline_seconds, count(*) AS orders,
-  quantile_cont(seconds, 0.5) AS p50, quantile_cont(seconds, 0.9) AS p90, quantile_cont(seconds, 0.99) AS p99,
+  quantile_cont(seconds, 0.5) AS p50, quantile_cont(seconds, 0.95) AS p95, quantile_cont(seconds, 0.99) AS p99,
   max(seconds) AS longest, count(*) FILTER (seconds > deadline_seconds) AS late
 FROM (
-  SELECT 1 AS position, 'notify the restaurant' AS step, 'restaurant_notified' AS event_type,
-    notify_restaurant_seconds AS seconds FROM timelines
-  UNION ALL SELECT 2, 'accept or reject', 'order_accepted', decide_seconds FROM timelines
-  UNION ALL SELECT 3, 'notify the customer', 'user_notified', notify_user_seconds FROM timelines
-  UNION ALL SELECT 4, 'prepare and complete', 'order_completed', complete_seconds FROM timelines
+  SELECT unnest([
+    {position: 1, step: 'notify the restaurant', event_type: 'restaurant_notified', seconds: notify_restaurant_seconds},
+    {position: 2, step: 'accept or reject', event_type: 'order_accepted', seconds: decide_seconds},
+    {position: 3, step: 'notify the customer', event_type: 'user_notified', seconds: notify_user_seconds},
+    {position: 4, step: 'prepare and complete', event_type: 'order_completed', seconds: complete_seconds}
+  ], max_depth := 2)
+  FROM orders
 )
 JOIN deadlines USING (event_type)
 WHERE seconds IS NOT NULL
 GROUP BY position, step, deadline_seconds
 ORDER BY position
+""".strip(),
+)
+
+STUCK_ORDERS = Question(
+    "stuck_orders",
+    "Stuck orders",
+    "Orders that wait for their next event longer than the choreography allows, the longest overdue first; measured at "
+    "the newest event.",
+    """
+SELECT order_id, restaurant_id, state, event_type AS waits_for, since,
+  epoch(newest - since) - deadline_seconds AS overdue_seconds
+FROM (
+  SELECT order_id, restaurant_id, state, coalesce(accepted_at, restaurant_notified_at, placed_at) AS since,
+    max(last_event_at) OVER () AS newest
+  FROM orders
+)
+JOIN deadlines ON event_type = CASE state
+  WHEN 'placed' THEN 'restaurant_notified'
+  WHEN 'notified' THEN 'order_accepted'
+  WHEN 'accepted' THEN 'order_completed'
+END
+WHERE epoch(newest - since) > deadline_seconds
+ORDER BY overdue_seconds DESC, order_id
+LIMIT 20
+""".strip(),
+)
+
+# The next two look at one kind of event, without the table of orders: the fewer bytes to read. An event that is there
+# twice counts once, since its order counts once.
+ORDERS_PER_HOUR = Question(
+    "orders_per_hour",
+    "Orders per hour",
+    "Orders by the hour in which they were placed, in UTC.",
+    """
+SELECT make_timestamptz((epoch_us(occurred_at) // 3600000000 * 3600000000)::BIGINT) AS hour,
+  count(DISTINCT order_id) AS orders
+FROM records
+WHERE event_type = 'order_placed'/* and the window */
+GROUP BY hour
+ORDER BY hour
+""".strip(),
+)
+
+REVENUE_BY_RESTAURANT = Question(
+    "revenue_by_restaurant",
+    "Revenue by restaurant and day",
+    "Totals of orders completed on that day, in minor units, each currency by itself.",
+    """
+SELECT day, restaurant_id, currency, count(*) AS completed, sum(total)::BIGINT AS revenue
+FROM (
+  SELECT min(event_date) AS day, min(restaurant_id) AS restaurant_id, min(currency) AS currency, min(total) AS total
+  FROM records
+  WHERE event_type = 'order_completed'/* and the window */
+  GROUP BY order_id
+)
+GROUP BY day, restaurant_id, currency
+ORDER BY day, revenue DESC, restaurant_id, currency
 """.strip(),
 )
 
@@ -164,7 +230,7 @@ SELECT restaurant_id, currency, count(*) AS orders,
   count(*) FILTER (state = 'rejected') AS rejected,
   quantile_cont(decide_seconds, 0.5) AS median_seconds_to_answer,
   coalesce(sum(total) FILTER (state = 'completed'), 0)::BIGINT AS revenue
-FROM timelines
+FROM orders
 WHERE placed_at IS NOT NULL
 GROUP BY restaurant_id, currency
 ORDER BY orders DESC, restaurant_id, currency
@@ -180,7 +246,7 @@ REVENUE_BY_CITY = Question(
 SELECT city, currency, count(*) AS orders,
   count(*) FILTER (state = 'completed') AS completed,
   coalesce(sum(total) FILTER (state = 'completed'), 0)::BIGINT AS revenue
-FROM timelines
+FROM orders
 WHERE placed_at IS NOT NULL
 GROUP BY city, currency
 ORDER BY orders DESC, city, currency
@@ -194,7 +260,7 @@ OLDEST_OPEN = Question(
     "Orders neither completed nor rejected, the longest waiting first; the age is measured at the newest event.",
     """
 SELECT order_id, restaurant_id, state, placed_at, epoch(newest - placed_at) AS age_seconds
-FROM timelines, (SELECT max(last_event_at) AS newest FROM timelines)
+FROM (SELECT *, max(last_event_at) OVER () AS newest FROM orders)
 WHERE placed_at IS NOT NULL AND state NOT IN ('completed', 'rejected')
 ORDER BY placed_at, order_id
 LIMIT 10
@@ -211,14 +277,15 @@ SELECT
   (SELECT coalesce(sum(deliveries), 0) FROM distinct_events)::BIGINT AS rows,
   (SELECT count(*) FROM distinct_events) AS events,
   (SELECT coalesce(sum(deliveries - 1), 0) FROM distinct_events)::BIGINT AS duplicates,
-  (SELECT count(*) FROM timelines) AS orders,
-  (SELECT count(*) FROM timelines WHERE placed_at IS NULL) AS orders_without_placed,
-  (SELECT coalesce(sum(events), 0) FROM timelines WHERE placed_at IS NULL)::BIGINT AS events_without_placed,
-  (SELECT count(*) FROM timelines WHERE accepted_at IS NOT NULL AND rejected_at IS NOT NULL)
+  (SELECT count(*) FROM orders) AS orders,
+  (SELECT count(*) FROM orders WHERE placed_at IS NULL) AS orders_without_placed,
+  (SELECT count(*) FROM distinct_events WHERE order_id IN (SELECT order_id FROM orders WHERE placed_at IS NULL))
+    AS events_without_placed,
+  (SELECT count(*) FROM orders WHERE accepted_at IS NOT NULL AND rejected_at IS NOT NULL)
     AS orders_accepted_and_rejected,
-  (SELECT count(*) FROM timelines WHERE completed_at IS NOT NULL AND accepted_at IS NULL)
+  (SELECT count(*) FROM orders WHERE completed_at IS NOT NULL AND accepted_at IS NULL)
     AS orders_completed_unaccepted,
-  (SELECT count(*) FROM timelines
+  (SELECT count(*) FROM orders
    WHERE least(notify_restaurant_seconds, decide_seconds, notify_user_seconds, complete_seconds) < 0)
     AS orders_with_time_running_backwards,
   (SELECT quantile_cont(epoch(_arrived_at - occurred_at), 0.5) FROM distinct_events) AS median_seconds_to_arrive,
@@ -235,7 +302,7 @@ SELECT make_timestamptz((epoch_us(placed_at) // {width} * {width})::BIGINT) AS p
   count(*) FILTER (state = 'completed') AS completed,
   count(*) FILTER (state = 'rejected') AS rejected,
   count(*) FILTER (state NOT IN ('completed', 'rejected')) AS open
-FROM timelines
+FROM orders
 WHERE placed_at IS NOT NULL
 GROUP BY placed_from
 ORDER BY placed_from
@@ -250,6 +317,10 @@ def orders_over_time(bucket: timedelta) -> Question:
         "Orders by when they were placed, and how they stand at the end of the window.",
         _ORDERS_OVER_TIME.format(width=bucket // timedelta(microseconds=1)),
     )
+
+
+# What a business asks first of a lake.
+FIVE_QUESTIONS = (ORDERS_PER_HOUR, FUNNEL, STEP_LATENCY, REVENUE_BY_RESTAURANT, STUCK_ORDERS)
 
 
 def every_question(bucket: timedelta) -> tuple[Question, ...]:

@@ -85,11 +85,11 @@ class Report:
         return question.sql(self.about.window)
 
 
-def make_report(events: pa.Table, about: About) -> Report:
-    """Asks every question of `events`: the lake's columns and `event_date`, at least all events of the window."""
-    bucket = bucket_for(_span_of_placing(events))
+def make_report(records: pa.Table, about: About) -> Report:
+    """Asks every question of `records`: the lake's columns and `event_date`, at least all records of the window."""
+    bucket = bucket_for(_span_of_placing(records))
     questions = every_question(bucket)
-    return Report(about, bucket, questions, answers(events, questions, about.window))
+    return Report(about, bucket, questions, answers(records, questions, about.window))
 
 
 def report_data(report: Report) -> dict[str, Any]:
@@ -193,8 +193,8 @@ def moment(value: datetime | None) -> str:
     return _NOTHING if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def _span_of_placing(events: pa.Table) -> timedelta:
-    placed = events.filter(pc.field("event_type") == "order_placed")["occurred_at"]
+def _span_of_placing(records: pa.Table) -> timedelta:
+    placed = records.filter(pc.field("event_type") == "order_placed")["occurred_at"]
     first, last = pc.min(placed).as_py(), pc.max(placed).as_py()
     return last - first if first else timedelta(0)
 

@@ -188,8 +188,7 @@ class DeltaSnapshot:
         return self._table.version()
 
     def all_files(self) -> list[AddedFile]:
-        actions = pa.table(self._table.get_add_actions(flatten=True)).select(_FILE_COLUMNS).to_pydict()
-        return [AddedFile(*columns) for columns in zip(*actions.values(), strict=True)]
+        return files_of(self._table)
 
     def history(self) -> Iterator[LoggedCommit]:
         for commit in self._table.history():
@@ -246,6 +245,12 @@ def _rejections_named(table: DeltaTable, what: str) -> Iterator[None]:
 def dropped_by(commit: Mapping[str, Any]) -> int:
     """How many records a commit of the table's history says were dropped."""
     return sum(msgspec.convert(entry, LogEntry).dropped for entry in commit.get(_BATCHES, {}).values())
+
+
+def files_of(table: DeltaTable) -> list[AddedFile]:
+    """Every file that a reader of this handle sees, as the log describes it."""
+    actions = pa.table(table.get_add_actions(flatten=True)).select(_FILE_COLUMNS).to_pydict()
+    return [AddedFile(*columns) for columns in zip(*actions.values(), strict=True)]
 
 
 def storage_options(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,10 +1,11 @@
-"""Events to timelines: one row an order, with when each thing happened, where it stands and how long each step took.
+"""Records to orders: one row an order, with when each thing happened, where it stands and how long each step took.
 
-Written as SQL, because DuckDB reads a lake faster than pandas and anyone can paste it beside `FROM timelines`.
+The one definition of the table `orders`, in the lake and in the report. Written as SQL, because DuckDB reads a lake
+faster than pandas and anyone can paste it.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 import pyarrow as pa
@@ -15,21 +16,21 @@ from events.orders import EVENT_TYPES
 # How long after the event that brings it about an event is expected, from the choreography.
 _DEADLINES = "SELECT * FROM (VALUES {rows}) AS deadline(event_type, deadline_seconds)"
 
-# Each event once: the first to arrive of those with one `event_id`, which is also what compaction keeps.
-# Sequence numbers are decimal text of differing length: shorter is smaller.
-_DISTINCT_EVENTS = """
-SELECT event_id, event_type, order_id, occurred_at, restaurant_id, customer_id, city, total, currency, reason,
-  _arrived_at, count(*) OVER (PARTITION BY event_id) AS deliveries
-FROM events{where}
-QUALIFY row_number() OVER (
-  PARTITION BY event_id
-  ORDER BY _arrived_at, _shard, length(_sequence_number), _sequence_number, _sub_sequence_number
-) = 1
-"""
+# Where on the stream a row comes from, in the order of the stream. Sequence numbers are decimal text of differing
+# length: shorter is smaller.
+STREAM_ORDER = "_arrived_at, _shard, length(_sequence_number), _sequence_number, _sub_sequence_number"
 
-# A time is that of the first such event by when it occurred, so the order of arrival does not matter. Of an acceptance
-# and a rejection the earlier counts, and a customer who was told implies an acceptance.
-_TIMELINES = """
+# Each event once: the first to arrive of those with one `event_id`, which is also what compaction keeps.
+_DISTINCT_EVENTS = f"""
+SELECT event_id, order_id, occurred_at, _arrived_at, count(*) OVER (PARTITION BY event_id) AS deliveries
+FROM records{{where}}
+QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY {STREAM_ORDER}) = 1
+"""  # noqa: S608 - words of ours
+
+# Smallest and earliest only: neither the order of arrival nor an event that is there twice changes a row, so nothing
+# has to be sorted out before. A time is that of the first such event by when it occurred. Of an acceptance and a
+# rejection the earlier counts, and a customer who was told implies an acceptance.
+_ORDERS = """
 SELECT *,
   CASE
     WHEN completed_at IS NOT NULL THEN 'completed'
@@ -46,24 +47,25 @@ SELECT *,
   epoch(completed_at - placed_at) AS placed_to_completed_seconds
 FROM (
   SELECT order_id,
-    min_by(restaurant_id, (occurred_at, event_id)) AS restaurant_id,
-    min_by(customer_id, (occurred_at, event_id)) AS customer_id,
-    min_by(city, (occurred_at, event_id)) FILTER (event_type = 'order_placed') AS city,
-    min_by(total, (occurred_at, event_id)) FILTER (event_type = 'order_placed') AS total,
-    min_by(currency, (occurred_at, event_id)) FILTER (event_type = 'order_placed') AS currency,
+    min(restaurant_id) AS restaurant_id,
+    min(customer_id) AS customer_id,
+    min_by(city, occurred_at) FILTER (event_type = 'order_placed') AS city,
+    min_by(total, occurred_at) FILTER (event_type = 'order_placed') AS total,
+    min_by(currency, occurred_at) FILTER (event_type = 'order_placed') AS currency,
     min(occurred_at) FILTER (event_type = 'order_placed') AS placed_at,
     min(occurred_at) FILTER (event_type = 'restaurant_notified') AS restaurant_notified_at,
     min(occurred_at) FILTER (event_type = 'order_accepted') AS accepted_at,
     min(occurred_at) FILTER (event_type = 'order_rejected') AS rejected_at,
-    min_by(reason, (occurred_at, event_id)) FILTER (event_type = 'order_rejected') AS rejection_reason,
+    min_by(reason, occurred_at) FILTER (event_type = 'order_rejected') AS rejection_reason,
     min(occurred_at) FILTER (event_type = 'user_notified') AS user_notified_at,
     min(occurred_at) FILTER (event_type = 'order_completed') AS completed_at,
-    max(occurred_at) AS last_event_at,
-    count(*) AS events
-  FROM distinct_events
+    max(occurred_at) AS last_event_at
+  FROM records{where}
   GROUP BY order_id
 )
 """
+
+_CALENDAR_STARTS, _CALENDAR_ENDS = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 NEEDED_COLUMNS = (
     *("event_id", "event_type", "order_id", "occurred_at", "restaurant_id", "customer_id", "city", "total"),
@@ -71,8 +73,8 @@ NEEDED_COLUMNS = (
 )
 
 
-class UnusableEvents(ValueError):
-    """A table that is not the lake's events. Says which columns are missing."""
+class UnusableRecords(ValueError):
+    """A table that is not the lake's records. Says which columns are missing."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Window:
     until: datetime | None = None
 
     def where(self) -> str:
-        """The window as SQL on `events`, by day as well so that a reader skips other days' files; empty if unbounded"""
+        """The window as SQL on `records`, by day as well so that a reader skips other days' files; "" if unbounded."""
         bounds = []
         if self.since:
             since = self.since.astimezone(UTC)
@@ -93,12 +95,20 @@ class Window:
             bounds += [f"event_date <= DATE '{until:%Y-%m-%d}'", f"occurred_at < {_literal(until)}"]
         return "\nWHERE " + "\n  AND ".join(bounds) if bounds else ""
 
+    def wider(self, margin: timedelta) -> "Window":
+        """With so much more at either end, as far as the calendar goes."""
+        return Window(
+            None if self.since is None or self.since - _CALENDAR_STARTS < margin else self.since - margin,
+            None if self.until is None or _CALENDAR_ENDS - self.until < margin else self.until + margin,
+        )
+
 
 ALWAYS = Window()
+EVERY_ORDER = "FROM orders ORDER BY placed_at, order_id"
 
 
 def common_tables(window: Window = ALWAYS) -> dict[str, str]:
-    """What the questions read, as SQL by name, in the order in which one builds on the other; the base is `events`."""
+    """What the questions read, as SQL by name; the base is `records`, the lake's rows as they were archived."""
     deadlines = ", ".join(
         f"('{EVENT_TYPES[event]}', {step.deadline.total_seconds():g}::DOUBLE)"
         for step in CHOREOGRAPHY
@@ -108,34 +118,34 @@ def common_tables(window: Window = ALWAYS) -> dict[str, str]:
     return {
         "deadlines": _DEADLINES.format(rows=deadlines),
         "distinct_events": _DISTINCT_EVENTS.format(where=window.where()).strip(),
-        "timelines": _TIMELINES.strip(),
+        "orders": _ORDERS.format(where=window.where().replace("\n", "\n  ")).strip(),
     }
 
 
-def prepared(events: pa.Table, window: Window = ALWAYS) -> duckdb.DuckDBPyConnection:
-    """A database in memory, on UTC, that holds `events` and the common tables, each built once. Close it after use."""
-    missing = [name for name in NEEDED_COLUMNS if name not in events.column_names]
+def prepared(records: pa.Table, window: Window = ALWAYS) -> duckdb.DuckDBPyConnection:
+    """A database in memory, on UTC, that holds `records` and the common tables, each built once. Close it after use."""
+    missing = [name for name in NEEDED_COLUMNS if name not in records.column_names]
     if missing:
-        raise UnusableEvents(
-            f"the events lack {', '.join(missing)}. fix: pass the table that `Lake.events()` returns, with all columns"
+        raise UnusableRecords(
+            f"the records lack {', '.join(missing)}. fix: pass `Lake.dataset().to_table()`, with all columns"
         )
     connection = duckdb.connect(":memory:")
     connection.execute("SET TimeZone = 'UTC'")
-    connection.register("events", events)
+    connection.register("records", records)
     for name, select in common_tables(window).items():
         connection.execute(f"CREATE TEMP TABLE {name} AS {select}")
     return connection
 
 
-def timelines(events: pa.Table, window: Window = ALWAYS) -> pa.Table:
+def timelines(records: pa.Table, window: Window = ALWAYS) -> pa.Table:
     """One row for each order that has an event in the window, sorted by `placed_at`, then `order_id`.
 
     `*_at` are UTC and null where there was no such event; `*_seconds` are floats, negative where clocks disagreed;
-    `total` is in minor units; `state` is placed, notified, accepted, rejected or completed; `events` counts distinct
-    events. `city`, `total`, `currency` and `placed_at` are null for an order placed outside the window.
+    `total` is in minor units; `state` is placed, notified, accepted, rejected or completed. `city`, `total`, `currency`
+    and `placed_at` are null for an order placed outside the window.
     """
-    with prepared(events, window) as connection:
-        rows: pa.Table = connection.sql("FROM timelines ORDER BY placed_at, order_id").to_arrow_table()
+    with prepared(records, window) as connection:
+        rows: pa.Table = connection.sql(EVERY_ORDER).to_arrow_table()
     return rows
 
 

@@ -13,11 +13,12 @@ def write_report(environ: Mapping[str, str], out: Path, verdict: Audit | None) -
     """Reads the lake of these settings; stamps the report with the audit's verdict when there is one."""
     from analytics import report
     from analytics.lake import Lake
+    from analytics.timelines import NEEDED_COLUMNS
 
     lake = Lake.from_environment(environ)
     stamp = report.AuditStamp(receipt=verdict.receipt, ok=verdict.ok) if verdict else None
     about = report.About(made_at=SYSTEM_CLOCK.now(), lake_version=lake.version, audit=stamp)
-    made = report.make_report(lake.events(), about)
+    made = report.make_report(lake.dataset().to_table(columns=list(NEEDED_COLUMNS)), about)
     write(out, report.render(made))
     write(out.with_suffix(".json"), json.dumps(report.report_data(made), indent=2))
     return out

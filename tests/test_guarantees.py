@@ -240,6 +240,20 @@ GUARANTEES = (
         "tests/analytics/test_late.py::test_two_at_once_add_each_row_once",
     ),
     Guarantee(
+        "a compaction replaces what it has read, and nothing newer",
+        "analytics/compaction.py",
+        "snapshot.commit(files, {application: entry}, replacing=day)",
+        "self._log.snapshot().commit(files, {application: entry}, replacing=day)",
+        "tests/analytics/test_compaction.py::test_whoever_writes_at_any_moment_of_a_compaction_loses_nothing",
+    ),
+    Guarantee(
+        "a backfill brings no event that the lake has",
+        "analytics/backfill.py",
+        "pc.and_(_is_first(ids), pc.invert(pc.is_in(ids, value_set=there)))",
+        "pc.and_(_is_first(ids), pc.is_valid(ids))",
+        "tests/analytics/test_backfill.py::test_what_the_archiver_brought_is_left_out",
+    ),
+    Guarantee(
         "a record that an archiver may still bring is no late row",
         "analytics/late.py",
         "elif hi is None or record.payload.place > hi:",

@@ -43,7 +43,7 @@ class RealWorld:
         return Lake.from_environment(self.environ)
 
     def counted(self) -> list[tuple[int, int]]:
-        query = "SELECT count(*) AS n, count(DISTINCT (_shard, _sequence_number)) AS places FROM events"
+        query = "SELECT count(*) AS n, count(DISTINCT (_shard, _sequence_number)) AS places FROM records"
         return [(row["n"], row["places"]) for row in self.lake().sql(query).to_pylist()]
 
 

@@ -65,3 +65,11 @@ def test_settings_make_the_policy() -> None:
     assert settings.lake_bucket == "lake"
     assert settings.rotation == RotationPolicy(size=1000, age=timedelta(seconds=5))
     assert from_environment(LakeSettings, {"TAKEAWAY_LAKE_BUCKET": "lake"}).rotation == RotationPolicy()
+
+
+def test_a_file_of_a_stream_is_told_from_those_of_one_with_a_longer_name() -> None:
+    orders, other = ShardPaths("orders", "shardId-000000000000"), ShardPaths("orders-eu", "shardId-000000000001")
+    file = orders.data_file(date(2026, 3, 14), BatchNumber(7, 2), 0)
+    assert orders.batch_of_stream(file) == ("shardId-000000000000", 7)
+    assert orders.batch_of_stream(other.data_file(date(2026, 3, 14), BatchNumber(7, 2), 0)) is None
+    assert orders.batch_of_stream("event_date=2026-03-14/late-1.parquet") is None

@@ -124,7 +124,7 @@ def test_a_time_axis_is_in_utc() -> None:
 
 def test_step_latency_names_steps_and_quantiles(asked: dict[str, pa.Table]) -> None:
     shown = words(plots.step_latency(asked["step_latency"]))
-    assert {"notify the restaurant", "accept or reject", "p50", "p90", "p99", "deadline", "1 min"} <= set(shown)
+    assert {"notify the restaurant", "accept or reject", "p50", "p95", "p99", "deadline", "1 min"} <= set(shown)
 
 
 def test_a_step_that_took_no_time_or_less_is_drawn() -> None:

@@ -236,7 +236,7 @@ def test_the_data_is_plain_json_with_the_same_answers_and_their_sql() -> None:
         [row for row in rows if row["event_type"] == "order_placed" and row["occurred_at"] < window.until]
     )
     with duckdb.connect(":memory:") as anyones:
-        anyones.register("events", a_table(rows))
+        anyones.register("records", a_table(rows))
         for answer in data["answers"].values():
             assert anyones.sql(answer["sql"]).to_arrow_table().num_rows == len(answer["rows"])
 

@@ -20,7 +20,7 @@ from tests.benchmarks.archive_input import write_answers
 from tests.benchmarks.figures import Figure, beside, one_line
 
 ROUNDS = 3
-EVENTS = 300_000
+EVENTS = 200_000
 ORDERS_A_SECOND = 100.0
 TARGET = 5.0
 STAGES_TARGET = 0.7

@@ -1,4 +1,4 @@
-"""lake ls, verify, compact, vacuum, backfill as a person calls them: what is told, what is refused, and exit codes."""
+"""lake ls, files, verify, compact, vacuum, backfill as a person calls them: what is told or refused, exit codes."""
 
 import base64
 import json
@@ -19,9 +19,11 @@ from takeaway.bad_lines import BadLines
 from takeaway.commands import backfill as backfill_command
 from takeaway.commands import lake as lake_commands
 from takeaway.errors import UserError
+from tests.analytics.lake_folder import FolderLake
 from tests.analytics.lake_world import KEYS, World
 from tests.analytics.test_backfill import backfill
 from tests.analytics.test_compaction import DAY, NEXT_DAY, compactor, content, lake_of_small_files
+from tests.analytics.test_timelines import GOOD, an_order
 from tests.analytics.test_vacuum import vacuum
 from tests.builders import NOON, an_envelope
 
@@ -50,6 +52,17 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
 
 def lake(*arguments: str, given: bytes | None = None) -> Any:
     return CliRunner().invoke(cli.app, ["lake", *arguments], input=given)
+
+
+def test_the_files_that_count_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = FolderLake(tmp_path / "events")
+    replaced = folder.archive(*an_order(*GOOD))
+    current = folder.compact(DAY)
+    monkeypatch.setattr(lake_commands, "resolved", dict)
+    monkeypatch.setattr(Lake, "from_environment", lambda _: folder.lake())
+    assert lake("files").stdout.splitlines() == [str(folder.root / current)]
+    assert json.loads(lake("files", "--json").stdout) == [str(folder.root / current)]
+    assert (folder.root / replaced).exists()
 
 
 def test_days_are_listed(world: World) -> None:

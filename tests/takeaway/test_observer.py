@@ -9,6 +9,7 @@ from takeaway import local_aws
 from takeaway.observer import StreamObserver
 from takeaway.stream import StreamAway, retained_records
 from tests.builders import an_envelope
+from tests.engines.scene import packed
 from tests.fakes.clock import FakeClock
 from tests.fakes.kinesis import FakeKinesis
 
@@ -94,3 +95,13 @@ def test_a_shard_that_was_split_under_our_eyes_goes_on_in_its_children(kinesis: 
         time.advance(1)
         observer.look()
     assert observer.records == 7
+
+
+def test_an_aggregate_is_its_records_each_in_its_place(kinesis: FakeKinesis) -> None:
+    events = [encode(an_envelope(order_id="a", cause=f"key-{number}")) for number in range(3)]
+    put(kinesis, "a", data=packed(events, "a"))
+    put(kinesis, "a")
+    retained = [record for _, record in retained_records(ENVIRON)]
+    assert [record.data for record in retained] == [*events, encode(an_envelope(order_id="a"))]
+    assert [record.sequence_number.sub for record in retained] == [0, 1, 2, 0]
+    assert len({record.sequence_number.number for record in retained}) == 2
