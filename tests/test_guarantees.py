@@ -88,7 +88,7 @@ GUARANTEES = (
         "what is acknowledged was acknowledged by Kinesis",
         "producers/kinesis_wire.py",
         "    return results + [None] * (len(parcels) - len(results))\n",
-        '    return results + [{**results[0], "ShardId": each.lane.shard.shard_id} for each in parcels[len(results) :]]\n',
+        '    return results + [results[0] | {"ShardId": one.lane.shard.shard_id} for one in parcels[len(results) :]]\n',
         "tests/producers/test_sender.py::test_fewer_results_than_entries_acknowledge_nothing_more",
     ),
     Guarantee(
