@@ -11,7 +11,8 @@ PEERS := build/peers
 BACKEND ?=
 ON := $(if $(BACKEND),--backend $(BACKEND))
 # Not among them: bench-archive-memory, which takes another half an hour.
-BENCHES := bench-leases bench-consume bench-archive bench-history bench-lake bench-freshness bench-failover bench-kcl
+BENCHES := bench-leases bench-publish bench-consume bench-archive bench-history bench-lake bench-freshness \
+  bench-failover bench-kcl
 # Two files at a time: most tests wait for other processes, and those of a file may share a flow.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -60,8 +61,8 @@ notebook: install ## run the tour of the lake on the lake of `make up`, or any o
 chaos: install ## kill, freeze and disturb the real processes, and audit what is left; BACKEND=localstack: not in CI
 	@TAKEAWAY_TEST_BACKEND=$(or $(BACKEND),embedded) $(PYTEST) -m chaos $(ARGS)
 
-chaos-lake: install ## kill two archivers with -9 at every step of their commits, 56 times; about ten minutes
-	@TAKEAWAY_TEST_ROUNDS=4 $(PYTEST) -n 0 -m chaos tests/end_to_end/test_lake_kills.py $(ARGS)
+chaos-lake: install ## kill two archivers with -9 at every step of their commits, 56 times; about five minutes
+	@LAKE_KILL_ROUNDS=4 $(PYTEST) -n 0 -m chaos tests/end_to_end/test_lake_kills.py $(ARGS)
 
 interop: install ## beside the real KCL: change the engine and keep the place, and read one stream together; needs Java
 	@$(BIN)/python -m pytest -m interop tests/interop $(ARGS)
@@ -74,6 +75,9 @@ bench-kcl: install ## start, stop, restart and memory against the KCL's; needs J
 
 bench-consume: install $(PEERS)/.installed ## what reading costs, beside boto3 and async-kinesis; about five minutes
 	@$(BIN)/python -m tests.benchmarks.consume $(PEERS)/bin/python $(ARGS)
+
+bench-publish: install $(PEERS)/.installed ## what publishing costs and keeps, beside aiokpl, async-kinesis and boto3; ten minutes
+	@$(BIN)/python -m tests.benchmarks.publish $(PEERS)/bin/python $(ARGS)
 
 bench-leases: install ## how long a plan for 10,000 leases takes
 	@$(BIN)/python -m tests.benchmarks.leases

@@ -10,17 +10,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analytics.bucket import Bucket
+from analytics.compaction import LONGEST_UNCOMMITTED
 from analytics.customer_keys import CustomerKeys
 from analytics.decode import Payload, decode_payloads
 from analytics.diagnostics import LateRowsCommitted
 from analytics.files import days, parquet
 from analytics.layout import ShardPaths, late_file, object_key
-from analytics.offsets import NewId, OffsetsObject, Place, random_id
+from analytics.offsets import Moment, NewId, OffsetsObject, Place, random_id
 from analytics.table import AddedFile, CommitLog, CommitRejected, LogEntry, Snapshot
 from events.wire import UnreadableEvent
+from foundation.clock import Clock
 from foundation.diagnostics import Emit
 
-# Each round that fails means that somebody else committed one of these very records.
+# Each round that fails means that somebody else committed one of these very records, or that it took too long.
 _ROUNDS = 4
 
 _PLACE_COLUMNS = ["_shard", "_sequence_number", "_sub_sequence_number"]
@@ -57,10 +59,18 @@ class LateRows:
     """
 
     def __init__(
-        self, bucket: Bucket, log: CommitLog, emit: Emit, keys: CustomerKeys, *, new_id: NewId = random_id
+        self,
+        bucket: Bucket,
+        log: CommitLog,
+        clock: Clock,
+        emit: Emit,
+        keys: CustomerKeys,
+        *,
+        new_id: NewId = random_id,
     ) -> None:
         self._bucket = bucket
         self._log = log
+        self._clock = clock
         self._emit = emit
         self._keys = keys
         self._new_id = new_id
@@ -126,12 +136,13 @@ class LateRows:
 
     def _commit(self, snapshot: Snapshot, rows: dict[LateRecord, pa.Table]) -> None:
         """Files under names that nobody had before, and with them all transactions, or nothing."""
-        batch_id = self._new_id()
-        files = []
+        begun, batch_id, files = Moment.now(self._clock), self._new_id(), []
         for day, part in days(pa.concat_tables(rows.values())):
             path, body = late_file(day, batch_id), parquet(part, {"batch_id": batch_id})
             self._bucket.create_own(object_key(path), body)
             files.append(AddedFile(path=path, size=len(body), day=day, rows=part.num_rows))
+        if not begun.is_within(LONGEST_UNCOMMITTED, self._clock):
+            raise CommitRejected("the commit of late rows comes too long after their files. fix: try again")
         entries = {
             record.application: LogEntry(n=1, epoch=0, batch_id=batch_id, hi=record.payload.place, rows=1)
             for record in rows

@@ -57,7 +57,7 @@ def late_rows(environ: Mapping[str, str], emit: Emit, keys: "CustomerKeys", cloc
     from analytics.late import LateRows
 
     settings = from_environment(LakeSettings, environ)
-    return LateRows(_bucket(settings), _log(settings, environ, clock), emit, keys)
+    return LateRows(_bucket(settings), _log(settings, environ, clock), clock, emit, keys)
 
 
 def compactor(environ: Mapping[str, str], emit: Emit, clock: Clock = SYSTEM_CLOCK) -> "Compactor":

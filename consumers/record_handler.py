@@ -1,7 +1,6 @@
 """What handles records, for whoever feeds it by rules: it hears a record, recalls what is known, and does its work."""
 
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -9,8 +8,16 @@ from consumers.records import Record
 
 HeardT = TypeVar("HeardT")
 
+
+class Awaited(Protocol):
+    """A future, as far as it is used here: the standard library's, or the publisher's own."""
+
+    def result(self) -> object:
+        """Waits, and raises what it has failed with."""
+
+
 # What a record that was handled still waits for: a future that must not fail, or nothing.
-Promise = Future[object] | None
+Promise = Awaited | None
 
 
 @dataclass(frozen=True)

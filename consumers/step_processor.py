@@ -75,7 +75,7 @@ class StepHandler(Generic[EventT]):
         outcome = self._known.get(event.event_id) or self._first_time(event)
         self._known[event.event_id] = outcome
         try:
-            return self._publisher.publish(decode(outcome))  # type: ignore[return-value]
+            return self._publisher.publish(decode(outcome))
         except PublisherClosed as error:
             raise ShardStop(
                 f"{self._step.actor} can publish nothing more: {error}. fix: restart the process"

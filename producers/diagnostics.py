@@ -9,12 +9,16 @@ from foundation.diagnostics import Diagnostic
 
 @dataclass(frozen=True)
 class EntriesRejected(Diagnostic):
-    """Kinesis took a request but not all its records; they are sent again. `codes` are its reasons."""
+    """Kinesis took a request but not all its entries; they are sent again. `codes` are its reasons.
+
+    `records` is how many events were in what was rejected.
+    """
 
     stream: str
     rejected: int
     sent: int
     codes: str
+    records: int
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,50 @@ class PutRecordsFailed(Diagnostic):
     records: int
     error: str
     retry_in: float
+
+
+@dataclass(frozen=True)
+class RequestRefused(Diagnostic):
+    """Kinesis takes a request for no valid one; it is divided until the record that it does not like stands alone."""
+
+    stream: str
+    records: int
+    error: str
+
+
+@dataclass(frozen=True)
+class AggregateAstray(Diagnostic):
+    """A reshard overtook an aggregate: shard `answered` does not own all its records. All of it is sent again."""
+
+    stream: str
+    predicted: str
+    answered: str
+    records: int
+
+
+@dataclass(frozen=True)
+class ShardMapFollowed(Diagnostic):
+    """The publisher has learnt the stream's open shards, at its start or after a reshard."""
+
+    stream: str
+    open_shards: int
+
+
+@dataclass(frozen=True)
+class ShardMapUnknown(Diagnostic):
+    """The stream's shards could not be learnt: what needs them waits, and it is tried again after so many seconds."""
+
+    stream: str
+    error: str
+    retry_in: float
+
+
+@dataclass(frozen=True)
+class RecordLimitUnknown(Diagnostic):
+    """The stream does not tell how large its records may be: a mebibyte is assumed."""
+
+    stream: str
+    error: str
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from analytics.bucket import Bucket
+from analytics.compaction import LONGEST_UNCOMMITTED
 from analytics.decode import Payload
 from analytics.diagnostics import LateRowsCommitted
 from analytics.late import LateRecord, LateRows, NotYetPassed
@@ -28,7 +29,7 @@ def late_rows(world: World, gate: Gate | None = None) -> LateRows:
     """A new process."""
     gate = gate or Gate()
     bucket = Bucket(world.bucket.through(gate), world.bucket.name)
-    return LateRows(bucket, world.log.through(gate), world.diagnostics.append, KEYS)
+    return LateRows(bucket, world.log.through(gate), world.clock.clock, world.diagnostics.append, KEYS)
 
 
 @pytest.fixture
@@ -62,6 +63,18 @@ def test_late_records_become_rows_in_one_commit(world: World) -> None:
     check_whole(world)
     assert len(world.log.commits) == commits + 1
     assert world.seen(LateRowsCommitted) == [LateRowsCommitted(rows=4, files=2)]
+
+
+def test_what_took_too_long_is_begun_again(world: World) -> None:
+    """By then, vacuum may have taken the files for left over."""
+    calls = Gate()
+    late_rows(archived_world(), calls).add(LATE)
+    before = len(world.log.commits)
+    slow = Gate(calls.calls - 1, lambda: world.clock.advance(LONGEST_UNCOMMITTED.total_seconds() + 1), applied=True)
+    assert late_rows(world, slow).add(LATE) == {}
+    check_whole(world)
+    assert len(world.log.commits) == before + 1
+    assert len([key for key in world.bucket.objects if "/late-" in key]) == 4
 
 
 def test_adding_again_adds_nothing(world: World) -> None:

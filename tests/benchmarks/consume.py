@@ -50,22 +50,30 @@ RACES = (
 
 
 @contextmanager
-def served() -> Iterator[dict[str, str]]:
+def served(*options: float) -> Iterator[dict[str, str]]:
     """The variables that lead to a Kinesis of our own, which ends with the block."""
+    with server(*options) as (environ, _):
+        yield environ
+
+
+@contextmanager
+def server(*options: float) -> Iterator[tuple[dict[str, str], "subprocess.Popen[bytes]"]]:
+    """The same, with its process; `options` are what `fake_kinesis` takes behind its port."""
     port = free_port()
-    server = subprocess.Popen([sys.executable, "-m", "tests.benchmarks.fake_kinesis", str(port)])  # noqa: S603
+    words = [sys.executable, "-m", "tests.benchmarks.fake_kinesis", str(port), *map(str, options)]
+    process = subprocess.Popen(words)  # noqa: S603 - our own arguments
     try:
         environ = {**os.environ, **local_environ(f"http://127.0.0.1:{port}")}
-        _until_it_answers(_client(environ))
-        yield environ
+        _until_it_answers(client(environ))
+        yield environ, process
     finally:
-        server.terminate()
-        server.wait()
+        process.terminate()
+        process.wait()
 
 
 def load(environ: dict[str, str], events: Sequence[tuple[str, bytes]]) -> None:
     """Both streams get the same events: one record each, and packed as aws_kinesis_agg does."""
-    kinesis = _client(environ)
+    kinesis = client(environ)
     plain = [{"Data": data, "PartitionKey": key} for key, data in events]
     _put(kinesis, PLAIN, plain, ENTRIES_A_REQUEST)
     _put(kinesis, AGGREGATED, list(aggregates(events)), AGGREGATES_A_REQUEST)
@@ -112,7 +120,7 @@ def race(peers_python: str, rounds: int = ROUNDS, events: int = EVENTS) -> list[
     ]
 
 
-def _client(environ: dict[str, str]) -> Any:
+def client(environ: dict[str, str]) -> Any:
     return boto3.client(
         "kinesis",
         endpoint_url=environ["AWS_ENDPOINT_URL"],

@@ -1,7 +1,7 @@
-"""A small, fast Kinesis in memory to load clients with: `python -m tests.benchmarks.fake_kinesis PORT [FAILING]`.
+"""A small, fast Kinesis in memory to load clients with: `... fake_kinesis PORT [FAILING [FASTEST SLOWEST]]`.
 
-It has no limits, no latency, no resharding and checks no signature. FAILING is the share of PutRecords' entries that
-are refused. It listens on 127.0.0.1 alone.
+It has no limits, no resharding and checks no signature. FAILING is the share of PutRecords' entries that are refused;
+PutRecords takes FASTEST to SLOWEST seconds, by chance. It listens on 127.0.0.1 alone.
 """
 
 import asyncio
@@ -150,8 +150,9 @@ class Kinesis:
 class _Connection(asyncio.Protocol):
     """HTTP/1.1, as much of it as boto3 and its friends speak."""
 
-    def __init__(self, kinesis: Kinesis) -> None:
+    def __init__(self, kinesis: Kinesis, latency: tuple[float, float]) -> None:
         self._kinesis = kinesis
+        self._latency = latency
         self._received = bytearray()
         self._operation = ""
         self._body_bytes: int | None = None
@@ -167,7 +168,12 @@ class _Connection(asyncio.Protocol):
             body = bytes(self._received[: self._body_bytes])
             del self._received[: self._body_bytes]
             self._body_bytes = None
-            self._transport.write(self._answered(body))
+            answer = self._answered(body)
+            if self._operation == "PutRecords" and any(self._latency):
+                seconds = self._kinesis.chance.uniform(*self._latency)
+                asyncio.get_running_loop().call_later(seconds, self._transport.write, answer)
+            else:
+                self._transport.write(answer)
 
     def _has_headers(self) -> bool:
         if self._body_bytes is not None:
@@ -208,11 +214,11 @@ def _md5(data: bytes) -> bytes:
     return hashlib.md5(data, usedforsecurity=False).digest()
 
 
-async def _serve(port: int, failing: float) -> None:
-    kinesis = Kinesis(failing)
-    server = await asyncio.get_running_loop().create_server(lambda: _Connection(kinesis), "127.0.0.1", port)
+async def _serve(port: int, failing: float = 0.0, fastest: float = 0.0, slowest: float = 0.0) -> None:
+    kinesis, latency = Kinesis(failing), (fastest, slowest)
+    server = await asyncio.get_running_loop().create_server(lambda: _Connection(kinesis, latency), "127.0.0.1", port)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 0.0))
+    asyncio.run(_serve(int(sys.argv[1]), *map(float, sys.argv[2:])))

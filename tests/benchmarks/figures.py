@@ -43,3 +43,13 @@ def within(name: str, ours: float, limit: float, unit: str) -> Figure:
     """Beside the most that it may be, for what no peer has. Nothing at all is as good as it gets."""
     ratio = round(limit / ours, 2) if ours else 1.0
     return Figure(name, round(ours, 3), limit, unit, ratio, 1.0, ours <= limit)
+
+
+def none_of(name: str, ours: int, peer: int, unit: str) -> Figure:
+    """Beside what a peer has of what nobody should have any."""
+    return Figure(name, ours, peer, unit, round(peer / ours, 2) if ours else 1.0, 1.0, ours == 0)
+
+
+def at_least(name: str, ours: float, least: float, unit: str) -> Figure:
+    """Beside the least that it should be, for what no peer has."""
+    return Figure(name, round(ours, 4), least, unit, round(ours / least, 3), 1.0, ours >= least)

@@ -17,6 +17,17 @@ def order_events(count: int, seed: int = 7) -> list[tuple[str, bytes]]:
     return [_event(number, chance) for number in range(count)]
 
 
+def few_keys(count: int, keys: int = 200) -> list[tuple[str, bytes]]:
+    """Events of 350 bytes that say where they belong: each key's are numbered, in the order in which they are sent."""
+    named = ((f"order-{at % keys:04d}", at // keys) for at in range(count))
+    return [(key, f"{key} {number} ".encode().ljust(350, b".")) for key, number in named]
+
+
+def workload(kind: str, count: int) -> list[tuple[str, bytes]]:
+    """The events of a race, by name."""
+    return {"orders": order_events, "few_keys": few_keys}[kind](count)
+
+
 def differences(expected: Iterable[bytes], got: Iterable[bytes]) -> tuple[int, int]:
     """How many are missing, and how many there are beyond what was put in, told as multisets."""
     wanted, found = Counter(expected), Counter(got)

@@ -53,7 +53,7 @@ class Scene:
     def redrive(self, gate: Gate | None = None) -> Summary:
         gate = gate or Gate()
         bucket = Bucket(self.lake.bucket.through(gate), self.lake.bucket.name)
-        rows = LateRows(bucket, self.lake.log.through(gate), self.lake.diagnostics.append, KEYS)
+        rows = LateRows(bucket, self.lake.log.through(gate), self.lake.clock.clock, self.lake.diagnostics.append, KEYS)
         return self.world.redrive(gate, way=IntoLake(rows, self.lake.clock.clock))
 
 
@@ -106,6 +106,7 @@ def test_what_is_in_the_lake_already_is_known(scene: Scene) -> None:
         LateRows(
             Bucket(scene.lake.bucket.client, scene.lake.bucket.name),
             scene.lake.log,
+            scene.lake.clock.clock,
             scene.lake.diagnostics.append,
             KEYS,
         ),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from consumers.engines.user_records import unpack
+from consumers.records import Record
 from events.wire import decode, encode
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Diagnostic
@@ -36,12 +38,19 @@ class Place:
             **changes,
         )
 
-    def records(self, shard_id: str) -> list[dict[str, Any]]:
+    def records(self, shard_id: str) -> list[Record]:
+        """What consumers are given of the shard."""
         iterator = self.client.get_shard_iterator(
             StreamName=self.stream, ShardId=shard_id, ShardIteratorType="TRIM_HORIZON"
         )["ShardIterator"]
-        found: list[dict[str, Any]] = self.client.get_records(ShardIterator=iterator)["Records"]
-        return found
+        held = [
+            Record(
+                one["SequenceNumber"], one["PartitionKey"], one["Data"], one["ApproximateArrivalTimestamp"].timestamp()
+            )
+            for one in self.client.get_records(ShardIterator=iterator)["Records"]
+        ]
+        opened = [(unpack(record), record) for record in held]
+        return [user for aggregate, record in opened for user in (aggregate.records if aggregate else [record])]
 
 
 @pytest.fixture(params=["fake", pytest.param("kinesis", marks=pytest.mark.local_aws)])
@@ -62,9 +71,9 @@ def test_what_is_acknowledged_can_be_read_where_it_was_said_to_be(place: Place) 
         envelope = an_envelope()
         published = publisher.publish(envelope).result(30)
     [record] = place.records(published.shard_id)
-    assert record["SequenceNumber"] == published.sequence_number
-    assert record["PartitionKey"] == "order-1"
-    assert record["Data"] == encode(envelope)
+    assert (record.number, record.sub) == (published.sequence_number, published.sub_sequence_number)
+    assert record.partition_key == "order-1"
+    assert record.data == encode(envelope)
 
 
 def test_each_orders_events_are_in_order_and_none_is_missing(place: Place) -> None:
@@ -72,7 +81,7 @@ def test_each_orders_events_are_in_order_and_none_is_missing(place: Place) -> No
     with place.publisher([]) as publisher:
         published = [future.result(30) for future in publisher.publish_all(sent)]
     shards = {each.shard_id for each in published}
-    read = [decode(record["Data"]) for shard_id in sorted(shards) for record in place.records(shard_id)]
+    read = [decode(record.data) for shard_id in sorted(shards) for record in place.records(shard_id)]
     assert len(shards) == 2
     assert len(read) == len(sent)
     for order in range(60):
@@ -86,7 +95,7 @@ def test_a_large_event_goes_through(place: Place) -> None:
     envelope = an_envelope(an_order_placed(customer_name="x" * (1024 * 1024 - 2000)))
     with place.publisher([]) as publisher:
         published = publisher.publish(envelope).result(30)
-    assert [record["Data"] for record in place.records(published.shard_id)] == [encode(envelope)]
+    assert [record.data for record in place.records(published.shard_id)] == [encode(envelope)]
 
 
 class WithoutRecords:
@@ -94,6 +103,9 @@ class WithoutRecords:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self.meta = client.meta
+        self.list_shards = client.list_shards
+        self.describe_stream_summary = client.describe_stream_summary
         self._answers = iter([{"ResponseMetadata": {"HTTPStatusCode": 200}}])
 
     def put_records(self, **parameters: Any) -> Any:
@@ -106,7 +118,7 @@ def test_after_an_answer_without_records_the_publisher_goes_on(place: Place) -> 
     with Place(WithoutRecords(place.client), place.stream).publisher([]) as publisher:
         published = publisher.publish(envelope).result(30)
     assert published.attempts == 2
-    assert [record["Data"] for record in place.records(published.shard_id)] == [encode(envelope)] * 2
+    assert [record.data for record in place.records(published.shard_id)] == [encode(envelope)] * 2
 
 
 def test_a_stream_that_is_not_there_is_given_up_with_the_services_own_words(place: Place) -> None:

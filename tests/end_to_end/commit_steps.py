@@ -1,13 +1,12 @@
 """Recognises the steps of a lake's commit by their requests, and kills whoever makes the armed one."""
 
-import os
-import signal
 import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
+import psutil
 
 from analytics.offsets import Offsets
 from tests.end_to_end.proxy import Answer, Behaviour, Request
@@ -29,23 +28,27 @@ class CommitSteps:
     _seen: dict[str, Offsets] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def of(self, name: str, pid: Callable[[], int]) -> Behaviour:
-        """How the proxy of the archiver of this name behaves; `pid` is that of its process now."""
+    def of(self, name: str, process: Callable[[], psutil.Process | None]) -> Behaviour:
+        """How the proxy of the archiver of this name behaves; `process` is its process now, if it lives."""
 
         def behave(request: Request, forward: Callable[[], Answer]) -> Answer | None:
             with self._lock:
                 step = self._step(request)
                 when = self.armed[1] if self.armed is not None and self.armed[0] == step else None
+                # What a victim had under way arrives when its process, or its number, is another's or nobody's.
+                victim = process() if when else None
+                if victim is None:
+                    when = None
                 if when:
                     self.kills[step, when] += 1
                     self.armed = None
                 if "/_offsets/" in request.path and request.method == "PUT" and when != "before":
                     self._seen[request.path] = _offsets(request)
-            if when is None:
+            if when is None or victim is None:
                 return forward()
             if when == "after":
                 forward()
-            os.kill(pid(), signal.SIGKILL)
+            victim.kill()
             self.killed = name
             return None
 

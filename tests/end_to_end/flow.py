@@ -102,6 +102,10 @@ class Flow:
         arguments = [text for flag, value in flags.items() for text in (flag, str(value))]
         return self.start("load", "load", "--api", api_url(self.api_port), *arguments)
 
+    def living(self, name: str) -> psutil.Process | None:
+        """The process of this name at this moment, if it has not ended."""
+        return self.running[name].process()
+
     def kill(self, name: str) -> None:
         os.kill(self.running[name].pid, signal.SIGKILL)
         until(lambda: self.running[name].process() is None)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,7 @@ def test_the_archiver_killed_at_each_step_of_its_commit(tmp_path: Path, tables: 
             kinesis.put_record(StreamName=flow.environ["TAKEAWAY_STREAM"], PartitionKey=f"order-{put}", Data=data)
 
     try:
-        with proxy(endpoint, steps.of("archiver", lambda: flow.running["archiver"].pid)) as through:
+        with proxy(endpoint, steps.of("archiver", partial(flow.living, "archiver"))) as through:
             # The table exists, so that "commit" below is a commit of rows.
             put_events(3)
             flow.start_consumer("archiver", AWS_ENDPOINT_URL=through)

@@ -163,12 +163,12 @@ def stop_consumers(flow: Flow) -> None:
 
 
 def unread(flow: Flow, shard: Shard) -> bool:
-    """Whether every consumer still has records of this shard before it."""
+    """Whether every consumer still has records of this shard before it; one that stopped before it had
+    a lease of a new shard has all of them before it."""
     places = (fact.place for fact in stream_facts(flow.environ)[0])
     last = max((place.sequence_number for place in places if place and place.shard_id == shard.shard_id), default=-1)
-    return all(
-        position_key(leases(flow, application)[shard.shard_id].checkpoint)[0] < last for application in APPLICATIONS
-    )
+    found = (leases(flow, application).get(shard.shard_id) for application in APPLICATIONS)
+    return last >= 0 and all(lease is None or position_key(lease.checkpoint)[0] < last for lease in found)
 
 
 def diagnostics(flow: Flow, application: str, happened: str) -> Iterator[dict[str, str]]:

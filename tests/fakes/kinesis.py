@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.hooks import HierarchicalEmitter
 
+from consumers.engines.user_records import unpack
+from consumers.records import HashKeyRange, Record
 from foundation.clock import Clock
 from tests.fakes.faults import Service
 from tests.fakes.kinesis_fan_out import FanOut, arn_of
@@ -23,7 +25,8 @@ Answer = dict[str, Any]
 # https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
 ENTRIES_A_REQUEST = 500
 REQUEST_BYTES = 5 * MEBIBYTE
-RECORD_BYTES = MEBIBYTE
+# Where larger records than a mebibyte are allowed.
+LARGE_REQUEST_BYTES = 10 * MEBIBYTE
 KEY_CHARACTERS = 256
 READ_RECORDS = 10_000
 READ_BYTES = 10 * 1000 * 1000
@@ -35,8 +38,9 @@ THROTTLED = "ProvisionedThroughputExceededException"
 class FakeKinesis(Service):
     """One stream from the start, more by `create_stream`. `client` is itself, for code that takes boto3's client.
 
-    Reads are limited per shard by the clock given; writes too with `write_limits`. `number_width` over 56 pads sequence
-    numbers with zeros, as some emulators do; `shards_per_page` makes ListShards page early.
+    Reads are limited per shard by the clock given; writes too with `write_limits`. `record_kibibytes` is how large
+    the stream's records may be. `number_width` over 56 pads sequence numbers with zeros, as some emulators do;
+    `shards_per_page` makes ListShards page early.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class FakeKinesis(Service):
         stream: str = "orders",
         shards: int = 1,
         write_limits: bool = False,
+        record_kibibytes: int = 1024,
         number_width: int = 56,
         shards_per_page: int = LISTED_SHARDS,
     ) -> None:
@@ -55,6 +60,7 @@ class FakeKinesis(Service):
         self.stream = stream
         self.shards_per_page = shards_per_page
         self._write_limits = write_limits
+        self.record_bytes = record_kibibytes * 1024
         self._number_width = number_width
         self._rejections: list[tuple[Callable[[Answer], bool], str]] = []
         self._bodies: deque[bytes] = deque()
@@ -75,6 +81,28 @@ class FakeKinesis(Service):
             chosen = [shards[shard_id]] if shard_id else list(shards.values())
             held = [dict(record) for shard in chosen for record in shard.records[shard.trimmed :]]
             return sorted(held, key=lambda record: int(record["SequenceNumber"]))
+
+    def user_records(self, shard_id: str | None = None) -> list[Record]:
+        """What a consumer of these records is given: aggregates unpacked, and those of another shard left out."""
+        with self.lock:
+            shards = self.streams[self.stream].shards
+            chosen = [shards[shard_id]] if shard_id else list(shards.values())
+            found = [record for shard in chosen for record in self._delivered(shard)]
+            return sorted(found, key=lambda record: record.sequence_number)
+
+    @staticmethod
+    def _delivered(shard: Shard) -> list[Record]:
+        hash_keys = HashKeyRange(shard.first_hash_key, shard.last_hash_key)
+        delivered: list[Record] = []
+        for held in shard.records[shard.trimmed :]:
+            arrived = held["ApproximateArrivalTimestamp"].timestamp()
+            record = Record(held["SequenceNumber"], held["PartitionKey"], held["Data"], arrived)
+            aggregate = unpack(record)
+            if aggregate is None:
+                delivered.append(record)
+            elif not aggregate.is_stray(hash_keys):
+                delivered += aggregate.records
+        return delivered
 
     def shard_ids(self, stream: str | None = None) -> list[str]:
         """Every shard not yet trimmed away, closed ones too."""
@@ -112,7 +140,7 @@ class FakeKinesis(Service):
         return self.call("put_record", self._put_record, parameters)
 
     def put_records(self, **parameters: Any) -> Answer:
-        return self.call("put_records", self._put_records, parameters)
+        return self.call("put_records", self._put_records, self._written("PutRecords", parameters) or parameters)
 
     def get_shard_iterator(self, **parameters: Any) -> Answer:
         return self.call("get_shard_iterator", self._get_shard_iterator, parameters)
@@ -132,6 +160,19 @@ class FakeKinesis(Service):
 
     def subscribe_to_shard(self, **parameters: Any) -> Answer:
         return self.call("subscribe_to_shard", self.fan_out.subscribe, parameters)
+
+    def _written(self, operation: str, parameters: Answer) -> Answer | None:
+        """What is in the body that somebody has put in the place of botocore's, as they can before it is signed."""
+        model, context = self._model.operation_model(operation), dict[str, Any]()
+        called = f"kinesis.{operation}"
+        self.meta.events.emit(f"provide-client-params.{called}", params=parameters, model=model, context=context)
+        request: Answer = {"body": None}
+        self.meta.events.emit(f"before-call.{called}", params=request, model=model, context=context)
+        if request["body"] is None:
+            return None
+        written: Answer = json.loads(request["body"])
+        records = [{**entry, "Data": base64.b64decode(entry["Data"], validate=True)} for entry in written["Records"]]
+        return {**written, "Records": records}
 
     def _parsed(self, operation: str, answer: Answer) -> Answer:
         """Shows the answer as JSON to who takes part in parsing it, as botocore does; what they make of it."""
@@ -175,6 +216,7 @@ class FakeKinesis(Service):
             "EncryptionType": "NONE",
             "OpenShardCount": len(stream.open_shards),
             "ConsumerCount": 0,
+            "MaxRecordSizeInKiB": self.record_bytes // 1024,
         }
         return {"StreamDescriptionSummary": summary}
 
@@ -237,8 +279,9 @@ class FakeKinesis(Service):
             raise self.error("put_records", "ValidationException", message)
         for entry in entries:
             self._check_entry("put_records", entry)
-        if sum(_size(entry) for entry in entries) > REQUEST_BYTES:
-            raise self.error("put_records", "InvalidArgumentException", "Records size exceeds 5 MB limit")
+        limit = REQUEST_BYTES if self.record_bytes == MEBIBYTE else LARGE_REQUEST_BYTES
+        if sum(_size(entry) for entry in entries) > limit:
+            raise self.error("put_records", "InvalidArgumentException", f"Records size exceeds {limit} bytes")
         answers = [self._rejection(stream, entry) or self._append(stream, entry) for entry in entries]
         failed = sum("ErrorCode" in answer for answer in answers)
         return {"FailedRecordCount": failed, "Records": answers, "EncryptionType": "NONE"}
@@ -264,10 +307,10 @@ class FakeKinesis(Service):
         return {"SequenceNumber": number, "ShardId": shard.shard_id}
 
     def _check_entry(self, operation: str, entry: Answer) -> None:
-        if len(entry["PartitionKey"]) > KEY_CHARACTERS or len(entry["Data"]) > RECORD_BYTES:
+        if len(entry["PartitionKey"]) > KEY_CHARACTERS or len(entry["Data"]) > self.record_bytes:
             raise self.error(operation, "ValidationException", "data or partition key: Member is too long")
-        if _size(entry) > RECORD_BYTES:
-            raise self.error(operation, "InvalidArgumentException", "record and key exceed 1 MiB")
+        if _size(entry) > self.record_bytes:
+            raise self.error(operation, "InvalidArgumentException", f"record and key exceed {self.record_bytes} bytes")
         explicit = entry.get("ExplicitHashKey", "0")
         if not explicit.isdecimal() or str(int(explicit)) != explicit or int(explicit) >= HASH_KEYS:
             raise self.error(operation, "InvalidArgumentException", f"ExplicitHashKey {explicit} is no hash key")

@@ -65,7 +65,7 @@ class OrdersApi:
         return self.http.post(f"/orders/{order_id}/{name}", json=body, headers=self.restaurant | headers)
 
     def stream(self) -> list[EventEnvelope[Event]]:
-        return [decode(record["Data"]) for record in self.kinesis.records()]
+        return [decode(record.data) for record in self.kinesis.user_records()]
 
 
 @pytest.fixture

@@ -203,7 +203,7 @@ def test_simultaneous_repeats_make_one_event(api: OrdersApi) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(accept, range(8)))
     assert all(answer == answers[0] for answer in answers)
-    assert len({record["Data"] for record in api.kinesis.records()}) == 2
+    assert len({envelope.event_id for envelope in api.stream()}) == 2
 
 
 def test_of_simultaneous_accept_and_reject_one_wins(api: OrdersApi) -> None:

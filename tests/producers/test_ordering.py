@@ -33,7 +33,7 @@ class LateNotes(FakeOrders):
 
 
 def published(kinesis: FakeKinesis) -> list[EventEnvelope[Event]]:
-    return [decode(record["Data"]) for record in kinesis.records()]
+    return [decode(record.data) for record in kinesis.user_records()]
 
 
 def test_what_is_noted_a_moment_later_is_not_published_again() -> None:

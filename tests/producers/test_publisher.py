@@ -1,9 +1,9 @@
-"""The publisher's promises, broken where Kinesis breaks: order, no loss, no acknowledgement of its own invention."""
+"""The publisher around its sender: any thread, one queue, back-pressure, an end in good order."""
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -14,10 +14,9 @@ from events.envelope import EventEnvelope
 from events.orders import Event
 from events.wire import decode
 from foundation.diagnostics import Diagnostic
-from producers.diagnostics import EntriesRejected, PutRecordsFailed, RecordsGivenUp
-from producers.lanes import MAX_REQUEST_ENTRIES, Published
+from producers.publication import Publication
 from producers.publisher import EventPublisher, PublisherClosed, PublisherForked, PublishFailed
-from tests.builders import an_envelope, an_order_placed
+from tests.builders import an_envelope
 from tests.fakes.clock import FakeClock
 from tests.fakes.kinesis import FakeKinesis
 
@@ -25,7 +24,7 @@ SECONDS = timedelta(seconds=20)
 
 
 class Bench:
-    """A publisher on a Kinesis in memory; `hold()` keeps its thread from sending until it is left."""
+    """A publisher on a Kinesis in memory; while the gate is closed, what lingers stays where it is."""
 
     def __init__(self, *, shards: int = 2) -> None:
         self.time = FakeClock()
@@ -45,8 +44,8 @@ class Bench:
             self.kinesis.client, "orders", clock=self.time.clock, wait=wait, emit=emit, linger=timedelta(seconds=1)
         )
 
-    def together(self, envelopes: list[EventEnvelope[Event]]) -> list[Future[Published]]:
-        """Publishes them so that none is sent before all are queued."""
+    def together(self, envelopes: list[EventEnvelope[Event]]) -> list[Publication]:
+        """Publishes them while the thread lingers, if it does."""
         self.gate.clear()
         futures = self.publisher.publish_all(envelopes)
         self.gate.set()
@@ -54,13 +53,10 @@ class Bench:
 
     def event_ids(self, order_id: str | None = None) -> list[str]:
         return [
-            decode(record["Data"]).event_id
-            for record in self.kinesis.records()
-            if order_id in (None, record["PartitionKey"])
+            decode(record.data).event_id
+            for record in self.kinesis.user_records()
+            if order_id in (None, record.partition_key)
         ]
-
-    def happened(self, kind: type[Diagnostic]) -> list[Any]:
-        return [diagnostic for diagnostic in self.diagnostics if isinstance(diagnostic, kind)]
 
 
 @pytest.fixture
@@ -77,7 +73,7 @@ def events(orders: int, each: int = 1) -> list[EventEnvelope[Event]]:
     ]
 
 
-def failing(future: Future[Published]) -> PublishFailed:
+def failing(future: Publication) -> PublishFailed:
     error = future.exception(20)
     assert isinstance(error, PublishFailed)
     return error
@@ -90,155 +86,24 @@ def test_a_future_tells_where_the_record_is(bench: Bench) -> None:
     assert published.attempts == 1
 
 
-def test_what_is_queued_together_is_sent_together(bench: Bench) -> None:
-    for future in bench.together(events(orders=50)):
-        future.result(20)
-    assert [len(call["Records"]) for call in bench.kinesis.calls("put_records")] == [50]
-
-
-def test_no_request_has_more_than_500_entries(bench: Bench) -> None:
-    for future in bench.together(events(orders=MAX_REQUEST_ENTRIES + 50)):
-        future.result(20)
-    # The last to be queued may miss the second request, on a busy machine.
-    first, *rest = [len(call["Records"]) for call in bench.kinesis.calls("put_records")]
-    assert (first, sum(rest)) == (MAX_REQUEST_ENTRIES, 50)
-
-
-def test_no_request_has_two_records_of_one_order(bench: Bench) -> None:
-    for future in bench.together(events(orders=3, each=5)):
-        future.result(20)
-    for call in bench.kinesis.calls("put_records"):
-        keys = [entry["PartitionKey"] for entry in call["Records"]]
-        assert len(keys) == len(set(keys))
-
-
-def test_order_holds_through_partial_failures(bench: Bench) -> None:
-    sent = events(orders=20, each=20)
-    chance = iter(range(10**9))
-    bench.kinesis.reject_entries(lambda _: next(chance) % 3 == 0, times=150)
-    for future in bench.together(sent):
-        future.result(20)
-    for order in range(20):
-        order_id = f"order-{order}"
-        assert bench.event_ids(order_id) == [envelope.event_id for envelope in sent if envelope.order_id == order_id]
-
-
-def test_only_the_rejected_are_sent_again(bench: Bench) -> None:
-    bench.kinesis.reject_entries(lambda entry: entry["PartitionKey"] == "order-3", times=2)
-    attempts = [future.result(20).attempts for future in bench.together(events(orders=10))]
-    assert attempts == [1, 1, 1, 3, 1, 1, 1, 1, 1, 1]
-    assert len(bench.event_ids()) == len(set(bench.event_ids())) == 10
-    assert [len(call["Records"]) for call in bench.kinesis.calls("put_records")] == [10, 1, 1]
-
-
-def test_one_orders_trouble_does_not_hold_up_the_others(bench: Bench) -> None:
-    bench.kinesis.reject_entries(lambda entry: entry["PartitionKey"] == "order-0", times=4)
-    for future in bench.together(events(orders=2, each=3)):
-        future.result(20)
-    keys = [record["PartitionKey"] for record in bench.kinesis.records()]
-    assert keys[:3] == ["order-1"] * 3
-
-
-def test_a_rejection_is_told_with_its_code(bench: Bench) -> None:
-    bench.kinesis.reject_entries(lambda _: True, code="InternalFailure")
+def test_it_knows_the_shards_before_anything_is_published(bench: Bench) -> None:
     bench.publisher.publish(an_envelope()).result(20)
-    assert bench.happened(EntriesRejected) == [EntriesRejected("orders", 1, 1, "InternalFailure")]
+    assert [operation for operation, _ in bench.kinesis.log] == [
+        "list_shards",
+        "describe_stream_summary",
+        "put_records",
+    ]
 
 
-def test_backoff_grows_and_has_a_ceiling(bench: Bench) -> None:
-    bench.kinesis.fail("put_records", "InternalFailure", times=10)
-    bench.publisher.publish(an_envelope()).result(20)
-    waits = [failed.retry_in for failed in bench.happened(PutRecordsFailed)]
-    ceilings = [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2, 2, 2, 2]
-    assert all(ceiling / 2 <= wait <= ceiling for wait, ceiling in zip(waits, ceilings, strict=True))
-
-
-def test_a_failed_request_is_repeated_whole_and_in_order(bench: Bench) -> None:
-    bench.kinesis.fail("put_records", "ServiceUnavailable", times=3)
-    sent = events(orders=2, each=3)
-    for future in bench.together(sent):
-        future.result(20)
-    assert bench.event_ids("order-1") == [envelope.event_id for envelope in sent[1::2]]
-    assert len(bench.event_ids()) == 6
-
-
-def test_a_lost_answer_doubles_a_record_under_the_same_event_id_and_never_loses_one(bench: Bench) -> None:
-    bench.kinesis.lose_answer("put_records")
-    envelope = an_envelope()
-    assert bench.publisher.publish(envelope).result(20).attempts == 2
-    assert bench.event_ids() == [envelope.event_id] * 2
-
-
-def test_fewer_results_than_entries_acknowledge_nothing_more(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_records: Callable[..., dict[str, Any]] = bench.kinesis.put_records
-    cut = iter([1])
-
-    def short(**parameters: Any) -> dict[str, Any]:
-        answer = put_records(**parameters)
-        return answer | {"Records": answer["Records"][: next(cut, None)]}
-
-    monkeypatch.setattr(bench.kinesis, "put_records", short)
-    attempts = [future.result(20).attempts for future in bench.together(events(orders=3))]
-    assert attempts == [1, 2, 2]
-
-
-NOTHING_TOLD: list[dict[str, Any]] = [
-    {"ResponseMetadata": {}},
-    {"Records": None},
-    {"Records": []},
-    {"Records": [None]},
-    {"Records": [{}]},
-    {"Records": [{"SequenceNumber": "1"}]},
-]
-
-
-@pytest.mark.parametrize("odd", NOTHING_TOLD)
-def test_an_answer_that_tells_nothing_acknowledges_nothing_and_ends_nothing(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, odd: dict[str, Any]
-) -> None:
-    """What botocore makes of an HTTP 200 whose body is not Kinesis' own."""
-    put_records: Callable[..., dict[str, Any]] = bench.kinesis.put_records
-    answers = iter([odd])
-    monkeypatch.setattr(bench.kinesis, "put_records", lambda **sent: next(answers, None) or put_records(**sent))
-    sent = events(orders=1, each=3)
-    assert [future.result(20).attempts for future in bench.together(sent)] == [2, 1, 1]
-    assert bench.event_ids() == [envelope.event_id for envelope in sent]
-    assert [told.codes for told in bench.happened(EntriesRejected)] == ["Unanswered"]
-    assert bench.publisher.alive
-
-
-def test_a_record_is_given_up_at_the_deadline_with_the_reason_and_the_fix(bench: Bench) -> None:
-    bench.kinesis.fail("put_records", "ResourceNotFoundException", times=1000)
-    error = failing(bench.publisher.publish(an_envelope()))
-    for told in ("order_placed", "stream orders", "60 s", "ResourceNotFoundException", "fix: "):
-        assert told in str(error)
-    assert [given_up.records for given_up in bench.happened(RecordsGivenUp)] == [1]
-    assert bench.time.monotonic() >= 60
-
-
-def test_after_an_outage_the_publisher_goes_on(bench: Bench) -> None:
-    bench.kinesis.fail("put_records", "InternalFailure", times=1000)
-    failing(bench.publisher.publish(an_envelope()))
-    bench.kinesis._faults.clear()
-    assert bench.publisher.publish(an_envelope()).result(20).attempts >= 1
-
-
-def test_an_oversize_record_fails_alone_and_at_once(bench: Bench) -> None:
-    huge = an_envelope(an_order_placed(customer_name="x" * 1024 * 1024))
-    too_large, fine = bench.together([huge, an_envelope()])
-    assert too_large.done()
-    assert "bytes" in str(failing(too_large))
-    assert fine.result(20).attempts == 1
-
-
-def test_a_key_kinesis_refuses_fails_alone(bench: Bench) -> None:
-    assert "partition key" in str(failing(bench.publisher.publish(an_envelope(order_id="k" * 257))))
-
-
-def test_a_future_cannot_be_cancelled_under_way(bench: Bench) -> None:
-    [future] = bench.together(events(orders=1))
-    assert not future.cancel()
-    future.result(20)
+def test_what_is_queued_is_held_until_the_linger_is_over(bench: Bench) -> None:
+    bench.gate.clear()
+    futures = [bench.publisher.publish(envelope) for envelope in events(orders=3)]
+    with pytest.raises(TimeoutError):
+        futures[0].result(0.05)
+    assert not bench.kinesis.calls("put_records")
+    bench.gate.set()
+    assert {future.result(20).attempts for future in futures} == {1}
+    assert len(bench.kinesis.calls("put_records")[0]["Records"]) <= 2
 
 
 def test_a_full_queue_holds_the_publisher_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,7 +123,7 @@ def test_a_full_queue_holds_the_publisher_back(bench: Bench, monkeypatch: pytest
 def test_many_threads_may_publish(bench: Bench) -> None:
     sent = events(orders=8, each=25)
     by_order = [[envelope for envelope in sent if envelope.order_id == f"order-{order}"] for order in range(8)]
-    bench.kinesis.reject_entries(lambda _: True, times=20)
+    bench.kinesis.reject_entries(lambda _: True, times=6)
     with ThreadPoolExecutor(8) as pool:
         for futures in pool.map(bench.publisher.publish_all, by_order):
             for future in futures:
@@ -323,4 +188,4 @@ def test_a_forked_child_is_told_so(bench: Bench, monkeypatch: pytest.MonkeyPatch
 def test_the_published_bytes_read_back_as_the_event(bench: Bench) -> None:
     envelope = an_envelope()
     bench.publisher.publish(envelope).result(20)
-    assert [decode(record["Data"]) for record in bench.kinesis.records()] == [envelope]
+    assert [decode(record.data) for record in bench.kinesis.user_records()] == [envelope]
