@@ -148,12 +148,10 @@ SELECT step, deadline_seconds, count(*) AS orders,
   quantile_cont(seconds, 0.5) AS p50, quantile_cont(seconds, 0.95) AS p95, quantile_cont(seconds, 0.99) AS p99,
   max(seconds) AS longest, count(*) FILTER (seconds > deadline_seconds) AS late
 FROM (
-  SELECT unnest([
-    {position: 1, step: 'notify the restaurant', event_type: 'restaurant_notified', seconds: notify_restaurant_seconds},
-    {position: 2, step: 'accept or reject', event_type: 'order_accepted', seconds: decide_seconds},
-    {position: 3, step: 'notify the customer', event_type: 'user_notified', seconds: notify_user_seconds},
-    {position: 4, step: 'prepare and complete', event_type: 'order_completed', seconds: complete_seconds}
-  ], max_depth := 2)
+  SELECT unnest([1, 2, 3, 4]) AS position,
+    unnest(['notify the restaurant', 'accept or reject', 'notify the customer', 'prepare and complete']) AS step,
+    unnest(['restaurant_notified', 'order_accepted', 'user_notified', 'order_completed']) AS event_type,
+    unnest([notify_restaurant_seconds, decide_seconds, notify_user_seconds, complete_seconds]) AS seconds
   FROM orders
 )
 JOIN deadlines USING (event_type)
@@ -181,7 +179,7 @@ JOIN deadlines ON event_type = CASE state
   WHEN 'notified' THEN 'order_accepted'
   WHEN 'accepted' THEN 'order_completed'
 END
-WHERE epoch(newest - since) > deadline_seconds
+WHERE state IN ('placed', 'notified', 'accepted') AND epoch(newest - since) > deadline_seconds
 ORDER BY overdue_seconds DESC, order_id
 LIMIT 20
 """.strip(),
