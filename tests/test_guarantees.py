@@ -331,6 +331,20 @@ GUARANTEES = (
         "tests/producers/test_api.py::test_another_restaurant_cannot_touch_an_order",
     ),
     Guarantee(
+        "a commit outlasts the lost races that Delta gives up after",
+        "analytics/table.py",
+        "            max_commit_retries=_COMMIT_RETRIES,\n",
+        "",
+        "tests/analytics/test_fleet.py::test_a_commit_outlasts_twenty_lost_races",
+    ),
+    Guarantee(
+        "processes that start together do not commit together",
+        "analytics/sink.py",
+        "policy = self._first or self._policy",
+        "policy = self._policy",
+        "tests/analytics/test_fleet.py::test_processes_that_start_together_commit_one_by_one",
+    ),
+    Guarantee(
         "no name and no address reaches the lake",
         "analytics/customer_keys.py",
         'token = self.prefix + base64.urlsafe_b64encode(count + sealed).decode().rstrip("=")',
