@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Protocol
@@ -156,14 +156,17 @@ class DeltaLog:
             table = self._load()
         except TableNotFoundError:
             self._before_creation()
-            DeltaTable.create(
-                self._uri,
-                schema=TABLE_SCHEMA,
-                mode="ignore",
-                partition_by=[PARTITION_KEY],
-                configuration=TABLE_CONFIGURATION,
-                storage_options=self._storage_options,
-            )
+            # Of several who make it at once one does; tried again, the others would make it anew on top of that one's.
+            with suppress(CommitFailedError):
+                DeltaTable.create(
+                    self._uri,
+                    schema=TABLE_SCHEMA,
+                    mode="ignore",
+                    partition_by=[PARTITION_KEY],
+                    configuration=TABLE_CONFIGURATION,
+                    commit_properties=CommitProperties(max_commit_retries=0),
+                    storage_options=self._storage_options,
+                )
             table = self._load()
         if missing := missing_columns(table.schema()):
             # Two who add the same columns at once: one is rejected, and finds them on the next attempt.

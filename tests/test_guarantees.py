@@ -338,6 +338,13 @@ GUARANTEES = (
         "tests/analytics/test_fleet.py::test_a_commit_outlasts_twenty_lost_races",
     ),
     Guarantee(
+        "a fleet that makes the lake's table makes it once, and goes on",
+        "analytics/table.py",
+        "commit_properties=CommitProperties(max_commit_retries=0),",
+        "",
+        "tests/analytics/test_fleet.py::test_who_makes_the_table_an_instant_after_another_finds_that_ones",
+    ),
+    Guarantee(
         "processes that start together do not commit together",
         "analytics/sink.py",
         "policy = self._first or self._policy",

@@ -108,6 +108,28 @@ def test_a_commit_outlasts_twenty_lost_races(local_aws: LocalAws, tmp_path: Path
     assert sum(file.rows for file in log.snapshot().all_files()) == 2
 
 
+@pytest.mark.slow
+@pytest.mark.local_aws
+def test_who_makes_the_table_an_instant_after_another_finds_that_ones(local_aws: LocalAws, tmp_path: Path) -> None:
+    s3, name = local_aws.client("s3"), f"made-{tmp_path.name[:40].replace('_', '-')}"
+    s3.create_bucket(Bucket=name)
+    log = DeltaLog(table_uri(name), storage_options(local_aws.environ), SYSTEM_CLOCK)
+    overtaken: list[Request] = []
+
+    def made_before(request: Request, forward: Callable[[], Answer]) -> Answer:
+        if request.method == "PUT" and not overtaken:
+            overtaken.append(request)
+            log.snapshot().commit((), {"another": LogEntry(n=1, epoch=1, batch_id=None, hi=None)})
+        return forward()
+
+    with proxy(local_aws.endpoint, made_before) as endpoint:
+        options = storage_options({**local_aws.environ, "AWS_ENDPOINT_URL": endpoint})
+        snapshot = DeltaLog(table_uri(name), options, SYSTEM_CLOCK).snapshot()
+    assert overtaken[0].path.endswith("/_delta_log/00000000000000000000.json")
+    assert snapshot.version_of("another") == 1
+    assert [commit.operation for commit in log.snapshot().history()] == ["WRITE", "CREATE TABLE"]
+
+
 def test_processes_that_start_together_commit_one_by_one() -> None:
     """Each at its own moment within the age; from then on an age apart."""
     world, moments = World(), dict[str, list[float]]()

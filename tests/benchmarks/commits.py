@@ -2,9 +2,10 @@
 
 From one process to eight, each real, with a committer and two shards of its own, commit a few rows as fast as they can.
 Beside them, in the same run, as many processes make small objects under the condition that they are new, and nothing
-else: what the local AWS takes at all.
+else: what the local AWS takes at all. And again with 30 ms added to every request, since S3 is no neighbour.
 
-Then a fleet that brings a quarter of what the log took, begun in one second: in step, and spread as archivers are.
+Then, at that distance, a fleet that brings half of what the log took, begun in one second: in step, and spread as
+archivers are.
 """
 
 import os
@@ -13,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from statistics import mean, quantiles
@@ -33,15 +34,15 @@ from tests.benchmarks.commits_worker import Seen, Task
 from tests.benchmarks.figures import Figure, beside, one_line, within
 from tests.benchmarks.running import say
 
-PROCESSES = (1, 2, 4, 8)
+NEAR, FAR = (1, 2, 4, 8), (1, 4, 8)
 SECONDS = 15.0
 PUT_SECONDS = 4.0
 # The fleet's archivers share a few processes, and rotate faster than by default, as fewer do: the machine is small.
 FLEET_PROCESSES = 4
 FLEET_AGE = 12.0
-ROTATIONS = 5
-# Of what the log took at most: who loses a race begins again, and all who do so slow the local AWS down.
-SHARE = 0.25
+ROTATIONS = 4
+# Of what the log took at most: the fuller it is, the more commits meet others, and begin again.
+SHARE = 0.5
 _lakes = count()
 
 
@@ -76,6 +77,14 @@ def served(backend: str) -> Iterator[Aws]:
             yield Aws(environ, process)
         finally:
             processes.stop([running], grace=5)
+
+
+@contextmanager
+def far(aws: Aws) -> Iterator[Aws]:
+    command = [sys.executable, "-m", "tests.benchmarks.far_aws", aws.environ["AWS_ENDPOINT_URL"]]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as proxy:  # noqa: S603
+        assert proxy.stdout is not None
+        yield replace(aws, environ={**aws.environ, "AWS_ENDPOINT_URL": proxy.stdout.readline().strip()})
 
 
 def together(environ: Mapping[str, str], what: str, tasks: Sequence[Task]) -> list[Any]:
@@ -201,27 +210,34 @@ def begun_together(aws: Aws, archivers: int, *, spread: bool) -> Fleet:
     )
 
 
+def closed_loops(aws: Aws, numbers: Sequence[int], where: str) -> tuple[list[Fleet], list[Figure]]:
+    fleets, figures = list[Fleet](), list[Figure]()
+    for number in numbers:
+        fleet, puts = closed_loop(aws, number)
+        say(f"{number} processes, {where}: {fleet}  beside {puts:.0f} PUTs/s")
+        fleets.append(fleet)
+        figures.append(beside(f"commits of {number} processes, {where}, beside PUTs", [fleet.rate], [puts], "1/s"))
+    return fleets, figures
+
+
 def measured(backend: str) -> list[Figure]:
-    figures: list[Figure] = []
     with served(backend) as aws:
-        fleets: list[Fleet] = []
-        for number in PROCESSES:
-            fleet, puts = closed_loop(aws, number)
-            fleets.append(fleet)
-            say(f"{number} processes   {fleet}  beside {puts:.0f} PUTs/s")
-            figures.append(beside(f"commits a second of {number} processes, beside PUTs", [fleet.rate], [puts], "1/s"))
-        limit = max(fleet.rate for fleet in fleets)
-        archivers = max(1, round(limit * SHARE * FLEET_AGE / FLEET_PROCESSES)) * FLEET_PROCESSES
-        in_step, spread = (begun_together(aws, archivers, spread=spread) for spread in (False, True))
-        say(f"{archivers} archivers at {FLEET_AGE:g} s, in step  {in_step}")
-        say(f"{archivers} archivers at {FLEET_AGE:g} s, spread   {spread}")
-    fleets += [in_step, spread]
+        fleets, figures = closed_loops(aws, NEAR, "near")
+        with far(aws) as far_aws:
+            far_fleets, far_figures = closed_loops(far_aws, FAR, "far")
+            limit = max(fleet.rate for fleet in far_fleets)
+            archivers = max(1, round(limit * SHARE * FLEET_AGE / FLEET_PROCESSES)) * FLEET_PROCESSES
+            in_step, spread = (begun_together(far_aws, archivers, spread=spread) for spread in (False, True))
+    say(f"{archivers} archivers at {FLEET_AGE:g} s, far, in step: {in_step}")
+    say(f"{archivers} archivers at {FLEET_AGE:g} s, far, spread:  {spread}")
     default = RotationPolicy().age.total_seconds()
-    say(f"{SHARE:.0%} of {limit:.1f} commits/s at {default:g} s: {limit * SHARE * default:.0f} processes")
+    say(f"{SHARE:.0%} of {limit:.1f} commits/s, at {default:g} s: {limit * SHARE * default:.0f} processes")
+    fleets += [*far_fleets, in_step, spread]
     return [
         *figures,
+        *far_figures,
         beside(
-            f"commit of {archivers} archivers begun together, p95, beside in step",
+            f"a commit of {archivers} archivers begun together, far, p95, beside in step",
             [share_of(spread.commits, 95)],
             [share_of(in_step.commits, 95)],
             "s",
