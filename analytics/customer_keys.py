@@ -7,6 +7,7 @@ gathered on pages, and a page is one object of a bucket that whoever reads the l
 import base64
 import os
 import threading
+from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ _PAGE_NAME_SIZE = 12
 _COUNT_SIZE = 3
 # A nonce is a count under its key, and a key is used by the process that made it only: no nonce comes twice.
 _NONCE_HEAD = bytes(12 - _COUNT_SIZE)
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _MOST_TOKENS = 1 << (8 * _COUNT_SIZE)
 # Texts of one customer that are remembered, so that the same text is the same token, and a column of them packs well.
 _REMEMBERED_TEXTS = 4
@@ -58,6 +60,10 @@ class _Own:
         self.count = 0
         self.tokens: dict[str, str] = {}
 
+    @property
+    def is_used_up(self) -> bool:
+        return self.count >= _MOST_TOKENS - 2
+
     def seal(self, *texts: str) -> list[str]:
         """A token for each text."""
         tokens = []
@@ -68,8 +74,8 @@ class _Own:
                 cipher = cipher or AESGCM(self.key)
                 self.count += 1
                 count = self.count.to_bytes(_COUNT_SIZE, "big")
-                sealed = cipher.encrypt(_NONCE_HEAD + count, text.encode(errors="surrogatepass"), None)
-                token = self.prefix + base64.urlsafe_b64encode(count + sealed).decode().rstrip("=")
+                sealed = cipher.encrypt(_NONCE_HEAD + count, text.encode("utf-8", "surrogatepass"), None)
+                token = self.prefix + b2a_base64(count + sealed, newline=False).translate(_URL_SAFE, b"=").decode()
                 if len(self.tokens) < _REMEMBERED_TEXTS and len(text) <= _REMEMBERED_LENGTH:
                     self.tokens[text] = token
             tokens.append(token)
@@ -158,7 +164,9 @@ class CustomerKeys:
                 own = self._recent.get(customer_id) or self._own(customer_id)
                 name_token, email_token = own.tokens.get(name), own.tokens.get(email)
                 if name_token is None or email_token is None:
-                    name_token, email_token = self._own(customer_id).seal(name, email)
+                    if own.is_used_up:
+                        own = self._own(customer_id)
+                    name_token, email_token = own.seal(name, email)
                 name_tokens.append(name_token)
                 email_tokens.append(email_token)
         return name_tokens, email_tokens
@@ -176,10 +184,10 @@ class CustomerKeys:
 
     def _own(self, subject: str) -> _Own:
         own = self._recent.get(subject)
-        if own is not None and own.count < _MOST_TOKENS - 2:
+        if own is not None and not own.is_used_up:
             return own
         own = self._older.pop(subject, None)
-        if own is None or own.count >= _MOST_TOKENS - 2:
+        if own is None or own.is_used_up:
             key = self._new_key()
             own = _Own(f"{self._page}.{len(self._rows)}.", key)
             self._rows.append((subject, key))

@@ -24,7 +24,6 @@ EVENTS = 200_000
 ORDERS_A_SECOND = 100.0
 TARGET = 5.0
 STAGES_TARGET = 0.7
-# What facts measured elsewhere called the plainest good layout: by day, in order of arrival, with zstd.
 BYTES = "bytes an event"
 
 

@@ -1,4 +1,4 @@
-"""The same work as one writes it first: json for each record, a frame of dicts, `to_parquet`; prints CPU seconds.
+"""The same work as one writes it first: each event judged and read by json, a frame, `to_parquet`; prints CPU seconds.
 
 GetRecords' answer is read by boto3's own parser, as a boto3 client does, or by `json` and `base64` alone.
 """
@@ -20,6 +20,7 @@ from botocore.parsers import create_parser
 
 from analytics.schema import EVENT_SCHEMA, STREAM_COLUMNS
 from analytics.wiring import customer_keys
+from events.wire import decode as judge
 from takeaway import local_aws
 
 _SAID = [name for name in EVENT_SCHEMA.names if name not in {field.name for field in STREAM_COLUMNS}]
@@ -55,6 +56,7 @@ def archived(read: Callable[[bytes], list[dict[str, Any]]], stream: str, files: 
     rows: list[dict[str, Any]] = []
     for body in bodies:
         for record in read(body):
+            judge(record["Data"])
             event = json.loads(record["Data"])
             if event["event_id"] in seen:
                 continue

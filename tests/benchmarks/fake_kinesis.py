@@ -1,7 +1,8 @@
-"""A small, fast Kinesis in memory to load clients with: `... fake_kinesis PORT [FAILING [FASTEST SLOWEST]]`.
+"""A small, fast Kinesis in memory to load clients with: `... fake_kinesis PORT [FAILING [LOSING [FASTEST SLOWEST]]]`.
 
-It has no limits, no resharding and checks no signature. FAILING is the share of PutRecords' entries that are refused;
-PutRecords takes FASTEST to SLOWEST seconds, by chance. It listens on 127.0.0.1 alone.
+It has no limits, no resharding and checks no signature. FAILING is the share of PutRecords' entries that are refused,
+LOSING that of PutRecords which are applied and answered HTTP 500; they take FASTEST to SLOWEST seconds, by chance.
+It listens on 127.0.0.1 alone.
 """
 
 import asyncio
@@ -22,6 +23,12 @@ _ARRIVED = 1763900000.123
 _REFUSED = {"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": "Rate exceeded"}
 
 Answer = dict[str, Any]
+
+
+class AnswerLost(Exception):
+    """The request was applied, and whoever sent it never hears so."""
+
+
 _json = msgspec.json.Encoder()
 
 
@@ -66,14 +73,16 @@ class _Stream:
 
 @dataclass
 class Kinesis:
-    """Answers one request after another. `failing` is the share of PutRecords' entries that it refuses."""
+    """Answers one request after another. `failing` is the share of PutRecords' entries that it refuses, `losing` that
+    of PutRecords whose answers are lost."""
 
     failing: float = 0.0
+    losing: float = 0.0
     streams: dict[str, _Stream] = field(default_factory=dict)
     chance: random.Random = field(default_factory=lambda: random.Random(1))
 
     def answer(self, operation: str, asked: Answer) -> bytes:
-        """Raises KeyError for a stream or an operation that there is not."""
+        """Raises KeyError for a stream or an operation that there is not, and AnswerLost."""
         operations: dict[str, Callable[[Answer], Any]] = {
             "CreateStream": self._create,
             "DescribeStream": lambda asked: {"StreamDescription": self._described(asked)},
@@ -113,6 +122,8 @@ class Kinesis:
         stream = self._stream(asked)
         refuses = self.failing and self.chance.random
         results = [_REFUSED if refuses and refuses() < self.failing else stream.put(one) for one in asked["Records"]]
+        if self.losing and self.chance.random() < self.losing:
+            raise AnswerLost
         return {"FailedRecordCount": sum(result is _REFUSED for result in results), "Records": results}
 
     def _iterator(self, asked: Answer) -> Answer:
@@ -193,6 +204,8 @@ class _Connection(asyncio.Protocol):
     def _answered(self, body: bytes) -> bytes:
         try:
             status, answer = b"200 OK", self._kinesis.answer(self._operation, msgspec.json.decode(body))
+        except AnswerLost:
+            status, answer = b"500 Internal Server Error", _json.encode({"__type": "InternalFailure"})
         except KeyError as unknown:
             status = b"400 Bad Request"
             answer = _json.encode({"__type": "ResourceNotFoundException", "message": str(unknown)})
@@ -214,8 +227,10 @@ def _md5(data: bytes) -> bytes:
     return hashlib.md5(data, usedforsecurity=False).digest()
 
 
-async def _serve(port: int, failing: float = 0.0, fastest: float = 0.0, slowest: float = 0.0) -> None:
-    kinesis, latency = Kinesis(failing), (fastest, slowest)
+async def _serve(
+    port: int, failing: float = 0.0, losing: float = 0.0, fastest: float = 0.0, slowest: float = 0.0
+) -> None:
+    kinesis, latency = Kinesis(failing, losing), (fastest, slowest)
     server = await asyncio.get_running_loop().create_server(lambda: _Connection(kinesis, latency), "127.0.0.1", port)
     await server.serve_forever()
 

@@ -9,13 +9,16 @@ import msgspec
 
 @dataclass(frozen=True)
 class Figure:
-    """`ratio` is the peer's figure over ours: how many times less ours is. `target` is the least that it should be."""
+    """`ratio` is the peer's figure over ours: how many times less ours is. `target` is the least that it should be.
+
+    What only counts, or has nobody beside it, has no ratio.
+    """
 
     name: str
     ours: float
-    peer: float
+    peer: float | None
     unit: str
-    ratio: float
+    ratio: float | None
     target: float | None
     met: bool | None
 
@@ -47,7 +50,12 @@ def within(name: str, ours: float, limit: float, unit: str) -> Figure:
 
 def none_of(name: str, ours: int, peer: int, unit: str) -> Figure:
     """Beside what a peer has of what nobody should have any."""
-    return Figure(name, ours, peer, unit, round(peer / ours, 2) if ours else 1.0, 1.0, ours == 0)
+    return Figure(name, ours, peer, unit, None, None, ours == 0)
+
+
+def alone(name: str, ours: float, unit: str) -> Figure:
+    """For what is told and has no bound."""
+    return Figure(name, round(ours, 3), None, unit, None, None, None)
 
 
 def at_least(name: str, ours: float, least: float, unit: str) -> Figure:

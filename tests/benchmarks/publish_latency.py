@@ -15,7 +15,7 @@ from foundation.diagnostics import Diagnostic
 from producers.publication import Publication
 from producers.publisher import RecordPublisher
 from tests.benchmarks.consume import client, server
-from tests.benchmarks.figures import Figure
+from tests.benchmarks.figures import Figure, alone
 from tests.benchmarks.running import say
 
 RATE = 600.0
@@ -42,9 +42,7 @@ def latency_figures() -> list[Figure]:
             told = "  ".join(f"p{percent:g} {_percentile(took, kind, percent):7.1f} ms" for percent in PERCENTS)
             say(f"publish latency, {RATE:g} events a second, {name:14} from {kind:8} {told}")
     figures = [
-        Figure(
-            f"publish latency p{percent:g}", round(_percentile(steady, "intended", percent), 1), 0, "ms", 0, None, None
-        )
+        alone(f"publish latency p{percent:g}, from the intended time", _percentile(steady, "intended", percent), "ms")
         for percent in PERCENTS
     ]
     shown, hidden = (_percentile(stalled, kind, 99) for kind in ("intended", "naive"))
@@ -63,7 +61,7 @@ def latency_figures() -> list[Figure]:
 
 
 def _measured(*, stall: bool) -> list[Took]:
-    with server(0.0, FASTEST, SLOWEST) as (environ, process):
+    with server(0.0, 0.0, FASTEST, SLOWEST) as (environ, process):
         client(environ).create_stream(StreamName=STREAM, ShardCount=SHARDS)
         stops = [
             threading.Timer(at, process.send_signal, [number])

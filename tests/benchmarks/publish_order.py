@@ -1,4 +1,4 @@
-"""What each client makes of entries that Kinesis refuses: events out of order, lost and doubled, in the same run."""
+"""What clients make of refused entries and lost answers: events out of order, lost and doubled, in the same run."""
 
 import sys
 from collections import Counter
@@ -9,11 +9,12 @@ from typing import Any
 from consumers.engines.user_records import unpack
 from consumers.records import Record
 from tests.benchmarks.consume import client, served
-from tests.benchmarks.figures import Figure, none_of
+from tests.benchmarks.figures import Figure, alone, none_of, within
 from tests.benchmarks.order_events import few_keys
 from tests.benchmarks.running import OURS, PEERS, ran, say
 
 FAILING = (0.0, 0.02, 0.3)
+LOSING = 0.3
 EVENTS = 10_000
 SHARDS = 4
 CLIENTS = ("ours", "boto3", "async_kinesis", "aiokpl")
@@ -41,7 +42,20 @@ def order_figures(peers_python: str) -> list[Figure]:
             figures.append(none_of(f"out of order {at}", ours.out_of_order, theirs.out_of_order, "events"))
             figures.append(none_of(f"lost {at}", ours.lost, theirs.lost, "events"))
             figures.append(none_of(f"doubled {at}", ours.doubled, theirs.doubled, "events"))
-    return figures
+    return figures + _lost_answers(peers_python)
+
+
+def _lost_answers(peers_python: str) -> list[Figure]:
+    """Nobody can tell a lost answer from a lost request: what is sent again doubles. It may not do worse than that."""
+    with served(0.0, LOSING) as environ:
+        ours = _kept(peers_python, environ, "ours")
+    say(f"{LOSING:4.0%} of answers lost:    ours           {ours}")
+    at = f"with {LOSING:.0%} of answers lost, of {EVENTS:,}"
+    return [
+        within(f"out of order {at}", ours.out_of_order, 0, "events"),
+        within(f"lost {at}", ours.lost, 0, "events"),
+        alone(f"doubled {at}", ours.doubled, "events"),
+    ]
 
 
 def _kept(peers_python: str, environ: dict[str, str], name: str) -> Kept:
