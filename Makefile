@@ -94,7 +94,7 @@ bench-failover: install ## kill -9 and SIGTERM of real workers, 20 times; about 
 bench-lake: install ## five business questions of ten million events on S3, beside DuckDB alone; about ten minutes
 	@$(BIN)/python -m tests.benchmarks.lake $(ARGS)
 
-bench-commits: install ## commits a second of one process to eight, and of a fleet; ARGS=localstack; about five minutes
+bench-commits: install ## commits a second of one process to eight, and of a fleet; ARGS=localstack; about eight minutes
 	@$(BIN)/python -m tests.benchmarks.commits $(ARGS)
 
 bench-freshness: install ## from Kinesis to visible in the lake, under load and on an idle stream; about seven minutes

@@ -37,7 +37,7 @@ from tests.benchmarks.running import say
 NEAR, FAR = (1, 2, 4, 8), (1, 4, 8)
 SECONDS = 15.0
 PUT_SECONDS = 4.0
-# The fleet's archivers share a few processes, and rotate faster than by default, as fewer do: the machine is small.
+# The fleet's archivers share a few processes, and rotate faster than by default: the machine is small.
 FLEET_PROCESSES = 4
 FLEET_AGE = 12.0
 ROTATIONS = 4
@@ -103,7 +103,7 @@ def together(environ: Mapping[str, str], what: str, tasks: Sequence[Task]) -> li
     try:
         for process in started:
             assert process.stdout is not None
-            if process.stdout.readline() != "ready\n":
+            if not process.stdout.readline():
                 raise SystemExit(f"{what}: a process did not get ready")
         for process in started:
             assert process.stdin is not None
@@ -144,9 +144,9 @@ class Fleet:
 
 def commit(aws: Aws, tasks: Sequence[Task]) -> Fleet:
     environ, seconds = aws.lake(), tasks[0].seconds
-    cpu = aws.cpu()
+    cpu_before = aws.cpu()
     told = together(environ, "commit", tasks)
-    cpu = aws.cpu() - cpu
+    cpu = aws.cpu() - cpu_before
     seen = msgspec.convert([one for each in told for one in each], list[Seen])
     commits = [each for one in seen for each in one.commits]
     return Fleet(
@@ -175,9 +175,9 @@ def _astray(environ: Mapping[str, str], seen: Sequence[Seen]) -> int:
     counted = Lake.from_environment(environ).sql(
         "SELECT count(*) AS rows, count(DISTINCT (_shard, _sequence_number)) AS places FROM records"
     )
-    ((rows, places),) = ((row["rows"], row["places"]) for row in counted.to_pylist())
+    (there,) = counted.to_pylist()
     due = sum(one.records - one.dropped for one in seen)
-    return int(abs(rows - due) + rows - places)
+    return int(abs(there["rows"] - due) + there["rows"] - there["places"])
 
 
 def share_of(values: Sequence[float], percent: int) -> float:
@@ -230,8 +230,8 @@ def measured(backend: str) -> list[Figure]:
             in_step, spread = (begun_together(far_aws, archivers, spread=spread) for spread in (False, True))
     say(f"{archivers} archivers at {FLEET_AGE:g} s, far, in step: {in_step}")
     say(f"{archivers} archivers at {FLEET_AGE:g} s, far, spread:  {spread}")
-    default = RotationPolicy().age.total_seconds()
-    say(f"{SHARE:.0%} of {limit:.1f} commits/s, at {default:g} s: {limit * SHARE * default:.0f} processes")
+    age = RotationPolicy().age.total_seconds()
+    say(f"{SHARE:.0%} of {limit:.1f} commits/s, at {age:g} s: {limit * SHARE * age:.0f} processes")
     fleets += [*far_fleets, in_step, spread]
     return [
         *figures,
