@@ -11,7 +11,7 @@ PEERS := build/peers
 BACKEND ?=
 ON := $(if $(BACKEND),--backend $(BACKEND))
 # Not among them: bench-archive-memory, which takes another half an hour.
-BENCHES := bench-leases bench-publish bench-consume bench-archive bench-history bench-lake bench-freshness \
+BENCHES := bench-leases bench-publish bench-consume bench-archive bench-history bench-lake bench-commits bench-freshness \
   bench-failover bench-kcl
 # Two files at a time: most tests wait for other processes, and those of a file may share a flow.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
@@ -93,6 +93,9 @@ bench-failover: install ## kill -9 and SIGTERM of real workers, 20 times; about 
 
 bench-lake: install ## five business questions of ten million events on S3, beside DuckDB alone; about ten minutes
 	@$(BIN)/python -m tests.benchmarks.lake $(ARGS)
+
+bench-commits: install ## commits a second of one process to eight, and of a fleet; ARGS=localstack; about eight minutes
+	@$(BIN)/python -m tests.benchmarks.commits $(ARGS)
 
 bench-freshness: install ## from Kinesis to visible in the lake, under load and on an idle stream; about seven minutes
 	@$(BIN)/python -m tests.benchmarks.freshness $(ARGS)

@@ -1,7 +1,8 @@
 """When is a file due? Pure: asked with what waits and what time it is."""
 
+import random
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 
@@ -35,6 +36,10 @@ class RotationPolicy:
             return False
         waited = now - backlog.since
         return backlog.size >= self.size or backlog.rows >= self.rows or waited >= self.age.total_seconds()
+
+    def sooner(self, chance: random.Random) -> "RotationPolicy":
+        """At a random share of the age: processes that begin together, and commit so first, go on one by one."""
+        return replace(self, age=self.age * chance.random())
 
 
 def total(backlogs: Iterable[Backlog]) -> Backlog:

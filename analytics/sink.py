@@ -42,8 +42,8 @@ class LakeSink:
     """The one committer of a process. While one thread commits, the others go on buffering.
 
     At most `most_waiting` bytes of rows wait, plus what shards hold whose last commit failed; those take no more.
-    `keys` are those that the rows' tokens were made with. `accepted_gaps` are those that `LakeGap` named and somebody
-    has put up with.
+    `first` is the policy until the first commit, and `policy` from then on. `keys` are those that the rows' tokens were
+    made with. `accepted_gaps` are those that `LakeGap` named and somebody has put up with.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class LakeSink:
         emit: Emit,
         *,
         keys: CustomerKeys,
+        first: RotationPolicy | None = None,
         most_waiting: int = MOST_WAITING,
         new_id: NewId = random_id,
         accepted_gaps: Collection[str] = (),
@@ -65,6 +66,7 @@ class LakeSink:
         self._log = log
         self._keys = keys
         self._policy = policy
+        self._first = first
         self._clock = clock
         self._emit = emit
         self._most_waiting = most_waiting
@@ -87,7 +89,8 @@ class LakeSink:
     def commit_if_due(self) -> None:
         """Leaves the work to the thread that is at it, if one is."""
         backlog = total(shard.backlog for shard in self._open_shards())
-        if self._policy.is_due(backlog, self._clock.monotonic()) and self._committing.acquire(blocking=False):
+        policy = self._first or self._policy
+        if policy.is_due(backlog, self._clock.monotonic()) and self._committing.acquire(blocking=False):
             try:
                 self._commit()
             finally:
@@ -122,6 +125,7 @@ class LakeSink:
 
     def _commit(self) -> None:
         """Each shard's intent and files, one commit of the log, each shard's offsets. Who fails leaves the group."""
+        self._first = None
         started = self._clock.monotonic()
         written: list[_Batch] = []
         for shard in self._open_shards():

@@ -1,5 +1,6 @@
 """Builds the lake's writing side from the environment."""
 
+import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,7 @@ def lake_sink(
         clock,
         emit,
         keys=keys,
+        first=settings.rotation.sooner(random.Random()),
         accepted_gaps=settings.accepted_gaps,
     )
 

@@ -331,6 +331,27 @@ GUARANTEES = (
         "tests/producers/test_api.py::test_another_restaurant_cannot_touch_an_order",
     ),
     Guarantee(
+        "a commit outlasts the lost races that Delta gives up after",
+        "analytics/table.py",
+        "            max_commit_retries=_COMMIT_RETRIES,\n",
+        "",
+        "tests/analytics/test_fleet.py::test_a_commit_outlasts_twenty_lost_races",
+    ),
+    Guarantee(
+        "a fleet that makes the lake's table makes it once, and goes on",
+        "analytics/table.py",
+        "commit_properties=CommitProperties(max_commit_retries=0),",
+        "",
+        "tests/analytics/test_fleet.py::test_who_makes_the_table_an_instant_after_another_finds_that_ones",
+    ),
+    Guarantee(
+        "processes that start together do not commit together",
+        "analytics/sink.py",
+        "policy = self._first or self._policy",
+        "policy = self._policy",
+        "tests/analytics/test_fleet.py::test_processes_that_start_together_commit_one_by_one",
+    ),
+    Guarantee(
         "no name and no address reaches the lake",
         "analytics/customer_keys.py",
         'token = self.prefix + base64.urlsafe_b64encode(count + sealed).decode().rstrip("=")',
