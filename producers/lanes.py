@@ -1,4 +1,4 @@
-"""What waits to be published: one ordered lane per shard. Pure; the sender brings thread, clock and Kinesis.
+"""What waits to be published: one ordered lane per shard. No IO here; the sender brings thread, clock and Kinesis.
 
 A lane has one record in flight, and what is in it stays at the lane's head until Kinesis has acknowledged it: nothing
 behind can overtake it, however often it is refused.
@@ -37,6 +37,10 @@ class Limits:
     @property
     def request_bytes(self) -> int:
         return MAX_REQUEST_BYTES if self.record_bytes <= MAX_RECORD_BYTES else MAX_LARGE_REQUEST_BYTES
+
+    def may_be_too_large(self, record: Publication) -> bool:
+        """At a glance, whatever its key."""
+        return len(record.data) > self.record_bytes - 4 * MAX_KEY_CHARACTERS
 
     def doubtful(self, records: Iterable[Publication]) -> list[Publication]:
         """Those that may be refused, at a glance: most records are far from any limit."""
@@ -89,15 +93,14 @@ class Lane:
             wanted += record.size
         return max(self.not_before, self.budget.enough_at(wanted, now))
 
-    def aims_at(self, limit: float) -> float:
-        """How large the next record may be, when this much is allowed."""
-        if limit < self.aim:
-            # The shard is what holds us up: small records keep its second evenly filled.
-            self.aim = AGGREGATE_BYTES
-        return limit if limit < 2 * AGGREGATE_BYTES else self.aim
+    def refused(self, not_before: float) -> None:
+        """Kinesis did not take what is at the head. What a busy shard has no room for may fit when it is small."""
+        self.failures += 1
+        self.not_before = not_before
+        self.aim = AGGREGATE_BYTES
 
     def sent(self) -> None:
-        """Kinesis has taken what was at the head."""
+        """What was at the head is answered for."""
         self.failures = 0
         self.aim = min(2 * self.aim, MAX_RECORD_BYTES) if self.waiting else AGGREGATE_BYTES
         if self.at_most is not None:
@@ -162,7 +165,8 @@ class Lanes:
             if len(parcels) == MAX_REQUEST_ENTRIES or (parcels and lane.at_most is not None):
                 break
             parcel = self._parcel(lane, min(limits.record_bytes, lane.budget.left(now)))
-            if parcel.size > left:
+            # A record over all limits goes alone, for Kinesis to judge: the stream's own limit may have been lowered.
+            if parcels and parcel.size > left:
                 break
             parcels.append(parcel)
             left -= parcel.size
@@ -197,7 +201,9 @@ class Lanes:
         return [record for lane in self._lanes for record in lane.waiting]
 
     def _parcel(self, lane: Lane, limit: float) -> Parcel:
-        packed = pack(islice(lane.waiting, lane.at_most), int(lane.aims_at(limit)))
+        # What little a second has left goes as a whole.
+        most = limit if limit < 2 * AGGREGATE_BYTES else min(limit, lane.aim)
+        packed = pack(islice(lane.waiting, lane.at_most), int(most))
         return Parcel(
             lane,
             packed.records,

@@ -28,7 +28,7 @@ class Publication(msgspec.Struct, eq=False, gc=False):
     """One record on its way, and the future of its answer. `subject` names it in errors.
 
     It cannot be cancelled, since it may be under way. The standard library's future would cost more than all the rest
-    of publishing. Only the sending thread writes here; times are the clock's monotonic seconds.
+    of publishing. Once it is queued only the sending thread changes it; times are the clock's monotonic seconds.
     """
 
     partition_key: str
@@ -53,13 +53,14 @@ class Publication(msgspec.Struct, eq=False, gc=False):
         """Waits for the answer, so many seconds at most. Raises `PublishFailed`, or TimeoutError."""
         outcome = self._awaited(timeout)
         if isinstance(outcome, PublishFailed):
-            raise outcome
+            # Another one each time: what is raised holds the frames of whoever asked, and this here would hold it.
+            raise PublishFailed(*outcome.args)
         return outcome
 
     def exception(self, timeout: float | None = None) -> PublishFailed | None:
         """Waits in the same way; the failure, or None when the record is on the stream."""
         outcome = self._awaited(timeout)
-        return outcome if isinstance(outcome, PublishFailed) else None
+        return PublishFailed(*outcome.args) if isinstance(outcome, PublishFailed) else None
 
     def settle(self, outcome: Published | PublishFailed) -> None:
         """Answers it; for the sending thread alone, once."""

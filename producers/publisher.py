@@ -29,8 +29,9 @@ __all__ = ["EventPublisher", "PublishFailed", "Published", "PublisherClosed", "P
 MAX_QUEUED_RECORDS = 50_000
 MAX_QUEUED_BYTES = 16 * 1024 * 1024
 
-# How many records `publish_all` queues at a time, and the shortest nap of the sending thread, in seconds.
+# How much is queued at a time, so that the bounds hold, and the shortest nap of the sending thread, in seconds.
 _QUEUED_AT_ONCE = 1000
+_QUEUED_BYTES_AT_ONCE = 1024 * 1024
 _SHORTEST_PAUSE = 0.001
 
 
@@ -38,7 +39,7 @@ class PublisherClosed(RuntimeError):
     """Published after `close`, or after the sending thread died."""
 
 
-class PublisherForked(RuntimeError):
+class PublisherForked(PublisherClosed):
     """Used in a child of the process that made it: the sending thread stayed behind."""
 
 
@@ -92,6 +93,11 @@ class RecordPublisher:
         """Queues records in order; blocks while the queue is full. Each is its own future."""
         self._check_process()
         size = sum([len(record.data) for record in records])
+        if len(records) > 1 and (size > _QUEUED_BYTES_AT_ONCE or len(records) > _QUEUED_AT_ONCE):
+            half = len(records) // 2
+            self.put(records[:half])
+            self.put(records[half:])
+            return
         with self._changed:
             if not self._has_room():
                 self._changed.wait_for(lambda: self._closing or self._has_room())
@@ -159,7 +165,11 @@ class RecordPublisher:
 
     def _check_open(self) -> None:
         if self._closing:
-            reason = f"its thread died of {self._died_of!r}" if self._died_of else "it was closed"
+            reason = (
+                f"its thread died of {type(self._died_of).__name__}: {self._died_of}"
+                if self._died_of
+                else "it was closed"
+            )
             raise PublisherClosed(
                 f"the publisher of stream {self._stream} takes no events: {reason}. fix: make a new one"
             )
@@ -183,9 +193,13 @@ class RecordPublisher:
         """Waits for something to send, and a little longer for company; False when closed and all is answered."""
         with self._changed:
             was_idle = not self._count
-            self._changed.wait_for(lambda: self._count or self._closing)
+            self._changed.wait_for(lambda: self._count or self._closing or self._flushes)
             if not self._count:
-                return False
+                # All was answered between the asking and the hearing.
+                flushes, self._flushes = self._flushes, []
+                for flush in flushes:
+                    flush.tell([])
+                return not self._closing
             lingers = was_idle and self._bytes < AGGREGATE_BYTES and not self._closing
         if lingers:
             self._wait(self._linger)
@@ -218,7 +232,10 @@ class RecordPublisher:
             self._changed.notify_all()
         for record in waiting:
             if not record.done():
-                record.settle(PublishFailed(f"{record.subject}: the publisher's thread died of {error!r}"))
+                why = f"the publisher of stream {self._stream} died of {type(error).__name__}: {error}"
+                record.settle(
+                    PublishFailed(f"{record.subject}: {why}. fix: restart the process, and report the defect")
+                )
         for flush in flushes:
             flush.tell([])
 

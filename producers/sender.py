@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
@@ -23,7 +23,6 @@ from producers.diagnostics import (
 )
 from producers.lanes import Lanes, Limits, Parcel
 from producers.publication import Publication, Published, PublishFailed
-from producers.shard_map import BrokenShardMap
 from producers.throttle import Quota
 
 if TYPE_CHECKING:
@@ -35,6 +34,11 @@ LONGEST_BACKOFF = 2.0
 
 _THROTTLED = "ProvisionedThroughputExceededException"
 _STREAM_AWAY = "ResourceNotFoundException"
+# A stream takes longer than that to be deleted and made anew. Who has heard nothing from it for so long asks for its
+# shards first: they may have the old ones' names, and other keys.
+_STALE_AFTER = 10.0
+# Of what went wrong: an error may hold a whole answer.
+_TOLD_CHARACTERS = 500
 # What is wrong with the request itself will be so the next time.
 _REFUSALS = frozenset({"InvalidArgumentException", "SerializationException", "ValidationException"})
 
@@ -67,15 +71,18 @@ class Sender:
         self._jitter = jitter
         self._answered = answered
         self._limits = Limits()
+        # Why they are not the stream's own: nobody has asked yet, or could not be told.
+        self._limits_unknown: str | None = "nobody has asked yet"
         self._lanes: Lanes | None = None
         # What came before the shards are known.
         self._unrouted: deque[Publication] = deque()
         self._needs_map = True
-        self._is_stream_away = False
+        self._is_map_stale = False
         self._failed_maps = 0
         self._map_not_before = 0.0
         self._failed_requests = 0
         self._not_before = 0.0
+        self._heard_at = 0.0
         # What other shards have answered than was predicted, until the map tells whose records these are.
         self._in_doubt: list[tuple[Parcel, PutRecordsResultEntryTypeDef]] = []
 
@@ -89,10 +96,12 @@ class Sender:
         """Sends one request, if one is due. Answers for how many seconds there is nothing to do."""
         now = self._clock.monotonic()
         self._give_up_expired(now)
+        if self._lanes is not None and now - self._heard_at > _STALE_AFTER and self._lanes.starts_at(now) <= now:
+            self._hold_until_known()
         if self._needs_map and self._map_not_before <= now:
             self._learn_map()
             now = self._clock.monotonic()
-        if self._lanes is None or self._is_stream_away:
+        if self._lanes is None or self._is_map_stale:
             return max(0.0, self._map_not_before - now)
         if self._not_before <= now and (parcels := self._lanes.due(now, self._limits)):
             self._send(parcels)
@@ -107,26 +116,34 @@ class Sender:
     # Where records go.
 
     def _route(self, lanes: Lanes) -> None:
-        records, self._unrouted = self._unrouted, deque()
-        refused = [(record, why) for record in self._limits.doubtful(records) if (why := self._limits.refusal(record))]
-        if refused:
-            out = {id(record) for record, _ in refused}
-            lanes.add([record for record in records if id(record) not in out])
-            for record, why in refused:
-                self._fail([record], f"cannot be published: {why}")
-        else:
-            lanes.add(records)
+        records = self._unrouted
+        doubtful = self._limits.doubtful(records)
+        if doubtful and self._limits_unknown and any(map(self._limits.may_be_too_large, doubtful)):
+            self._learn_limits()
+        refused = [(record, why) for record in doubtful if (why := self._limits.refusal(record))]
+        out = {id(record) for record, _ in refused}
+        lanes.add([record for record in records if id(record) not in out] if out else records)
+        self._unrouted = deque()
+        for record, why in refused:
+            self._fail([record], f"cannot be published to stream {self._stream}: {why}{self._doubt(record)}")
+
+    def _doubt(self, record: Publication) -> str:
+        if self._limits_unknown and self._limits.may_be_too_large(record):
+            return f". The stream may take more, its own limit is unknown: {self._limits_unknown}"
+        return ""
 
     def _learn_map(self) -> None:
         """Follows the stream's shards, once they tell whose the records in doubt are."""
+        self._leave_what_nobody_waits_for()
         try:
             shards = kinesis_wire.shard_map(self._client, self._stream)
             verdicts = [shards.holds_all(result["ShardId"], parcel.keys) for parcel, result in self._in_doubt]
-            self._limits = self._learnt_limits()
-        except (BotoCoreError, ClientError, BrokenShardMap) as error:
+        except Exception as error:  # noqa: BLE001 - as in `_send`
             self._map_failed(error)
             return
-        self._needs_map, self._is_stream_away, self._failed_maps = False, False, 0
+        self._needs_map, self._is_map_stale, self._failed_maps = False, False, 0
+        self._heard_at = self._clock.monotonic()
+        self._limits_unknown = self._limits_unknown or "it was asked for before the shards changed"
         in_doubt, self._in_doubt = self._in_doubt, []
         for (parcel, result), holds_all in zip(in_doubt, verdicts, strict=True):
             parcel.lane.in_doubt = False
@@ -143,18 +160,30 @@ class Sender:
                 self._emit(ShardMapFollowed(self._stream, len(shards.open_shards)))
         self._route(self._lanes)
 
-    def _learnt_limits(self) -> Limits:
+    def _hold_until_known(self) -> None:
+        """The stream may be made anew, with other shards of the same names: nothing is sent before these are known."""
+        self._needs_map = self._is_map_stale = True
+
+    def _leave_what_nobody_waits_for(self) -> None:
+        """The shard that answered may be gone for good, and never be listed."""
+        left = [(parcel, result) for parcel, result in self._in_doubt if all(one.done() for one in parcel.records)]
+        for parcel, _ in left:
+            parcel.lane.in_doubt = False
+        self._in_doubt = [one for one in self._in_doubt if one not in left]
+
+    def _learn_limits(self) -> None:
+        """Asked for when a record is there that needs to know; until it is told, the smallest holds."""
         try:
-            return kinesis_wire.limits(self._client, self._stream)
-        except (BotoCoreError, ClientError) as error:
-            self._emit(RecordLimitUnknown(self._stream, _told(error)))
-            return self._limits
+            self._limits, self._limits_unknown = kinesis_wire.limits(self._client, self._stream), None
+        except Exception as error:  # noqa: BLE001 - as in `_send`
+            self._limits_unknown = _told(error)
+            self._emit(RecordLimitUnknown(self._stream, self._limits_unknown))
 
     def _map_failed(self, error: Exception) -> None:
         self._failed_maps += 1
         retry_in = self._backoff(self._failed_maps)
         self._map_not_before = self._clock.monotonic() + retry_in
-        for record in chain(self._unrouted, *(parcel.records for parcel, _ in self._in_doubt)):
+        for record in chain(self._unrouted, *(parcel.lane.waiting for parcel, _ in self._in_doubt)):
             record.last_error = f"the stream's shards are unknown: {_told(error)}"
         self._emit(ShardMapUnknown(self._stream, _told(error), retry_in))
 
@@ -169,11 +198,12 @@ class Sender:
                 self._divide(parcels, error)
             else:
                 self._request_failed(parcels, error)
-        except BotoCoreError as error:
+        except Exception as error:  # noqa: BLE001 - what botocore did not expect, it passes on
             self._spend(parcels, sent_at)
             self._request_failed(parcels, error)
         else:
             self._failed_requests = 0
+            self._heard_at = self._clock.monotonic()
             self._spend([parcel for parcel, result in zip(parcels, results, strict=True) if _taken(result)], sent_at)
             self._settle(parcels, results)
 
@@ -200,8 +230,7 @@ class Sender:
 
     def _reject(self, parcel: Parcel, result: "PutRecordsResultEntryTypeDef | None") -> None:
         lane, now = parcel.lane, self._clock.monotonic()
-        lane.failures += 1
-        lane.not_before = now + self._backoff(lane.failures)
+        lane.refused(now + self._backoff(lane.failures + 1))
         if result and result.get("ErrorCode") == _THROTTLED:
             lane.budget.throttled(now)
         _note_failure(parcel, _reason(result))
@@ -228,7 +257,7 @@ class Sender:
         _note_failure(parcel, f"{result['ShardId']} took them, and does not own them all")
         self._emit(AggregateAstray(self._stream, parcel.lane.shard.shard_id, result["ShardId"], len(parcel.records)))
 
-    def _request_failed(self, parcels: Sequence[Parcel], error: BotoCoreError | ClientError) -> None:
+    def _request_failed(self, parcels: Sequence[Parcel], error: Exception) -> None:
         """Nothing is known of any record; all stay where they are, and nothing else is tried meanwhile."""
         self._failed_requests += 1
         retry_in = self._backoff(self._failed_requests)
@@ -236,8 +265,7 @@ class Sender:
         for parcel in parcels:
             _note_failure(parcel, _told(error))
         if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") == _STREAM_AWAY:
-            # It may be made anew, with other shards of the same names: nothing is sent before these are known.
-            self._needs_map = self._is_stream_away = True
+            self._hold_until_known()
         self._emit(PutRecordsFailed(self._stream, _records(parcels), _told(error), retry_in))
 
     def _divide(self, parcels: Sequence[Parcel], error: ClientError) -> None:
@@ -247,8 +275,10 @@ class Sender:
         for parcel in parcels:
             count = len(parcel.records)
             if alone and count == 1:
-                self._fail(parcel.taken_out(), f"cannot be published: Kinesis refuses it: {_told(error)}")
+                why = f"cannot be published to stream {self._stream}: Kinesis refuses it: {_told(error)}"
+                self._fail(parcel.taken_out(), f"{why}. fix: what it says of the record")
             else:
+                _note_failure(parcel, _told(error))
                 parcel.lane.at_most = count // 2 if alone else count
 
     def _give_up_expired(self, now: float) -> None:
@@ -297,4 +327,4 @@ def _records(parcels: Sequence[Parcel]) -> int:
 
 
 def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {error}"[:_TOLD_CHARACTERS]

@@ -1,4 +1,4 @@
-"""A shard's write quota, spent like tokens: each comes back a second after Kinesis has counted it. Pure.
+"""A shard's write quota, spent like tokens: each comes back a second after Kinesis has counted it.
 
 A lone writer that keeps to it is never throttled; one that shares the shard finds out how much is left for it.
 """

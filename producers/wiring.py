@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from producers.orders_table import OrdersTable
     from producers.tokens import TokenKey
 
-# A request that is slow but alive must not be sent twice; the publisher repeats what fails until its own deadline.
-KINESIS = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=5, read_timeout=60)
+# One that hangs holds up every shard, so it is given up well before the publisher's own deadline, and sent again: what
+# that doubles can be told by its event's id.
+KINESIS = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=5, read_timeout=15)
 # As many connections as the API has threads.
 DYNAMODB = Config(
     retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=2, read_timeout=5, max_pool_connections=50

@@ -65,9 +65,23 @@ GUARANTEES = (
     Guarantee(
         "nothing is sent by the map of a stream that went away",
         "producers/sender.py",
-        "            self._needs_map = self._is_stream_away = True\n",
-        "            self._needs_map = True\n",
+        "        self._needs_map = self._is_map_stale = True\n",
+        "        self._needs_map = True\n",
         "tests/producers/test_sender.py::test_a_stream_that_is_made_anew_with_other_shards_gets_nothing_by_the_old_map",
+    ),
+    Guarantee(
+        "nor by one that nobody has asked for in a while",
+        "producers/sender.py",
+        "_STALE_AFTER = 10.0\n",
+        '_STALE_AFTER = float("inf")\n',
+        "tests/producers/test_sender.py::test_and_one_made_anew_while_there_was_nothing_to_send",
+    ),
+    Guarantee(
+        "a proxy's page does not end the publisher",
+        "producers/sender.py",
+        "        except Exception as error:  # noqa: BLE001 - what botocore did not expect, it passes on\n",
+        "        except OSError as error:\n",
+        "tests/producers/test_sender.py::test_credentials_or_a_network_that_are_away_for_a_while_cost_nothing",
     ),
     Guarantee(
         "a record that Kinesis refuses fails alone",
@@ -87,8 +101,8 @@ GUARANTEES = (
     Guarantee(
         "what is acknowledged was acknowledged by Kinesis",
         "producers/kinesis_wire.py",
-        "    return results + [None] * (len(parcels) - len(results))\n",
-        '    return results + [results[0] | {"ShardId": one.lane.shard.shard_id} for one in parcels[len(results) :]]\n',
+        "results + [None] * (len(parcels) - len(results))",
+        'results + [results[0] | {"ShardId": one.lane.shard.shard_id} for one in parcels[len(results) :]]',
         "tests/producers/test_sender.py::test_fewer_results_than_entries_acknowledge_nothing_more",
     ),
     Guarantee(

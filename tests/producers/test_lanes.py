@@ -78,6 +78,14 @@ def test_where_large_records_are_allowed_a_request_has_10_mebibytes() -> None:
     assert names(filled.due(0, large)) == [["b"]]
 
 
+def test_a_record_over_all_limits_goes_alone_and_holds_up_nobody() -> None:
+    """As when the stream took such ones until a moment ago: Kinesis judges it."""
+    filled = lanes(waiting(A, "large", size=9 * MAX_RECORD_BYTES), waiting(B, "b"))
+    for name in ("large", "b"):
+        [parcel] = filled.due(0, LIMITS)
+        assert [record.subject for record in parcel.taken_out()] == [name]
+
+
 def test_an_aggregate_has_the_usual_size_until_more_waits_than_that() -> None:
     filled = lanes(*(waiting(A, size=1000) for _ in range(300)))
     sizes = []

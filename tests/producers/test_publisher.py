@@ -1,7 +1,9 @@
 """The publisher around its sender: any thread, one queue, back-pressure, an end in good order."""
 
+import gc
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -14,6 +16,7 @@ from events.envelope import EventEnvelope
 from events.orders import Event
 from events.wire import decode
 from foundation.diagnostics import Diagnostic
+from producers.lanes import Lanes
 from producers.publication import Publication
 from producers.publisher import EventPublisher, PublisherClosed, PublisherForked, PublishFailed
 from tests.builders import an_envelope
@@ -90,7 +93,6 @@ def test_it_knows_the_shards_before_anything_is_published(bench: Bench) -> None:
     bench.publisher.publish(an_envelope()).result(20)
     assert [operation for operation, _ in bench.kinesis.log] == [
         "list_shards",
-        "describe_stream_summary",
         "put_records",
     ]
 
@@ -138,6 +140,57 @@ def test_flush_waits_for_all_that_is_queued(bench: Bench) -> None:
     assert all(future.done() for future in futures)
 
 
+def test_flush_that_comes_when_the_last_answer_is_on_its_way_ends_with_it(bench: Bench) -> None:
+    asked, answering = threading.Event(), threading.Event()
+    put_records = bench.kinesis.put_records
+
+    def slowly(**parameters: Any) -> Any:
+        answer = put_records(**parameters)
+        asked.set()
+        answering.wait(20)
+        return answer
+
+    bench.kinesis.put_records = slowly  # type: ignore[method-assign]
+    [future] = bench.together(events(orders=1))
+    asked.wait(20)
+    threading.Timer(0.1, answering.set).start()
+    bench.publisher.flush(timedelta(seconds=20))
+    assert future.done()
+
+
+def test_what_is_queued_at_once_keeps_to_the_bound_in_bytes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producers.publisher, "MAX_QUEUED_BYTES", 4 * 1024 * 1024)
+    queued: list[int] = []
+    put_records = bench.kinesis.put_records
+
+    def looked_at(**parameters: Any) -> Any:
+        queued.append(bench.publisher._bytes)
+        return put_records(**parameters)
+
+    bench.kinesis.put_records = looked_at  # type: ignore[method-assign]
+    records = [Publication(f"order-{number}", b"x" * 300_000) for number in range(60)]
+    bench.publisher.put(records)
+    assert {record.result(20).attempts for record in records} == {1}
+    assert max(queued) < 5.3 * 1024 * 1024
+
+
+def test_a_failure_that_was_raised_keeps_nothing_of_who_asked() -> None:
+    class Asker:
+        pass
+
+    def ask(record: Publication) -> "weakref.ref[Asker]":
+        asker = Asker()
+        with pytest.raises(PublishFailed, match="why"):
+            record.result(0)
+        return weakref.ref(asker)
+
+    record = Publication("order-1", b"x")
+    record.settle(PublishFailed("why"))
+    askers = [ask(record) for _ in range(3)]
+    gc.collect()
+    assert [asker() for asker in askers] == [None] * 3
+
+
 def test_flush_says_how_many_it_could_not_wait_for(bench: Bench) -> None:
     bench.gate.clear()
     bench.publisher.publish_all(events(orders=3))
@@ -163,10 +216,10 @@ def test_close_sends_what_is_queued_and_takes_no_more() -> None:
 def test_a_defect_in_the_thread_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
 
-    def broken(**_: Any) -> None:
+    def broken(*_: Any) -> None:
         raise KeyError("Records")
 
-    monkeypatch.setattr(bench.kinesis, "put_records", broken)
+    monkeypatch.setattr(Lanes, "due", broken)
     for future in bench.together(events(orders=1, each=2)):
         assert "KeyError" in str(failing(future))
     bench.publisher._thread.join()

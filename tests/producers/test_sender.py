@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
 from producers.aggregator import AGGREGATE_BYTES, AGGREGATE_KEY
 from producers.diagnostics import (
@@ -18,9 +18,9 @@ from producers.diagnostics import (
     ShardMapFollowed,
     ShardMapUnknown,
 )
-from producers.lanes import MAX_RECORD_BYTES, MAX_REQUEST_ENTRIES
+from producers.lanes import MAX_RECORD_BYTES, MAX_REQUEST_ENTRIES, Lanes
 from producers.throttle import Quota
-from tests.fakes.kinesis_stream import HASH_KEYS, hash_key
+from tests.fakes.kinesis_stream import HASH_KEYS, WRITTEN_BYTES_PER_SECOND, hash_key
 from tests.producers.sender_world import World, failed, keys
 
 HALF = HASH_KEYS // 2
@@ -142,7 +142,19 @@ def test_a_failed_request_is_repeated_whole_and_in_order(world: World, error: st
     world.check()
 
 
-@pytest.mark.parametrize("error", [NoCredentialsError(), EndpointConnectionError(endpoint_url="http://kinesis")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        NoCredentialsError(),
+        EndpointConnectionError(endpoint_url="http://kinesis"),
+        # What botocore lets through: credentials that are renewed too late, a token's file that is being replaced, and
+        # a proxy's answers that are no JSON, or no JSON object.
+        RuntimeError("Credentials were refreshed, but the refreshed credentials are still expired."),
+        FileNotFoundError("/var/run/token"),
+        UnicodeDecodeError("utf-8", b"\xe9", 0, 1, "invalid continuation byte"),
+        AttributeError("'NoneType' object has no attribute 'get'"),
+    ],
+)
 def test_credentials_or_a_network_that_are_away_for_a_while_cost_nothing(world: World, error: Exception) -> None:
     world.deliver(keys(10))
     world.kinesis.fail("put_records", error, times=5)
@@ -188,6 +200,8 @@ NOTHING_TOLD: list[dict[str, Any]] = [
     {"Records": None},
     {"Records": []},
     {"Records": [None]},
+    {"Records": ["x"]},
+    {"Records": "xy"},
     {"Records": [{}]},
     {"Records": [{"SequenceNumber": "1"}]},
 ]
@@ -321,6 +335,36 @@ def test_so_is_one_that_was_made_anew_unseen() -> None:
 # What Kinesis never takes, and what it does not take in time.
 
 
+@pytest.mark.parametrize(("before", "after"), [(4, 3), (8, 5), (2, 5)])
+def test_and_one_made_anew_while_there_was_nothing_to_send(before: int, after: int) -> None:
+    """A shard of the same name answers, and owns other keys: readers would drop what it took."""
+    world = World(shards=before)
+    world.deliver(keys(100))
+    world.sent.clear()
+    world.answered.clear()
+    world.kinesis.streams.clear()
+    world.kinesis.create_stream(StreamName="orders", ShardCount=after)
+    world.time.advance(20)
+    mine = [key for key in keys(400) if HASH_KEYS // before <= hash_key(key) < 2 * HASH_KEYS // before]
+    for _ in range(3):
+        world.deliver(mine)
+    world.check()
+
+
+def test_a_shard_that_answered_and_is_never_listed_is_not_waited_for_for_ever() -> None:
+    world = World(shards=2)
+    world.deliver(keys(50))
+    split(world, "shardId-000000000000", HALF // 2)
+    world.take(keys(50))
+    world.kinesis.fail("list_shards", "LimitExceededException")
+    world.sender.step()
+    world.kinesis.streams.clear()
+    world.kinesis.create_stream(StreamName="orders", ShardCount=2)
+    world.run()
+    late = world.deliver(keys(50))
+    assert {record.result(0).attempts for record in late} == {1}
+
+
 def test_a_record_over_the_limit_fails_alone(world: World) -> None:
     [too_large] = world.take(["order-1"], size=MAX_RECORD_BYTES)
     fine = world.take(keys(20))
@@ -353,6 +397,15 @@ def test_where_the_stream_allows_it_a_record_may_have_10_mebibytes() -> None:
     world.run()
     assert large[0].result(0).attempts == 1
     world.check()
+
+
+def test_a_limit_that_could_not_be_asked_for_is_asked_for_again() -> None:
+    world = World(shards=1, record_kibibytes=10_240)
+    world.kinesis.fail("describe_stream_summary", "LimitExceededException")
+    [first] = world.deliver(["order-1"], size=2 * MAX_RECORD_BYTES)
+    assert "its own limit is unknown: LimitExceededException: " in failed(first)
+    [second] = world.deliver(["order-1"], size=2 * MAX_RECORD_BYTES)
+    assert second.result(0).attempts == 1
 
 
 def test_a_stream_that_does_not_tell_its_limit_takes_a_mebibyte(world: World) -> None:
@@ -416,7 +469,8 @@ def test_what_is_given_up_while_in_doubt_lets_the_rest_of_its_aggregate_be_judge
     below = [key for key in keys(50) if hash_key(key) < HALF]
     above = [key for key in keys(50) if hash_key(key) >= HALF]
     early = world.take(below[:3])
-    world.time.advance(30)
+    for record in early:
+        record.give_up_at -= 30
     late = world.take(above[:3])
     world.kinesis.fail("list_shards", "LimitExceededException", times=25)
     world.run(35)
@@ -427,14 +481,13 @@ def test_what_is_given_up_while_in_doubt_lets_the_rest_of_its_aggregate_be_judge
 
 
 def test_an_error_nobody_knows_is_a_defect_and_not_swallowed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(**_: Any) -> None:
-        raise KeyError("Records")
+    def broken(*_: Any) -> None:
+        raise KeyError("lane")
 
-    monkeypatch.setattr(world.kinesis, "put_records", broken)
+    monkeypatch.setattr(Lanes, "due", broken)
     with pytest.raises(KeyError):
         world.deliver(["order-1"])
     assert len(world.sender.waiting()) == 1
-    assert isinstance(world.kinesis.error("put_records", "InternalFailure", "x"), ClientError)
 
 
 # The shards' quota.
@@ -450,6 +503,14 @@ def test_nearly_all_of_a_streams_quota_is_used_and_hardly_an_entry_is_throttled(
     written = sum(len(held["Data"]) + len(held["PartitionKey"]) for held in world.kinesis.records())
     assert written >= 0.95 * 4 * 1024 * 1024 * seconds
     assert throttled < 0.01 * entries
+
+
+def test_far_from_kinesis_most_of_the_quota_is_used_too() -> None:
+    world = World(shards=1, write_limits=True)
+    world.kinesis.latency = (0.2, 0.4)
+    world.backlogged(20)
+    written = sum(len(held["Data"]) for held in world.kinesis.records())
+    assert written / 20 > 0.7 * WRITTEN_BYTES_PER_SECOND
 
 
 def test_who_shares_a_shard_finds_out_how_much_is_left() -> None:
