@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Protocol
@@ -156,24 +156,30 @@ class DeltaLog:
             table = self._load()
         except TableNotFoundError:
             self._before_creation()
-            # Of several who make it at once one does; tried again, the others would make it anew on top of that one's.
-            with suppress(CommitFailedError):
-                DeltaTable.create(
-                    self._uri,
-                    schema=TABLE_SCHEMA,
-                    mode="ignore",
-                    partition_by=[PARTITION_KEY],
-                    configuration=TABLE_CONFIGURATION,
-                    commit_properties=CommitProperties(max_commit_retries=0),
-                    storage_options=self._storage_options,
-                )
-            table = self._load()
+            table = self._created()
         if missing := missing_columns(table.schema()):
             # Two who add the same columns at once: one is rejected, and finds them on the next attempt.
             with _rejections_named(table, f"adding the columns {[column.name for column in missing]}"):
                 table.alter.add_columns(missing)
             table = self._load()
         return DeltaSnapshot(table, self._clock)
+
+    def _created(self) -> DeltaTable:
+        try:
+            DeltaTable.create(
+                self._uri,
+                schema=TABLE_SCHEMA,
+                mode="ignore",
+                partition_by=[PARTITION_KEY],
+                configuration=TABLE_CONFIGURATION,
+                # Tried again, who lost the race to make it would make it anew on top of the winner's.
+                commit_properties=CommitProperties(max_commit_retries=0),
+                storage_options=self._storage_options,
+            )
+        except CommitFailedError:
+            # In here, so that where there is no winner's either, what went wrong is told with it.
+            return self._load()
+        return self._load()
 
     def _load(self) -> DeltaTable:
         return DeltaTable(self._uri, storage_options=self._storage_options)

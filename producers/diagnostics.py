@@ -69,7 +69,7 @@ class ShardMapUnknown(Diagnostic):
 
 @dataclass(frozen=True)
 class RecordLimitUnknown(Diagnostic):
-    """The stream does not tell how large its records may be: a mebibyte is assumed."""
+    """The stream does not tell how large its records may be: what it told last holds, and a mebibyte at first."""
 
     stream: str
     error: str

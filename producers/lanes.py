@@ -38,13 +38,17 @@ class Limits:
     def request_bytes(self) -> int:
         return MAX_REQUEST_BYTES if self.record_bytes <= MAX_RECORD_BYTES else MAX_LARGE_REQUEST_BYTES
 
+    @property
+    def surely_fits(self) -> int:
+        """Bytes of data, whatever the key."""
+        return self.record_bytes - 4 * MAX_KEY_CHARACTERS
+
     def may_be_too_large(self, record: Publication) -> bool:
-        """At a glance, whatever its key."""
-        return len(record.data) > self.record_bytes - 4 * MAX_KEY_CHARACTERS
+        return len(record.data) > self.surely_fits
 
     def doubtful(self, records: Iterable[Publication]) -> list[Publication]:
         """Those that may be refused, at a glance: most records are far from any limit."""
-        surely_fits = self.record_bytes - 4 * MAX_KEY_CHARACTERS
+        surely_fits = self.surely_fits
         return [
             record
             for record in records

@@ -166,13 +166,15 @@ class Sender:
 
     def _leave_what_nobody_waits_for(self) -> None:
         """The shard that answered may be gone for good, and never be listed."""
-        left = [(parcel, result) for parcel, result in self._in_doubt if all(one.done() for one in parcel.records)]
-        for parcel, _ in left:
-            parcel.lane.in_doubt = False
-        self._in_doubt = [one for one in self._in_doubt if one not in left]
+        waited_for = []
+        for parcel, result in self._in_doubt:
+            parcel.lane.in_doubt = not all(record.done() for record in parcel.records)
+            if parcel.lane.in_doubt:
+                waited_for.append((parcel, result))
+        self._in_doubt = waited_for
 
     def _learn_limits(self) -> None:
-        """Asked for when a record is there that needs to know; until it is told, the smallest holds."""
+        """Asked for when a record is there that needs to know; until it is told, what was known before holds."""
         try:
             self._limits, self._limits_unknown = kinesis_wire.limits(self._client, self._stream), None
         except Exception as error:  # noqa: BLE001 - as in `_send`
@@ -183,7 +185,8 @@ class Sender:
         self._failed_maps += 1
         retry_in = self._backoff(self._failed_maps)
         self._map_not_before = self._clock.monotonic() + retry_in
-        for record in chain(self._unrouted, *(parcel.lane.waiting for parcel, _ in self._in_doubt)):
+        in_doubt = chain.from_iterable(parcel.lane.waiting for parcel, _ in self._in_doubt)
+        for record in self.waiting() if self._is_map_stale else chain(self._unrouted, in_doubt):
             record.last_error = f"the stream's shards are unknown: {_told(error)}"
         self._emit(ShardMapUnknown(self._stream, _told(error), retry_in))
 

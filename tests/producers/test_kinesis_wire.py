@@ -8,12 +8,16 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
-from botocore.exceptions import ParamValidationError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from producers import kinesis_wire
 from producers.lanes import Lanes, Limits
 from producers.publication import Publication
+from producers.settings import PublisherSettings
 from producers.throttle import KINESIS_QUOTA
+from producers.wiring import KINESIS
+from tests.fakes.clock import FakeClock
+from tests.fakes.kinesis import FakeKinesis
 from tests.producers.shards import a_map, key_in
 
 RESULT = {"SequenceNumber": "49", "ShardId": "shardId-000000000000"}
@@ -122,12 +126,28 @@ def test_for_others_the_client_stays_what_it_was() -> None:
         client.put_records(StreamName="orders", Records=[])
 
 
+def test_what_stands_for_the_records_is_nothing_that_kinesis_takes() -> None:
+    """As by a client whose events somebody took away: nothing may be acknowledged that was not sent."""
+    kinesis = FakeKinesis(FakeClock().clock)
+    network = Network((200, {}))
+    kinesis_wire.put_records(network.client, "orders", parcels(Publication(A, b"one")))
+    asked = json.loads(network.bodies[0])
+    with pytest.raises(ClientError, match="no hash key"):
+        kinesis.put_records(**asked)
+
+
 def test_results_that_are_missing_tell_nothing() -> None:
     network = Network((200, {"FailedRecordCount": 0, "Records": [RESULT]}), (200, {}))
     client = kinesis_wire.writing(network.client)
     two = parcels(Publication(A, b"one"), Publication(B, b"two"))
     assert kinesis_wire.put_records(client, "orders", two) == [RESULT, None]
     assert kinesis_wire.put_records(client, "orders", two) == [None, None]
+
+
+def test_a_request_that_hangs_leaves_time_to_send_the_others() -> None:
+    options: Any = KINESIS
+    longest = options.retries["total_max_attempts"] * (options.connect_timeout + options.read_timeout)
+    assert longest < PublisherSettings(stream="orders").deliver_within.total_seconds()
 
 
 def _text(value: str | bytes) -> str:

@@ -98,6 +98,20 @@ def test_an_aggregate_has_the_usual_size_until_more_waits_than_that() -> None:
     assert filled.due(0, LIMITS)[0].size <= AGGREGATE_BYTES
 
 
+def test_what_was_refused_is_small_again() -> None:
+    """Another writer may leave room for a little only."""
+    filled = lanes(*(waiting(A, size=1000) for _ in range(2000)))
+    for _ in range(3):
+        [parcel] = filled.due(0, LIMITS)
+        parcel.taken_out()
+    [lane, _] = filled
+    [grown] = filled.due(0, LIMITS)
+    lane.refused(not_before=1)
+    [small] = filled.due(1, LIMITS)
+    assert grown.size > 4 * AGGREGATE_BYTES
+    assert small.size <= AGGREGATE_BYTES
+
+
 def test_a_lane_waits_until_its_shard_has_room_for_an_aggregate_and_not_for_more() -> None:
     filled = lanes(*(waiting(A, size=1000) for _ in range(200)), quota=KINESIS_QUOTA)
     lane = next(iter(filled))

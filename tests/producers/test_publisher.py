@@ -213,13 +213,14 @@ def test_close_sends_what_is_queued_and_takes_no_more() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_defect_in_the_thread_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("defect", ["add", "due"])
+def test_a_defect_in_the_thread_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch, defect: str) -> None:
     bench = Bench()
 
     def broken(*_: Any) -> None:
         raise KeyError("Records")
 
-    monkeypatch.setattr(Lanes, "due", broken)
+    monkeypatch.setattr(Lanes, defect, broken)
     for future in bench.together(events(orders=1, each=2)):
         assert "KeyError" in str(failing(future))
     bench.publisher._thread.join()

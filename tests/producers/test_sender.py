@@ -351,6 +351,14 @@ def test_and_one_made_anew_while_there_was_nothing_to_send(before: int, after: i
     world.check()
 
 
+def test_what_waits_for_the_shards_that_nobody_tells_fails_with_why(world: World) -> None:
+    world.deliver(keys(20))
+    world.time.advance(20)
+    world.kinesis.fail("list_shards", "AccessDeniedException", times=1000)
+    late = world.deliver(["order-1"])
+    assert "the stream's shards are unknown: AccessDeniedException" in failed(late[0])
+
+
 def test_a_shard_that_answered_and_is_never_listed_is_not_waited_for_for_ever() -> None:
     world = World(shards=2)
     world.deliver(keys(50))
