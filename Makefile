@@ -109,7 +109,7 @@ $(PEERS)/.installed: tests/benchmarks/peers.lock
 	@touch $@
 
 lambda-zip: install ## build/takeaway-lambda.zip: the notifiers as a Lambda function; see docs/engines.md
-	@$(BIN)/python -m takeaway.lambda_zip build/takeaway-lambda.zip
+	@$(BIN)/python -m consumers.entrypoints.lambda_zip build/takeaway-lambda.zip
 
 unit: install ## the tests that start no process, in seconds
 	@$(BIN)/python -m pytest -n 2 -m "not local_aws and not end_to_end and not slow" $(ARGS)

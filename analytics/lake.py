@@ -13,13 +13,13 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
-from analytics.layout import table_uri
-from analytics.live_files import LiveFiles, lake_filesystem
-from analytics.repeats import PLACE, doubtful, find_repeats, without
-from analytics.schema import EVENT_SCHEMA
+from analytics.reading.live_files import LiveFiles, lake_filesystem
+from analytics.reading.orders import ALWAYS, EVERY_ORDER, Window, common_tables
+from analytics.reading.repeats import PLACE, doubtful, find_repeats, without
 from analytics.settings import LakeSettings
-from analytics.table import storage_options
-from analytics.timelines import ALWAYS, EVERY_ORDER, Window, common_tables
+from analytics.table.layout import table_uri
+from analytics.table.log import storage_options
+from analytics.table.schema import EVENT_SCHEMA
 from foundation.settings import from_environment
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ class Lake:
     """The lake as of the moment of opening; open again to see what came since.
 
     Three tables: `records`, every record of the stream once, as it was archived; `events`, every event once, since an
-    event may have been published twice; `orders`, a row an order (`analytics.timelines`). The columns of the former two
-    are those of `schema.EVENT_SCHEMA` and `event_date`.
+    event may have been published twice; `orders`, a row an order (`analytics.reading.orders`). The columns of the
+    former two are those of `schema.EVENT_SCHEMA` and `event_date`.
 
     `since` and `until`, aware, say which events count: those with since <= occurred_at < until; None does not bind.
     Only the files of these days are read.

@@ -6,20 +6,20 @@ What is in the lake decides where reading begins, not the engine's checkpoint: i
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from analytics.customer_keys import CustomerKeys
-from analytics.decode import Decoded, decode_payloads
-from analytics.offsets import Moment, Place
-from analytics.recovery import LakeHalt
-from analytics.shard_sink import LakeGap, ShardSink
-from analytics.sink import LakeSink
-from analytics.table import SchemaConflict
-from consumers.bad_runs import BadRuns
-from consumers.dead_letters import DeadLetters, dead_letter
+from analytics.archiving.decode import Decoded, decode_payloads
+from analytics.archiving.holder import LakeHalt
+from analytics.archiving.shard_sink import LakeGap, ShardSink
+from analytics.archiving.sink import LakeSink
+from analytics.privacy.customer_keys import CustomerKeys
+from analytics.table.log import SchemaConflict
+from analytics.table.offsets import Moment, Place
+from consumers.dead_letters.bad_runs import BadRuns
+from consumers.dead_letters.letters import DeadLetters, dead_letter
 from consumers.diagnostics import RecordSetApart
 from consumers.processing import Progress, ShardAssignment, ShardStop
-from consumers.records import Batch, Position, Record, Sentinel, SequenceNumber
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
+from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber
 
 CONSUMER = "archiver"
 _READING = "reading"

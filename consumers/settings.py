@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from consumers.batch_rules import MAX_BATCH_SIZE, BatchRules
-from consumers.records import Sentinel
+from consumers.batching.rules import MAX_BATCH_SIZE, BatchRules
+from foundation.kinesis.records import Sentinel
 from foundation.settings import SettingsError, variable
 
 
@@ -34,7 +34,7 @@ class ConsumerSettings:
     failover_seconds: float = 10.0
     # own: our workers share the shards among themselves; kcl: they join a running KCL 3.0 to 3.4, and obey its leader.
     fleet: Literal["own", "kcl"] = "own"
-    # The notifiers' batch rules; consumers.batch_rules says what each means.
+    # The notifiers' batch rules; consumers.batching.rules says what each means.
     batch_size: int = 500
     batching_window_seconds: float = 0.0
     parallelization_factor: int = 8

@@ -6,10 +6,10 @@ import sys
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from takeaway import deployment
 from takeaway.commands import backfill, customers, dead_letters, doctor, loading, reading, running, stack
 from takeaway.commands import lake as lake_commands
 from takeaway.errors import UserError
+from takeaway.stack import deployment
 
 OUR_PACKAGES = {"analytics", "consumers", "events", "foundation", "producers", "takeaway"}
 

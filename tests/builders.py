@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from consumers.records import Batch, Position, Record, Sentinel
 from events.envelope import EventEnvelope, first, following
 from events.orders import Event, Item, OrderAccepted, OrderCompleted, OrderPlaced, RestaurantNotified
 from events.wire import encode
+from foundation.kinesis.records import Batch, Position, Record, Sentinel
 
 NOON = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
 

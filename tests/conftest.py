@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from takeaway import backends, deployment, local_aws, processes
-from takeaway.backends import Backend
+from takeaway.local import aws as local_aws
+from takeaway.local import backends, processes
+from takeaway.local.backends import Backend
+from takeaway.stack import deployment
 from tests.tables import write_tables
 
 # The one that the local_aws and end_to_end tests run on.

@@ -16,9 +16,11 @@ import nbformat
 from nbclient import NotebookClient
 
 from foundation.settings import variable
-from takeaway import deployment, local_aws, processes
-from takeaway.backends import EMBEDDED
-from takeaway.environment import resolved
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
+from takeaway.local.backends import EMBEDDED
+from takeaway.stack import deployment
+from takeaway.stack.environment import resolved
 
 FOLDER = Path(__file__).resolve().parent.parent / "analytics" / "notebooks"
 NOTEBOOKS = tuple(sorted(FOLDER.glob("*.py")))

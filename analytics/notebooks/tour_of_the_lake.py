@@ -20,9 +20,9 @@
 # %%
 from datetime import UTC, datetime, timedelta
 
-from analytics import plots, questions
 from analytics.lake import Lake
-from analytics.showing import Drawing, ask, frame, in_words
+from analytics.report import plots, questions
+from analytics.report.showing import Drawing, ask, frame, in_words
 
 # %% [markdown]
 # ## The answer
@@ -96,5 +96,5 @@ frame(at_dinner.sort_by([("orders", "descending")]))
 # %% [markdown]
 # ## Where to go on
 #
-# [docs/lake.md](../../docs/lake.md) has cells for pandas, pyarrow, DuckDB and polars; `analytics.questions` has more
-# questions, each one SQL statement: `print(questions.FUNNEL.sql())`; `takeaway report` asks them all.
+# [docs/lake.md](../../docs/lake.md) has cells for pandas, pyarrow, DuckDB and polars; `analytics.report.questions` has
+# more questions, each one SQL statement: `print(questions.FUNNEL.sql())`; `takeaway report` asks them all.

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from consumers.diagnostics import ShardWaits
-from consumers.engines.backoff import pause_after
 from consumers.processing import Progress, RecordFailure, RecordProcessor, ShardAssignment, ShardStop
-from consumers.records import Batch, Position, position_key
+from foundation.backoff import pause_after
 from foundation.clock import Wait
 from foundation.diagnostics import Emit
+from foundation.kinesis.records import Batch, Position, position_key
 
 
 class Feeder:

@@ -22,7 +22,7 @@ import msgspec
 from events.choreography import handler_steps
 from events.envelope import derive_event_id
 from events.orders import EVENT_TYPES, Event
-from producers.commands import derive_cause
+from producers.orders.commands import derive_cause
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="event"):

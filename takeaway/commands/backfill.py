@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from takeaway.commands.options import Json
-from takeaway.environment import HOME, resolved
 from takeaway.errors import UserError
-from takeaway.lake_errors import lake_told_in_one_line
+from takeaway.local.lake_errors import lake_told_in_one_line
+from takeaway.stack.environment import HOME, resolved
 
 STDIN = "-"
 _BLOCK = 1024 * 1024
@@ -36,7 +36,7 @@ def backfill(
     Events that the lake has already are left out. Rows have `_shard` backfill/<id> and the line's number for a place.
     Exit 1 when some lines are no events. Example: takeaway lake backfill history.jsonl
     """
-    from analytics import wiring
+    from analytics import assembly as wiring
 
     environ = resolved()
     name = _name(file, backfill_id)
@@ -84,7 +84,7 @@ def _name(file: str, given: str | None) -> str:
 
 
 def _bad_lines(file: str, name: str, given: Path | None) -> Any:
-    from takeaway.bad_lines import BadLines
+    from takeaway.terminal.bad_lines import BadLines
 
     default = HOME / f"{name}.bad-lines.jsonl" if file == STDIN else Path(f"{file}.bad-lines.jsonl")
     path = given or default

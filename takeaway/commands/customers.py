@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from foundation.settings import variable
-from takeaway import local_aws
 from takeaway.commands.options import Json
-from takeaway.environment import resolved
 from takeaway.errors import UserError
-from takeaway.tables import counted
+from takeaway.local import aws as local_aws
+from takeaway.stack.environment import resolved
+from takeaway.terminal.tables import counted
 
 FORGOTTEN = "no key for it, or no longer"
 
@@ -29,8 +29,8 @@ def forget(
 
     Example: takeaway lake forget customer-00042
     """
-    from analytics.customer_keys import order_subject
-    from analytics.wiring import customer_keys
+    from analytics.assembly import customer_keys
+    from analytics.privacy.customer_keys import order_subject
 
     environ = resolved()
     _confirm(environ, customer_id, yes)
@@ -50,7 +50,7 @@ def resolve(
 
     Example: takeaway lake resolve "$(takeaway lake sql 'select any_value(customer_name_token) from events' | tail -1)"
     """
-    from analytics.wiring import customer_keys
+    from analytics.assembly import customer_keys
 
     texts = customer_keys(resolved()).objects.texts(tokens)
     if as_json:

@@ -12,16 +12,16 @@ from rich.console import Console
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import json_lines
 from foundation.settings import from_environment
-from takeaway import local_aws
 from takeaway.commands.options import Json, stop_on_signal
-from takeaway.dead_letters import GroupBy, error_text, facts, grouped, payload
-from takeaway.environment import resolved
 from takeaway.errors import UserError
-from takeaway.tables import counted, piped, show_rows
+from takeaway.local import aws as local_aws
+from takeaway.stack.environment import resolved
+from takeaway.terminal.letters import GroupBy, error_text, facts, grouped, payload
+from takeaway.terminal.tables import counted, piped, show_rows
 
 if TYPE_CHECKING:
-    from consumers.dead_letters import S3DeadLetters, StoredLetter
-    from consumers.redrive import Summary
+    from consumers.dead_letters.letters import S3DeadLetters, StoredLetter
+    from consumers.redrive.redrive import Summary
 
 MOST_NAMED = 5
 NONE = "no dead letters"
@@ -113,9 +113,9 @@ def redrive(
 
 
 def _letters(environ: Mapping[str, str]) -> "S3DeadLetters":
-    from analytics.wiring import customer_keys
+    from analytics.assembly import customer_keys
+    from consumers.assembly import dead_letters
     from consumers.settings import ConsumerSettings
-    from consumers.wiring import dead_letters
 
     return dead_letters(from_environment(ConsumerSettings, environ), customer_keys(environ))
 
@@ -126,7 +126,7 @@ def _prefix(consumer: str | None) -> str:
 
 def _read(letters: "S3DeadLetters", keys: Sequence[str]) -> "Iterator[StoredLetter]":
     """What lies there and is no letter is told, and left alone."""
-    from consumers.dead_letters import NoLetter
+    from consumers.dead_letters.letters import NoLetter
 
     for _, found in letters.read_all(keys):
         if isinstance(found, NoLetter):
@@ -157,7 +157,7 @@ def _chosen(letters: "S3DeadLetters", keys: Sequence[str] | None, consumer: str 
 
 
 def _of_consumers(chosen: "Sequence[StoredLetter]") -> "dict[str, list[StoredLetter]]":
-    from consumers.wiring import CONSUMERS
+    from consumers.assembly import CONSUMERS
 
     of_consumers: dict[str, list[StoredLetter]] = {}
     for stored in chosen:
@@ -172,8 +172,8 @@ def _of_consumers(chosen: "Sequence[StoredLetter]") -> "dict[str, list[StoredLet
 
 def _prospects(consumer: str, environ: Mapping[str, str], chosen: "Sequence[StoredLetter]") -> Iterator[dict[str, Any]]:
     """What a redrive would find: whether the contract has it by now, and whether its effect is remembered."""
-    from consumers.redrive import CANARIES, in_order
-    from consumers.wiring import redriver
+    from consumers.assembly import redriver
+    from consumers.redrive.redrive import CANARIES, in_order
     from events.wire import UnreadableEvent, decode
 
     way = redriver(consumer, environ, stop_on_signal().wait, json_lines("redrive"))
@@ -215,9 +215,9 @@ def _confirm(environ: Mapping[str, str], count: int, yes: bool) -> None:
 def _redriven(
     environ: Mapping[str, str], letters: "S3DeadLetters", of_consumers: "dict[str, list[StoredLetter]]"
 ) -> "list[Summary]":
-    from analytics.offsets import random_id
-    from consumers.redrive import Redrive
-    from consumers.wiring import redriver
+    from analytics.table.offsets import random_id
+    from consumers.assembly import redriver
+    from consumers.redrive.redrive import Redrive
 
     emit, wait = json_lines("redrive"), stop_on_signal().wait
     return [
@@ -234,7 +234,7 @@ def _redriven(
 
 
 def _tell(summaries: "Sequence[Summary]", as_json: bool) -> None:
-    from consumers.redrive import Fate
+    from consumers.redrive.redrive import Fate
 
     counts: Counter[str] = Counter()
     for summary in summaries:

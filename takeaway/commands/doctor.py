@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.text import Text
 
 from takeaway.commands.options import Json
-from takeaway.environment import DEFAULT, ENVIRONMENT, RUNNING, STACK, endpoint_sources
 from takeaway.errors import UserError
-from takeaway.tables import counted
+from takeaway.stack.environment import DEFAULT, ENVIRONMENT, RUNNING, STACK, endpoint_sources
+from takeaway.terminal.tables import counted
 
 if TYPE_CHECKING:
-    from takeaway.checkup import BackEnd, Checkup, Consumer, DeadLetters, Problem, Process, Setting, ShardReading
+    from takeaway.doctor.facts import BackEnd, Checkup, Consumer, DeadLetters, Problem, Process, Setting, ShardReading
 
 Rows = Sequence[Sequence[str]]
 # Rows under a heading each; under none where it is empty.
@@ -39,8 +39,8 @@ def doctor(
     """
     import msgspec
 
-    from takeaway.doctor import findings
-    from takeaway.examination import examine
+    from takeaway.doctor.examination import examine
+    from takeaway.doctor.findings import findings
 
     with Console(stderr=True).status("examining"):
         checkup = examine(endpoint_sources())
@@ -57,7 +57,7 @@ def doctor(
 
 
 def _show(checkup: "Checkup", problems: "Sequence[Problem]", console: Console, *, every_setting: bool) -> None:
-    from takeaway import checkup as facts
+    from takeaway.doctor import facts
 
     resources = [(one.kind, _short(one.name), _detail(one.there, one.detail)) for one in checkup.resources]
     dead_letters = [row for letters in checkup.dead_letters for row in _dead_letters(letters, checkup)]
@@ -178,7 +178,7 @@ def _reader(shard: "ShardReading") -> str:
 
 
 def _position(checkpoint: str) -> str:
-    from consumers.records import Sentinel
+    from foundation.kinesis.records import Sentinel
 
     places = {
         Sentinel.TRIM_HORIZON.value: "from the beginning",
@@ -198,7 +198,7 @@ def _lag(shard: "ShardReading") -> str:
 
 
 def _capacity(checkup: "Checkup") -> Rows:
-    from takeaway.doctor import READ_BYTES_PER_SECOND, megabytes
+    from takeaway.doctor.findings import READ_BYTES_PER_SECOND, megabytes
 
     readers = sum(consumer.reads for consumer in checkup.consumers)
     rows = []

@@ -11,13 +11,13 @@ from rich.console import Console
 from foundation.diagnostics import json_lines
 from foundation.settings import variable
 from takeaway.commands.options import Json
-from takeaway.environment import resolved
 from takeaway.errors import UserError
-from takeaway.lake_errors import lake_told_in_one_line
-from takeaway.tables import counted, piped, show_rows
+from takeaway.local.lake_errors import lake_told_in_one_line
+from takeaway.stack.environment import resolved
+from takeaway.terminal.tables import counted, piped, show_rows
 
 if TYPE_CHECKING:
-    from analytics.verify_rows import StreamRecord
+    from analytics.verification.rows import StreamRecord
 
 _SPANS = "SELECT event_date, min(occurred_at) AS first, max(occurred_at) AS last FROM events GROUP BY event_date"
 
@@ -65,9 +65,9 @@ def ls(as_json: Json = False) -> None:
 
     Example: takeaway lake ls
     """
+    from analytics.assembly import bucket_and_log
     from analytics.lake import Lake
-    from analytics.layout import is_compacted
-    from analytics.wiring import bucket_and_log
+    from analytics.table.layout import is_compacted
 
     environ = resolved()
     with lake_told_in_one_line(environ):
@@ -105,8 +105,8 @@ def verify(
     Every file is there with its size and its rows, every range follows the one before, no record is there twice, and
     duplicates that were removed are accounted for. Example: takeaway lake verify --against-stream
     """
-    from analytics.verify import verify as prove
-    from analytics.wiring import bucket_and_log
+    from analytics.assembly import bucket_and_log
+    from analytics.verification.verify import verify as prove
 
     environ = resolved()
     with lake_told_in_one_line(environ), Console(stderr=True).status("reading the log and every file"):
@@ -136,7 +136,7 @@ def compact(
     Of the days that are sealed, six hours after their end, and those with more than 200 small files. Safe beside
     archivers and other compactions. Example: takeaway lake compact --day 2026-03-14
     """
-    from analytics.wiring import compactor
+    from analytics.assembly import compactor
 
     environ = resolved()
     with lake_told_in_one_line(environ):
@@ -167,7 +167,7 @@ def vacuum(
     Never goes: the offsets, the log, files of a batch under way, and what takeaway did not write.
     Example: takeaway lake vacuum --yes
     """
-    from analytics import wiring
+    from analytics import assembly as wiring
 
     environ = resolved()
     with lake_told_in_one_line(environ):
@@ -189,14 +189,14 @@ def vacuum(
 
 
 def _retained(environ: Mapping[str, str]) -> "Iterator[StreamRecord]":
-    from analytics.offsets import Place
-    from analytics.verify_rows import StreamRecord
-    from analytics.wiring import customer_keys
-    from consumers.dead_letters import S3DeadLetters
-    from takeaway import local_aws
-    from takeaway.audit import StreamPlace
-    from takeaway.evidence import letter_place
-    from takeaway.stream import retained_records
+    from analytics.assembly import customer_keys
+    from analytics.table.offsets import Place
+    from analytics.verification.rows import StreamRecord
+    from consumers.dead_letters.letters import S3DeadLetters
+    from takeaway.audit.evidence import letter_place
+    from takeaway.audit.stream import retained_records
+    from takeaway.audit.verdict import StreamPlace
+    from takeaway.local import aws as local_aws
 
     letters = S3DeadLetters(
         local_aws.client("s3", environ), environ[variable("dead_letter_bucket")], customer_keys(environ)

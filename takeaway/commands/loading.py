@@ -13,15 +13,15 @@ from rich.console import Console
 from foundation.diagnostics import json_lines
 from takeaway.commands.options import LEDGER, Json, Ledger, ReallyAws, Seed, Speed, chosen, stop_on_signal
 from takeaway.commands.running import answering
-from takeaway.environment import require_local, resolved
 from takeaway.errors import UserError
-from takeaway.files import writing
-from takeaway.tables import show_rows
+from takeaway.stack.environment import require_local, resolved
+from takeaway.terminal.files import writing
+from takeaway.terminal.tables import show_rows
 
 if TYPE_CHECKING:
-    from producers.load.faults import FaultKind
-    from producers.load.realism_card import Row
-    from producers.load.simulation import LoadSummary
+    from producers.load.history.faults import FaultKind
+    from producers.load.live.simulation import LoadSummary
+    from producers.load.realism.card import Row
 
 
 def load(
@@ -59,9 +59,9 @@ def load(
     if sample is not None:
         _print_sample(seed, sample)
         return
-    from producers.load.run import DEFAULT_RATE, run_load
-    from takeaway.screen import load_bar
-    from takeaway.up import restaurants_are_up
+    from producers.load.live.run import DEFAULT_RATE, run_load
+    from takeaway.demo.screen import load_bar
+    from takeaway.local.stack import restaurants_are_up
 
     if profile and rate is not None:
         raise UserError(
@@ -110,8 +110,8 @@ def history(
 
     Example: takeaway load history --days 90 --out orders.jsonl --seed 7 --scenario kitchen-meltdown
     """
-    from producers.load.history import HistoryPlan, write_history
-    from producers.load.incidents import SCENARIOS
+    from producers.load.history.history import HistoryPlan, write_history
+    from producers.load.market.scenarios import SCENARIOS
 
     if scenario is not None and scenario not in SCENARIOS:
         raise UserError(f"no scenario is called {scenario!r}", f"one of: {', '.join(SCENARIOS)}")
@@ -131,8 +131,8 @@ def realism(
 
     Example: takeaway load realism --seed 7 --picture realism.svg
     """
-    from producers.load.realism import measure
-    from producers.load.realism_card import card
+    from producers.load.realism.card import card
+    from producers.load.realism.measure import measure
 
     if picture is not None and picture.suffix not in {".svg", ".png"}:
         raise UserError(f"a picture cannot be a {picture.suffix or 'file without an ending'}", "name it .svg or .png")
@@ -142,7 +142,7 @@ def realism(
     rows = card(measured.statistics)
     missed = [row for row in rows if not row.ok]
     if picture is not None:
-        from producers.load.realism_picture import draw
+        from producers.load.realism.picture import draw
 
         with writing(picture):
             draw(measured, picture)
@@ -171,7 +171,7 @@ def _verdict(row: "Row") -> str:
 
 
 def _print_sample(seed: int | None, count: int) -> None:
-    from producers.load.history import sample
+    from producers.load.history.history import sample
 
     for line in sample(_told(seed), count):
         sys.stdout.buffer.write(line)
@@ -187,7 +187,7 @@ def _told(seed: int | None) -> int:
 
 
 def _faults(wanted: list[str]) -> dict["FaultKind", float]:
-    from producers.load.faults import FaultKind
+    from producers.load.history.faults import FaultKind
 
     faults = {}
     for text in wanted:

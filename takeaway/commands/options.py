@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from foundation.settings import variable
-from takeaway.environment import HOME
 from takeaway.errors import UserError
+from takeaway.stack.environment import HOME
 
 Seed = Annotated[int | None, typer.Option(help="The same seed gives the same orders. Chosen and printed when absent.")]
 Rate = Annotated[float, typer.Option(min=0.1, help="Orders a second, open loop: late answers do not slow it down.")]

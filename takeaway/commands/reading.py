@@ -10,14 +10,14 @@ import typer
 from rich.console import Console
 
 from foundation.clock import uninterrupted_wait
-from takeaway import local_aws
 from takeaway.commands.options import LEDGER, Json, Ledger
-from takeaway.environment import HOME, resolved
-from takeaway.lake_errors import lake_told_in_one_line
-from takeaway.tables import in_words, show_rows
+from takeaway.local import aws as local_aws
+from takeaway.local.lake_errors import lake_told_in_one_line
+from takeaway.stack.environment import HOME, resolved
+from takeaway.terminal.tables import in_words, show_rows
 
 if TYPE_CHECKING:
-    from takeaway.audit import Finding
+    from takeaway.audit.verdict import Finding
 
 SECOND = timedelta(seconds=1)
 MOST_FINDINGS = 20
@@ -34,9 +34,9 @@ def report(
 
     Where there is a ledger on a local AWS it is stamped by the audit of that ledger's orders.
     """
-    from takeaway.audit import audit as judge
-    from takeaway.evidence import gather, settle
-    from takeaway.reporting import write_report
+    from takeaway.audit.evidence import gather, settle
+    from takeaway.audit.report_file import write_report
+    from takeaway.audit.verdict import audit as judge
 
     environ = resolved()
     verdict = None
@@ -70,10 +70,10 @@ def audit(
     """
     if history is not None:
         _audit_history(history, None if ledger == LEDGER else ledger, as_json=as_json)
-    from takeaway.audit import Bounds
-    from takeaway.audit import audit as judge
-    from takeaway.evidence import gather, intended_times, require_auditable, settle
-    from takeaway.latency import latencies
+    from takeaway.audit.evidence import gather, intended_times, require_auditable, settle
+    from takeaway.audit.latency import latencies
+    from takeaway.audit.verdict import Bounds
+    from takeaway.audit.verdict import audit as judge
 
     environ = resolved()
     require_auditable(environ, ledger)
@@ -99,7 +99,7 @@ def audit(
 
 
 def _audit_history(history: Path, ledger: Path | None, *, as_json: bool) -> NoReturn:
-    from takeaway.history_audit import audit_history
+    from takeaway.audit.history import audit_history
 
     with Console(stderr=True).status("reading the file and its ledger"):
         verdict = audit_history(history, ledger)

@@ -7,10 +7,10 @@ import typer
 
 from foundation.diagnostics import json_lines
 from foundation.settings import variable
-from takeaway import local_aws
 from takeaway.commands.options import LEDGER, Ledger, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
-from takeaway.environment import HOME, require_local, resolved
 from takeaway.errors import UserError
+from takeaway.local import aws as local_aws
+from takeaway.stack.environment import HOME, require_local, resolved
 
 
 class Engine(StrEnum):
@@ -28,8 +28,8 @@ def serve(
     """Serve the orders API until SIGTERM or Ctrl-C. Its OpenAPI document is at /schema/openapi.json."""
     import uvicorn
 
-    from producers.wiring import orders_api
-    from takeaway.up import DEFAULT_API_PORT
+    from producers.assembly import orders_api
+    from takeaway.local.stack import DEFAULT_API_PORT
 
     environ = resolved()
     listen_on = on or port("api_port", DEFAULT_API_PORT)
@@ -50,21 +50,21 @@ def work(
 
     Example: takeaway work archiver
     """
-    from consumers.wiring import CONSUMERS
+    from consumers.assembly import CONSUMERS
 
     if consumer not in CONSUMERS:
         raise UserError(f"no consumer is called {consumer!r}", f"one of: {', '.join(CONSUMERS)}")
     environ = resolved()
     if engine is Engine.KCL:
         raise typer.Exit(_work_under_the_kcl(consumer, environ))
-    from consumers.wiring import worker
+    from consumers.assembly import worker
 
     worker(consumer, environ, json_lines(consumer)).run(stop_on_signal())
 
 
 def _work_under_the_kcl(consumer: str, environ: dict[str, str]) -> int:
-    from consumers.wiring import kcl_daemon
-    from takeaway import kcl
+    from consumers.assembly import kcl_daemon
+    from takeaway.local import kcl
 
     properties = kcl_daemon(consumer, environ).properties()
     return kcl.run(properties, HOME / "kcl" / consumer, environ, stop_on_signal().wait)
@@ -78,7 +78,7 @@ def restaurants(
     yes_really_aws: ReallyAws = False,
 ) -> None:
     """Simulate the restaurants alone: read tickets, accept or reject, complete. Until SIGTERM or Ctrl-C."""
-    from producers.load.run import run_restaurants
+    from producers.load.live.run import run_restaurants
 
     environ = resolved()
     if not yes_really_aws:
@@ -91,7 +91,7 @@ def restaurants(
 
 def answering(api: str | None) -> str:
     """The orders API to use: the one named, or that of `takeaway up`; a `UserError` when it does not answer."""
-    from takeaway.up import answers, existing
+    from takeaway.local.stack import answers, existing
 
     url = (api or existing(HOME).api).rstrip("/")
     if not answers(f"{url}/health"):

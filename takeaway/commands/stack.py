@@ -10,10 +10,11 @@ from rich.console import Console
 
 from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import variable
-from takeaway import backends, local_aws
 from takeaway.commands.options import Json, Seed, Speed, chosen, port
-from takeaway.environment import HOME, endpoint, resolved
 from takeaway.errors import UserError
+from takeaway.local import aws as local_aws
+from takeaway.local import backends
+from takeaway.stack.environment import HOME, endpoint, resolved
 
 BackendName = Annotated[
     str,
@@ -33,7 +34,7 @@ def demo(
 
     Example: takeaway demo --orders 1000 --rate 40 --seed 7
     """
-    from takeaway.demo import DemoPlan, demo
+    from takeaway.demo.demo import DemoPlan, demo
 
     home = HOME / "demos" / f"{SYSTEM_CLOCK.now():%Y%m%d-%H%M%S}-{os.getpid()}"
     chosen_backend = backends.named(backend)
@@ -57,7 +58,7 @@ def up(
 
     Example: takeaway up, then paste the curl it prints. Ports: TAKEAWAY_AWS_PORT (4566), TAKEAWAY_API_PORT (8080).
     """
-    from takeaway.up import API, DEFAULT_API_PORT, first_order, up
+    from takeaway.local.stack import API, DEFAULT_API_PORT, first_order, up
 
     api_port = port("api_port", DEFAULT_API_PORT)
     aws_port = port("aws_port", local_aws.DEFAULT_PORT)
@@ -85,7 +86,7 @@ def up(
 
 def down(as_json: Json = False) -> None:
     """Stop what `takeaway up` started: consumers drain first, the local AWS goes last."""
-    from takeaway.up import existing
+    from takeaway.local.stack import existing
 
     homes = [HOME, *(path.parent for path in sorted(HOME.glob("demos/*/services.json")))]
     stopped = 0
@@ -106,7 +107,7 @@ def deploy(
 
     Example: AWS_ENDPOINT_URL=http://127.0.0.1:4566 takeaway deploy
     """
-    from takeaway import deployment
+    from takeaway.stack import deployment
 
     environ = endpoint()
     os.environ.update(environ)
@@ -139,8 +140,8 @@ def token(
     """
     from typing import get_args
 
-    from producers.tokens import Role
-    from takeaway.up import token
+    from producers.orders.tokens import Role
+    from takeaway.local.stack import token
 
     if role not in get_args(Role):
         raise UserError(f"no role is called {role!r}", f"one of: {', '.join(get_args(Role))}")

@@ -1,14 +1,15 @@
 """An exhaustive model of the commit protocol for one shard: every interleaving of holders, crashes and lost answers.
 
-It walks the steps of `analytics.recovery` and `analytics.sink` and asks the very `judge` that they ask.
+It walks the steps of `analytics.archiving.holder` and `analytics.archiving.sink` and asks
+the very `judge` that they ask.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from analytics.offsets import Offsets, Pending, Place
-from analytics.recovery import Verdict, judge
+from analytics.archiving.holder import Verdict, judge
+from analytics.table.offsets import Offsets, Pending, Place
 
 
 class Flaw(Enum):

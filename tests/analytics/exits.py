@@ -17,11 +17,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from analytics.bucket import WriteRefused
-from analytics.offsets import Place
-from analytics.recovery import ShardTaken
-from analytics.shard_sink import CommitFailed
-from analytics.table import AddedFile, DeltaLog, LogEntry, Snapshot
+from analytics.archiving.holder import ShardTaken
+from analytics.archiving.shard_sink import CommitFailed
+from analytics.table.log import AddedFile, DeltaLog, LogEntry, Snapshot
+from analytics.table.offsets import Place
+from foundation.bucket import WriteRefused
 from tests.analytics.lake_world import OTHER_SHARD, SHARD, World, feed, rows
 from tests.fakes.bucket import FakeBucket, Gate
 

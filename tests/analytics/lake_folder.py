@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analytics.lake import Lake
-from analytics.layout import PARTITION_KEY, compacted_file
-from analytics.schema import EVENT_SCHEMA
-from analytics.table import AddedFile, DeltaLog, LogEntry
+from analytics.table.layout import PARTITION_KEY, compacted_file
+from analytics.table.log import AddedFile, DeltaLog, LogEntry
+from analytics.table.schema import EVENT_SCHEMA
 from tests.analytics.test_timelines import a_table
 from tests.fakes.clock import FakeClock
 

@@ -9,15 +9,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analytics.bucket import Bucket
-from analytics.customer_keys import CustomerKeys, KeyObjects
-from analytics.decode import Payload, decode_payloads
-from analytics.layout import ShardPaths, object_key
-from analytics.offsets import Held, Moment, OffsetsObject, Place, random_id
-from analytics.rotation import RotationPolicy
-from analytics.shard_sink import ShardSink
-from analytics.sink import LakeSink
+from analytics.archiving.decode import Payload, decode_payloads
+from analytics.archiving.rotation import RotationPolicy
+from analytics.archiving.shard_sink import ShardSink
+from analytics.archiving.sink import LakeSink
+from analytics.privacy.customer_keys import CustomerKeys, KeyObjects
+from analytics.table.layout import ShardPaths, object_key
+from analytics.table.offsets import Held, Moment, OffsetsObject, Place, random_id
 from events.wire import encode
+from foundation.bucket import Bucket
 from foundation.diagnostics import Diagnostic
 from tests.analytics.log import MemoryLog
 from tests.builders import NOON, an_envelope

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from analytics.table import AddedFile, CommitRejected, LogEntry, LoggedCommit
+from analytics.table.log import AddedFile, CommitRejected, LogEntry, LoggedCommit
 from tests.fakes.bucket import Gate
 from tests.fakes.clock import START
 

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from analytics.backfill import AnotherHistory, Backfill, BadLine, Loaded
-from analytics.bucket import Bucket
-from analytics.diagnostics import SliceLoaded
-from analytics.verify import verify
+from analytics.archiving.diagnostics import SliceLoaded
+from analytics.maintenance.backfill import AnotherHistory, Backfill, BadLine, Loaded
+from analytics.verification.verify import verify
 from events.wire import encode
+from foundation.bucket import Bucket
 from tests.analytics.lake_world import KEYS, SHARD, Crash, World, feed
 from tests.analytics.test_compaction import DAY, compactor, content
 from tests.builders import NOON, an_envelope

@@ -5,7 +5,7 @@ import uuid
 import pytest
 from botocore.exceptions import ClientError
 
-from analytics.bucket import Bucket, StoredObject, WriteRefused
+from foundation.bucket import Bucket, StoredObject, WriteRefused
 from tests.fakes.bucket import FakeBucket
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics.columnar import read_columns
-from analytics.decode import BLOCKS, Payload, _one_by_one, decode_payloads
-from analytics.offsets import Place
+from analytics.archiving.columnar import read_columns
+from analytics.archiving.decode import BLOCKS, Payload, _one_by_one, decode_payloads
+from analytics.table.offsets import Place
 from events.envelope import following
 from events.orders import EVENT_TYPES, EVENTS, Event, OrderRejected, UserNotified
 from events.wire import UnreadableEvent, decode, encode

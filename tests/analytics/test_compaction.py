@@ -8,20 +8,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analytics.bucket import Bucket
-from analytics.compaction import (
+from analytics.archiving.diagnostics import DayCompacted
+from analytics.maintenance.compaction import (
     LONGEST_UNCOMMITTED,
     CompactionPolicy,
     Compactor,
     RowsLost,
     TooLate,
 )
-from analytics.diagnostics import DayCompacted
-from analytics.files import days, parquet
-from analytics.layout import is_compacted, is_ours, object_key
-from analytics.offsets import Place
-from analytics.stored_rows import MissingFile, NewerColumns, TornFile
-from analytics.table import AddedFile, CommitRejected, LogEntry
+from analytics.table.layout import is_compacted, is_ours, object_key
+from analytics.table.log import AddedFile, CommitRejected, LogEntry
+from analytics.table.offsets import Place
+from analytics.table.parquet import days, parquet
+from analytics.table.stored_rows import MissingFile, NewerColumns, TornFile
+from foundation.bucket import Bucket
 from tests.analytics.lake_world import OTHER_SHARD, SHARD, Crash, World, rows
 from tests.analytics.test_late import LATE, archived_world, late, late_rows
 from tests.builders import NOON

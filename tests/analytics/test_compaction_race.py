@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from analytics.bucket import Bucket
-from analytics.compaction import CompactedDay, CompactionPolicy, Compactor
-from analytics.layout import is_compacted, object_key, table_uri
-from analytics.offsets import Place
-from analytics.schema import EVENT_SCHEMA
-from analytics.shard_sink import CommitFailed
-from analytics.sink import LakeSink
-from analytics.stored_rows import stored_rows
-from analytics.table import CommitLog, CommitRejected, DeltaLog, Snapshot, storage_options
+from analytics.archiving.shard_sink import CommitFailed
+from analytics.archiving.sink import LakeSink
+from analytics.maintenance.compaction import CompactedDay, CompactionPolicy, Compactor
+from analytics.table.layout import is_compacted, object_key, table_uri
+from analytics.table.log import CommitLog, CommitRejected, DeltaLog, Snapshot, storage_options
+from analytics.table.offsets import Place
+from analytics.table.schema import EVENT_SCHEMA
+from analytics.table.stored_rows import stored_rows
+from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
 from tests.analytics.lake_world import KEYS, NEVER, rows
 from tests.builders import NOON

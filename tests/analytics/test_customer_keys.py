@@ -7,9 +7,9 @@ from contextlib import suppress
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from analytics import customer_keys
-from analytics.bucket import Bucket, WriteRefused
-from analytics.customer_keys import CustomerKeys, KeyObjects, sealed_texts, tokens_in
+from analytics.privacy import customer_keys
+from analytics.privacy.customer_keys import CustomerKeys, KeyObjects, sealed_texts, tokens_in
+from foundation.bucket import Bucket, WriteRefused
 from tests.analytics.lake_world import Crash, some_keys
 from tests.fakes.bucket import FakeBucket, Gate
 

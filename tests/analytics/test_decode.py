@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analytics.decode import Decoded, Payload, decode_payloads
-from analytics.files import days, parquet
-from analytics.offsets import Place
-from analytics.schema import EVENT_SCHEMA
+from analytics.archiving.decode import Decoded, Payload, decode_payloads
+from analytics.table.offsets import Place
+from analytics.table.parquet import days, parquet
+from analytics.table.schema import EVENT_SCHEMA
 from events.envelope import following
 from events.wire import encode
 from tests.analytics.lake_world import KEYS

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 from botocore.exceptions import ClientError
 
-from analytics.decode import Payload, decode_payloads
-from analytics.diagnostics import LakeCommitted, LakeFileUnread
-from analytics.duplicates import Window
-from analytics.layout import ShardPaths
-from analytics.offsets import Place
-from analytics.shard_sink import CommitFailed, ShardSink
+from analytics.archiving.decode import Payload, decode_payloads
+from analytics.archiving.diagnostics import LakeCommitted, LakeFileUnread
+from analytics.archiving.recent_ids import Window
+from analytics.archiving.shard_sink import CommitFailed, ShardSink
+from analytics.table.layout import ShardPaths
+from analytics.table.offsets import Place
 from events.wire import encode
 from tests.analytics.lake_world import KEYS, OTHER_SHARD, SHARD, STREAM, World
 from tests.builders import NOON, an_envelope

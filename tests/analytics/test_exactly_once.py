@@ -7,10 +7,10 @@ from typing import TypeVar
 
 import pytest
 
-from analytics.bucket import WriteRefused
-from analytics.offsets import Place
-from analytics.recovery import ShardTaken
-from analytics.shard_sink import CommitFailed, ShardSink
+from analytics.archiving.holder import ShardTaken
+from analytics.archiving.shard_sink import CommitFailed, ShardSink
+from analytics.table.offsets import Place
+from foundation.bucket import WriteRefused
 from tests.analytics.lake_world import OTHER_SHARD, SHARD, Crash, World, feed
 from tests.fakes.bucket import Gate
 

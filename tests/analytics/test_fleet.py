@@ -11,15 +11,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from analytics.bucket import Bucket
-from analytics.diagnostics import LakeCommitted, LakeShardFailed
-from analytics.layout import table_uri
-from analytics.offsets import Place
-from analytics.rotation import Backlog, RotationPolicy
+from analytics.archiving.diagnostics import LakeCommitted, LakeShardFailed
+from analytics.archiving.rotation import Backlog, RotationPolicy
+from analytics.archiving.sink import LakeSink
+from analytics.assembly import lake_sink
 from analytics.settings import LakeSettings
-from analytics.sink import LakeSink
-from analytics.table import CommitLog, DeltaLog, LogEntry, storage_options
-from analytics.wiring import lake_sink
+from analytics.table.layout import table_uri
+from analytics.table.log import CommitLog, DeltaLog, LogEntry, storage_options
+from analytics.table.offsets import Place
+from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Diagnostic
 from foundation.settings import variable

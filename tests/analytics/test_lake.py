@@ -9,17 +9,17 @@ import pyarrow.dataset as ds
 import pytest
 from pyarrow import fs
 
-from analytics.bucket import Bucket
+from analytics.archiving.holder import LakeHalt
+from analytics.archiving.rotation import RotationPolicy
+from analytics.archiving.shard_sink import CommitFailed
+from analytics.archiving.sink import LakeSink
+from analytics.assembly import lake_sink
 from analytics.lake import Lake, NoLake
-from analytics.layout import NOTICE_KEY
-from analytics.live_files import lake_filesystem
-from analytics.offsets import Place
-from analytics.recovery import LakeHalt
-from analytics.rotation import RotationPolicy
-from analytics.shard_sink import CommitFailed
-from analytics.sink import LakeSink
-from analytics.table import CommitRejected, DeltaLog, LogEntry, storage_options
-from analytics.wiring import lake_sink
+from analytics.reading.live_files import lake_filesystem
+from analytics.table.layout import NOTICE_KEY
+from analytics.table.log import CommitRejected, DeltaLog, LogEntry, storage_options
+from analytics.table.offsets import Place
+from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import SettingsError
 from tests.analytics.lake_world import KEYS, NEVER, OTHER_SHARD, SHARD, Crash, feed, rows

@@ -6,14 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from analytics.bucket import Bucket
-from analytics.compaction import LONGEST_UNCOMMITTED
-from analytics.decode import Payload
-from analytics.diagnostics import LateRowsCommitted
-from analytics.late import LateRecord, LateRows, NotYetPassed
-from analytics.layout import ShardPaths
-from analytics.offsets import Place
+from analytics.archiving.decode import Payload
+from analytics.archiving.diagnostics import LateRowsCommitted
+from analytics.maintenance.compaction import LONGEST_UNCOMMITTED
+from analytics.maintenance.late import LateRecord, LateRows, NotYetPassed
+from analytics.table.layout import ShardPaths
+from analytics.table.offsets import Place
 from events.wire import UnreadableEvent, encode
+from foundation.bucket import Bucket
 from tests.analytics.lake_world import KEYS, OTHER_SHARD, SHARD, STREAM, Crash, World, feed
 from tests.builders import NOON, an_envelope
 from tests.fakes.bucket import Gate

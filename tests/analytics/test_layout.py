@@ -4,9 +4,9 @@ from datetime import date, timedelta
 
 import pytest
 
-from analytics.layout import BatchNumber, ShardPaths
-from analytics.rotation import Backlog, RotationPolicy, total
+from analytics.archiving.rotation import Backlog, RotationPolicy, total
 from analytics.settings import LakeSettings
+from analytics.table.layout import BatchNumber, ShardPaths
 from foundation.settings import from_environment
 
 PATHS = ShardPaths("orders", "shardId-000000000003")

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from analytics.bucket import Bucket, WriteRefused
-from analytics.offsets import Moment, Offsets, OffsetsObject, Pending, Place, random_id
+from analytics.table.offsets import Moment, Offsets, OffsetsObject, Pending, Place, random_id
+from foundation.bucket import Bucket, WriteRefused
 from tests.fakes.bucket import FakeBucket
 from tests.fakes.clock import FakeClock
 

@@ -5,11 +5,11 @@ from contextlib import suppress
 import pytest
 from botocore.exceptions import ClientError
 
-from analytics import parts
-from analytics.bucket import Bucket, WriteRefused
-from analytics.layout import object_key
-from analytics.parts import ObjectWriter
-from analytics.shard_sink import CommitFailed
+from analytics.archiving.shard_sink import CommitFailed
+from analytics.table import multipart as parts
+from analytics.table.layout import object_key
+from analytics.table.multipart import ObjectWriter
+from foundation.bucket import Bucket, WriteRefused
 from tests.analytics.lake_world import SHARD, Crash, World, feed
 from tests.fakes import bucket as fake
 from tests.fakes.bucket import FakeBucket, Gate

@@ -10,8 +10,8 @@ import matplotlib as mpl
 import pyarrow as pa
 import pytest
 
-from analytics import plots
-from analytics.questions import FUNNEL, STEP_LATENCY, answers, orders_over_time
+from analytics.report import plots
+from analytics.report.questions import FUNNEL, STEP_LATENCY, answers, orders_over_time
 from tests.analytics.test_questions import some_orders
 from tests.analytics.test_timelines import GOOD, a_table, an_event, an_order
 

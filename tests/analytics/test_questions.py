@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from analytics.questions import (
+from analytics.reading.orders import ALWAYS, Window
+from analytics.report.questions import (
     BUSIEST_RESTAURANTS,
     DATA_QUALITY,
     DROP_OUTS,
@@ -31,7 +32,6 @@ from analytics.questions import (
     every_question,
     orders_over_time,
 )
-from analytics.timelines import ALWAYS, Window
 from events.choreography import CHOREOGRAPHY
 from events.orders import EVENT_TYPES
 from tests.analytics.test_timelines import GOOD, a_table, an_event, an_order

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from analytics.lake import Lake
-from analytics.repeats import find_repeats
-from analytics.timelines import timelines
+from analytics.reading.orders import timelines
+from analytics.reading.repeats import find_repeats
 from tests.analytics.lake_folder import FolderLake
 from tests.analytics.test_timelines import GOOD, a_table, an_event, an_order
 from tests.builders import NOON

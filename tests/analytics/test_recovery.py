@@ -2,12 +2,12 @@
 
 import pytest
 
-from analytics.diagnostics import LakeOffsetsRebuilt, LakeShardOpened
-from analytics.layout import ShardPaths
-from analytics.offsets import Place
-from analytics.recovery import LakeHalt, ShardTaken, Verdict
-from analytics.shard_sink import CommitFailed
-from analytics.table import LogEntry
+from analytics.archiving.diagnostics import LakeOffsetsRebuilt, LakeShardOpened
+from analytics.archiving.holder import LakeHalt, ShardTaken, Verdict
+from analytics.archiving.shard_sink import CommitFailed
+from analytics.table.layout import ShardPaths
+from analytics.table.log import LogEntry
+from analytics.table.offsets import Place
 from tests.analytics.lake_world import SHARD, STREAM, Crash, World, feed
 from tests.analytics.log import MemorySnapshot
 from tests.builders import NOON

@@ -11,7 +11,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from analytics.report import (
+from analytics.reading.orders import Window
+from analytics.report.report import (
     About,
     AuditStamp,
     Report,
@@ -24,7 +25,6 @@ from analytics.report import (
     report_data,
     share,
 )
-from analytics.timelines import Window
 from tests.analytics.test_questions import some_orders
 from tests.analytics.test_timelines import GOOD, a_table, an_event, an_order
 from tests.builders import NOON

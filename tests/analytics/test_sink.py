@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analytics.bucket import WriteRefused
-from analytics.diagnostics import LakeCommitted, LakeGapAccepted, LakeGapIsEmpty, LakeShardFailed
-from analytics.layout import ShardPaths
-from analytics.offsets import Moment, Offsets, Place
-from analytics.recovery import ShardTaken
-from analytics.rotation import RotationPolicy
+from analytics.archiving.diagnostics import LakeCommitted, LakeGapAccepted, LakeGapIsEmpty, LakeShardFailed
+from analytics.archiving.holder import ShardTaken
+from analytics.archiving.rotation import RotationPolicy
+from analytics.archiving.shard_sink import CommitFailed, LakeGap, ShardSink
+from analytics.assembly import lake_sink
 from analytics.settings import LakeSettings
-from analytics.shard_sink import CommitFailed, LakeGap, ShardSink
-from analytics.wiring import lake_sink
+from analytics.table.layout import ShardPaths
+from analytics.table.offsets import Moment, Offsets, Place
+from foundation.bucket import WriteRefused
 from foundation.settings import from_environment
 from tests.analytics.lake_world import KEYS, NEVER, OTHER_SHARD, SHARD, STREAM, Crash, World, feed, rows
 from tests.builders import NOON

@@ -8,9 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from analytics.offsets import Place
-from analytics.schema import EVENT_SCHEMA, PARTITION_COLUMN
-from analytics.table import (
+from analytics.table.log import (
     AddedFile,
     CommitLog,
     CommitRejected,
@@ -20,6 +18,8 @@ from analytics.table import (
     SchemaConflict,
     storage_options,
 )
+from analytics.table.offsets import Place
+from analytics.table.schema import EVENT_SCHEMA, PARTITION_COLUMN
 from tests.analytics.lake_world import rows
 from tests.analytics.log import MemoryLog
 from tests.fakes.clock import FakeClock

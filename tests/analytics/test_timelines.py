@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from analytics.schema import EVENT_SCHEMA, PARTITION_COLUMN
-from analytics.timelines import NEEDED_COLUMNS, UnusableRecords, Window, timelines
+from analytics.reading.orders import NEEDED_COLUMNS, UnusableRecords, Window, timelines
+from analytics.table.schema import EVENT_SCHEMA, PARTITION_COLUMN
 from events.orders import EVENT_TYPES
 from tests.builders import NOON
 

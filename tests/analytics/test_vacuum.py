@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from analytics.bucket import Bucket
-from analytics.layout import DATA_PREFIX, object_key
-from analytics.shard_sink import ShardSink
-from analytics.vacuum import LEAST_RETENTION, NEVER_VISIBLE, REPLACED, RETENTION, RetentionTooShort, Vacuum
+from analytics.archiving.shard_sink import ShardSink
+from analytics.maintenance.vacuum import LEAST_RETENTION, NEVER_VISIBLE, REPLACED, RETENTION, RetentionTooShort, Vacuum
+from analytics.table.layout import DATA_PREFIX, object_key
+from foundation.bucket import Bucket
 from tests.analytics.lake_world import SHARD, Crash, World, feed
 from tests.analytics.test_compaction import DAY, compactor, content, lake_of_small_files
 from tests.fakes.bucket import Gate

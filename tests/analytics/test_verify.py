@@ -11,15 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from analytics.bucket import Bucket
-from analytics.findings import Kind
-from analytics.layout import DATA_PREFIX, ShardPaths, object_key
-from analytics.offsets import Place
-from analytics.sink import LakeSink
-from analytics.table import AddedFile, CommitLog, DeltaLog, LogEntry
-from analytics.verify import Verified, verify
-from analytics.verify_rows import MOST_NAMED, StreamRecord
+from analytics.archiving.sink import LakeSink
+from analytics.table.layout import DATA_PREFIX, ShardPaths, object_key
+from analytics.table.log import AddedFile, CommitLog, DeltaLog, LogEntry
+from analytics.table.offsets import Place
+from analytics.verification.findings import Kind
+from analytics.verification.rows import MOST_NAMED, StreamRecord
+from analytics.verification.verify import Verified, verify
 from events.wire import encode
+from foundation.bucket import Bucket
 from tests.analytics.lake_world import KEYS, NEVER, OTHER_SHARD, SHARD, STREAM, Crash, World, feed, rows
 from tests.analytics.log import MemoryLog, MemorySnapshot
 from tests.analytics.test_compaction import DAY, append, compactor, doubled

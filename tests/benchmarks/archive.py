@@ -14,8 +14,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from takeaway import deployment, local_aws, processes
-from takeaway.backends import EMBEDDED
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
+from takeaway.local.backends import EMBEDDED
+from takeaway.stack import deployment
 from tests.benchmarks.archive_input import write_answers
 from tests.benchmarks.figures import Figure, beside, one_line
 

@@ -9,10 +9,10 @@ from itertools import islice
 from pathlib import Path
 
 from events.wire import encode
-from producers.load.arrivals import FlatDemand
-from producers.load.journeys import events as events_of
-from producers.load.journeys import journeys
-from producers.load.scenario import a_market, orders
+from producers.load.market.arrivals import FlatDemand
+from producers.load.market.journeys import events as events_of
+from producers.load.market.journeys import journeys
+from producers.load.market.orders import a_market, orders
 
 RECORDS_AN_ANSWER = 10_000
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)

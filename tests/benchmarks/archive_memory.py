@@ -17,16 +17,18 @@ from typing import Any
 import msgspec
 import psutil
 
-from analytics.layout import DATA_PREFIX
-from analytics.sink import LakeSink
-from analytics.wiring import customer_keys, lake_sink
+from analytics.archiving.sink import LakeSink
+from analytics.assembly import customer_keys, lake_sink
+from analytics.table.layout import DATA_PREFIX
 from consumers.archiver import Archiver
-from consumers.bad_runs import BadRuns
+from consumers.dead_letters.bad_runs import BadRuns
 from consumers.processing import ShardAssignment
-from consumers.records import Batch, Position, Record, Sentinel
 from foundation.clock import SYSTEM_CLOCK
-from takeaway import deployment, local_aws, processes
-from takeaway.backends import EMBEDDED
+from foundation.kinesis.records import Batch, Position, Record, Sentinel
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
+from takeaway.local.backends import EMBEDDED
+from takeaway.stack import deployment
 from tests.benchmarks.archive_input import BEGIN, events
 from tests.benchmarks.archive_ours import NoLetters
 from tests.benchmarks.figures import Figure, one_line, within

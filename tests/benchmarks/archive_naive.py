@@ -18,10 +18,10 @@ import botocore.session
 import pandas as pd
 from botocore.parsers import create_parser
 
-from analytics.schema import EVENT_SCHEMA, STREAM_COLUMNS
-from analytics.wiring import customer_keys
+from analytics.assembly import customer_keys
+from analytics.table.schema import EVENT_SCHEMA, STREAM_COLUMNS
 from events.wire import decode as judge
-from takeaway import local_aws
+from takeaway.local import aws as local_aws
 
 _SAID = [name for name in EVENT_SCHEMA.names if name not in {field.name for field in STREAM_COLUMNS}]
 _PLAIN = ("customer_name", "customer_email")

@@ -12,25 +12,25 @@ from typing import Any
 
 import pyarrow as pa
 
-from analytics.bucket import Bucket
-from analytics.columnar import read_columns
-from analytics.customer_keys import CustomerKeys
-from analytics.decode import BLOCKS, _rows
-from analytics.duplicates import Window
-from analytics.files import days, parquet
-from analytics.layout import ShardPaths, object_key, table_uri
-from analytics.offsets import Place, random_id
-from analytics.sink import LakeSink
-from analytics.table import AddedFile, DeltaLog, LogEntry, storage_options
-from analytics.wiring import customer_keys, lake_sink
+from analytics.archiving.columnar import read_columns
+from analytics.archiving.decode import BLOCKS, _rows
+from analytics.archiving.recent_ids import Window
+from analytics.archiving.sink import LakeSink
+from analytics.assembly import customer_keys, lake_sink
+from analytics.privacy.customer_keys import CustomerKeys
+from analytics.table.layout import ShardPaths, object_key, table_uri
+from analytics.table.log import AddedFile, DeltaLog, LogEntry, storage_options
+from analytics.table.offsets import Place, random_id
+from analytics.table.parquet import days, parquet
 from consumers.archiver import Archiver
-from consumers.bad_runs import BadRuns
-from consumers.engines.worker.kinesis_wire import decode
+from consumers.dead_letters.bad_runs import BadRuns
 from consumers.processing import ShardAssignment
-from consumers.records import Batch, Position, Record, Sentinel
+from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Diagnostic
-from takeaway import local_aws
+from foundation.kinesis.get_records import decode
+from foundation.kinesis.records import Batch, Position, Record, Sentinel
+from takeaway.local import aws as local_aws
 
 SHARD = "shardId-000000000000"
 

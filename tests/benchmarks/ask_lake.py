@@ -68,7 +68,7 @@ PEERS = {
 
 def ours(name: str) -> list[dict[str, object]]:
     from analytics.lake import Lake  # noqa: PLC0415 - each imports what it needs, and pays for it
-    from analytics.questions import FIVE_QUESTIONS  # noqa: PLC0415
+    from analytics.report.questions import FIVE_QUESTIONS  # noqa: PLC0415
 
     question = next(question for question in FIVE_QUESTIONS if question.name == name)
     rows: list[dict[str, object]] = Lake.from_environment().sql(question.sql()).to_pylist()

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analytics.schema import EVENT_SCHEMA
+from analytics.table.schema import EVENT_SCHEMA
 
 FIRST_DAY = date(2026, 9, 1)
 DAYS = 30

@@ -23,13 +23,14 @@ from typing import Any
 import msgspec
 import psutil
 
+from analytics.archiving.rotation import RotationPolicy
 from analytics.lake import Lake
-from analytics.layout import table_uri
-from analytics.rotation import RotationPolicy
-from analytics.table import DeltaLog, storage_options
+from analytics.table.layout import table_uri
+from analytics.table.log import DeltaLog, storage_options
 from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import variable
-from takeaway import backends, local_aws, processes
+from takeaway.local import aws as local_aws
+from takeaway.local import backends, processes
 from tests.benchmarks.commits_worker import Seen, Task
 from tests.benchmarks.figures import Figure, beside, one_line, within
 from tests.benchmarks.running import say

@@ -15,21 +15,21 @@ from typing import Any
 import boto3
 import msgspec
 
-from analytics.bucket import Bucket
-from analytics.customer_keys import CustomerKeys
-from analytics.diagnostics import LakeCommitted, LakeShardFailed
-from analytics.layout import table_uri
-from analytics.rotation import RotationPolicy
-from analytics.shard_sink import CommitFailed
-from analytics.sink import LakeSink
-from analytics.table import AddedFile, CommitLog, DeltaLog, LogEntry, Snapshot, storage_options
-from analytics.wiring import customer_keys
+from analytics.archiving.diagnostics import LakeCommitted, LakeShardFailed
+from analytics.archiving.rotation import RotationPolicy
+from analytics.archiving.shard_sink import CommitFailed
+from analytics.archiving.sink import LakeSink
+from analytics.assembly import customer_keys
+from analytics.privacy.customer_keys import CustomerKeys
+from analytics.table.layout import table_uri
+from analytics.table.log import AddedFile, CommitLog, DeltaLog, LogEntry, Snapshot, storage_options
 from consumers.archiver import Archiver
-from consumers.bad_runs import BadRuns
-from consumers.engines.backoff import pause_after
+from consumers.dead_letters.bad_runs import BadRuns
 from consumers.processing import ShardAssignment
-from consumers.records import Batch, Position, Record, Sentinel
+from foundation.backoff import pause_after
+from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
+from foundation.kinesis.records import Batch, Position, Record, Sentinel
 from foundation.settings import variable
 from tests.benchmarks.archive_input import events
 from tests.benchmarks.archive_ours import NoLetters

@@ -17,7 +17,7 @@ import boto3
 from aws_kinesis_agg.aggregator import RecordAggregator
 
 from foundation.clock import uninterrupted_wait
-from takeaway.local_aws import free_port, local_environ
+from takeaway.local.aws import free_port, local_environ
 from tests.benchmarks.figures import Figure, beside, one_line
 from tests.benchmarks.order_events import order_events
 

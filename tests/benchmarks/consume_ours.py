@@ -12,19 +12,19 @@ import time
 import boto3
 from botocore.config import Config
 
-from consumers.engines.worker.kinesis_wire import decoding
-from consumers.engines.worker.lease import Lease
-from consumers.engines.worker.lease_keeper import HeldLease
-from consumers.engines.worker.lease_table import LeaseTable
+from consumers.engines.worker.leases.keeper import HeldLease
+from consumers.engines.worker.leases.lease import Lease
+from consumers.engines.worker.leases.table import LeaseTable
+from consumers.engines.worker.reading.cursor import ShardCursor
+from consumers.engines.worker.reading.polling import ShardReader
 from consumers.engines.worker.settings import READS_PER_SECOND, WorkerSettings
-from consumers.engines.worker.shard_cursor import ShardCursor
-from consumers.engines.worker.shard_list import listed_shards
-from consumers.engines.worker.shard_reader import ShardReader
 from consumers.engines.worker.shard_worker import ShardWorker
 from consumers.processing import Progress, ShardAssignment
-from consumers.records import Batch, Position, Sentinel
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Diagnostic
+from foundation.kinesis.get_records import decoding
+from foundation.kinesis.records import Batch, Position, Sentinel
+from foundation.kinesis.shards import listed_shards
 from tests.benchmarks.order_events import differences, order_events
 from tests.fakes.clock import FakeClock
 from tests.fakes.leases import FakeDynamoDB

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from consumers.engines.worker import WorkerSettings
-from consumers.engines.worker.lease import Lease
-from consumers.engines.worker.lease_table import LeaseTable
+from consumers.engines.worker.leases.lease import Lease
+from consumers.engines.worker.leases.table import LeaseTable
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
-from takeaway import local_aws, processes
-from takeaway.backends import EMBEDDED
-from takeaway.processes import Running, Service
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
+from takeaway.local.backends import EMBEDDED
+from takeaway.local.processes import Running, Service
 from tests.benchmarks.failover_worker import CONSUMER, Given, given
 from tests.benchmarks.figures import Figure, one_line, within
 

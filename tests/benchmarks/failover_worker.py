@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from consumers import wiring
+from consumers import assembly as wiring
 from consumers.processing import ProcessorFactory, Progress, RecordProcessor, ShardAssignment
-from consumers.records import Batch, Position
 from consumers.settings import ConsumerSettings
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Emit, json_lines
+from foundation.kinesis.records import Batch, Position
 from takeaway.commands.options import stop_on_signal
 
 CONSUMER = "failover"

@@ -13,16 +13,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from analytics.archiving.rotation import RotationPolicy
 from analytics.lake import Lake, NoLake
-from analytics.rotation import RotationPolicy
 from events.envelope import EventEnvelope, partition_key
 from events.orders import Event
 from events.wire import encode
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.settings import variable
-from takeaway import deployment, local_aws, processes
-from takeaway.backends import EMBEDDED
-from takeaway.processes import Running, Service
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
+from takeaway.local.backends import EMBEDDED
+from takeaway.local.processes import Running, Service
+from takeaway.stack import deployment
 from tests.benchmarks.figures import Figure, one_line, within
 from tests.builders import an_envelope
 

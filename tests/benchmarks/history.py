@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from foundation.clock import SYSTEM_CLOCK
-from takeaway.history_audit import audit_history
+from takeaway.audit.history import audit_history
 from tests.benchmarks.figures import one_line, within
 
 DAYS, FEWER_DAYS = 90, 30
@@ -17,7 +17,7 @@ LIMIT_GROWTH = 1.05
 WRITE = """
 import resource, sys
 from pathlib import Path
-from producers.load.history import HistoryPlan, write_history
+from producers.load.history.history import HistoryPlan, write_history
 print(write_history(HistoryPlan(7, int(sys.argv[1])), Path(sys.argv[2])), file=sys.stderr)
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(used.ru_maxrss / 1024, used.ru_utime + used.ru_stime)

@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from takeaway import backends, local_aws, processes
-from takeaway.processes import Running
+from takeaway.local import aws as local_aws
+from takeaway.local import backends, processes
+from takeaway.local.processes import Running
 from tests.benchmarks.figures import Figure, one_line
 from tests.interop.recorder import KCL, WORKER
 from tests.interop.world import SHARDS, World

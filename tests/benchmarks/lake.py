@@ -17,15 +17,16 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from analytics.bucket import Bucket
-from analytics.compaction import CompactionPolicy, Compactor
-from analytics.files import parquet
-from analytics.layout import BatchNumber, ShardPaths, object_key, table_uri
-from analytics.questions import FIVE_QUESTIONS
-from analytics.table import AddedFile, DeltaLog, LogEntry, storage_options
+from analytics.maintenance.compaction import CompactionPolicy, Compactor
+from analytics.report.questions import FIVE_QUESTIONS
+from analytics.table.layout import BatchNumber, ShardPaths, object_key, table_uri
+from analytics.table.log import AddedFile, DeltaLog, LogEntry, storage_options
+from analytics.table.parquet import parquet
+from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import variable
-from takeaway import backends, local_aws, processes
+from takeaway.local import aws as local_aws
+from takeaway.local import backends, processes
 from tests.benchmarks import big_lake
 from tests.benchmarks.figures import Figure, beside, one_line
 

@@ -3,11 +3,12 @@
 import statistics
 from collections.abc import Callable
 
-from consumers.engines.worker.fleet_plan import planned, sighted
-from consumers.engines.worker.lease import Lease
-from consumers.engines.worker.lease_plan import Leases, Shard, to_create, to_delete
-from consumers.records import HashKeyRange, Sentinel, SequenceNumber
+from consumers.engines.worker.leases.coverage import Leases, to_create, to_delete
+from foundation.kinesis.shards import Shard
+from consumers.engines.worker.leases.fair_share import planned, sighted
+from consumers.engines.worker.leases.lease import Lease
 from foundation.clock import SYSTEM_CLOCK
+from foundation.kinesis.records import HashKeyRange, Sentinel, SequenceNumber
 from tests.benchmarks.figures import Figure, one_line, within
 
 LEASES = 10_000

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Diagnostic
-from producers.publication import Publication
-from producers.publisher import RecordPublisher
+from producers.publishing.publication import Publication
+from producers.publishing.publisher import RecordPublisher
 from tests.benchmarks.consume import client, server
 from tests.benchmarks.figures import Figure, alone
 from tests.benchmarks.running import say

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from consumers.engines.user_records import unpack
-from consumers.records import Record
+from foundation.kinesis.deaggregation import unpack
+from foundation.kinesis.records import Record
 from tests.benchmarks.consume import client, served
 from tests.benchmarks.figures import Figure, alone, none_of, within
 from tests.benchmarks.order_events import few_keys

@@ -14,12 +14,12 @@ import boto3
 
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Diagnostic
-from producers.aggregator import AGGREGATE_BYTES, pack
-from producers.lanes import Lanes
-from producers.publication import Publication
-from producers.publisher import RecordPublisher
-from producers.shard_map import ShardMap
-from producers.throttle import Quota
+from foundation.kinesis.aggregation import AGGREGATE_BYTES, pack
+from producers.publishing.lanes import Lanes
+from producers.publishing.publication import Publication
+from producers.publishing.publisher import RecordPublisher
+from producers.publishing.quota import Quota
+from producers.publishing.shard_map import ShardMap
 from tests.benchmarks.order_events import workload
 
 UNLIMITED = Quota(float("inf"), float("inf"))

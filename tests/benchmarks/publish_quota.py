@@ -1,6 +1,6 @@
 """How much of a stream's quota is used, and how much is throttled: true shard limits, latency, simulated time."""
 
-from producers.diagnostics import EntriesRejected
+from producers.publishing.diagnostics import EntriesRejected
 from tests.benchmarks.figures import Figure, at_least, within
 from tests.fakes.kinesis_stream import WRITTEN_BYTES_PER_SECOND
 from tests.producers.sender_world import World

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from consumers.engines.user_records import unpack
+from foundation.kinesis.deaggregation import unpack
 from tests.benchmarks.consume import aggregates
 from tests.benchmarks.fake_kinesis import Kinesis
 from tests.benchmarks.figures import beside, one_line

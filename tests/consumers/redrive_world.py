@@ -6,13 +6,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from analytics.customer_keys import CustomerKeys
-from consumers.batch_rules import BatchRules
-from consumers.dead_letters import DeadLetter, S3DeadLetters, StoredLetter, dead_letter
-from consumers.redrive import Redrive, Summary
-from consumers.redrive_processor import SetAsideAgain, ThroughProcessor
-from consumers.set_apart import SetsApart
-from consumers.step_processor import HandlerStep, performs
+from analytics.privacy.customer_keys import CustomerKeys
+from consumers.batching.rules import BatchRules
+from consumers.dead_letters.letters import DeadLetter, S3DeadLetters, StoredLetter, dead_letter
+from consumers.dead_letters.set_apart import SetsApart
+from consumers.redrive.redrive import Redrive, Summary
+from consumers.redrive.steps import SetAsideAgain, ThroughProcessor
+from consumers.steps.step import HandlerStep, performs
 from events.envelope import EventEnvelope
 from events.orders import Event, OrderPlaced, RestaurantNotified
 from foundation.diagnostics import Diagnostic

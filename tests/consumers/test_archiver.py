@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
-from analytics.diagnostics import LakeGapIsEmpty
-from analytics.rotation import RotationPolicy
-from analytics.shard_sink import CommitFailed
+from analytics.archiving.diagnostics import LakeGapIsEmpty
+from analytics.archiving.rotation import RotationPolicy
+from analytics.archiving.shard_sink import CommitFailed
 from consumers.archiver import Archiver
-from consumers.bad_runs import BadRuns
-from consumers.dead_letters import S3DeadLetters, StoredLetter
+from consumers.dead_letters.bad_runs import BadRuns
+from consumers.dead_letters.letters import S3DeadLetters, StoredLetter
 from consumers.diagnostics import ReadFailed, RecordSetApart, RecordsTrimmed, ShardStopped
 from consumers.engines.worker import Worker, WorkerSettings
 from consumers.processing import ShardAssignment, ShardStop
-from consumers.records import Batch, Position, Record, Sentinel, SequenceNumber
 from events.wire import encode
+from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber
 from tests.analytics.lake_world import KEYS, NEVER, SHARD, STREAM, Crash, World
 from tests.builders import a_batch, a_record, an_envelope
 from tests.consumers.engines import worlds

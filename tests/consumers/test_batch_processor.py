@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from consumers.bad_runs import MAX_IN_A_ROW
-from consumers.batch_processor import BatchProcessor, HandlerFailed
-from consumers.batch_rules import BatchRules
-from consumers.dead_letters import DeadLetter
+from consumers.batching.handler import Handled
+from consumers.batching.processor import BatchProcessor, HandlerFailed
+from consumers.batching.rules import BatchRules
+from consumers.dead_letters.bad_runs import MAX_IN_A_ROW
+from consumers.dead_letters.letters import DeadLetter
+from consumers.dead_letters.set_apart import SetsApart
 from consumers.processing import Progress, ShardAssignment, ShardStop, Unavailable, Unprocessable
-from consumers.record_handler import Handled
-from consumers.records import Batch, Position, Record, Sentinel, SequenceNumber
-from consumers.set_apart import SetsApart
 from foundation.diagnostics import Diagnostic
+from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber
 from foundation.threads import StartThread
 from tests.builders import a_batch, a_record
 from tests.fakes.clock import FakeClock

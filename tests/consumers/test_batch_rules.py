@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from consumers.batch_rules import BatchRules
+from consumers.batching.rules import BatchRules
 from consumers.settings import ConsumerSettings
 from foundation.settings import SettingsError, from_environment
 

@@ -9,21 +9,21 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from analytics import wiring
-from analytics.bucket import Bucket
-from analytics.customer_keys import CustomerKeys, KeyObjects, order_subject, tokens_in
+from analytics import assembly as wiring
+from analytics.archiving.waiting import places
 from analytics.lake import Lake, NoLake
-from analytics.waiting import places
+from analytics.privacy.customer_keys import CustomerKeys, KeyObjects, order_subject, tokens_in
 from consumers.archiver import Archiver
-from consumers.bad_runs import BadRuns
-from consumers.dead_letters import ForgottenLetter, S3DeadLetters, StoredLetter, dead_letter
+from consumers.dead_letters.bad_runs import BadRuns
+from consumers.dead_letters.letters import ForgottenLetter, S3DeadLetters, StoredLetter, dead_letter
 from consumers.processing import ShardAssignment
-from consumers.records import Record, Sentinel
 from events.envelope import following
 from events.wire import encode
+from foundation.bucket import Bucket
+from foundation.kinesis.records import Record, Sentinel
 from takeaway import cli
 from takeaway.commands import customers
-from takeaway.local_aws import local_environ
+from takeaway.local.aws import local_environ
 from tests.analytics.lake_world import SHARD, STREAM, World, some_keys
 from tests.builders import NOON, a_batch, a_record, an_envelope, an_order_accepted, an_order_completed, an_order_placed
 from tests.fakes.bucket import FakeBucket

@@ -9,8 +9,8 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from consumers.event_source_mapping import event_source_mapping
-from consumers.wiring import CONSUMERS
+from consumers.assembly import CONSUMERS
+from consumers.entrypoints.event_source_mapping import event_source_mapping
 from events.choreography import CHOREOGRAPHY
 from events.wire import encode
 from tests.builders import an_envelope, an_order_accepted, an_order_completed

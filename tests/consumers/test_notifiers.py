@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from consumers.notifiers.restaurant import TicketTopic, notify_restaurant, ticket
+from consumers.notifiers.user import Mail, acceptance_letter, notify_user
 from consumers.processing import Unavailable, Unprocessable
-from consumers.restaurant_notifier import TicketTopic, notify_restaurant, ticket
-from consumers.user_notifier import Mail, acceptance_letter, notify_user
 from events.envelope import EventEnvelope
 from events.orders import OrderAccepted, OrderPlaced
 from tests.builders import NOON, an_order_accepted, an_order_placed

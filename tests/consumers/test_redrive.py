@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from consumers.dead_letters import DeadLetter, NoLetter
+from consumers.dead_letters.letters import DeadLetter, NoLetter
 from consumers.diagnostics import LetterRedriven
 from consumers.processing import ShardStop
-from consumers.redrive import CANARIES, CLAIMED_FOR, CanaryFailed, Fate, Given
+from consumers.redrive.redrive import CANARIES, CLAIMED_FOR, CanaryFailed, Fate, Given
 from tests.analytics.lake_world import Crash
 from tests.builders import an_envelope
 from tests.consumers.redrive_world import SHARD, World, a_letter

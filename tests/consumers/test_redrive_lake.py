@@ -7,17 +7,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from analytics.bucket import Bucket
-from analytics.late import LateRows
+from analytics.maintenance.late import LateRows
 from consumers.archiver import Archiver
-from consumers.bad_runs import BadRuns
+from consumers.dead_letters.bad_runs import BadRuns
 from consumers.processing import ShardAssignment
-from consumers.records import Record, Sentinel
-from consumers.redrive import CLAIMED_FOR, Fate, Summary
-from consumers.redrive_lake import IntoLake
+from consumers.redrive.lake import IntoLake
+from consumers.redrive.redrive import CLAIMED_FOR, Fate, Summary
 from events import wire
 from events.orders import OrderPlaced
 from events.wire import encode
+from foundation.bucket import Bucket
+from foundation.kinesis.records import Record, Sentinel
 from tests.analytics.lake_world import KEYS, SHARD, STREAM, Crash
 from tests.analytics.lake_world import World as Lake
 from tests.builders import a_batch, a_record, an_envelope

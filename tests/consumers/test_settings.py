@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from consumers.records import Sentinel
 from consumers.settings import ConsumerSettings
+from foundation.kinesis.records import Sentinel
 from foundation.settings import SettingsError, from_environment
 
 ENVIRON = {

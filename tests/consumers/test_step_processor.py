@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from consumers.bad_runs import MAX_IN_A_ROW
-from consumers.batch_rules import BatchRules
-from consumers.dead_letters import DeadLetter
+from consumers.batching.rules import BatchRules
+from consumers.dead_letters.bad_runs import MAX_IN_A_ROW
+from consumers.dead_letters.letters import DeadLetter
+from consumers.dead_letters.set_apart import SetsApart
 from consumers.diagnostics import RecordSetApart
 from consumers.processing import Progress, RecordProcessor, ShardAssignment, ShardStop, Unprocessable
-from consumers.records import Batch, Record, Sentinel, SequenceNumber
-from consumers.set_apart import SetsApart
-from consumers.step_processor import HandlerStep, performs
+from consumers.steps.step import HandlerStep, performs
 from events.envelope import EventEnvelope
 from events.orders import Event, OrderPlaced, RestaurantNotified
 from events.wire import decode, encode
 from foundation.clock import Clock
 from foundation.diagnostics import Diagnostic
-from producers.publisher import PublisherClosed, PublishFailed
+from foundation.kinesis.records import Batch, Record, Sentinel, SequenceNumber
+from producers.publishing.publisher import PublisherClosed, PublishFailed
 from tests.builders import NOON, a_batch, a_record, an_envelope, an_order_accepted
 
 CLOCK = Clock(now=lambda: NOON, monotonic=lambda: 0.0)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from consumers.engines.worker.event_pump import Subscription, pumped
-from consumers.engines.worker.fan_out_reader import Event, FanOutReader, Listen
-from consumers.engines.worker.kinesis_wire import decoding
+from consumers.engines.worker.reading.cursor import ShardCursor
+from consumers.engines.worker.reading.event_pump import Subscription, pumped
+from consumers.engines.worker.reading.fan_out import Event, FanOutReader, Listen
+from consumers.engines.worker.reading.stream_consumer import StreamConsumer
 from consumers.engines.worker.settings import WorkerSettings
-from consumers.engines.worker.shard_cursor import ShardCursor
-from consumers.engines.worker.stream_consumer import StreamConsumer
-from consumers.records import Batch, Position, Sentinel
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait
 from foundation.diagnostics import Diagnostic
+from foundation.kinesis.get_records import decoding
+from foundation.kinesis.records import Batch, Position, Sentinel
 from tests.conftest import BACKEND_NAME
 from tests.fakes.clock import FakeClock
 from tests.fakes.kinesis import FakeKinesis

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from consumers.idempotency import MAX_KEYS_PER_READ, DynamoDBOutcomes
+from consumers.steps.outcomes import MAX_KEYS_PER_READ, DynamoDBOutcomes
 from foundation.clock import Clock
 from tests.builders import NOON
 from tests.conftest import LocalAws

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from consumers.engines.worker.lease import Lease
-from consumers.engines.worker.lease_table import LeaseTable
-from consumers.engines.worker.lease_table_making import OWNER_INDEX
-from consumers.records import HashKeyRange, Sentinel, SequenceNumber
+from consumers.engines.worker.leases.lease import Lease
+from consumers.engines.worker.leases.table import LeaseTable
+from consumers.engines.worker.leases.table_making import OWNER_INDEX
 from foundation.clock import uninterrupted_wait
+from foundation.kinesis.records import HashKeyRange, Sentinel, SequenceNumber
 from tests.builders import NOON
 from tests.fakes.clock import FakeClock
 from tests.fakes.leases import FakeDynamoDB

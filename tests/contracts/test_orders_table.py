@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from botocore.exceptions import ClientError
 
-from producers.commands import AcceptOrder, CompleteOrder, Order, Performed, PlaceOrder, RejectOrder, perform, place
-from producers.orders_table import Orders, OrdersTable, OrderVanished
+from producers.orders.commands import (
+    AcceptOrder,
+    CompleteOrder,
+    Order,
+    Performed,
+    PlaceOrder,
+    RejectOrder,
+    perform,
+    place,
+)
+from producers.orders.table import Orders, OrdersTable, OrderVanished
 from tests.builders import NOON, an_item
 from tests.fakes.orders import FakeOrders
 

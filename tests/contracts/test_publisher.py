@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from consumers.engines.user_records import unpack
-from consumers.records import Record
 from events.wire import decode, encode
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Diagnostic
-from producers.publisher import EventPublisher, PublishFailed
+from foundation.kinesis.deaggregation import unpack
+from foundation.kinesis.records import Record
+from producers.publishing.publisher import EventPublisher, PublishFailed
 from tests.builders import an_envelope, an_order_placed
 from tests.fakes.kinesis import FakeKinesis
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 import psutil
 
-from analytics.offsets import Offsets
+from analytics.table.offsets import Offsets
 from tests.end_to_end.proxy import Answer, Behaviour, Request
 
 # In an order in which each leaves behind what the next needs: a claim needs a restart, a fence a batch under way.

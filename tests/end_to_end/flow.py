@@ -14,12 +14,14 @@ import httpx
 import psutil
 
 from foundation.clock import SYSTEM_CLOCK
-from takeaway import deployment, local_aws, processes
-from takeaway.audit import Audit, Bounds, audit
-from takeaway.evidence import gather, lake_has, ledger_facts
-from takeaway.observer import StreamObserver
-from takeaway.processes import Running, Service
-from takeaway.up import api_url
+from takeaway.audit.evidence import gather, lake_has, ledger_facts
+from takeaway.audit.observer import StreamObserver
+from takeaway.audit.verdict import Audit, Bounds, audit
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
+from takeaway.local.processes import Running, Service
+from takeaway.local.stack import api_url
+from takeaway.stack import deployment
 
 _PAUSE = threading.Event()
 

@@ -11,16 +11,16 @@ from typing import NamedTuple
 
 import msgspec
 
-from consumers import wiring
+from consumers import assembly as wiring
 from consumers.processing import ProcessorFactory, Progress, RecordProcessor, ShardAssignment
-from consumers.records import Batch, Position
 from consumers.settings import ConsumerSettings
 from events.wire import decode
 from foundation.clock import uninterrupted_wait
 from foundation.diagnostics import Emit, json_lines
-from takeaway.audit import StreamPlace
+from foundation.kinesis.records import Batch, Position
+from takeaway.audit.verdict import StreamPlace
 from takeaway.commands.options import stop_on_signal
-from takeaway.environment import resolved
+from takeaway.stack.environment import resolved
 
 RECORDER = "recorder"
 SECONDS_A_RECORD = 0.005

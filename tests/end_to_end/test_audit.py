@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from analytics.layout import table_uri
-from analytics.table import storage_options
+from analytics.table.layout import table_uri
+from analytics.table.log import storage_options
 from events.wire import encode
 from producers.load.ledger import read_ledger
-from takeaway import deployment, local_aws, processes
-from takeaway.environment import LOCAL_AWS
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
+from takeaway.stack import deployment
+from takeaway.stack.environment import LOCAL_AWS
 from tests.builders import an_envelope, an_order_completed
 from tests.end_to_end.conftest import run_takeaway
 from tests.end_to_end.proxy import Answer, Behaviour, Request, proxy

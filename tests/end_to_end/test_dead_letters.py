@@ -13,8 +13,9 @@ import pytest
 from events.envelope import EventEnvelope
 from events.orders import Event
 from events.wire import decode, encode
-from takeaway import local_aws, processes
-from takeaway.evidence import lake_facts, stream_facts, ticket_effects
+from takeaway.audit.evidence import lake_facts, stream_facts, ticket_effects
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
 from tests.builders import an_envelope
 from tests.conftest import the_backend
 from tests.end_to_end.flow import Flow, until

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from events.wire import encode
-from takeaway import local_aws, processes
-from takeaway.audit import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVENT, Bounds
-from takeaway.evidence import stream_facts
-from takeaway.processes import Running
-from takeaway.up import CONSUMERS
+from takeaway.audit.evidence import stream_facts
+from takeaway.audit.verdict import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVENT, Bounds
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
+from takeaway.local.processes import Running
+from takeaway.local.stack import CONSUMERS
 from tests.builders import an_envelope
 from tests.conftest import the_backend
 from tests.end_to_end.flow import Flow, frozen, pause, until

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from takeaway import local_aws, processes
-from takeaway.audit import Bounds
-from takeaway.up import CONSUMERS, api_url
+from takeaway.audit.verdict import Bounds
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
+from takeaway.local.stack import CONSUMERS, api_url
 from tests.conftest import the_backend
 from tests.end_to_end.conftest import Takeaway
 from tests.end_to_end.flow import Flow

@@ -14,10 +14,10 @@ import pytest
 from litestar.testing import TestClient
 
 from analytics.lake import Lake, NoLake
-from consumers.wiring import worker
+from consumers.assembly import worker
 from foundation.clock import SYSTEM_CLOCK
-from producers.wiring import orders_api, token_key
-from takeaway import deployment
+from producers.assembly import orders_api, token_key
+from takeaway.stack import deployment
 from tests.conftest import LocalAws
 
 pytestmark = pytest.mark.local_aws

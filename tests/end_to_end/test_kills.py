@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from consumers.batch_rules import BatchRules
+from consumers.batching.rules import BatchRules
 from events.wire import encode
-from takeaway import local_aws, processes
-from takeaway.audit import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVENT, Bounds
-from takeaway.evidence import lake_facts, lake_rows, stream_facts
-from takeaway.observer import StreamObserver
-from takeaway.up import CONSUMERS
+from takeaway.audit.evidence import lake_facts, lake_rows, stream_facts
+from takeaway.audit.observer import StreamObserver
+from takeaway.audit.verdict import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVENT, Bounds
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
+from takeaway.local.stack import CONSUMERS
 from tests.builders import an_envelope
 from tests.conftest import the_backend
 from tests.end_to_end.commit_steps import STEPS, WHEN, CommitSteps

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from analytics.backfill import SLICE_LINES
 from analytics.lake import Lake
+from analytics.maintenance.backfill import SLICE_LINES
 from events.wire import encode
 from foundation.clock import SYSTEM_CLOCK
-from takeaway import local_aws, processes
-from takeaway.evidence import lake_rows
+from takeaway.audit.evidence import lake_rows
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
 from tests.builders import an_envelope
 from tests.conftest import the_backend
 from tests.end_to_end.flow import Flow, until

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from consumers.batch_rules import BatchRules
+from consumers.batching.rules import BatchRules
 from events.wire import encode
-from takeaway import local_aws, processes
-from takeaway.audit import DOUBLED, LOST, Bounds
-from takeaway.evidence import lake_facts, lake_rows
-from takeaway.processes import Running
+from takeaway.audit.evidence import lake_facts, lake_rows
+from takeaway.audit.verdict import DOUBLED, LOST, Bounds
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
+from takeaway.local.processes import Running
 from tests.builders import an_envelope
 from tests.conftest import the_backend
 from tests.end_to_end.commit_steps import STEPS, WHEN, Armed, CommitSteps

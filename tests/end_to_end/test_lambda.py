@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
-from consumers.engines.user_records import unpack
-from consumers.event_source_mapping import event_source_mapping
-from consumers.records import Record
+from consumers.entrypoints import lambda_zip
+from consumers.entrypoints.event_source_mapping import event_source_mapping
 from events.wire import decode, encode
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
-from takeaway import backends, deployment, lambda_zip, local_aws, processes
+from foundation.kinesis.deaggregation import unpack
+from foundation.kinesis.records import Record
+from takeaway.local import aws as local_aws
+from takeaway.local import backends, processes
+from takeaway.stack import deployment
 from tests.builders import an_envelope
 from tests.conftest import BACKEND_NAME, LocalAws
 from tests.engines.scene import packed

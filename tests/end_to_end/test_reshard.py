@@ -12,14 +12,15 @@ from typing import Any
 
 import pytest
 
-from consumers.engines.worker.lease import Lease
-from consumers.engines.worker.lease_table import LeaseTable
-from consumers.records import position_key
+from consumers.engines.worker.leases.lease import Lease
+from consumers.engines.worker.leases.table import LeaseTable
 from events.wire import encode
-from takeaway import backends, local_aws, processes
-from takeaway.audit import DOUBLED, LOST, UNEXPECTED, Audit, Bounds, Fact, StreamPlace
-from takeaway.evidence import lake_facts, stream_facts
-from takeaway.up import CONSUMERS
+from foundation.kinesis.records import position_key
+from takeaway.audit.evidence import lake_facts, stream_facts
+from takeaway.audit.verdict import DOUBLED, LOST, UNEXPECTED, Audit, Bounds, Fact, StreamPlace
+from takeaway.local import aws as local_aws
+from takeaway.local import backends, processes
+from takeaway.local.stack import CONSUMERS
 from tests.builders import an_envelope, an_order_completed
 from tests.conftest import the_backend
 from tests.end_to_end.flow import Flow, until

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from producers.load.ledger import read_ledger
-from takeaway import processes
-from takeaway.local_aws import free_port
+from takeaway.local import processes
+from takeaway.local.aws import free_port
 from tests.end_to_end.conftest import Takeaway
 from tests.end_to_end.flow import our_processes, until
 

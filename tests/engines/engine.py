@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from consumers.records import Position
+from foundation.kinesis.records import Position
 
 FIRST = "shardId-000000000000"
 

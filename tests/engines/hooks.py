@@ -5,7 +5,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from consumers.records import Record
+from foundation.kinesis.records import Record
 
 AWAY = EndpointConnectionError(endpoint_url="https://sns.example")
 THROTTLED = ClientError({"Error": {"Code": "Throttling", "Message": "slow down"}}, "Publish")

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from consumers.engines.kcl import KclProcessor
-from consumers.engines.user_records import unpack
-from consumers.records import HashKeyRange, Position, Record, Sentinel, position_key
+from consumers.engines.kcl.processor import KclProcessor
+from foundation.kinesis.deaggregation import unpack
+from foundation.kinesis.records import HashKeyRange, Position, Record, Sentinel, position_key
 from tests.engines.engine import FIRST, Gone
 from tests.engines.scene import BATCH_RECORDS, STREAM, Scene
 from tests.fakes.kcl_daemon import FakeDaemon

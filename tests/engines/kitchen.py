@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from consumers.batch_rules import BatchRules
-from consumers.dead_letters import DeadLetter
+from consumers.batching.rules import BatchRules
+from consumers.dead_letters.letters import DeadLetter
+from consumers.dead_letters.set_apart import SetsApart
 from consumers.processing import ProcessorFactory
-from consumers.set_apart import SetsApart
-from consumers.step_processor import HandlerStep, performs
+from consumers.steps.step import HandlerStep, performs
 from events.envelope import EventEnvelope
 from events.orders import Event, OrderPlaced, RestaurantNotified
 from events.wire import encode

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from consumers.engines.aws_lambda import KinesisFunction
-from consumers.records import HashKeyRange, Position, Sentinel, SequenceNumber
+from consumers.engines.aws_lambda.function import KinesisFunction
+from foundation.kinesis.records import HashKeyRange, Position, Sentinel, SequenceNumber
 from tests.engines.engine import FIRST, Gone
 from tests.engines.scene import BATCH_RECORDS, STREAM, Scene
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from consumers.processing import ProcessorFactory, Progress, RecordFailure, ShardAssignment
-from consumers.records import Batch, Position, Record, Sentinel, position_key
+from foundation.kinesis.records import Batch, Position, Record, Sentinel, position_key
 from tests.engines.hooks import Refused
 
 if TYPE_CHECKING:

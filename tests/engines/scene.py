@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 from aws_kinesis_agg.aggregator import RecordAggregator
 
 from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment
-from consumers.records import Batch, Position, Record
 from foundation.diagnostics import Diagnostic
+from foundation.kinesis.records import Batch, Position, Record
 from tests.engines.engine import FIRST, Engine
 from tests.engines.hooks import nothing
 from tests.engines.processors import Effect, notes

@@ -1,7 +1,7 @@
 """An aggregate comes as its records; what fails inside one skips nothing."""
 
 from consumers.diagnostics import AggregateDropped
-from consumers.records import SequenceNumber
+from foundation.kinesis.records import SequenceNumber
 from tests.engines.engine import Engine
 from tests.engines.hooks import AWAY, refusing
 from tests.engines.kitchen import Kitchen

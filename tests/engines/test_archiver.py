@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from analytics.rotation import RotationPolicy
+from analytics.archiving.rotation import RotationPolicy
 from consumers.archiver import Archiver
-from consumers.bad_runs import BadRuns
+from consumers.dead_letters.bad_runs import BadRuns
 from consumers.diagnostics import ShardStopped
 from consumers.processing import ProcessorFactory
-from consumers.records import SequenceNumber, position_key
 from events.wire import encode
+from foundation.kinesis.records import SequenceNumber, position_key
 from tests.analytics.lake_world import KEYS, World
 from tests.builders import an_envelope
 from tests.engines.conftest import MAKES

@@ -2,7 +2,7 @@
 
 from consumers.diagnostics import ShardStopped
 from consumers.processing import ShardStop, Unprocessable
-from consumers.records import SequenceNumber
+from foundation.kinesis.records import SequenceNumber
 from tests.engines.engine import Engine
 from tests.engines.hooks import AWAY, failing, refusing
 from tests.engines.kitchen import Kitchen

@@ -1,7 +1,7 @@
 """Checkpoints that are throttled, and shards that were lost to somebody else."""
 
 from consumers.diagnostics import CheckpointFailed, LeaseLost
-from consumers.records import SequenceNumber
+from foundation.kinesis.records import SequenceNumber
 from tests.engines.engine import Engine
 from tests.engines.hooks import once
 from tests.engines.scene import TAKE_OVER, TEXTS, Scene

@@ -1,6 +1,6 @@
 """Everything comes, whole, once and in order."""
 
-from consumers.records import SequenceNumber
+from foundation.kinesis.records import SequenceNumber
 from tests.engines.engine import Engine
 from tests.engines.hooks import refusing
 from tests.engines.scene import BATCH_RECORDS, STREAM, TAKE_OVER, TEXTS, Scene

@@ -1,7 +1,7 @@
 """The world is broken, and back: it is waited for, and costs nothing."""
 
 from consumers.diagnostics import LeaseLost, ShardFailed, ShardWaits
-from consumers.records import Record, SequenceNumber, position_key
+from foundation.kinesis.records import Record, SequenceNumber, position_key
 from tests.engines.engine import Engine
 from tests.engines.hooks import AWAY, THROTTLED, failing, once, raises, refusing
 from tests.engines.scene import TEXTS, Scene, key_of_half

@@ -1,6 +1,6 @@
 """Children begin when all their parents are done."""
 
-from consumers.records import Sentinel
+from foundation.kinesis.records import Sentinel
 from tests.engines.engine import Engine
 from tests.engines.hooks import once, refusing
 from tests.engines.processors import lake

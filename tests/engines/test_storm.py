@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from consumers.records import Record
+from foundation.kinesis.records import Record
 from tests.engines.engine import Engine
 from tests.engines.hooks import THROTTLED, Refused
 from tests.engines.scene import Scene

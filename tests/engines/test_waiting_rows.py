@@ -1,7 +1,7 @@
 """Rows that wait for a file are kept once, at every moment."""
 
 from consumers.diagnostics import ShardStopped
-from consumers.records import Sentinel, SequenceNumber
+from foundation.kinesis.records import Sentinel, SequenceNumber
 from tests.engines.engine import FIRST, Engine
 from tests.engines.hooks import THROTTLED, raises, refusing
 from tests.engines.processors import lake

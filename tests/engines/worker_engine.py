@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from consumers.engines.worker import Worker, WorkerSettings
-from consumers.engines.worker.lease_table import LeaseTable
-from consumers.records import Position
+from consumers.engines.worker.leases.table import LeaseTable
+from foundation.kinesis.records import Position
 from tests.engines.engine import FIRST, Gone
 from tests.engines.scene import BATCH_RECORDS, STREAM, Scene
 from tests.fakes.clock import FakeClock

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from consumers.restaurant_notifier import notify_restaurant
-from consumers.user_notifier import notify_user
+from consumers.notifiers.restaurant import notify_restaurant
+from consumers.notifiers.user import notify_user
 from events.choreography import CHOREOGRAPHY, Bound, handler_steps
 from events.drawing import asyncapi, mermaid
 from events.orders import EVENT_TYPES, EVENTS, OrderAccepted, OrderPlaced

@@ -12,7 +12,7 @@ from typing import Any
 from amazon_kclpy.kcl import KCLProcess
 from amazon_kclpy.v3.processor import RecordProcessorBase
 
-from consumers.records import Position, Record, Sentinel, SequenceNumber, position_key
+from foundation.kinesis.records import Position, Record, Sentinel, SequenceNumber, position_key
 
 Place = tuple[str | None, int | None]
 

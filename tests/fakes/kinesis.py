@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from botocore.hooks import HierarchicalEmitter
 
-from consumers.engines.user_records import unpack
-from consumers.records import HashKeyRange, Record
 from foundation.clock import Clock
+from foundation.kinesis.deaggregation import unpack
+from foundation.kinesis.records import HashKeyRange, Record
 from tests.fakes.faults import Service
 from tests.fakes.kinesis_fan_out import FanOut, arn_of
 from tests.fakes.kinesis_stream import HASH_KEYS, MEBIBYTE, Shard, Stream, hash_key

@@ -9,7 +9,7 @@ from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from events.orders import Event, OrderPlaced
 from events.wire import decode, encode
-from producers.commands import Order, Performed
+from producers.orders.commands import Order, Performed
 
 
 class FakeOrders:

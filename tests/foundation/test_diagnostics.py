@@ -6,14 +6,14 @@ import io
 import json
 from dataclasses import dataclass
 
-import analytics.diagnostics
+import analytics.archiving.diagnostics
 import consumers.diagnostics
-import producers.diagnostics
+import producers.publishing.diagnostics
 from foundation.clock import Clock
 from foundation.diagnostics import Diagnostic, json_lines
 from tests.builders import NOON
 
-ALL = (analytics.diagnostics, consumers.diagnostics, producers.diagnostics)
+ALL = (analytics.archiving.diagnostics, consumers.diagnostics, producers.publishing.diagnostics)
 
 
 @dataclass(frozen=True)

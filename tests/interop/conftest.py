@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from takeaway import backends, local_aws, processes
+from takeaway.local import aws as local_aws
+from takeaway.local import backends, processes
 from tests.conftest import the_backend
 from tests.interop.world import World
 from tests.tables import Tables

@@ -11,17 +11,18 @@ from pathlib import Path
 
 import msgspec
 
-from consumers.engines import kcl_daemon
-from consumers.engines.kcl_child import DaemonLine
-from consumers.engines.kcl_daemon import DaemonSettings
+from consumers.engines.kcl import daemon as kcl_daemon
+from consumers.engines.kcl.child import DaemonLine
+from consumers.engines.kcl.daemon import DaemonSettings
 from consumers.engines.worker import Worker, WorkerSettings
 from consumers.processing import ProcessorFactory, Progress, RecordFailure, RecordProcessor, ShardAssignment, ShardStop
-from consumers.records import Batch, Position, Record
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import json_lines
+from foundation.kinesis.records import Batch, Position, Record
 from foundation.settings import from_environment
-from takeaway import kcl, local_aws
 from takeaway.commands.options import stop_on_signal
+from takeaway.local import aws as local_aws
+from takeaway.local import kcl
 
 # The user record of an aggregate that a recorder told to hold does not get past.
 HELD_AT_SUB = 37

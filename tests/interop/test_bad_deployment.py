@@ -1,6 +1,6 @@
 """A processor that refuses to go on ends the KCL's daemon: in order, loudly, and losing nothing."""
 
-from takeaway import processes
+from takeaway.local import processes
 from tests.interop.recorder import KCL, WORKER
 from tests.interop.world import World, until
 from tests.tables import Tables

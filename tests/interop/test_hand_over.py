@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from consumers.records import SequenceNumber
+from foundation.kinesis.records import SequenceNumber
 from tests.interop.recorder import HELD_AT_SUB, KCL, WORKER
 from tests.interop.world import AGGREGATED, SHARDS, World
 from tests.tables import Tables

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Diagnostic
-from producers.publication import Publication
-from producers.publisher import RecordPublisher
+from producers.publishing.publication import Publication
+from producers.publishing.publisher import RecordPublisher
 from tests.interop.recorder import KCL
 from tests.interop.world import SHARDS, World
 from tests.tables import Tables

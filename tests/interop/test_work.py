@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from events.wire import encode
-from takeaway import local_aws
-from takeaway.evidence import lake_facts
+from takeaway.audit.evidence import lake_facts
+from takeaway.local import aws as local_aws
 from tests.builders import an_envelope
 from tests.end_to_end.flow import Flow, until
 from tests.tables import Tables

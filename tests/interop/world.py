@@ -11,11 +11,12 @@ from uuid import uuid4
 
 from aws_kinesis_agg.aggregator import RecordAggregator
 
-from consumers.engines.user_records import KPL_PARTITION_KEY
-from consumers.engines.worker.lease import Lease
-from consumers.engines.worker.lease_table import LeaseTable
-from takeaway import local_aws, processes
-from takeaway.processes import Running, Service
+from consumers.engines.worker.leases.lease import Lease
+from consumers.engines.worker.leases.table import LeaseTable
+from foundation.kinesis.deaggregation import KPL_PARTITION_KEY
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
+from takeaway.local.processes import Running, Service
 from tests.interop.recorder import KCL, WORKER, Seen, seen
 
 SHARDS = 4

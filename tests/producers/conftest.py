@@ -13,9 +13,9 @@ from events.envelope import EventEnvelope
 from events.orders import Event
 from events.wire import decode
 from foundation.diagnostics import Diagnostic
-from producers.api import create_app
-from producers.publisher import EventPublisher
-from producers.tokens import Role, TokenKey
+from producers.orders.api import create_app
+from producers.orders.tokens import Role, TokenKey
+from producers.publishing.publisher import EventPublisher
 from tests.fakes.clock import FakeClock
 from tests.fakes.kinesis import FakeKinesis
 from tests.fakes.orders import FakeOrders

@@ -5,11 +5,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from consumers.records import Record
 from foundation.diagnostics import Diagnostic
-from producers.publication import Publication, Published, PublishFailed
-from producers.sender import Sender
-from producers.throttle import KINESIS_QUOTA, Quota
+from foundation.kinesis.records import Record
+from producers.publishing.publication import Publication, Published, PublishFailed
+from producers.publishing.quota import KINESIS_QUOTA, Quota
+from producers.publishing.sender import Sender
 from tests.fakes.clock import FakeClock
 from tests.fakes.kinesis import THROTTLED, FakeKinesis
 from tests.fakes.kinesis_stream import Stream

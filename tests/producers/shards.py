@@ -4,7 +4,7 @@ from functools import cache
 from itertools import count
 from typing import Any
 
-from producers.shard_map import ShardMap
+from producers.publishing.shard_map import ShardMap
 from tests.fakes.kinesis_stream import HASH_KEYS, hash_key
 
 

@@ -9,9 +9,9 @@ from aws_kinesis_agg.deaggregator import iter_deaggregate_records
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.engines.user_records import KPL_PARTITION_KEY, unpack
-from producers.aggregator import AGGREGATE_KEY, pack
-from producers.publication import Publication
+from foundation.kinesis.aggregation import AGGREGATE_KEY, pack
+from foundation.kinesis.deaggregation import KPL_PARTITION_KEY, unpack
+from producers.publishing.publication import Publication
 from tests.builders import NOON, a_record
 
 Pairs = Sequence[tuple[str, bytes]]

@@ -12,11 +12,11 @@ from botocore.exceptions import ClientError
 from litestar.testing import TestClient
 
 from events.orders import OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected
-from producers.api import MAX_BODY_BYTES, create_app
-from producers.commands import derive_cause, derive_order_id
-from producers.diagnostics import AcknowledgementNotNoted, NotPublished, RequestFailed
-from producers.publisher import EventPublisher
-from producers.tokens import Role, TokenKey
+from producers.orders.api import MAX_BODY_BYTES, create_app
+from producers.orders.commands import derive_cause, derive_order_id
+from producers.orders.tokens import Role, TokenKey
+from producers.publishing.diagnostics import AcknowledgementNotNoted, NotPublished, RequestFailed
+from producers.publishing.publisher import EventPublisher
 from tests.fakes.kinesis import FakeKinesis
 from tests.fakes.orders import FakeOrders
 from tests.producers.conftest import KEY, OrdersApi

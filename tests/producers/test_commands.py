@@ -8,7 +8,7 @@ import pytest
 
 from events.orders import Event, OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected
 from events.wire import encode
-from producers.commands import (
+from producers.orders.commands import (
     AcceptOrder,
     CompleteOrder,
     KeyReused,

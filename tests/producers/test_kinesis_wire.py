@@ -10,12 +10,12 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
-from producers import kinesis_wire
-from producers.lanes import Lanes, Limits
-from producers.publication import Publication
+from producers.assembly import KINESIS
+from producers.publishing import put_records as kinesis_wire
+from producers.publishing.lanes import Lanes, Limits
+from producers.publishing.publication import Publication
+from producers.publishing.quota import KINESIS_QUOTA
 from producers.settings import PublisherSettings
-from producers.throttle import KINESIS_QUOTA
-from producers.wiring import KINESIS
 from tests.fakes.clock import FakeClock
 from tests.fakes.kinesis import FakeKinesis
 from tests.producers.shards import a_map, key_in

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from producers.aggregator import AGGREGATE_BYTES
-from producers.lanes import MAX_RECORD_BYTES, MAX_REQUEST_BYTES, MAX_REQUEST_ENTRIES, Lanes, Limits, Parcel
-from producers.publication import Publication
-from producers.throttle import KINESIS_QUOTA, Quota
+from foundation.kinesis.aggregation import AGGREGATE_BYTES
+from producers.publishing.lanes import MAX_RECORD_BYTES, MAX_REQUEST_BYTES, MAX_REQUEST_ENTRIES, Lanes, Limits, Parcel
+from producers.publishing.publication import Publication
+from producers.publishing.quota import KINESIS_QUOTA, Quota
 from tests.producers.shards import a_map, key_in
 
 LIMITS = Limits()

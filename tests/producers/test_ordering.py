@@ -7,9 +7,9 @@ from events.envelope import EventEnvelope
 from events.orders import Event
 from events.wire import decode
 from foundation.clock import uninterrupted_wait
-from producers.commands import AcceptOrder, PlaceOrder, derive_order_id
-from producers.ordering import Done, Ordering
-from producers.publisher import EventPublisher
+from producers.orders.commands import AcceptOrder, PlaceOrder, derive_order_id
+from producers.orders.ordering import Done, Ordering
+from producers.publishing.publisher import EventPublisher
 from tests.builders import an_item
 from tests.fakes.clock import FakeClock
 from tests.fakes.kinesis import FakeKinesis

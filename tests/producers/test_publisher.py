@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-import producers.publisher
+import producers.publishing.publisher
 from events.envelope import EventEnvelope
 from events.orders import Event
 from events.wire import decode
 from foundation.diagnostics import Diagnostic
-from producers.lanes import Lanes
-from producers.publication import Publication
-from producers.publisher import EventPublisher, PublisherClosed, PublisherForked, PublishFailed
+from producers.publishing.lanes import Lanes
+from producers.publishing.publication import Publication
+from producers.publishing.publisher import EventPublisher, PublisherClosed, PublisherForked, PublishFailed
 from tests.builders import an_envelope
 from tests.fakes.clock import FakeClock
 from tests.fakes.kinesis import FakeKinesis
@@ -109,7 +109,7 @@ def test_what_is_queued_is_held_until_the_linger_is_over(bench: Bench) -> None:
 
 
 def test_a_full_queue_holds_the_publisher_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(producers.publisher, "MAX_QUEUED_RECORDS", 3)
+    monkeypatch.setattr(producers.publishing.publisher, "MAX_QUEUED_RECORDS", 3)
     bench.gate.clear()
     for envelope in events(orders=3):
         bench.publisher.publish(envelope)
@@ -159,7 +159,7 @@ def test_flush_that_comes_when_the_last_answer_is_on_its_way_ends_with_it(bench:
 
 
 def test_what_is_queued_at_once_keeps_to_the_bound_in_bytes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(producers.publisher, "MAX_QUEUED_BYTES", 4 * 1024 * 1024)
+    monkeypatch.setattr(producers.publishing.publisher, "MAX_QUEUED_BYTES", 4 * 1024 * 1024)
     queued: list[int] = []
     put_records = bench.kinesis.put_records
 

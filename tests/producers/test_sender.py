@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
-from producers.aggregator import AGGREGATE_BYTES, AGGREGATE_KEY
-from producers.diagnostics import (
+from foundation.kinesis.aggregation import AGGREGATE_BYTES, AGGREGATE_KEY
+from producers.publishing.diagnostics import (
     AggregateAstray,
     EntriesRejected,
     PutRecordsFailed,
@@ -18,8 +18,8 @@ from producers.diagnostics import (
     ShardMapFollowed,
     ShardMapUnknown,
 )
-from producers.lanes import MAX_RECORD_BYTES, MAX_REQUEST_ENTRIES, Lanes
-from producers.throttle import Quota
+from producers.publishing.lanes import MAX_RECORD_BYTES, MAX_REQUEST_ENTRIES, Lanes
+from producers.publishing.quota import Quota
 from tests.fakes.kinesis_stream import HASH_KEYS, WRITTEN_BYTES_PER_SECOND, hash_key
 from tests.producers.sender_world import World, failed, keys
 

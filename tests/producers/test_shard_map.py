@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from producers.shard_map import BrokenShardMap, ShardMap
+from producers.publishing.shard_map import BrokenShardMap, ShardMap
 from tests.fakes.clock import FakeClock
 from tests.fakes.kinesis import FakeKinesis
 from tests.fakes.kinesis_stream import HASH_KEYS

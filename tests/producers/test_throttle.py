@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from producers.throttle import KINESIS_QUOTA, Quota, ShardBudget
+from producers.publishing.quota import KINESIS_QUOTA, Quota, ShardBudget
 from tests.fakes.kinesis_stream import Rate
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from producers.tokens import ExpiredToken, MalformedToken, Principal, TokenError, TokenKey, WrongSignature
+from producers.orders.tokens import ExpiredToken, MalformedToken, Principal, TokenError, TokenKey, WrongSignature
 from tests.builders import NOON
 
 KEY = TokenKey(b"k" * 32)

@@ -13,8 +13,8 @@ from events.wire import decode
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Diagnostic
 from foundation.settings import SettingsError
+from producers.assembly import event_publisher, orders_api, orders_table, ticket_queue, token_key
 from producers.settings import OrdersApiSettings, PublisherSettings
-from producers.wiring import event_publisher, orders_api, orders_table, ticket_queue, token_key
 from tests.builders import an_envelope
 
 if TYPE_CHECKING:
@@ -94,6 +94,6 @@ def test_settings_become_durations() -> None:
 
 
 def test_a_consumer_that_publishes_loads_no_web_framework() -> None:
-    script = "import sys, producers.wiring; print([name for name in ('litestar', 'httpx') if name in sys.modules])"
+    script = "import sys, producers.assembly; print([name for name in ('litestar', 'httpx') if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
     assert found.stdout.strip() == "[]"

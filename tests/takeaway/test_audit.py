@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from takeaway.audit import Audit, Bounds, Effect, Evidence, Fact, StreamPlace, audit
+from takeaway.audit.verdict import Audit, Bounds, Effect, Evidence, Fact, StreamPlace, audit
 
 
 def place(number: int) -> StreamPlace:

@@ -18,15 +18,17 @@ import pytest
 import yaml
 
 from foundation.clock import uninterrupted_wait
-from takeaway import backends, deployment, local_aws, processes, up
-from takeaway.backends import EMBEDDED
-from takeaway.environment import LOCAL_AWS
 from takeaway.errors import UserError
-from takeaway.processes import Running, Service
+from takeaway.local import aws as local_aws
+from takeaway.local import backends, processes
+from takeaway.local import stack as up
+from takeaway.local.backends import EMBEDDED
+from takeaway.local.processes import Running, Service
+from takeaway.stack import deployment
+from takeaway.stack.deployment import LOCALSTACK_FOLDER
+from takeaway.stack.environment import LOCAL_AWS
 from tests.conftest import LocalAws, the_backend
 from tests.fakes.clock import FakeClock
-
-LOCALSTACK = Path(deployment.__file__).parents[1] / "localstack"
 
 # Starts a process that leaves the group and the session, as LocalStack does with Kinesis, and waits for ever.
 ESCAPES = """
@@ -61,7 +63,7 @@ def escaping(tmp_path: Path) -> Iterator[Callable[..., Started]]:
 
     def start(*, following: bool = False) -> Started:
         told = tmp_path / "pid"
-        service = Service("foreign", "takeaway.foreign", [sys.executable, "-c", ESCAPES, str(told)], following)
+        service = Service("foreign", "takeaway.local.foreign", [sys.executable, "-c", ESCAPES, str(told)], following)
         running.append(processes.start(service, environ=os.environ, logs=tmp_path))
         until(told.exists)
         child = psutil.Process(int(told.read_text()))
@@ -185,7 +187,7 @@ def test_another_one_is_up_already(escaping: Callable[..., Started], tmp_path: P
 
 def run(script: str, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(  # noqa: S603 - our own scripts
-        ["/bin/bash", str(LOCALSTACK / script), *arguments],
+        ["/bin/bash", str(LOCALSTACK_FOLDER / script), *arguments],
         env={"PATH": os.environ["PATH"], **variables},
         capture_output=True,
         text=True,
@@ -223,7 +225,7 @@ def test_without_python_3_13_it_says_how_to_get_one(
     project.mkdir(parents=True)
     an_executable(tmp_path / "bin" / "python3.13", "exit 127")
     for name in ("host.sh", "host.lock.txt"):
-        (project / name).write_bytes((LOCALSTACK / name).read_bytes())
+        (project / name).write_bytes((LOCALSTACK_FOLDER / name).read_bytes())
     path = f"{tmp_path / 'bin'}:/usr/bin:/bin"
     done = run(str(project / "host.sh"), command, HOME=str(tmp_path), PATH=path, **variables)
     assert done.returncode == 2
@@ -232,7 +234,7 @@ def test_without_python_3_13_it_says_how_to_get_one(
 
 
 def test_the_lock_is_whole_and_names_no_machine() -> None:
-    lines = (LOCALSTACK / "host.lock.txt").read_text()
+    lines = (LOCALSTACK_FOLDER / "host.lock.txt").read_text()
     requirements = re.findall(r"^\S+==\S+ \\\n(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+", lines, re.MULTILINE)
     assert "".join(requirements) == lines
     assert any(one.startswith("localstack-core==4.14.0 ") for one in requirements)
@@ -253,11 +255,11 @@ def docker(tmp_path: Path) -> Path:
 @pytest.mark.end_to_end
 def test_docker_takes_its_container_with_it(docker: Path) -> None:
     calls, path = docker / "calls", f"{docker / 'bin'}:{os.environ['PATH']}"
-    service = Service("docker", "takeaway.foreign", ["bash", str(LOCALSTACK / "docker.sh"), "run", "4599"])
+    service = Service("docker", "takeaway.local.foreign", ["bash", str(LOCALSTACK_FOLDER / "docker.sh"), "run", "4599"])
     running = processes.start(service, environ={**os.environ, "PATH": path}, logs=docker)
     until(lambda: calls.exists() and " up " in calls.read_text())
     assert processes.stop([running], grace=20) == []
-    compose = f"compose --project-name takeaway-4599 --file {LOCALSTACK / 'compose.yaml'}"
+    compose = f"compose --project-name takeaway-4599 --file {LOCALSTACK_FOLDER / 'compose.yaml'}"
     started, ended = calls.read_text().splitlines()[-2:]
     assert started == f"{compose} up --no-color port=4599"
     assert ended == f"{compose} down --volumes --timeout 3 port=4599"
@@ -273,23 +275,23 @@ def test_an_engine_that_does_not_answer(tmp_path: Path) -> None:
 
 
 def test_the_compose_file_says_what_the_code_says() -> None:
-    service = yaml.safe_load((LOCALSTACK / "compose.yaml").read_text())["services"]["localstack"]
+    service = yaml.safe_load((LOCALSTACK_FOLDER / "compose.yaml").read_text())["services"]["localstack"]
     assert service["image"] == "localstack/localstack:4.14.0"
     assert service["ports"] == ["127.0.0.1:${TAKEAWAY_AWS_PORT:-4566}:4566"]
     environment = service["environment"]
     assert environment["LOCALSTACK_AUTH_TOKEN"] is None, "set or not: as it is outside"
     assert (environment["KINESIS_LATENCY"], environment["SQS_ENDPOINT_STRATEGY"]) == ("0", "off")
-    host = (LOCALSTACK / "host.sh").read_text()
+    host = (LOCALSTACK_FOLDER / "host.sh").read_text()
     assert f"SERVICES={environment['SERVICES']} " in host
     mounts = dict(volume.split(":")[:2] for volume in service["volumes"])
-    assert all((LOCALSTACK / source).exists() for source in mounts)
+    assert all((LOCALSTACK_FOLDER / source).exists() for source in mounts)
     assert mounts["./init/ready.d"] == "/etc/localstack/init/ready.d"
-    assert mounts["./resources.yaml"] in (LOCALSTACK / "init" / "ready.d" / "deploy.sh").read_text()
+    assert mounts["./resources.yaml"] in (LOCALSTACK_FOLDER / "init" / "ready.d" / "deploy.sh").read_text()
     assert "/_localstack/init/ready" in service["healthcheck"]["test"][1]
 
 
 def test_every_service_of_the_template_is_started() -> None:
-    text = (LOCALSTACK / "compose.yaml").read_text()
+    text = (LOCALSTACK_FOLDER / "compose.yaml").read_text()
     started = yaml.safe_load(text)["services"]["localstack"]["environment"]["SERVICES"].split(",")
     used = {found.lower() for found in re.findall(r"Type: AWS::(\w+)::", deployment.template())}
     assert used | {"ses", "sts", "cloudformation"} <= set(started)
@@ -299,7 +301,7 @@ def test_the_container_deploys_what_we_deploy(tmp_path: Path) -> None:
     calls = tmp_path / "calls"
     answers = 'case "$*" in *describe-stacks*) echo CREATE_COMPLETE;; esac'
     an_executable(tmp_path / "awslocal", f'echo "$AWS_DEFAULT_REGION $@" >>{calls}\n{answers}')
-    script = LOCALSTACK / "init" / "ready.d" / "deploy.sh"
+    script = LOCALSTACK_FOLDER / "init" / "ready.d" / "deploy.sh"
     assert os.access(script, os.X_OK)
     assert run(str(script), PATH=f"{tmp_path}:/usr/bin:/bin").returncode == 0
     deployed, *_, verified = calls.read_text().splitlines()
@@ -311,7 +313,7 @@ def test_the_container_deploys_what_we_deploy(tmp_path: Path) -> None:
 
 def test_a_stack_that_fails_in_the_container_is_said(tmp_path: Path) -> None:
     an_executable(tmp_path / "awslocal", 'case "$*" in *describe-stacks*) echo ROLLBACK_COMPLETE;; esac')
-    done = run(str(LOCALSTACK / "init" / "ready.d" / "deploy.sh"), PATH=f"{tmp_path}:/usr/bin:/bin")
+    done = run(str(LOCALSTACK_FOLDER / "init" / "ready.d" / "deploy.sh"), PATH=f"{tmp_path}:/usr/bin:/bin")
     assert done.returncode == 1
     assert done.stderr == "error: the stack takeaway is in ROLLBACK_COMPLETE\n"
 
@@ -320,7 +322,7 @@ def test_a_stack_that_fails_in_the_container_is_said(tmp_path: Path) -> None:
 @pytest.mark.skipif(the_backend() is not backends.LOCALSTACK, reason="the aws command comes with LocalStack's own")
 def test_a_localstack_takes_what_the_container_deploys(local_aws: LocalAws, tmp_path: Path) -> None:
     """The script as it is, with awslocal, the template's place and the stack's name as they are here."""
-    template, stack = str(LOCALSTACK / "resources.yaml"), "from-the-container"
+    template, stack = str(LOCALSTACK_FOLDER / "resources.yaml"), "from-the-container"
     text = f"""
         for argument; do
           case "$argument" in takeaway) argument={stack};; file:*) argument='file://{template}';; esac
@@ -329,9 +331,9 @@ def test_a_localstack_takes_what_the_container_deploys(local_aws: LocalAws, tmp_
         exec aws --endpoint-url {local_aws.endpoint} "$@"
     """
     an_executable(tmp_path / "awslocal", text)
-    path = f"{tmp_path}:{LOCALSTACK.parent / '.localstack' / 'venv' / 'bin'}:/usr/bin:/bin"
+    path = f"{tmp_path}:{LOCALSTACK_FOLDER.parent / '.localstack' / 'venv' / 'bin'}:/usr/bin:/bin"
     keys = {name: value for name, value in local_aws.environ.items() if name.startswith("AWS_")}
-    done = run(str(LOCALSTACK / "init" / "ready.d" / "deploy.sh"), **{**keys, "PATH": path})
+    done = run(str(LOCALSTACK_FOLDER / "init" / "ready.d" / "deploy.sh"), **{**keys, "PATH": path})
     assert done.returncode == 0, done.stdout + done.stderr
     deployed = deployment.settings({**local_aws.environ, "TAKEAWAY_STACK": stack})
     assert deployed.keys() == deployment.settings(local_aws.environ).keys()

@@ -18,13 +18,13 @@ from typer.testing import CliRunner
 from analytics.settings import LakeSettings
 from events.wire import decode
 from foundation.settings import from_environment
-from producers.tokens import TokenKey
+from producers.orders.tokens import TokenKey
 from takeaway import cli
-from takeaway.asking import reason
-from takeaway.audit import LOST, Audit, Bounds, Finding
+from takeaway.audit.verdict import LOST, Audit, Bounds, Finding
 from takeaway.commands import reading
-from takeaway.local_aws import local_environ
-from takeaway.tables import Rows, counted, in_words, show_rows
+from takeaway.doctor.time_limit import reason
+from takeaway.local.aws import local_environ
+from takeaway.terminal.tables import Rows, counted, in_words, show_rows
 from tests.conftest import LocalAws
 from tests.end_to_end.conftest import Takeaway, run_takeaway
 from tests.producers.load.test_history import SAMPLE_OF_SEED_7
@@ -219,9 +219,9 @@ def test_an_audit_prints_no_more_than_a_person_reads(monkeypatch: pytest.MonkeyP
     findings = tuple(Finding(LOST, f"event {number}") for number in range(23))
     verdict = Audit(orders=1, events=1, quarantined=0, findings=findings, bounds=Bounds())
     for name in ("require_auditable", "settle", "gather"):
-        monkeypatch.setattr(f"takeaway.evidence.{name}", lambda *_, **__: SimpleNamespace(effects=()))
-    monkeypatch.setattr("takeaway.evidence.intended_times", lambda _: {})
-    monkeypatch.setattr("takeaway.audit.audit", lambda *_, **__: verdict)
+        monkeypatch.setattr(f"takeaway.audit.evidence.{name}", lambda *_, **__: SimpleNamespace(effects=()))
+    monkeypatch.setattr("takeaway.audit.evidence.intended_times", lambda _: {})
+    monkeypatch.setattr("takeaway.audit.verdict.audit", lambda *_, **__: verdict)
     monkeypatch.setattr(reading, "resolved", dict)
     lines = CliRunner().invoke(cli.app, ["audit"]).stdout.splitlines()
     assert [line for line in lines if "lost: " in line] == [f"lost: event {number}" for number in range(20)]

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from consumers import wiring
+from consumers import assembly as wiring
 from foundation.clock import Wait
 from foundation.diagnostics import Emit
 from takeaway import cli
 from takeaway.commands import dead_letters
 from takeaway.errors import UserError
-from takeaway.local_aws import local_environ
+from takeaway.local.aws import local_environ
 from tests.consumers.redrive_world import World, a_letter
 
 LOCAL = local_environ("http://127.0.0.1:4566")

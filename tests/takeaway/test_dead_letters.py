@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from consumers.dead_letters import Claim
+from consumers.dead_letters.letters import Claim
 from events.wire import encode
-from takeaway.dead_letters import GroupBy, event_type, facts, grouped, hex_and_text, masked, payload
+from takeaway.terminal.letters import GroupBy, event_type, facts, grouped, hex_and_text, masked, payload
 from tests.builders import NOON, an_envelope
 from tests.consumers.redrive_world import SHARD, a_letter
 

@@ -1,7 +1,7 @@
 import pytest
 
-from takeaway import deployment
 from takeaway.errors import UserError
+from takeaway.stack import deployment
 from tests.conftest import LocalAws
 
 

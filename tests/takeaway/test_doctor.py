@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from takeaway.checkup import (
+from takeaway.doctor.facts import (
     BackEnd,
     Checkup,
     Consumer,
@@ -16,7 +16,7 @@ from takeaway.checkup import (
     ShardRate,
     ShardReading,
 )
-from takeaway.doctor import findings
+from takeaway.doctor.findings import findings
 from tests.builders import NOON
 
 SHARD = "shardId-000000000000"

@@ -16,20 +16,24 @@ import pytest
 from aws_kinesis_agg.aggregator import RecordAggregator
 from deltalake import write_deltalake
 
-from analytics.layout import table_uri
-from analytics.table import storage_options
-from consumers.dead_letters import S3DeadLetters, dead_letter
-from consumers.engines.worker.lease import Lease
-from consumers.engines.worker.lease_table import LeaseTable
+from analytics.table.layout import table_uri
+from analytics.table.log import storage_options
+from consumers.dead_letters.letters import S3DeadLetters, dead_letter
+from consumers.engines.worker.leases.lease import Lease
+from consumers.engines.worker.leases.table import LeaseTable
 from consumers.engines.worker.settings import WorkerSettings
-from consumers.records import Sentinel, SequenceNumber
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
-from takeaway import deployment, examination, local_aws, probes, processes
-from takeaway.checkup import Checkup, Process, Resource, Setting
-from takeaway.doctor import findings
-from takeaway.environment import LOCAL_AWS, Source, endpoint_sources, merged, origins
-from takeaway.examination import examine
-from takeaway.reading_probes import ReadingProbe
+from foundation.kinesis.records import Sentinel, SequenceNumber
+from takeaway.doctor import examination
+from takeaway.doctor import resources as probes
+from takeaway.doctor.examination import examine
+from takeaway.doctor.facts import Checkup, Process, Resource, Setting
+from takeaway.doctor.findings import findings
+from takeaway.doctor.readers import ReadingProbe
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
+from takeaway.stack import deployment
+from takeaway.stack.environment import LOCAL_AWS, Source, endpoint_sources, merged, origins
 from tests.analytics.lake_world import some_keys
 from tests.builders import a_record
 from tests.conftest import BACKEND_NAME, LocalAws

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from takeaway import processes
 from takeaway.errors import UserError
-from takeaway.files import write
-from takeaway.processes import Service
+from takeaway.local import processes
+from takeaway.local.processes import Service
+from takeaway.terminal.files import write
 
 
 def test_a_file_and_its_folder_are_made(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from events.wire import UnreadableEvent, decode
-from producers.load.faults import FaultKind
-from producers.load.history import HistoryPlan, write_history
+from producers.load.history.faults import FaultKind
+from producers.load.history.history import HistoryPlan, write_history
+from takeaway.audit.history import HistoryAudit, audit_history
 from takeaway.errors import UserError
-from takeaway.history_audit import HistoryAudit, audit_history
 
 RATES = {FaultKind.DUPLICATE: 0.02, FaultKind.OVERSIZE: 0.001, FaultKind.LATE: 0.02, FaultKind.CLOCK_SKEW: 0.02}
 BROKEN = {FaultKind.TRUNCATED: 0.02, FaultKind.POISON: 0.005, FaultKind.NOT_UTF8: 0.01}

@@ -9,9 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from events.choreography import CHOREOGRAPHY
-from producers.load.simulation import LoadSummary
-from takeaway import cli, local_aws
+from producers.load.live.simulation import LoadSummary
+from takeaway import cli
 from takeaway.commands import loading, reading
+from takeaway.local import aws as local_aws
 from tests.conftest import LocalAws
 from tests.end_to_end.conftest import run_takeaway
 
@@ -48,7 +49,7 @@ def _rest_of(step: dict[str, object]) -> dict[str, object]:
 
 def test_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "resolved", lambda: local_aws.local_environ("http://127.0.0.1:9"))
-    monkeypatch.setattr("producers.load.run.run_load", lambda *_, **__: SUMMARY)
+    monkeypatch.setattr("producers.load.live.run.run_load", lambda *_, **__: SUMMARY)
     monkeypatch.setattr(loading, "answering", lambda _: "http://127.0.0.1:9")
     monkeypatch.setattr(loading, "stop_on_signal", lambda: None)
     facts = json.loads(CliRunner().invoke(cli.app, ["load", "--seed", "7", "--json"]).stdout)
@@ -59,7 +60,7 @@ def test_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_load_that_could_not_hold_its_rate_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "resolved", lambda: local_aws.local_environ("http://127.0.0.1:9"))
-    monkeypatch.setattr("producers.load.run.run_load", lambda *_, **__: replace(SUMMARY, held_rate=False))
+    monkeypatch.setattr("producers.load.live.run.run_load", lambda *_, **__: replace(SUMMARY, held_rate=False))
     monkeypatch.setattr(loading, "answering", lambda _: "http://127.0.0.1:9")
     monkeypatch.setattr(loading, "stop_on_signal", lambda: None)
     done = CliRunner().invoke(cli.app, ["load", "--seed", "7"])
@@ -95,7 +96,7 @@ def test_realism(tmp_path: Path) -> None:
 
 def test_a_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(reading, "resolved", dict)
-    monkeypatch.setattr("takeaway.reporting.write_report", lambda _environ, out, _verdict: out)
+    monkeypatch.setattr("takeaway.audit.report_file.write_report", lambda _environ, out, _verdict: out)
     arguments = ["report", "--json", "--out", str(tmp_path / "r.html"), "--ledger", str(tmp_path / "none")]
     facts = json.loads(CliRunner().invoke(cli.app, arguments).stdout)
     assert facts == {"report": str(tmp_path / "r.html"), "data": str(tmp_path / "r.json")}

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from takeaway import kcl
 from takeaway.cli import app
 from takeaway.errors import UserError
+from takeaway.local import kcl
 
-PROPERTIES = {"streamName": "orders", "executableName": "python3 -m consumers.kcl_entry archiver"}
+PROPERTIES = {"streamName": "orders", "executableName": "python3 -m consumers.entrypoints.kcl archiver"}
 
 # A child that notes the signal it is sent, beside a daemon that ends as a JVM does.
 GRACEFUL = """
@@ -92,7 +92,7 @@ def test_a_stop_reaches_daemon_and_children_and_is_no_failure(
 def test_a_daemon_that_does_not_stop_is_killed_and_told_of(
     a_java: Callable[..., dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumers.engines.kcl_daemon.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("consumers.engines.kcl.daemon.GRACE_SECONDS", 0.1)
     monkeypatch.setattr(kcl, "_EXIT_SECONDS", 0.1)
     with pytest.raises(UserError):
         kcl.run(PROPERTIES, tmp_path, a_java(does=STUBBORN), once_up(tmp_path))

@@ -10,15 +10,15 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from analytics import wiring
-from analytics.bucket import Bucket
+from analytics import assembly as wiring
 from analytics.lake import Lake
 from events.wire import encode
+from foundation.bucket import Bucket
 from takeaway import cli
-from takeaway.bad_lines import BadLines
 from takeaway.commands import backfill as backfill_command
 from takeaway.commands import lake as lake_commands
 from takeaway.errors import UserError
+from takeaway.terminal.bad_lines import BadLines
 from tests.analytics.lake_folder import FolderLake
 from tests.analytics.lake_world import KEYS, World
 from tests.analytics.test_backfill import backfill

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from takeaway import lambda_zip
+from consumers.entrypoints import lambda_zip
 
 # Lambda takes 50 MB uploaded at once, 250 MB unpacked: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MOST_BYTES = 8_000_000
@@ -17,7 +17,7 @@ MOST_BYTES = 8_000_000
 RUNS = """
 import json, os, sys
 sys.path.insert(0, sys.argv[1])
-from consumers.lambda_entry import handle
+from consumers.entrypoints.aws_lambda import handle
 
 class Context:
     def get_remaining_time_in_millis(self):

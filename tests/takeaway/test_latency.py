@@ -1,7 +1,7 @@
 from datetime import timedelta
 
-from takeaway.audit import Effect
-from takeaway.latency import Latency, latencies
+from takeaway.audit.latency import Latency, latencies
+from takeaway.audit.verdict import Effect
 from tests.builders import NOON
 
 

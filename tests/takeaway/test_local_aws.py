@@ -2,7 +2,7 @@
 
 import pytest
 
-from takeaway import local_aws
+from takeaway.local import aws as local_aws
 
 
 @pytest.mark.parametrize(

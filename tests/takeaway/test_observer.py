@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from events.wire import encode
-from takeaway import local_aws
-from takeaway.observer import StreamObserver
-from takeaway.stream import StreamAway, retained_records
+from takeaway.audit.observer import StreamObserver
+from takeaway.audit.stream import StreamAway, retained_records
+from takeaway.local import aws as local_aws
 from tests.builders import an_envelope
 from tests.engines.scene import packed
 from tests.fakes.clock import FakeClock

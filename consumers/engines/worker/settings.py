@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from consumers.records import Sentinel
+from foundation.kinesis.records import Sentinel
 
 # https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
 READS_PER_SECOND = 5

@@ -15,26 +15,27 @@ from consumers.diagnostics import (
     WorkerStarted,
     WorkerStopped,
 )
-from consumers.engines.backoff import pause_after
-from consumers.engines.worker import lease_plan
-from consumers.engines.worker.fan_out_reader import FanOutReader
-from consumers.engines.worker.fleet import CannotJoin, Fleet, OwnFleet
-from consumers.engines.worker.fleet_kcl import KclFleet
-from consumers.engines.worker.kinesis_wire import decoding
-from consumers.engines.worker.lease import Lease, position_text
-from consumers.engines.worker.lease_keeper import HeldLease, LeaseKeeper
-from consumers.engines.worker.lease_plan import Leases, Shard
-from consumers.engines.worker.lease_table import LeaseTable
+from consumers.engines.worker.leases import coverage as lease_plan
+from consumers.engines.worker.leases.coverage import Leases
+from foundation.kinesis.shards import Shard
+from consumers.engines.worker.leases.fleet import CannotJoin, Fleet, OwnFleet
+from consumers.engines.worker.leases.kcl_fleet import KclFleet
+from consumers.engines.worker.leases.keeper import HeldLease, LeaseKeeper
+from consumers.engines.worker.leases.lease import Lease, position_text
+from consumers.engines.worker.leases.table import LeaseTable
+from consumers.engines.worker.reading.cursor import BatchReader, EndOfShard, ShardCursor
+from consumers.engines.worker.reading.fan_out import FanOutReader
+from consumers.engines.worker.reading.polling import ShardReader
+from consumers.engines.worker.reading.stream_consumer import StreamConsumer
 from consumers.engines.worker.settings import WorkerSettings
-from consumers.engines.worker.shard_cursor import BatchReader, EndOfShard, ShardCursor
-from consumers.engines.worker.shard_list import listed_shards
-from consumers.engines.worker.shard_reader import ShardReader
 from consumers.engines.worker.shard_threads import ShardThreads
 from consumers.engines.worker.shard_worker import ShardWorker
-from consumers.engines.worker.stream_consumer import StreamConsumer
 from consumers.processing import ProcessorFactory
+from foundation.backoff import pause_after
 from foundation.clock import Clock, Wait
 from foundation.diagnostics import Emit
+from foundation.kinesis.get_records import decoding
+from foundation.kinesis.shards import listed_shards
 from foundation.threads import StartThread
 
 if TYPE_CHECKING:

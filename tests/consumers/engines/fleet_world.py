@@ -6,9 +6,9 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from consumers.engines.worker.fleet_plan import Sighting, planned, sighted
-from consumers.engines.worker.lease import Lease
-from consumers.records import Sentinel
+from consumers.engines.worker.leases.fair_share import Sighting, planned, sighted
+from consumers.engines.worker.leases.lease import Lease
+from foundation.kinesis.records import Sentinel
 
 FAILOVER = 10.0
 USUAL = FAILOVER / 2

@@ -3,10 +3,10 @@
 import subprocess
 import sys
 
-from consumers.engines.kcl_child import DaemonLine
+from consumers.engines.kcl.child import DaemonLine
 from consumers.processing import Progress, RecordFailure, ShardAssignment
-from consumers.records import Batch, Position
 from foundation.diagnostics import json_lines
+from foundation.kinesis.records import Batch, Position
 
 
 class Talker:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from consumers.diagnostics import BatchHandedBack, ShardFailed, ShardStopped
-from consumers.engines.aws_lambda import LEAST_SECONDS, KinesisFunction
-from consumers.engines.lambda_event import NotFromKinesis, delivery
+from consumers.engines.aws_lambda.delivery import NotFromKinesis, delivery
+from consumers.engines.aws_lambda.function import LEAST_SECONDS, KinesisFunction
 from consumers.processing import Progress, RecordFailure, RecordProcessor, ShardAssignment, ShardStop
-from consumers.records import Batch, HashKeyRange, Position, SequenceNumber
 from events.wire import encode
 from foundation.diagnostics import Diagnostic
+from foundation.kinesis.records import Batch, HashKeyRange, Position, SequenceNumber
 from tests.builders import an_envelope
 from tests.engines.scene import packed
 from tests.fakes.clock import FakeClock

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from consumers.batch_processor import BatchProcessor
-from consumers.batch_rules import BatchRules
-from consumers.dead_letters import DeadLetter
+from consumers.batching.processor import BatchProcessor
+from consumers.batching.rules import BatchRules
+from consumers.dead_letters.letters import DeadLetter
+from consumers.dead_letters.set_apart import SetsApart
 from consumers.diagnostics import LeaseEvicted, LeaseLost, LeaseTaken, ShardDidNotDrain
 from consumers.engines.worker import Worker, WorkerSettings
-from consumers.engines.worker.lease_table import LeaseTable
+from consumers.engines.worker.leases.table import LeaseTable
 from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment
-from consumers.records import Record, Sentinel, SequenceNumber
-from consumers.set_apart import SetsApart
 from foundation.clock import SYSTEM_CLOCK, Clock
 from foundation.diagnostics import Diagnostic, Emit
+from foundation.kinesis.records import Record, Sentinel, SequenceNumber
 from foundation.threads import StartThread
 from tests.consumers.engines.worlds import World
 from tests.fakes.kinesis import FakeKinesis

@@ -8,8 +8,8 @@ import pytest
 from consumers.diagnostics import ShardWaits
 from consumers.engines.feeding import Feeder
 from consumers.processing import Progress, RecordFailure, ShardAssignment, ShardStop
-from consumers.records import Batch, Position, Sentinel, SequenceNumber
 from foundation.diagnostics import Diagnostic
+from foundation.kinesis.records import Batch, Position, Sentinel, SequenceNumber
 from tests.builders import a_batch, a_record
 from tests.fakes.clock import FakeClock
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from consumers.diagnostics import LeaseEvicted, LeaseHandedOver, LeaseTaken, RoundFailed, WorkerStopped
-from consumers.engines.worker.fleet import CannotJoin
-from consumers.engines.worker.fleet_kcl import KclFleet, Meter
-from consumers.engines.worker.lease import Lease, by_shard
-from consumers.engines.worker.lease_table import LeaseTable
-from consumers.records import Sentinel
+from consumers.engines.worker.leases.fleet import CannotJoin
+from consumers.engines.worker.leases.kcl_fleet import KclFleet, Meter
+from consumers.engines.worker.leases.lease import Lease, by_shard
+from consumers.engines.worker.leases.table import LeaseTable
+from foundation.kinesis.records import Sentinel
 from tests.builders import NOON
 from tests.consumers.engines.worlds import APPLICATION, World
 from tests.fakes.clock import FakeClock

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.engines.worker.fleet_plan import HANDOVER_SECONDS, Moves, expired, planned, sighted
-from consumers.engines.worker.lease import Lease, by_shard
-from consumers.records import Sentinel
+from consumers.engines.worker.leases.fair_share import HANDOVER_SECONDS, Moves, expired, planned, sighted
+from consumers.engines.worker.leases.lease import Lease, by_shard
+from foundation.kinesis.records import Sentinel
 from tests.consumers.engines.fleet_world import FAILOVER, SOON, USUAL, FleetWorld, least_moves
 
 ME = "me"

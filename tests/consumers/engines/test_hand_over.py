@@ -13,12 +13,12 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from consumers.diagnostics import LeaseHandedOver, LeaseLost
-from consumers.engines.worker.fleet import OwnFleet
-from consumers.engines.worker.lease import Lease
-from consumers.engines.worker.lease_keeper import HeldLease, LeaseKeeper
-from consumers.engines.worker.lease_table import LeaseTable
-from consumers.records import Sentinel, SequenceNumber
+from consumers.engines.worker.leases.fleet import OwnFleet
+from consumers.engines.worker.leases.keeper import HeldLease, LeaseKeeper
+from consumers.engines.worker.leases.lease import Lease
+from consumers.engines.worker.leases.table import LeaseTable
 from foundation.diagnostics import Diagnostic
+from foundation.kinesis.records import Sentinel, SequenceNumber
 from tests.fakes.clock import FakeClock
 from tests.fakes.leases import FakeDynamoDB
 

@@ -14,10 +14,10 @@ from consumers.diagnostics import (
     ShardStopped,
     ShardWaits,
 )
-from consumers.engines.kcl import KclProcessor
+from consumers.engines.kcl.processor import KclProcessor
 from consumers.processing import Progress, RecordFailure, ShardAssignment, ShardStop
-from consumers.records import Batch, Position, Record, Sentinel, SequenceNumber, position_key
 from foundation.diagnostics import Diagnostic
+from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber, position_key
 from tests.builders import NOON, a_record
 from tests.fakes.clock import FakeClock
 from tests.fakes.kcl_daemon import FakeDaemon

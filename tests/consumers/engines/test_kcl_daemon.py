@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from consumers.engines import kcl_daemon
-from consumers.engines.kcl_daemon import DaemonSettings
-from consumers.records import Sentinel
+from consumers.engines.kcl import daemon as kcl_daemon
+from consumers.engines.kcl.daemon import DaemonSettings
+from foundation.kinesis.records import Sentinel
 
 
 def settings(**changes: object) -> DaemonSettings:
     values: dict[str, object] = {
         "application": "takeaway-archiver",
         "stream": "orders",
-        "child": ("consumers.kcl_entry", "archiver"),
+        "child": ("consumers.entrypoints.kcl", "archiver"),
         "region": "eu-west-1",
         "endpoints": {},
         "failover_seconds": 10.0,
@@ -111,5 +111,5 @@ def test_without_the_jars_it_says_what_to_install(monkeypatch: pytest.MonkeyPatc
 
 def test_the_daemon_finds_this_python_by_its_name_wherever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/opt/my tools/bin/python3.11")
-    assert settings().properties()["executableName"] == "python3.11 -m consumers.kcl_entry archiver"
+    assert settings().properties()["executableName"] == "python3.11 -m consumers.entrypoints.kcl archiver"
     assert kcl_daemon.with_this_python({"PATH": "/bin"})["PATH"] == "/opt/my tools/bin:/bin"

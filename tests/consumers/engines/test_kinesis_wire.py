@@ -12,8 +12,8 @@ from botocore.compat import HTTPHeaders
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from consumers.engines.worker.kinesis_wire import Answer, UnreadableAnswer, decode, decoding, get_records
-from consumers.records import Record
+from foundation.kinesis.get_records import Answer, UnreadableAnswer, decode, decoding, get_records
+from foundation.kinesis.records import Record
 
 RECORD = {
     "SequenceNumber": "00049",

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from consumers.engines.worker.lease import Lease, from_item, is_lease, to_item
-from consumers.records import HashKeyRange, Sentinel, SequenceNumber
+from consumers.engines.worker.leases.lease import Lease, from_item, is_lease, to_item
+from foundation.kinesis.records import HashKeyRange, Sentinel, SequenceNumber
 from tests.builders import NOON
 
 NUMBER = "49680476345611824770631257904879284061931305378999435282"

@@ -7,11 +7,11 @@ from botocore.exceptions import ReadTimeoutError
 from botocore.parsers import ResponseParserError
 
 from consumers.diagnostics import LeaseAskedFor, LeaseEvicted, LeaseHandedOver, LeaseLost, LeaseRenewalFailed
-from consumers.engines.worker.lease import Lease
-from consumers.engines.worker.lease_keeper import HeldLease, LeaseKeeper
-from consumers.engines.worker.lease_table import LeaseTable
-from consumers.records import Sentinel, SequenceNumber
+from consumers.engines.worker.leases.keeper import HeldLease, LeaseKeeper
+from consumers.engines.worker.leases.lease import Lease
+from consumers.engines.worker.leases.table import LeaseTable
 from foundation.diagnostics import Diagnostic
+from foundation.kinesis.records import Sentinel, SequenceNumber
 from tests.builders import NOON
 from tests.fakes.clock import FakeClock
 from tests.fakes.leases import FakeDynamoDB

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from consumers.engines.worker.lease import Lease, by_shard
-from consumers.engines.worker.lease_plan import (
-    Shard,
+from consumers.engines.worker.leases.coverage import (
     may_start,
     to_create,
     to_delete,
 )
-from consumers.records import HashKeyRange, Position, Sentinel, SequenceNumber
+from consumers.engines.worker.leases.lease import Lease, by_shard
+from foundation.kinesis.records import HashKeyRange, Position, Sentinel, SequenceNumber
+from foundation.kinesis.shards import Shard
 from tests.builders import NOON
 
 ALL_KEYS = HashKeyRange(0, 2**128 - 1)

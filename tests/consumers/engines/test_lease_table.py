@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from consumers.engines.worker.lease_table import LeaseTable
+from consumers.engines.worker.leases.table import LeaseTable
 from tests.builders import NOON
 from tests.fakes.clock import FakeClock
 from tests.fakes.leases import FakeDynamoDB

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 import pytest
 
 from consumers.diagnostics import ReadThrottled
-from consumers.engines.worker.kinesis_wire import decoding
-from consumers.engines.worker.pacing import Pace
+from consumers.engines.worker.reading.cursor import ShardCursor
+from consumers.engines.worker.reading.pacing import Pace
+from consumers.engines.worker.reading.polling import ShardReader
 from consumers.engines.worker.settings import READ_BYTES_PER_SECOND, WorkerSettings
-from consumers.engines.worker.shard_cursor import ShardCursor
-from consumers.engines.worker.shard_reader import ShardReader
-from consumers.records import Sentinel
 from foundation.diagnostics import Diagnostic
+from foundation.kinesis.get_records import decoding
+from foundation.kinesis.records import Sentinel
 from tests.fakes.clock import FakeClock
 from tests.fakes.kinesis import FakeKinesis
 from tests.fakes.threads import SimulatedThreads

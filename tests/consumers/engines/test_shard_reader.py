@@ -10,13 +10,13 @@ from aws_kinesis_agg.aggregator import RecordAggregator
 from botocore.exceptions import EndpointConnectionError
 
 from consumers.diagnostics import AggregateDropped, ReadFailed, ReadThrottled, RecordsTrimmed, ShardGone
-from consumers.engines.worker.kinesis_wire import decoding
+from consumers.engines.worker.reading.cursor import ShardCursor
+from consumers.engines.worker.reading.polling import ShardReader
 from consumers.engines.worker.settings import WorkerSettings
-from consumers.engines.worker.shard_cursor import ShardCursor
-from consumers.engines.worker.shard_reader import ShardReader
 from consumers.processing import ShardStop
-from consumers.records import Batch, HashKeyRange, Position, Sentinel, SequenceNumber
 from foundation.diagnostics import Diagnostic
+from foundation.kinesis.get_records import decoding
+from foundation.kinesis.records import Batch, HashKeyRange, Position, Sentinel, SequenceNumber
 from tests.fakes.clock import FakeClock
 from tests.fakes.kinesis import FakeKinesis
 

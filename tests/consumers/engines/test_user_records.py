@@ -10,8 +10,8 @@ from aws_kinesis_agg.deaggregator import deaggregate_records, messages_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.engines.user_records import Aggregate, unpack
-from consumers.records import HashKeyRange
+from foundation.kinesis.deaggregation import Aggregate, unpack
+from foundation.kinesis.records import HashKeyRange
 from tests.builders import NOON, a_record
 
 LOW, HIGH = HashKeyRange(0, 2**127 - 1), HashKeyRange(2**127, 2**128 - 1)

@@ -28,9 +28,9 @@ from consumers.diagnostics import (
     ShardWaits,
     WorkerStopped,
 )
-from consumers.engines.worker.lease_table import LeaseTable
+from consumers.engines.worker.leases.table import LeaseTable
 from consumers.processing import ShardStop
-from consumers.records import Record, Sentinel, SequenceNumber, position_key
+from foundation.kinesis.records import Record, Sentinel, SequenceNumber, position_key
 from tests.builders import NOON
 from tests.consumers.engines.worlds import APPLICATION, Refused, World, failing
 

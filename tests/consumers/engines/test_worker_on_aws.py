@@ -9,9 +9,9 @@ import pytest
 from consumers.engines.worker import Worker, WorkerSettings
 from consumers.engines.worker.settings import Retrieval
 from consumers.processing import Progress, ShardAssignment
-from consumers.records import Batch, Position
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Diagnostic
+from foundation.kinesis.records import Batch, Position
 
 
 class Collector:

@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 from aws_kinesis_agg.aggregator import RecordAggregator
 
 from consumers.engines.worker import Worker, WorkerSettings
-from consumers.engines.worker.lease import Lease
-from consumers.engines.worker.lease_table import LeaseTable
+from consumers.engines.worker.leases.lease import Lease
+from consumers.engines.worker.leases.table import LeaseTable
 from consumers.processing import ProcessorFactory, Progress, RecordFailure, ShardAssignment
-from consumers.records import Batch, Position, Record, position_key
 from foundation.diagnostics import Diagnostic
+from foundation.kinesis.records import Batch, Position, Record, position_key
 from tests.fakes.clock import FakeClock
 from tests.fakes.kinesis import FakeKinesis
 from tests.fakes.leases import FakeDynamoDB

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from producers.load.agenda import Agenda
+from producers.load.live.agenda import Agenda
 from tests.fakes.clock import FakeClock
 
 

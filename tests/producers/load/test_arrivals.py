@@ -6,8 +6,16 @@ import statistics
 
 import pytest
 
-from producers.load.arrivals import DAY_MINUTES, SLOT_MINUTES, WEEKDAYS, FlatDemand, WeekDemand, arrivals, poisson
-from producers.load.catalogue import seeded
+from producers.load.market.arrivals import (
+    DAY_MINUTES,
+    SLOT_MINUTES,
+    WEEKDAYS,
+    FlatDemand,
+    WeekDemand,
+    arrivals,
+    poisson,
+)
+from producers.load.market.catalogue import seeded
 
 SLOTS_A_DAY = DAY_MINUTES // SLOT_MINUTES
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from events.wire import UnreadableEvent, decode, encode
-from producers.load.faults import OVERSIZE_BYTES, Delivery, FaultKind, constant, inject
+from producers.load.history.faults import OVERSIZE_BYTES, Delivery, FaultKind, constant, inject
 from producers.load.ledger import InjectedFault, digest
 from tests.builders import NOON, an_envelope
 

@@ -12,11 +12,11 @@ import msgspec
 import pytest
 
 from foundation.clock import Wait
-from producers.load.arrivals import FlatDemand
-from producers.load.generator import Generator
 from producers.load.ledger import LedgerWriter, read_ledger
-from producers.load.orders_client import OrdersClient
-from producers.load.scenario import IntendedOrder, a_market, orders
+from producers.load.live.generator import Generator
+from producers.load.live.orders_client import OrdersClient
+from producers.load.market.arrivals import FlatDemand
+from producers.load.market.orders import IntendedOrder, a_market, orders
 from tests.fakes.clock import FakeClock
 from tests.producers.conftest import KEY
 

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from events.wire import UnreadableEvent, decode
-from producers.load.faults import FaultKind
-from producers.load.history import START, HistoryExists, HistoryPlan, ledger_beside, sample, write_history
-from producers.load.incidents import SCENARIOS
+from producers.load.history.faults import FaultKind
+from producers.load.history.history import START, HistoryExists, HistoryPlan, ledger_beside, sample, write_history
 from producers.load.ledger import Ledger, LedgerUnwritable, read_ledger
+from producers.load.market.scenarios import SCENARIOS
 
 SAMPLE_OF_SEED_7 = "a278bd4d23b8efe66adfa656b545ff9e80ac1d0358353e7c23c5e52ae2e02b82"
 
@@ -157,7 +157,7 @@ def test_a_run_that_breaks_off_leaves_nothing(
 MEASURED = """
 import resource, sys
 from pathlib import Path
-from producers.load.history import HistoryPlan, write_history
+from producers.load.history.history import HistoryPlan, write_history
 write_history(HistoryPlan(7, int(sys.argv[1])), Path(sys.argv[2]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

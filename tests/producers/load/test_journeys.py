@@ -9,11 +9,11 @@ import pytest
 from events.envelope import EventEnvelope
 from events.orders import Event, OrderPlaced
 from events.wire import decode, encode
-from producers.load.arrivals import WeekDemand
-from producers.load.incidents import incident
-from producers.load.journeys import Journey, events, journeys
 from producers.load.ledger import expected_events
-from producers.load.scenario import a_market, orders
+from producers.load.market.arrivals import WeekDemand
+from producers.load.market.journeys import Journey, events, journeys
+from producers.load.market.orders import a_market, orders
+from producers.load.market.scenarios import incident
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
 ORDERS = {

@@ -4,12 +4,19 @@ import statistics
 
 import pytest
 
-from producers.commands import AcceptOrder, RejectOrder
-from producers.load.arrivals import FlatDemand
-from producers.load.catalogue import restaurant, restaurants
-from producers.load.kitchen import ANSWER_DEADLINE, LONGEST_COOKING, LONGEST_QUEUE, Kitchen, KitchenPlan, Kitchens
-from producers.load.restaurants import answer_minutes, completion_minutes, live_answer, longest_ticket
-from producers.load.scenario import a_market, orders
+from producers.load.live.restaurants import answer_minutes, completion_minutes, live_answer, longest_ticket
+from producers.load.market.arrivals import FlatDemand
+from producers.load.market.catalogue import restaurant, restaurants
+from producers.load.market.kitchen import (
+    ANSWER_DEADLINE,
+    LONGEST_COOKING,
+    LONGEST_QUEUE,
+    Kitchen,
+    KitchenPlan,
+    Kitchens,
+)
+from producers.load.market.orders import a_market, orders
+from producers.orders.commands import AcceptOrder, RejectOrder
 
 
 def plans(load: float, count: int = 400, slowness: float = 1.0) -> list[KitchenPlan]:

@@ -7,8 +7,8 @@ import pytest
 
 from events.envelope import derive_event_id
 from events.orders import OrderAccepted, OrderCompleted, OrderPlaced
-from producers.commands import derive_cause
 from producers.load.ledger import LedgerDamaged, LedgerEntry, LedgerWriter, expected_events, read_ledger
+from producers.orders.commands import derive_cause
 from tests.builders import NOON, a_restaurant_notified, an_envelope
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from producers.load.arrivals import WeekDemand
-from producers.load.realism import Measured, gini, measure
-from producers.load.realism_card import PUBLISHED, card
-from producers.load.realism_picture import draw
-from producers.load.scenario import Market
+from producers.load.market.arrivals import WeekDemand
+from producers.load.market.orders import Market
+from producers.load.realism.card import PUBLISHED, card
+from producers.load.realism.measure import Measured, gini, measure
+from producers.load.realism.picture import draw
 
 pytestmark = pytest.mark.slow
 

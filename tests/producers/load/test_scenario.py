@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from producers.commands import PlaceOrder
-from producers.load.arrivals import FlatDemand, WeekDemand
-from producers.load.catalogue import restaurants
-from producers.load.scenario import IntendedOrder, Market, Surge, a_market, choose, orders
+from producers.load.market.arrivals import FlatDemand, WeekDemand
+from producers.load.market.catalogue import restaurants
+from producers.load.market.orders import IntendedOrder, Market, Surge, a_market, choose, orders
+from producers.orders.commands import PlaceOrder
 
 
 def flat(seed: int, rate: float, speed: float = 60) -> Market:

@@ -12,21 +12,21 @@ import pytest
 from events.orders import OrderPlaced
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Diagnostic
-from producers.commands import AcceptOrder
-from producers.load.catalogue import restaurants
-from producers.load.kitchen import KitchenPlan, Kitchens
 from producers.load.ledger import LedgerWriter, read_ledger
-from producers.load.orders_client import OrdersClient
-from producers.load.restaurants import (
+from producers.load.live.orders_client import OrdersClient
+from producers.load.live.restaurants import (
     Restaurants,
     TicketNotServed,
     TicketQueueFailed,
     UnreadableTicket,
     live_answer,
 )
-from producers.load.scenario import orders
-from producers.load.simulation import LoadCounts, LoadPlan, LoadSummary, simulate
-from producers.load.tickets import TicketQueue
+from producers.load.live.simulation import LoadCounts, LoadPlan, LoadSummary, simulate
+from producers.load.live.tickets import TicketQueue
+from producers.load.market.catalogue import restaurants
+from producers.load.market.kitchen import KitchenPlan, Kitchens
+from producers.load.market.orders import orders
+from producers.orders.commands import AcceptOrder
 from tests.producers.conftest import KEY, OrdersApi
 from tests.producers.load.sqs import FakeSqs
 
@@ -223,7 +223,7 @@ def test_a_load_that_is_too_slow_for_its_rate_says_so(market: Market, monkeypatc
         return place(*given, **named)
 
     monkeypatch.setattr(OrdersClient, "place", slowly)
-    monkeypatch.setattr("producers.load.generator.WORKERS", 1)
+    monkeypatch.setattr("producers.load.live.generator.WORKERS", 1)
     summary = market.load(LoadPlan(seed=5, rate=1000, count=90, speed=SPEED, drain_timeout=timedelta(seconds=30)))
     assert summary.max_lag > timedelta(seconds=1)
     assert not summary.held_rate

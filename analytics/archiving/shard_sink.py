@@ -1,0 +1,221 @@
+"""One shard's way into the lake: what waits, what the lake has, and what went wrong last."""
+
+import threading
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple, Protocol
+
+import pyarrow as pa
+
+from analytics.archiving.diagnostics import LakeGapAccepted, LakeGapIsEmpty
+from analytics.archiving.holder import Holder
+from analytics.archiving.recent_ids import Window
+from analytics.archiving.rotation import Backlog
+from analytics.archiving.waiting import Chunk, Load, Waiting, places
+from analytics.table.offsets import SURELY_RETAINED, Moment, Place
+from foundation.clock import Clock
+from foundation.diagnostics import Emit
+from foundation.settings import variable
+
+# How often the offsets of a shard that brings nothing are told that it is still read to its tip.
+REFRESH_EVERY = timedelta(hours=1)
+
+
+class LakeGap(Exception):
+    """Records between what the lake has and what was read are missing. Names both places."""
+
+
+class CommitFailed(Exception):
+    """A shard's part of a commit did not end well; whether it is in the lake shows when the shard is opened again."""
+
+    def __init__(self, application: str, error: Exception) -> None:
+        super().__init__(f"{application}: {error}. fix: none needed while it passes; the rows wait and are tried again")
+        self.__cause__ = error
+
+
+class Committer(Protocol):
+    """What a shard asks of the one committer it shares with the others."""
+
+    def commit_if_due(self) -> None: ...
+
+    def commit_unless(self, enough: Callable[[], bool]) -> None: ...
+
+    def has_room(self, size: int) -> bool: ...
+
+    def refresh(self, shard: "ShardSink") -> None: ...
+
+
+class Portion(NamedTuple):
+    """What leaves with the next commit. Once in the lake, the shard is caught up as of then."""
+
+    load: Load
+    caught_up: Moment | None
+
+
+class ShardSink:
+    """For the one thread that reads the shard; the committing thread has its own part, below.
+
+    `committed` is the last place in the lake, `taken` the last one handed over, or gone on from. A call may raise
+    `CommitFailed` or what S3 answers: the rows stay, call again later. The shard's offsets belong to the committing
+    thread while `is_open`.
+    """
+
+    def __init__(
+        self, committer: Committer, holder: Holder, clock: Clock, emit: Emit, accepted_gaps: Collection[str] = ()
+    ) -> None:
+        self.holder = holder
+        self.committed: Place | None = None
+        self.taken: Place | None = None
+        self.is_open = False
+        self._committer = committer
+        self._clock = clock
+        self._emit = emit
+        self._accepted_gaps = accepted_gaps
+        self._lock = threading.Lock()
+        self._waiting = Waiting()
+        # Empty until the shard is open.
+        self._window = Window()
+        self._is_recalled = False
+        self._failure: CommitFailed | None = None
+        # Nothing that came until the first lies behind `taken`, and nothing that came until the second behind the lake.
+        self._tip: Moment | None = None
+        self._caught_up: Moment | None = None
+
+    def ready(self) -> None:
+        """Raises what went wrong since the last call; after that, opens the shard unless it is open."""
+        with self._lock:
+            failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+        if not self.is_open:
+            hi = self.holder.open()
+            stored = self.holder.held.offsets.caught_up_at
+            if not self._is_recalled or (hi is not None and (self.taken is None or hi > self.taken)):
+                # Behind what this process took: the window knows only what it took itself.
+                self._window, self._is_recalled = self.holder.recall(), True
+            self.settle(hi, self._caught_up or (Moment(stored) if stored else None))
+            self.is_open = True
+
+    def append(self, rows: pa.Table, *, after: Place | None, upto: Place, set_apart: Sequence[Place] = ()) -> None:
+        """Takes the rows of what lies behind `taken` in (after, upto]; `after` None is the stream's beginning.
+
+        A row whose event came before is dropped, and counted; at the places `set_apart` are records that are no rows.
+
+        Waits for a commit when too much waits already. Raises `LakeGap` when `after` lies behind `taken`.
+        """
+        self.check_gap(after)
+        if self.taken is not None and upto <= self.taken:
+            raise ValueError(f"{self.holder.paths.application}: {upto} was taken before, up to {self.taken}")
+        if not self._committer.has_room(rows.nbytes):
+            self._committer.commit_unless(lambda: self._committer.has_room(rows.nbytes))
+        self.ready()
+        fresh, dropped = self._without_duplicates(rows)
+        with self._lock:
+            self._waiting.add(Chunk(fresh, upto, self._clock.monotonic(), dropped, set_apart))
+            self._window.add(fresh)
+            self.taken = upto
+
+    def check_gap(self, after: Place | None) -> None:
+        """Goes on from `after` when nothing can be missing before it, or when the loss behind `taken` was accepted.
+
+        The stream trims on meanwhile, so a loss is named by where it begins. Whatever came since the shard was last
+        caught up is younger than the stream's retention: still there to be read.
+        """
+        if after is None or (self.taken is not None and after <= self.taken):
+            return
+        paths, hi = self.holder.paths, str(self.taken or "nothing")
+        gap = f"{paths.shard_id}:{hi}"
+        if self._caught_up is not None and self._caught_up.is_within(SURELY_RETAINED, self._clock):
+            self._emit(LakeGapIsEmpty(paths.stream, paths.shard_id, hi, str(after), self._caught_up.at))
+        elif gap in self._accepted_gaps:
+            self._emit(LakeGapAccepted(paths.stream, paths.shard_id, hi, str(after), self._unread()))
+        else:
+            raise LakeGap(
+                f"{paths.application}: the lake has everything up to {hi}, but reading began after {after}. "
+                f"{self._unread()}, so the stream may have trimmed records between the two before they were read. "
+                "fix: replay the span between the two from another copy; to accept the loss, set "
+                f'{variable("lake_accept_gap")}="{gap}" and restart'
+            )
+        with self._lock:
+            self.taken = after
+
+    def at_tip(self, read: Moment) -> None:
+        """The shard was read to its tip, at `read` or later, and all of it was handed over."""
+        with self._lock:
+            self._tip = read
+            self._catch_up()
+
+    def advance(self) -> Place | None:
+        """Commits when a file is due. Answers the last place in the lake."""
+        self.ready()
+        self._committer.commit_if_due()
+        if self.refresh_due is not None:
+            self._committer.refresh(self)
+        return self._answer()
+
+    def flush(self) -> Place | None:
+        """Commits what waits. Answers the last place in the lake."""
+        self.ready()
+        self._committer.commit_unless(lambda: self.backlog == Backlog())
+        return self._answer()
+
+    def _without_duplicates(self, rows: pa.Table) -> tuple[pa.Table, list[Place]]:
+        """The rows whose events are new, and the places of the others."""
+        known = self._window.known(rows)
+        if not known:
+            return rows, []
+        repeated = rows.take(known)
+        keep = pa.array(sorted(set(range(rows.num_rows)).difference(known)), pa.int64())
+        return rows.take(keep), places(repeated)
+
+    def _answer(self) -> Place | None:
+        if not self.is_open:
+            self.ready()
+        return self.committed
+
+    def _unread(self) -> str:
+        if self._caught_up is None:
+            return "When the shard was last read to its tip is not known"
+        at, hours = self._caught_up.at, self._caught_up.age(self._clock).total_seconds() / 3600
+        ago = f"{hours:.1f} hours ago" if hours >= 0 else "which this machine's clock has not reached yet"
+        return f"The shard was last read to its tip, with all of it in the lake, at {at.isoformat()}, {ago}"
+
+    def _catch_up(self) -> None:
+        if self._tip is not None and self._waiting.backlog == Backlog():
+            self._caught_up = self._tip
+
+    # The committing thread's part.
+
+    @property
+    def backlog(self) -> Backlog:
+        with self._lock:
+            return self._waiting.backlog
+
+    def waiting(self) -> Portion | None:
+        with self._lock:
+            whole = self._waiting.whole()
+            return Portion(whole, self._tip) if whole else None
+
+    @property
+    def refresh_due(self) -> datetime | None:
+        """What the offsets have to be told. A clock that was set back makes news, too."""
+        if not self.is_open or self._caught_up is None:
+            return None
+        stored, now = self.holder.held.offsets.caught_up_at, self._caught_up.at
+        return now if stored is None or abs(now - stored) >= REFRESH_EVERY else None
+
+    def settle(self, hi: Place | None, caught_up: Moment | None = None) -> None:
+        """The lake has everything up to `hi`, and with it all that had come until `caught_up`."""
+        with self._lock:
+            self.committed = hi
+            self._caught_up = caught_up or self._caught_up
+            if hi is not None:
+                self._waiting.drop(hi)
+                self.taken = max(hi, self.taken or hi)
+            self._catch_up()
+
+    def fail(self, failure: CommitFailed) -> None:
+        """Hands the offsets back to the shard's own thread, which opens the shard again."""
+        with self._lock:
+            self._failure = failure
+            self.is_open = False

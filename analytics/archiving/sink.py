@@ -1,0 +1,227 @@
+"""The lake's writing side: rows of many shards come in, and leave together in one commit of the log.
+
+Every shard has its own thread; all share one `LakeSink`. Exactly once rests on `recovery.Holder` and the log alone.
+"""
+
+import threading
+import weakref
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any, cast
+
+from analytics.archiving.diagnostics import LakeCommitted, LakeShardFailed
+from analytics.archiving.holder import Holder
+from analytics.archiving.rotation import RotationPolicy, total
+from analytics.archiving.shard_sink import CommitFailed, ShardSink
+from analytics.privacy.customer_keys import CustomerKeys
+from analytics.table.layout import ShardPaths, object_key
+from analytics.table.log import AddedFile, CommitLog, CommitRejected, Snapshot
+from analytics.table.multipart import ObjectWriter
+from analytics.table.offsets import Moment, NewId, Pending, random_id
+from analytics.table.parquet import days, write_parquet
+from foundation.bucket import Bucket
+from foundation.clock import Clock
+from foundation.diagnostics import Emit
+
+# More than this many bytes of rows in memory, and whoever brings more waits for a commit.
+MOST_WAITING = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """One shard's part of a commit: written down, its files uploaded."""
+
+    shard: ShardSink
+    pending: Pending
+    files: tuple[AddedFile, ...]
+    caught_up: Moment | None
+
+
+class LakeSink:
+    """The one committer of a process. While one thread commits, the others go on buffering.
+
+    At most `most_waiting` bytes of rows wait, plus what shards hold whose last commit failed; those take no more.
+    `first` is the policy until the first commit, and `policy` from then on. `keys` are those that the rows' tokens were
+    made with. `accepted_gaps` are those that `LakeGap` named and somebody has put up with.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        bucket: Bucket,
+        log: CommitLog,
+        policy: RotationPolicy,
+        clock: Clock,
+        emit: Emit,
+        *,
+        keys: CustomerKeys,
+        first: RotationPolicy | None = None,
+        most_waiting: int = MOST_WAITING,
+        new_id: NewId = random_id,
+        accepted_gaps: Collection[str] = (),
+    ) -> None:
+        self._stream = stream
+        self._bucket = bucket
+        self._log = log
+        self._keys = keys
+        self._policy = policy
+        self._first = first
+        self._clock = clock
+        self._emit = emit
+        self._most_waiting = most_waiting
+        self._new_id = new_id
+        self._accepted_gaps = accepted_gaps
+        # A shard whose processor is gone is forgotten, with its rows: whoever reads it next reads them again.
+        self._shards: weakref.WeakSet[ShardSink] = weakref.WeakSet()
+        self._registering = threading.Lock()
+        self._committing = threading.Lock()
+
+    def open(self, shard_id: str) -> ShardSink:
+        """Claims a shard of the stream for this process; from now on no earlier holder can add to it."""
+        holder = Holder(ShardPaths(self._stream, shard_id), self._bucket, self._log, self._emit, self._new_id)
+        shard = ShardSink(self, holder, self._clock, self._emit, self._accepted_gaps)
+        shard.ready()
+        with self._registering:
+            self._shards.add(shard)
+        return shard
+
+    def commit_if_due(self) -> None:
+        """Leaves the work to the thread that is at it, if one is."""
+        backlog = total(shard.backlog for shard in self._open_shards())
+        policy = self._first or self._policy
+        if policy.is_due(backlog, self._clock.monotonic()) and self._committing.acquire(blocking=False):
+            try:
+                self._commit()
+            finally:
+                self._committing.release()
+
+    def commit_unless(self, enough: Callable[[], bool]) -> None:
+        """Waits for the commit under way, and commits if that was not enough."""
+        with self._committing:
+            if not enough():
+                self._commit()
+
+    def has_room(self, size: int) -> bool:
+        """Whether `size` more bytes of rows may wait."""
+        return total(shard.backlog for shard in self._open_shards()).size + size <= self._most_waiting
+
+    def refresh(self, shard: ShardSink) -> None:
+        """Tells the shard's offsets that it is caught up. Left for later while somebody commits."""
+        if self._committing.acquire(blocking=False):
+            try:
+                with self._left_to_their_threads(shard):
+                    caught_up_at = shard.refresh_due
+                    if caught_up_at is not None:
+                        shard.holder.refresh(caught_up_at)
+            finally:
+                self._committing.release()
+
+    def _open_shards(self) -> list[ShardSink]:
+        with self._registering:
+            return sorted(
+                (shard for shard in self._shards if shard.is_open), key=lambda shard: shard.holder.paths.shard_id
+            )
+
+    def _commit(self) -> None:
+        """Each shard's intent and files, one commit of the log, each shard's offsets. Who fails leaves the group."""
+        self._first = None
+        started = self._clock.monotonic()
+        written: list[_Batch] = []
+        for shard in self._open_shards():
+            with self._left_to_their_threads(shard):
+                batch = self._written(shard)
+                if batch is not None:
+                    written.append(batch)
+        logged = self._logged(written)
+        for batch in logged:
+            with self._left_to_their_threads(batch.shard):
+                caught_up_at = batch.caught_up.at if batch.caught_up else None
+                batch.shard.settle(batch.shard.holder.finalise(batch.pending, caught_up_at), batch.caught_up)
+        if logged:
+            self._emit(_committed(logged, self._clock.monotonic() - started))
+
+    def _written(self, shard: ShardSink) -> _Batch | None:
+        """The intent, and then the files it names. None when nothing waits."""
+        waiting = shard.waiting()
+        if waiting is None:
+            return None
+        paths, number = shard.holder.paths, shard.holder.next_number
+        load = waiting.load
+        daily = {paths.data_file(day, number, k): (day, part) for k, (day, part) in enumerate(days(load.rows))}
+        pending = shard.holder.intend(
+            load.upto, tuple(daily), load.rows.num_rows, dropped=load.dropped, set_apart=load.set_apart
+        )
+        files = []
+        for path, (day, part) in daily.items():
+            with ObjectWriter(self._bucket, object_key(path)) as out:
+                write_parquet(part, _footer(paths, number.epoch, pending), cast("IO[Any]", out))
+            files.append(AddedFile(path=path, size=out.size, day=day, rows=part.num_rows))
+        return _Batch(shard, pending, tuple(files), waiting.caught_up)
+
+    def _logged(self, batches: Sequence[_Batch]) -> list[_Batch]:
+        """One commit for all that still follow the log; those it took."""
+        if not batches:
+            return []
+        with self._left_to_their_threads(*(batch.shard for batch in batches)):
+            self._keys.save()
+            snapshot = self._log.snapshot()
+            # The same snapshot for check and commit: the log rejects whatever came in between.
+            following = [batch for batch in batches if self._follows(snapshot, batch)]
+            if following:
+                snapshot.commit(
+                    [file for batch in following for file in batch.files],
+                    {
+                        batch.shard.holder.paths.application: batch.shard.holder.entry(batch.pending)
+                        for batch in following
+                    },
+                )
+            return following
+        return []
+
+    def _follows(self, snapshot: Snapshot, batch: _Batch) -> bool:
+        application = batch.shard.holder.paths.application
+        version = snapshot.version_of(application)
+        if version != batch.pending.n - 1:
+            with self._left_to_their_threads(batch.shard):
+                raise CommitRejected(f"the log has batch {version}, so {batch.pending.n} cannot be next")
+        return batch.shard.is_open
+
+    @contextmanager
+    def _left_to_their_threads(self, *shards: ShardSink) -> Iterator[None]:
+        """Whatever breaks in here is raised by these shards' own threads, not by the one that happens to commit."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - every error is handed on, none is judged here
+            for shard in shards:
+                if shard.is_open:
+                    paths = shard.holder.paths
+                    self._emit(LakeShardFailed(paths.stream, paths.shard_id, error))
+                    shard.fail(CommitFailed(paths.application, error))
+
+
+def _footer(paths: ShardPaths, epoch: int, pending: Pending) -> dict[str, str]:
+    return {
+        "stream": paths.stream,
+        "shard": paths.shard_id,
+        "n": str(pending.n),
+        "epoch": str(epoch),
+        "batch_id": pending.batch_id,
+        "lo": str(pending.lo),
+        "hi": str(pending.hi),
+        "dropped": str(pending.dropped),
+        "set_apart": str(pending.set_apart),
+    }
+
+
+def _committed(batches: Sequence[_Batch], seconds: float) -> LakeCommitted:
+    files = [file for batch in batches for file in batch.files]
+    return LakeCommitted(
+        shards=len(batches),
+        rows=sum(file.rows for file in files),
+        files=len(files),
+        size=sum(file.size for file in files),
+        seconds=seconds,
+        dropped=sum(batch.pending.dropped for batch in batches),
+        set_apart=sum(batch.pending.set_apart for batch in batches),
+    )

@@ -1,0 +1,106 @@
+"""Builds the lake's writing side from the environment."""
+
+import random
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from analytics.settings import CustomerKeySettings, LakeSettings
+from foundation.bucket import Bucket
+from foundation.clock import SYSTEM_CLOCK, Clock
+from foundation.diagnostics import Emit
+from foundation.settings import from_environment
+
+if TYPE_CHECKING:
+    from analytics.archiving.sink import LakeSink
+    from analytics.maintenance.backfill import Backfill
+    from analytics.maintenance.compaction import Compactor
+    from analytics.maintenance.late import LateRows
+    from analytics.maintenance.vacuum import Vacuum
+    from analytics.privacy.customer_keys import CustomerKeys
+    from analytics.table.log import CommitLog
+
+# A write that is sent twice may be refused by itself; the protocol takes no refusal for a proof.
+_CONFIG = Config(retries={"mode": "standard", "max_attempts": 4})
+
+
+def customer_keys(environ: Mapping[str, str]) -> "CustomerKeys":
+    """The keys of this process: it makes tokens with no others."""
+    from analytics.privacy.customer_keys import CustomerKeys, KeyObjects
+
+    settings = from_environment(CustomerKeySettings, environ)
+    return CustomerKeys(KeyObjects(Bucket(boto3.client("s3", config=_CONFIG), settings.customer_key_bucket)))
+
+
+def lake_sink(
+    environ: Mapping[str, str], stream: str, emit: Emit, keys: "CustomerKeys", clock: Clock = SYSTEM_CLOCK
+) -> "LakeSink":
+    """The process' one committer for this stream. `environ` names the bucket, and the endpoint where there is one."""
+    from analytics.archiving.sink import LakeSink
+
+    settings = from_environment(LakeSettings, environ)
+    return LakeSink(
+        stream,
+        _bucket(settings),
+        _log(settings, environ, clock),
+        settings.rotation,
+        clock,
+        emit,
+        keys=keys,
+        first=settings.rotation.sooner(random.Random()),
+        accepted_gaps=settings.accepted_gaps,
+    )
+
+
+def late_rows(environ: Mapping[str, str], emit: Emit, keys: "CustomerKeys", clock: Clock = SYSTEM_CLOCK) -> "LateRows":
+    """The way into the lake for records that had been set apart."""
+    from analytics.maintenance.late import LateRows
+
+    settings = from_environment(LakeSettings, environ)
+    return LateRows(_bucket(settings), _log(settings, environ, clock), clock, emit, keys)
+
+
+def compactor(environ: Mapping[str, str], emit: Emit, clock: Clock = SYSTEM_CLOCK) -> "Compactor":
+    from analytics.maintenance.compaction import CompactionPolicy, Compactor
+
+    settings = from_environment(LakeSettings, environ)
+    return Compactor(_bucket(settings), _log(settings, environ, clock), CompactionPolicy(), clock, emit)
+
+
+def vacuum(environ: Mapping[str, str]) -> "Vacuum":
+    from analytics.maintenance.vacuum import Vacuum
+
+    settings = from_environment(LakeSettings, environ)
+    return Vacuum(_bucket(settings), _log(settings, environ, SYSTEM_CLOCK))
+
+
+def backfill(environ: Mapping[str, str], emit: Emit, keys: "CustomerKeys", clock: Clock = SYSTEM_CLOCK) -> "Backfill":
+    from analytics.maintenance.backfill import Backfill
+
+    settings = from_environment(LakeSettings, environ)
+    return Backfill(_bucket(settings), _log(settings, environ, clock), clock, emit, keys)
+
+
+def bucket_and_log(environ: Mapping[str, str]) -> "tuple[Bucket, CommitLog]":
+    """For whoever looks at both, and changes neither."""
+    settings = from_environment(LakeSettings, environ)
+    return _bucket(settings), _log(settings, environ, SYSTEM_CLOCK)
+
+
+def _bucket(settings: LakeSettings) -> Bucket:
+    return Bucket(boto3.client("s3", config=_CONFIG), settings.lake_bucket)
+
+
+def _log(settings: LakeSettings, environ: Mapping[str, str], clock: Clock) -> "CommitLog":
+    from analytics.table.layout import table_uri
+    from analytics.table.log import DeltaLog, storage_options
+    from analytics.table.notice import put_up_notice
+
+    return DeltaLog(
+        table_uri(settings.lake_bucket),
+        storage_options(environ),
+        clock,
+        before_creation=lambda: put_up_notice(_bucket(settings)),
+    )

@@ -1,0 +1,267 @@
+"""Many small files of a day to few large ones, sorted, without the events that came twice.
+
+A compaction is one commit that removes what its snapshot has of the day and adds the new files, under a transaction of
+the day's own: of two at once the log takes one, and what others add meanwhile stays. Never `optimize.compact`, which
+forgets the transactions and, in some versions, lets two of them double the rows.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analytics.archiving.diagnostics import DayCompacted
+from analytics.maintenance.scratch import scratch
+from analytics.table.layout import compacted_file, compaction, is_compacted, object_key
+from analytics.table.log import AddedFile, CommitLog, CommitRejected, LogEntry, Snapshot
+from analytics.table.offsets import Moment, NewId, random_id
+from analytics.table.parquet import ZSTD_LEVEL
+from analytics.table.schema import EVENT_SCHEMA
+from analytics.table.stored_rows import stored_rows
+from foundation.bucket import Bucket
+from foundation.clock import Clock
+from foundation.diagnostics import Emit
+
+# Files that were uploaded longer ago than this are not committed any more: vacuum may think that nobody needs them.
+LONGEST_UNCOMMITTED = timedelta(hours=1)
+
+# Each round that fails means that another compactor has committed.
+_ROUNDS = 4
+_DAY = timedelta(days=1)
+_PLACE = ("_shard", "_sequence_number", "_sub_sequence_number")
+# Of the events with one id the first to arrive stays. A parent shard's records arrived before its children's. Sequence
+# numbers are decimal text of differing length: shorter is smaller.
+_STREAM_ORDER = "_arrived_at, _shard, length(_sequence_number), _sequence_number, _sub_sequence_number"
+_KEYS = EVENT_SCHEMA.empty_table().select(["event_id", "_arrived_at", *_PLACE]).schema
+
+
+class RowsLost(Exception):
+    """The files made have not the rows that they should have. Nothing was committed."""
+
+
+class TooLate(Exception):
+    """It took so long between the upload and the commit that the files may be gone."""
+
+
+@dataclass(frozen=True)
+class CompactionPolicy:
+    """A day is sealed when `lateness` has passed since its end; before that, more than `small_files` make it due.
+
+    `file_size` is bytes of Parquet, a lower bound by one row group; `row_group` is rows.
+    """
+
+    lateness: timedelta = timedelta(hours=6)
+    small_files: int = 200
+    file_size: int = 128 * 1024 * 1024
+    row_group: int = 131_072
+
+    def is_due(self, day: date, small_files: int, now: datetime) -> bool:
+        """A clock that is wrong makes a day due too early or too late, which costs a compaction and no row."""
+        if small_files == 0:
+            return False
+        sealed = now - datetime.combine(day, time.min, UTC) >= _DAY + self.lateness
+        return sealed or small_files > self.small_files
+
+
+@dataclass(frozen=True)
+class CompactedDay:
+    """What a compaction made of a day. `dropped` are the rows of events that are there once more."""
+
+    day: date
+    files_before: int
+    files_after: int
+    rows_before: int
+    rows_after: int
+    size_before: int
+    size_after: int
+    dropped: int
+
+
+class Compactor:
+    """Compacts days, beside archivers, late rows, backfills and other compactors.
+
+    `compact` raises `CommitRejected` when another compactor was faster; `run` then looks again. Whatever S3 answers,
+    nothing changed, or all of it, and the next attempt begins afresh. In memory are one file that is read and one that
+    is written, beside what the database may have.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        log: CommitLog,
+        policy: CompactionPolicy,
+        clock: Clock,
+        emit: Emit,
+        *,
+        new_id: NewId = random_id,
+    ) -> None:
+        self._bucket = bucket
+        self._log = log
+        self._policy = policy
+        self._clock = clock
+        self._emit = emit
+        self._new_id = new_id
+
+    def due(self) -> list[date]:
+        """The days to compact, the earliest first."""
+        small = Counter(file.day for file in self._log.snapshot().all_files() if not is_compacted(file.path))
+        now = self._clock.now()
+        return sorted(day for day, count in small.items() if self._policy.is_due(day, count, now))
+
+    def run(self, days: Iterable[date]) -> Iterator[CompactedDay]:
+        """Compacts each of the days, and once more those whose rows turn out to be a neighbour's duplicates."""
+        waiting, again = list(dict.fromkeys(days)), set[date]()
+        while waiting:
+            day = waiting.pop(0)
+            compacted, doubled = self._persistently(day)
+            if compacted is not None:
+                yield compacted
+            for neighbour in sorted(doubled - again - set(waiting)):
+                again.add(neighbour)
+                waiting.append(neighbour)
+
+    def _persistently(self, day: date) -> tuple[CompactedDay | None, set[date]]:
+        for _ in range(_ROUNDS - 1):
+            with suppress(CommitRejected):
+                return self.compact(day)
+        return self.compact(day)
+
+    def compact(self, day: date) -> tuple[CompactedDay | None, set[date]]:
+        """What became of the day, None when it was as it should be; and the neighbours to compact again.
+
+        Those are compacted, and have events that this day keeps. A neighbour is read here, and never written: which of
+        two equal events stays is the same for whoever looks.
+        """
+        snapshot = self._log.snapshot()
+        files = [file for file in snapshot.all_files() if file.day == day]
+        if not files:
+            return None, set()
+        with scratch() as database:
+            self._load(database, snapshot, day, files)
+            dropped, doubled = _duplicates(database, day)
+            doubled &= _compacted_days(snapshot)
+            if day in _compacted_days(snapshot) and not dropped:
+                return None, doubled
+            batch_id, begun = self._new_id(), Moment.now(self._clock)
+            made = list(self._written(database, day, batch_id, snapshot.version_of(compaction(day)) + 1))
+        before, after = sum(file.rows for file in files), sum(file.rows for file in made)
+        if before != after + dropped:
+            raise RowsLost(
+                f"{day}: {before} rows would become {after}, with {dropped} duplicates. fix: `takeaway lake verify`: "
+                "a row that is there twice, or a fault of this program; nothing was changed"
+            )
+        if not begun.is_within(LONGEST_UNCOMMITTED, self._clock):
+            raise TooLate(f"{day}: the commit comes too long after its files. fix: compact again")
+        self._commit(snapshot, day, made, batch_id, dropped)
+        compacted = CompactedDay(
+            day=day,
+            files_before=len(files),
+            files_after=len(made),
+            rows_before=before,
+            rows_after=after,
+            size_before=sum(file.size for file in files),
+            size_after=sum(file.size for file in made),
+            dropped=dropped,
+        )
+        self._emit(DayCompacted(day, compacted.files_before, compacted.files_after, after, dropped))
+        return compacted, doubled
+
+    def _load(
+        self, database: duckdb.DuckDBPyConnection, snapshot: Snapshot, day: date, files: Iterable[AddedFile]
+    ) -> None:
+        for file in files:
+            rows = stored_rows(self._bucket, file, EVENT_SCHEMA, whole=True)
+            _insert(database, "day", rows)
+            _insert(database, "keys", _keys(rows, file.day))
+        for file in snapshot.all_files():
+            if file.day != day and abs(file.day - day) <= _DAY:
+                _insert(database, "keys", _keys(stored_rows(self._bucket, file, _KEYS), file.day))
+
+    def _written(
+        self, database: duckdb.DuckDBPyConnection, day: date, batch_id: str, generation: int
+    ) -> Iterator[AddedFile]:
+        footer = {"compacted": day.isoformat(), "batch_id": batch_id, "n": str(generation)}
+        rows = database.sql(
+            f"SELECT day.* FROM day ANTI JOIN dropped USING ({', '.join(_PLACE)}) "  # noqa: S608 - names of ours
+            f"ORDER BY order_id, occurred_at, event_id, {_STREAM_ORDER}"
+        ).to_arrow_reader(self._policy.row_group)
+        schema = EVENT_SCHEMA.with_metadata(footer)
+        groups = _whole_groups(rows, self._policy.row_group)
+        index, group = 0, next(groups, None)
+        while group is not None:
+            out, count = pa.BufferOutputStream(), 0
+            with pq.ParquetWriter(out, schema, compression="zstd", compression_level=ZSTD_LEVEL) as writer:
+                while group is not None and not (count and out.tell() >= self._policy.file_size):
+                    writer.write_table(group.cast(EVENT_SCHEMA).cast(schema), row_group_size=self._policy.row_group)
+                    count += group.num_rows
+                    group = next(groups, None)
+            body = out.getvalue().to_pybytes()
+            path = compacted_file(day, batch_id, index)
+            self._bucket.create_own(object_key(path), body)
+            yield AddedFile(path=path, size=len(body), day=day, rows=count)
+            index += 1
+
+    def _commit(self, snapshot: Snapshot, day: date, files: list[AddedFile], batch_id: str, dropped: int) -> None:
+        """From the snapshot that was read: whoever compacted the day since then makes the log refuse this."""
+        application = compaction(day)
+        entry = LogEntry(
+            n=snapshot.version_of(application) + 1,
+            epoch=0,
+            batch_id=batch_id,
+            hi=None,
+            rows=sum(file.rows for file in files),
+            dropped=dropped,
+        )
+        snapshot.commit(files, {application: entry}, replacing=day)
+
+
+def _compacted_days(snapshot: Snapshot) -> set[date]:
+    """The days that have nothing but compacted files."""
+    files = snapshot.all_files()
+    return {file.day for file in files} - {file.day for file in files if not is_compacted(file.path)}
+
+
+def _keys(rows: pa.Table, day: date) -> pa.Table:
+    days = pa.nulls(rows.num_rows, pa.date32()).fill_null(day)
+    return rows.select(_KEYS.names).append_column("event_date", days)
+
+
+def _insert(database: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    database.register("incoming", rows)
+    database.execute(f"CREATE TABLE IF NOT EXISTS {name} AS FROM incoming LIMIT 0")
+    database.execute(f"INSERT INTO {name} FROM incoming")
+    database.unregister("incoming")
+
+
+def _duplicates(database: duckdb.DuckDBPyConnection, day: date) -> tuple[int, set[date]]:
+    """Makes the table `dropped`: the day's rows of events that came before. How many, and where else there are such."""
+    database.execute(
+        "CREATE TABLE repeated AS SELECT * FROM keys "  # noqa: S608 - names of ours
+        "WHERE event_id IN (SELECT event_id FROM keys GROUP BY event_id HAVING count(*) > 1) "
+        f"QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY {_STREAM_ORDER}) > 1"
+    )
+    database.execute("CREATE TABLE dropped AS FROM repeated WHERE event_date = ?", [day])
+    dropped = database.execute("SELECT count(*) FROM dropped").fetchall()[0][0]
+    neighbours = database.execute("SELECT DISTINCT event_date FROM repeated WHERE event_date <> ?", [day]).fetchall()
+    return dropped, {neighbour for (neighbour,) in neighbours}
+
+
+def _whole_groups(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Tables of exactly so many rows, and at last the rest."""
+    waiting: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        waiting.append(batch)
+        count += batch.num_rows
+        while count >= rows:
+            whole = pa.Table.from_batches(waiting)
+            yield whole.slice(0, rows)
+            waiting = whole.slice(rows).to_batches()
+            count -= rows
+    if count:
+        yield pa.Table.from_batches(waiting)

@@ -1,0 +1,92 @@
+"""The leases of a stream's shards, decided from values alone: which to create, which may start, which may go."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from graphlib import TopologicalSorter
+
+from consumers.engines.worker.leases.lease import Lease
+from foundation.kinesis.records import Sentinel
+from foundation.kinesis.shards import Shard
+
+Leases = Mapping[str, Lease]
+
+# A lease that stands on one of these has not been read from yet.
+_UNREAD = (Sentinel.TRIM_HORIZON, Sentinel.AT_TIMESTAMP)
+
+
+def to_create(shards: Iterable[Shard], leases: Leases, start: Sentinel, now: datetime) -> list[Lease]:
+    """The missing leases, parents first, so that nobody sees a child whose parent is still to come.
+
+    A shard born from one we read is read from its beginning. A shard whose parent is trimmed away too: its past is
+    what we missed. Any other begins where the application begins; with LATEST that is `now`, and no closed shard.
+    """
+    listed = {shard.shard_id: shard for shard in shards}
+    finished_with = _ancestors(listed, leases)
+    created: dict[str, Lease] = {}
+    for shard in _parents_first(listed):
+        if shard.shard_id in leases or shard.shard_id in finished_with:
+            continue
+        is_descendant = any(parent in leases or parent in created for parent in shard.parents)
+        lost_its_past = bool(leases) and bool(shard.parents) and not shard.parents & listed.keys()
+        if is_descendant or lost_its_past:
+            position = Sentinel.AT_TIMESTAMP if start is Sentinel.AT_TIMESTAMP else Sentinel.TRIM_HORIZON
+        elif start is Sentinel.LATEST and shard.closed:
+            continue
+        else:
+            position = start
+        created[shard.shard_id] = Lease(
+            shard.shard_id,
+            position,
+            parents=shard.parents,
+            hash_keys=shard.hash_keys,
+            latest_since=now if position is Sentinel.LATEST else None,
+        )
+    return list(created.values())
+
+
+def may_start(lease: Lease, leases: Leases) -> bool:
+    """A shard is read after all its parents: both of a merge. A parent without a lease was done with long ago."""
+    if lease.finished or lease.trouble:
+        return False
+    return all(leases[parent].finished for parent in lease.parents if parent in leases)
+
+
+def to_delete(leases: Leases, listed: Collection[str]) -> list[Lease]:
+    """Finished leases nobody needs: every child is being read, or the shard is trimmed away; oldest first."""
+    children: dict[str, set[str]] = defaultdict(set)
+    for lease in leases.values():
+        children[lease.shard_id] |= lease.children
+        for parent in lease.parents:
+            children[parent].add(lease.shard_id)
+
+    def is_forgettable(lease: Lease) -> bool:
+        if any(parent in leases for parent in lease.parents):
+            return False
+        if born := children[lease.shard_id]:
+            return all(child in leases and _is_being_read(leases[child]) for child in born)
+        return lease.shard_id not in listed
+
+    return [lease for lease in leases.values() if lease.finished and is_forgettable(lease)]
+
+
+def _is_being_read(lease: Lease) -> bool:
+    return lease.trouble is None and lease.checkpoint not in _UNREAD
+
+
+def _ancestors(listed: Mapping[str, Shard], leases: Leases) -> set[str]:
+    """All that came before a shard that has a lease."""
+    found: set[str] = set()
+    todo = list(leases)
+    while todo:
+        current = todo.pop()
+        parents = listed[current].parents if current in listed else leases[current].parents if current in leases else ()
+        new = set(parents) - found
+        found |= new
+        todo += new
+    return found
+
+
+def _parents_first(listed: Mapping[str, Shard]) -> list[Shard]:
+    known = {shard_id: shard.parents & listed.keys() for shard_id, shard in sorted(listed.items())}
+    return [listed[shard_id] for shard_id in TopologicalSorter(known).static_order()]

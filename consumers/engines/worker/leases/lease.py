@@ -1,0 +1,166 @@
+"""The right to read one shard, as the row that the Kinesis Client Library keeps for it, item for item."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from foundation.kinesis.records import HashKeyRange, Position, Sentinel, SequenceNumber
+
+# https://github.com/awslabs/amazon-kinesis-client, leases/dynamodb/DynamoDBLeaseSerializer.java
+KEY = "leaseKey"
+OWNER = "leaseOwner"
+COUNTER = "leaseCounter"
+CHECKPOINT = "checkpoint"
+SUB_CHECKPOINT = "checkpointSubSequenceNumber"
+OWNER_SWITCHES = "ownerSwitchesSinceCheckpoint"
+PARENTS = "parentShardId"
+CHILDREN = "childShardIds"
+FIRST_HASH_KEY = "startingHashKey"
+LAST_HASH_KEY = "endingHashKey"
+CHECKPOINT_OWNER = "checkpointOwner"
+PENDING = ("pendingCheckpoint", "pendingCheckpointSubSequenceNumber", "pendingCheckpointState")
+
+# Ours alone, in milliseconds since 1970. The KCL reads the attributes that it knows and leaves others as they are.
+LATEST_SINCE = "latestSince"
+
+# From KCL 3.5 on the table also holds its coordinator's rows; a lease there says LEASE, and an older one nothing.
+ENTITY = "entityType"
+LEASE = "LEASE"
+
+Item = dict[str, Any]
+ValueT = TypeVar("ValueT")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """`counter` grows with every write of its holder: it is the lock and the heartbeat.
+
+    `checkpoint_owner` is set only while the lease is handed over: it still holds it, and `owner` is who comes next.
+    `latest_since` is when a lease on LATEST was made or first taken: what came later is to be read, crash or not.
+    `trouble` says why the row cannot be understood; such a lease is left alone, and so are its shard's children.
+    """
+
+    shard_id: str
+    checkpoint: Position
+    counter: int = 0
+    owner: str | None = None
+    owner_switches: int = 0
+    parents: frozenset[str] = frozenset()
+    children: frozenset[str] = frozenset()
+    hash_keys: HashKeyRange | None = None
+    checkpoint_owner: str | None = None
+    latest_since: datetime | None = None
+    trouble: str | None = None
+
+    @property
+    def holder(self) -> str | None:
+        return self.checkpoint_owner or self.owner
+
+    @property
+    def finished(self) -> bool:
+        return self.checkpoint is Sentinel.SHARD_END
+
+
+def to_item(lease: Lease) -> Item:
+    """The row of a new lease. DynamoDB has no empty sets and the KCL no empty owners: what is not there is left out."""
+    item: Item = {
+        KEY: {"S": lease.shard_id},
+        COUNTER: {"N": str(lease.counter)},
+        OWNER_SWITCHES: {"N": str(lease.owner_switches)},
+        **checkpoint_item(lease.checkpoint),
+    }
+    if lease.owner:
+        item[OWNER] = {"S": lease.owner}
+    if lease.checkpoint_owner:
+        item[CHECKPOINT_OWNER] = {"S": lease.checkpoint_owner}
+    if lease.parents:
+        item[PARENTS] = {"SS": sorted(lease.parents)}
+    if lease.children:
+        item[CHILDREN] = {"SS": sorted(lease.children)}
+    if lease.hash_keys:
+        item[FIRST_HASH_KEY] = {"S": str(lease.hash_keys.first)}
+        item[LAST_HASH_KEY] = {"S": str(lease.hash_keys.last)}
+    if lease.latest_since:
+        item[LATEST_SINCE] = latest_since_item(lease.latest_since)
+    return item
+
+
+def latest_since_item(moment: datetime) -> Item:
+    return {"N": str((moment - _EPOCH) // timedelta(milliseconds=1))}
+
+
+def checkpoint_item(position: Position) -> Item:
+    """The two attributes of a position; a sentinel is its own name."""
+    if isinstance(position, SequenceNumber):
+        return {CHECKPOINT: {"S": position.number}, SUB_CHECKPOINT: {"N": str(position.sub)}}
+    return {CHECKPOINT: {"S": position.value}, SUB_CHECKPOINT: {"N": "0"}}
+
+
+def position_text(position: Position) -> str:
+    """A position for people: the name the table has for it, with the place inside an aggregate."""
+    return position.value if isinstance(position, Sentinel) else str(position)
+
+
+def from_item(item: Mapping[str, Any]) -> Lease:
+    """A row that `is_lease`. Attributes that we do not use are tolerated, and our updates leave them as they are."""
+    try:
+        return Lease(
+            shard_id=item[KEY]["S"],
+            checkpoint=_position(item),
+            counter=int(_needed(COUNTER, _value(item, COUNTER, "N", str))),
+            owner=_value(item, OWNER, "S", str),
+            owner_switches=int(_value(item, OWNER_SWITCHES, "N", str) or "0"),
+            parents=frozenset(_value(item, PARENTS, "SS", list) or ()),
+            children=frozenset(_value(item, CHILDREN, "SS", list) or ()),
+            hash_keys=_hash_keys(item),
+            checkpoint_owner=_value(item, CHECKPOINT_OWNER, "S", str),
+            latest_since=_latest_since(item),
+        )
+    except (ValueError, OverflowError) as error:
+        return Lease(item[KEY]["S"], Sentinel.TRIM_HORIZON, trouble=str(error))
+
+
+def is_lease(item: Mapping[str, Any]) -> bool:
+    return ENTITY not in item or item[ENTITY] == {"S": LEASE}
+
+
+def by_shard(leases: Iterable[Lease]) -> dict[str, Lease]:
+    return {lease.shard_id: lease for lease in leases}
+
+
+def _position(item: Mapping[str, Any]) -> Position:
+    text = _needed(CHECKPOINT, _value(item, CHECKPOINT, "S", str))
+    if text in Sentinel.__members__:
+        return Sentinel[text]
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(f"{CHECKPOINT} is {text!r}, which is no sequence number")
+    return SequenceNumber(text, int(_value(item, SUB_CHECKPOINT, "N", str) or "0"))
+
+
+def _hash_keys(item: Mapping[str, Any]) -> HashKeyRange | None:
+    first, last = _value(item, FIRST_HASH_KEY, "S", str), _value(item, LAST_HASH_KEY, "S", str)
+    return None if first is None or last is None else HashKeyRange(int(first), int(last))
+
+
+def _latest_since(item: Mapping[str, Any]) -> datetime | None:
+    millis = _value(item, LATEST_SINCE, "N", str)
+    return None if millis is None else _EPOCH + timedelta(milliseconds=int(millis))
+
+
+def _value(item: Mapping[str, Any], name: str, kind: str, python_type: type[ValueT]) -> ValueT | None:
+    """An attribute of DynamoDB's type `kind`; None when the row has none of that name."""
+    if name not in item:
+        return None
+    value = item[name].get(kind)
+    if not isinstance(value, python_type):
+        raise ValueError(f"{name} is {item[name]!r}, and should be of DynamoDB's type {kind}")  # noqa: TRY004 - a bad row
+    return value
+
+
+def _needed(name: str, value: ValueT | None) -> ValueT:
+    if value is None:
+        raise ValueError(f"{name} is missing")
+    return value

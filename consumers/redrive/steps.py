@@ -1,0 +1,130 @@
+"""Gives dead letters again to a consumer through the very processor that its engines feed."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from consumers.dead_letters.letters import DeadLetter
+from consumers.diagnostics import ShardWaits
+from consumers.engines.feeding import Feeder
+from consumers.processing import ProcessorFactory, ShardAssignment, ShardStop
+from consumers.redrive.redrive import Given
+from consumers.steps.outcomes import IdempotencyStore
+from events.wire import UnreadableEvent, decode
+from foundation.clock import Wait
+from foundation.diagnostics import Diagnostic, Emit
+from foundation.kinesis.records import Batch, Position, Sentinel, position_key
+
+# A world that is broken for longer is told to the person who waits; the letters stay.
+_PATIENCE_SECONDS = 15.0
+_HELD_BACK = "an earlier letter of its partition key failed"
+
+
+class SetAsideAgain:
+    """`DeadLetters` of a redrive: kept at hand, for the letters in the bucket are the redrive's to write."""
+
+    def __init__(self) -> None:
+        self.letters: dict[str, DeadLetter] = {}
+
+    def put(self, letter: DeadLetter) -> None:
+        self.letters[letter.key] = letter
+
+
+class ThroughProcessor:
+    """`GivesAgain` for a consumer that performs a step: its remembered outcomes keep an effect from being repeated.
+
+    `factory` makes its processors, which set apart into `again`.
+    """
+
+    def __init__(
+        self,
+        factory: ProcessorFactory,
+        again: SetAsideAgain,
+        outcomes: IdempotencyStore,
+        *,
+        wait: Wait,
+        emit: Emit,
+    ) -> None:
+        self._factory = factory
+        self._again = again
+        self._outcomes = outcomes
+        self._wait = wait
+        self._emit = emit
+        self._failed_keys: set[str] = set()
+
+    def done_before(self, letters: Sequence[DeadLetter]) -> frozenset[str]:
+        events = {letter.key: event_id for letter in letters if (event_id := _event_id(letter)) is not None}
+        known = self._outcomes.recall(list(events.values()))
+        return frozenset(key for key, event_id in events.items() if event_id in known)
+
+    def give(self, letters: Sequence[DeadLetter]) -> Given:
+        done: set[str] = set()
+        failed: dict[str, DeadLetter] = {}
+        held_back: dict[str, str] = {}
+        for wave in waves(letters):
+            held_back |= {letter.key: _HELD_BACK for letter in wave if letter.partition_key in self._failed_keys}
+            trying = sorted((letter for letter in wave if letter.key not in held_back), key=_by_shard)
+            for (stream, shard_id), some in groupby(trying, key=lambda letter: (letter.stream, letter.shard_id)):
+                given = self._feed(stream, shard_id, list(some))
+                done |= given.done
+                failed |= given.failed
+                self._failed_keys |= {letter.partition_key for letter in given.failed.values()}
+                if given.stopped_by is not None:
+                    return Given(frozenset(done), failed, held_back, given.stopped_by)
+        return Given(frozenset(done), failed, held_back)
+
+    def _feed(self, stream: str, shard_id: str, letters: Sequence[DeadLetter]) -> Given:
+        """As an engine does, for as long as there is patience."""
+        reached: Position = Sentinel.TRIM_HORIZON
+        trouble: Exception | None = None
+        waited = 0.0
+
+        def note(position: Position) -> bool:
+            nonlocal reached
+            reached = position
+            return True
+
+        def patience(seconds: float) -> bool:
+            nonlocal waited
+            waited += seconds
+            return waited > _PATIENCE_SECONDS or self._wait(seconds)
+
+        def hear(diagnostic: Diagnostic) -> None:
+            nonlocal trouble
+            if isinstance(diagnostic, ShardWaits):
+                trouble = diagnostic.error or trouble
+            self._emit(diagnostic)
+
+        self._again.letters.clear()
+        assignment = ShardAssignment(stream, shard_id, Sentinel.TRIM_HORIZON)
+        records = tuple(letter.record for letter in letters)
+        stopped_by: Exception | None = None
+        try:
+            feeder = Feeder(self._factory(assignment), assignment, checkpoint=note, wait=patience, emit=hear)
+            if not (feeder.feed(Batch(stream, shard_id, Sentinel.TRIM_HORIZON, records, 0)) and feeder.finish()):
+                stopped_by = trouble or TimeoutError("it was cut short")
+        except ShardStop as stop:
+            stopped_by = stop
+        failed = dict(self._again.letters)
+        past = {letter.key for letter in letters if position_key(letter.place) <= position_key(reached)}
+        return Given(frozenset(past - failed.keys()), failed, stopped_by=stopped_by)
+
+
+def waves(letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:
+    """One letter of each partition key at a time, in their order: what a wave has done, the next one can go by."""
+    rest = list(letters)
+    while rest:
+        first: dict[str, DeadLetter] = {}
+        behind = [letter for letter in rest if first.setdefault(letter.partition_key, letter) is not letter]
+        yield list(first.values())
+        rest = behind
+
+
+def _by_shard(letter: DeadLetter) -> tuple[str, str, tuple[int, int]]:
+    return letter.stream, letter.shard_id, letter.place.key
+
+
+def _event_id(letter: DeadLetter) -> str | None:
+    try:
+        return decode(letter.payload).event_id
+    except UnreadableEvent:
+        return None

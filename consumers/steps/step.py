@@ -1,0 +1,114 @@
+"""Plugs a step of the choreography into the batch rules: hear an event, recall or perform, remember, tell."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from consumers.batching.handler import Handled, Promise
+from consumers.batching.processor import BatchProcessor
+from consumers.batching.rules import BatchRules
+from consumers.dead_letters.set_apart import SetsApart
+from consumers.diagnostics import StepPerformed
+from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment, ShardStop
+from consumers.steps.outcomes import IdempotencyStore
+from events.envelope import EventEnvelope, following
+from events.orders import EVENT_TYPES, Event
+from events.wire import decode, decode_only, encode
+from foundation.clock import Clock
+from foundation.diagnostics import Emit
+from foundation.kinesis.records import Record
+from foundation.threads import StartThread
+from producers.publishing.publisher import EventPublisher, PublisherClosed
+
+EventT = TypeVar("EventT", bound=Event)
+
+
+@dataclass(frozen=True)
+class HandlerStep(Generic[EventT]):
+    """A step bound to its handler: hears `listens_to`, performs `handle`, tells what that returns."""
+
+    actor: str
+    listens_to: type[EventT]
+    handle: Callable[[EventEnvelope[EventT]], Event]
+
+
+class StepHandler(Generic[EventT]):
+    """The `RecordHandler` of one step on one shard.
+
+    For each event it listens to: recall the remembered outcome, or perform the step and remember it; then publish what
+    follows. The promise of a record is Kinesis' acknowledgement of that.
+    """
+
+    def __init__(
+        self,
+        step: HandlerStep[EventT],
+        *,
+        outcomes: IdempotencyStore,
+        publisher: EventPublisher,
+        clock: Clock,
+        emit: Emit,
+    ) -> None:
+        self._step = step
+        self._outcomes = outcomes
+        self._publisher = publisher
+        self._clock = clock
+        self._emit = emit
+        self._known: dict[str, bytes] = {}
+
+    def hear(self, record: Record) -> EventEnvelope[EventT] | None:
+        return decode_only(self._step.listens_to, record.data)
+
+    def recall(self, heard: Sequence[EventEnvelope[EventT]]) -> None:
+        self._known = self._outcomes.recall([event.event_id for event in heard])
+
+    def handle(self, heard: Sequence[EventEnvelope[EventT]]) -> Handled:
+        promises: list[Promise] = []
+        for event in heard:
+            try:
+                promises.append(self._tell(event))
+            except Exception as error:  # noqa: BLE001 - named, so that nothing before it is done again
+                return Handled(promises, error)
+        return Handled(promises)
+
+    def _tell(self, event: EventEnvelope[EventT]) -> Promise:
+        outcome = self._known.get(event.event_id) or self._first_time(event)
+        self._known[event.event_id] = outcome
+        try:
+            return self._publisher.publish(decode(outcome))
+        except PublisherClosed as error:
+            raise ShardStop(
+                f"{self._step.actor} can publish nothing more: {error}. fix: restart the process"
+            ) from error
+
+    def _first_time(self, heard: EventEnvelope[EventT]) -> bytes:
+        """The effect, then its memory. A crash between the two repeats the effect: the stated bound of the step."""
+        event = self._step.handle(heard)
+        if type(event) not in EVENT_TYPES:
+            raise ShardStop(
+                f"{self._step.actor}'s handler answered {type(event).__name__}, no event, and so its effect cannot be "
+                "remembered. fix: return the event that the step publishes, and restart"
+            )
+        follows = following(heard, event, occurred_at=self._clock.now(), producer=self._step.actor)
+        self._emit(StepPerformed(self._step.actor, heard.order_id, heard.event_id, follows.event_type))
+        return self._outcomes.remember(heard.event_id, encode(follows))
+
+
+def performs(
+    step: HandlerStep[EventT],
+    rules: BatchRules,
+    *,
+    outcomes: IdempotencyStore,
+    publisher: EventPublisher,
+    apart: SetsApart,
+    clock: Clock,
+    emit: Emit,
+    thread: StartThread = threading.Thread,
+) -> ProcessorFactory:
+    """Makes the processor of each shard; all of them share what is given here."""
+
+    def factory(assignment: ShardAssignment) -> RecordProcessor:
+        handler = StepHandler(step, outcomes=outcomes, publisher=publisher, clock=clock, emit=emit)
+        return BatchProcessor(handler, assignment, rules, apart=apart, clock=clock, thread=thread)
+
+    return factory

@@ -1,0 +1,79 @@
+"""The user records inside a Kinesis record that the Kinesis Producer Library (KPL) or a likeness of it has packed.
+
+https://github.com/awslabs/amazon-kinesis-producer/blob/master/aggregation-format.md
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+from aws_kinesis_agg import DIGEST_SIZE, MAGIC
+from aws_kinesis_agg.deaggregator import messages_pb2
+from google.protobuf.message import DecodeError
+
+from foundation.kinesis.records import HashKeyRange, Record
+
+# The KPL puts every aggregate under this partition key and routes it by explicit hash key.
+KPL_PARTITION_KEY = "a"
+
+
+class Aggregate:
+    """An aggregated record, opened: `records` are its user records in order, each with its own partition key."""
+
+    def __init__(self, outer: Record, message: messages_pb2.AggregatedRecord) -> None:
+        keys = list(message.partition_key_table)
+        number, arrived = outer.number, outer.arrived
+        self.records = [
+            Record(number, keys[inner.partition_key_index], inner.data, arrived, sub)
+            for sub, inner in enumerate(message.records)
+        ]
+        # What routes each of them matters for the KPL's own aggregates only.
+        self._hash_keys = _hash_keys(message, keys) if outer.partition_key == KPL_PARTITION_KEY else []
+
+    def is_stray(self, hash_keys: HashKeyRange) -> bool:
+        """A KPL aggregate that holds a record of another shard: the shard was split while it was under way.
+
+        The KPL sees where it landed and sends all of it again, so that delivering it would double it. Other writers of
+        this format never send it again: theirs is delivered.
+        """
+        return any(hash_key not in hash_keys for hash_key in self._hash_keys)
+
+
+def any_packed(records: Iterable[Record]) -> bool:
+    """Whether any of them may be an aggregate; where none is, nothing more is done for each record."""
+    return bool([True for record in records if record.data.startswith(MAGIC)])
+
+
+def unpack(record: Record) -> Aggregate | None:
+    """The aggregate that a record is; None when it is none, or is damaged and so stays as it is.
+
+    The message is read here rather than by `iter_deaggregate_records`, which prints an error and drops the records
+    behind a bad index, and lends a record without a hash key of its own the first one of the table.
+    """
+    data = record.data
+    if not data.startswith(MAGIC):
+        return None
+    message = data[len(MAGIC) : -DIGEST_SIZE]
+    if _digest(message) != data[-DIGEST_SIZE:]:
+        return None
+    try:
+        parsed = messages_pb2.AggregatedRecord()
+        parsed.ParseFromString(message)
+        aggregate = Aggregate(record, parsed)
+    except (DecodeError, ValueError, IndexError):
+        return None
+    return aggregate if aggregate.records else None
+
+
+def _hash_keys(message: messages_pb2.AggregatedRecord, keys: list[str]) -> list[int]:
+    """Each record's own explicit hash key, or else its partition key's."""
+    explicit = [int(key) for key in message.explicit_hash_key_table]
+    return [
+        explicit[inner.explicit_hash_key_index]
+        if inner.HasField("explicit_hash_key_index")
+        else int.from_bytes(_digest(keys[inner.partition_key_index].encode()))
+        for inner in message.records
+    ]
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.md5(data, usedforsecurity=False).digest()

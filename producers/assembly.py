@@ -1,0 +1,111 @@
+"""Puts the producers together from an environment. The only module here that makes AWS clients.
+
+What only the API needs is imported where it is built, so that a consumer that publishes loads no web framework.
+"""
+
+import random
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
+from foundation.diagnostics import Emit
+from foundation.settings import from_environment
+from producers.publishing.publisher import EventPublisher
+from producers.settings import OrdersApiSettings, PublisherSettings, TicketQueueSettings, TokenSettings
+
+if TYPE_CHECKING:
+    import httpx
+    from litestar import Litestar
+
+    from producers.load.live.tickets import TicketQueue
+    from producers.orders.table import OrdersTable
+    from producers.orders.tokens import TokenKey
+
+# One that hangs holds up every shard, so it is given up well before the publisher's own deadline, and sent again: what
+# that doubles can be told by its event's id.
+KINESIS = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=5, read_timeout=15)
+# As many connections as the API has threads.
+DYNAMODB = Config(
+    retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=2, read_timeout=5, max_pool_connections=50
+)
+# Beyond the longest long poll.
+SQS = Config(
+    retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=30, max_pool_connections=20
+)
+
+
+def event_publisher(environ: Mapping[str, str], emit: Emit) -> EventPublisher:
+    """A running publisher; close it."""
+    settings = from_environment(PublisherSettings, environ)
+    client = _session(environ).client("kinesis", endpoint_url=_endpoint(environ, "KINESIS"), config=KINESIS)
+    return EventPublisher(
+        client,
+        settings.stream,
+        clock=SYSTEM_CLOCK,
+        wait=uninterrupted_wait(),
+        emit=emit,
+        linger=settings.linger,
+        deliver_within=settings.deliver_within,
+        jitter=random.Random(),
+    )
+
+
+def orders_table(environ: Mapping[str, str]) -> "OrdersTable":
+    from producers.orders.table import OrdersTable
+
+    settings = from_environment(OrdersApiSettings, environ)
+    client = _session(environ).client("dynamodb", endpoint_url=_endpoint(environ, "DYNAMODB"), config=DYNAMODB)
+    return OrdersTable(client, settings.orders_table)
+
+
+def token_key(environ: Mapping[str, str]) -> "TokenKey":
+    from producers.orders.tokens import TokenKey
+
+    return TokenKey(from_environment(TokenSettings, environ).token_key.encode())
+
+
+def orders_api(environ: Mapping[str, str], emit: Emit) -> "Litestar":
+    """The orders API with a publisher of its own, closed when the application shuts down."""
+    from producers.orders.api import create_app
+
+    settings = from_environment(OrdersApiSettings, environ)
+    key, orders = token_key(environ), orders_table(environ)
+    publisher = event_publisher(environ, emit)
+    app = create_app(orders, publisher, key, SYSTEM_CLOCK, emit, answer_within=settings.answer_within)
+    app.on_shutdown.append(publisher.close)
+    return app
+
+
+def ticket_queue(environ: Mapping[str, str]) -> "TicketQueue":
+    from producers.load.live.tickets import TicketQueue
+
+    settings = from_environment(TicketQueueSettings, environ)
+    client = _session(environ).client("sqs", endpoint_url=_endpoint(environ, "SQS"), config=SQS)
+    return TicketQueue(client, settings.ticket_queue)
+
+
+def orders_http(url: str) -> "httpx.Client":
+    """A client for the API at `url` with room for a load's threads; close it. It waits longer than the API does."""
+    import httpx
+
+    return httpx.Client(
+        base_url=url, timeout=httpx.Timeout(15, connect=5), limits=httpx.Limits(max_connections=300), trust_env=False
+    )
+
+
+def _session(environ: Mapping[str, str]) -> boto3.Session:
+    """What `environ` does not say, boto3 finds in its usual places."""
+    return boto3.Session(
+        aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY"),
+        aws_session_token=environ.get("AWS_SESSION_TOKEN"),
+        region_name=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION"),
+        profile_name=environ.get("AWS_PROFILE"),
+    )
+
+
+def _endpoint(environ: Mapping[str, str], service: str) -> str | None:
+    return environ.get(f"AWS_ENDPOINT_URL_{service}") or environ.get("AWS_ENDPOINT_URL")

@@ -1,0 +1,98 @@
+"""Calls the orders API as customers and restaurants do: repeated under one key until answered, or until time is up."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+
+import httpx
+import msgspec
+
+from foundation.clock import Clock, Wait
+from producers.orders.commands import DEFAULT_KEYS, PlaceOrder, RestaurantCommand
+from producers.orders.tokens import Role, TokenKey
+
+FIRST_BACKOFF = 0.1
+LONGEST_BACKOFF = 2.0
+TOKEN_LIFE = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """The API says the event is on the stream."""
+
+    event_id: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The API will not do it, however often it is asked."""
+
+    status: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """No answer that settles it before the time was up: the event may be on the stream."""
+
+    reason: str
+
+
+Reply = Acknowledged | Refused | Unanswered
+
+
+class _Done(msgspec.Struct, frozen=True):
+    event_id: str
+
+
+class OrdersClient:
+    """Speaks for any customer and any restaurant: it holds the key that signs their tokens. Safe to share."""
+
+    def __init__(
+        self,
+        http: httpx.Client,
+        token_key: TokenKey,
+        *,
+        clock: Clock,
+        wait: Wait,
+        give_up_after: timedelta = timedelta(seconds=60),
+    ) -> None:
+        self._http = http
+        self._token_key = token_key
+        self._clock = clock
+        self._wait = wait
+        self._give_up_after = give_up_after.total_seconds()
+
+    def place(self, order: PlaceOrder, *, customer_id: str, idempotency_key: str) -> Reply:
+        return self._post("/orders", order, customer_id, "customer", idempotency_key)
+
+    def perform(self, command: RestaurantCommand, *, order_id: str, restaurant_id: str) -> Reply:
+        kind = DEFAULT_KEYS[type(command)]
+        return self._post(f"/orders/{order_id}/{kind}", command, restaurant_id, "restaurant", kind)
+
+    def _post(self, path: str, body: msgspec.Struct, subject: str, role: Role, idempotency_key: str) -> Reply:
+        give_up_at = self._clock.monotonic() + self._give_up_after
+        backoff = FIRST_BACKOFF
+        while True:
+            reply = self._try(path, body, subject, role, idempotency_key)
+            if not isinstance(reply, Unanswered) or self._clock.monotonic() + backoff >= give_up_at:
+                return reply
+            self._wait(backoff)
+            backoff = min(2 * backoff, LONGEST_BACKOFF)
+
+    def _try(self, path: str, body: msgspec.Struct, subject: str, role: Role, idempotency_key: str) -> Reply:
+        token = self._token_key.sign(subject, role, self._clock.now() + TOKEN_LIFE)
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": idempotency_key,
+        }
+        try:
+            response = self._http.post(path, content=msgspec.json.encode(body), headers=headers)
+        except httpx.TransportError as error:
+            return Unanswered(f"{type(error).__name__}: {error}")
+        if response.is_success:
+            return Acknowledged(msgspec.json.decode(response.content, type=_Done).event_id)
+        if response.is_server_error or response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            return Unanswered(f"HTTP {response.status_code}")
+        return Refused(response.status_code, response.text[:500])

@@ -1,0 +1,83 @@
+"""A load, or the restaurants alone, against an environment's API and ticket queue: what a command line calls."""
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
+from foundation.diagnostics import Emit
+from producers.assembly import orders_http, ticket_queue, token_key
+from producers.load.ledger import LedgerWriter
+from producers.load.live.orders_client import OrdersClient
+from producers.load.live.restaurants import Restaurants
+from producers.load.live.simulation import LoadCounts, LoadPlan, LoadSummary, simulate
+from producers.load.market.catalogue import restaurants
+from producers.load.market.kitchen import Kitchens
+
+# Orders a second, of a load that names no rate; restaurants that do not know the load are made for it.
+DEFAULT_RATE = 20.0
+
+
+def run_load(
+    environ: Mapping[str, str],
+    *,
+    api: str,
+    orders: int | None,
+    rate: float | None,
+    speed: float,
+    seed: int,
+    ledger: Path,
+    with_restaurants: bool,
+    stop: threading.Event,
+    emit: Emit,
+    progress: Callable[[LoadCounts], None] | None = None,
+    drain_timeout: timedelta = timedelta(minutes=2),
+) -> LoadSummary:
+    """Places `orders` (None: until `stop`) at the API's URL, `rate` a second, and waits until all are settled.
+
+    Without a rate they come as days and weeks go, `speed` times as fast.
+    """
+    with orders_http(api) as http:
+        return simulate(
+            LoadPlan(seed=seed, rate=rate, count=orders, speed=speed, drain_timeout=drain_timeout),
+            http=http,
+            token_key=token_key(environ),
+            ledger_directory=ledger,
+            tickets=ticket_queue(environ) if with_restaurants else None,
+            clock=SYSTEM_CLOCK,
+            emit=emit,
+            stop=stop,
+            progress=progress or _nobody_looks,
+        )
+
+
+def run_restaurants(
+    environ: Mapping[str, str],
+    *,
+    api: str,
+    speed: float,
+    seed: int,
+    ledger: Path,
+    stop: threading.Event,
+    emit: Emit,
+) -> None:
+    """Serves every ticket that comes, until stopped. Whatever comes beyond the default rate queues."""
+    wait = uninterrupted_wait()
+    with orders_http(api) as http, LedgerWriter(ledger, "restaurants") as writer:
+        client = OrdersClient(http, token_key(environ), clock=SYSTEM_CLOCK, wait=wait)
+        kitchens = Kitchens(seed, DEFAULT_RATE * 3600 / speed, restaurants(seed))
+        Restaurants(
+            ticket_queue(environ),
+            client,
+            writer,
+            cooking=kitchens,
+            speed=speed,
+            clock=SYSTEM_CLOCK,
+            wait=wait,
+            emit=emit,
+        ).run(stop)
+
+
+def _nobody_looks(_: LoadCounts) -> None:
+    """For loads without a screen."""

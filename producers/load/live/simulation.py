@@ -1,0 +1,205 @@
+"""One load from beginning to end: customers and, if there are tickets to serve, restaurants, until all is settled."""
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+
+from foundation.clock import Clock, Wait, uninterrupted_wait
+from foundation.diagnostics import Emit
+from producers.load.ledger import LedgerWriter
+from producers.load.live.generator import Generator, Placings
+from producers.load.live.orders_client import OrdersClient
+from producers.load.live.restaurants import Restaurants, Served
+from producers.load.live.tickets import TicketQueue
+from producers.load.market.arrivals import ORDERS_A_DAY, FlatDemand, WeekDemand
+from producers.load.market.kitchen import Kitchens
+from producers.load.market.orders import Market, a_market, orders
+from producers.orders.tokens import TokenKey
+
+PROGRESS_EVERY = 0.2
+NOBODY = Served(frozenset(), frozenset(), frozenset())
+
+
+# Monday at eleven: where a load begins that follows the days' profile.
+OPENING_MINUTE = 11 * 60
+# Who sends the last order later than this, in seconds and as a share of the time all took, does not hold the rate.
+LATE_SECONDS, LATE_SHARE = 1.0, 0.05
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """`rate` orders a second, or as days and weeks go where it is None; `count` of them or no end.
+
+    `speed` 60 makes a kitchen's minute, and the profile's, a second.
+    """
+
+    seed: int
+    rate: float | None
+    count: int | None
+    speed: float = 1.0
+    drain_timeout: timedelta = timedelta(minutes=2)
+
+    @property
+    def market(self) -> Market:
+        if self.rate is None:
+            return a_market(self.seed, WeekDemand(ORDERS_A_DAY, OPENING_MINUTE))
+        return a_market(self.seed, FlatDemand(self.rate * 60 / self.speed))
+
+
+@dataclass(frozen=True)
+class LoadCounts:
+    """Orders so far: sent, acknowledged, and served by the restaurants."""
+
+    sent: int
+    acknowledged: int
+    accepted: int
+    rejected: int
+    completed: int
+
+
+@dataclass(frozen=True)
+class LoadSummary:
+    """How a load went. Latencies count from the intended time; `max_lag` is how far the generator fell behind.
+
+    `unacknowledged` orders may be on the stream; `refused` ones are not. `drained` is False when acknowledged orders
+    were neither completed nor rejected in time; without restaurants it is None. `held_rate` is False when the last
+    order was sent late: the generator, or what it talks to, is slower than the rate.
+    """
+
+    seed: int
+    orders: int
+    acknowledged: int
+    refused: int
+    unacknowledged: int
+    accepted: int
+    rejected: int
+    completed: int
+    p50: timedelta | None
+    p99: timedelta | None
+    max_lag: timedelta
+    drained: bool | None
+    held_rate: bool
+
+    def __str__(self) -> str:
+        served = f" · {self.accepted:,} accepted · {self.rejected:,} rejected · {self.completed:,} completed"
+        doubts = f" · {self.refused:,} refused · {self.unacknowledged:,} unacknowledged"
+        times = f"p50 {_milliseconds(self.p50)} · p99 {_milliseconds(self.p99)} from the intended time"
+        lag = f"the generator fell behind by at most {_milliseconds(self.max_lag)}"
+        slow = "" if self.held_rate else "\nthe rate could not be held: the last order was sent late"
+        open_ones = "\nnot every order was completed or rejected in time" if self.drained is False else ""
+        return (
+            f"{self.orders:,} orders · {self.acknowledged:,} acknowledged{doubts}"
+            f"{'' if self.drained is None else served}\n{times} · {lag} · seed {self.seed}{slow}{open_ones}"
+        )
+
+
+def simulate(
+    plan: LoadPlan,
+    *,
+    http: httpx.Client,
+    token_key: TokenKey,
+    ledger_directory: Path,
+    tickets: TicketQueue | None,
+    clock: Clock,
+    emit: Emit,
+    stop: threading.Event,
+    progress: Callable[[LoadCounts], None],
+    pause: Wait | None = None,
+) -> LoadSummary:
+    """Places the orders, serves the `tickets` (None: somebody else does), and sums up.
+
+    Setting `stop` ends the placing; what is in flight is finished, and what was placed is served until the drain
+    timeout. `pause` passes the time of backoffs and progress.
+    """
+    pause = pause or uninterrupted_wait()
+    api = OrdersClient(http, token_key, clock=clock, wait=pause)
+    closing = threading.Event()
+    with (
+        LedgerWriter(ledger_directory, "customers") as customers,
+        LedgerWriter(ledger_directory, "restaurants") as kitchens,
+        ThreadPoolExecutor(2, thread_name_prefix="load") as pool,
+        _set_on_leaving(closing),
+    ):
+        generator = Generator(api, customers, clock=clock, wait=lambda seconds: stop.wait(seconds) or closing.is_set())
+        market = plan.market
+        restaurants = (
+            Restaurants(
+                tickets,
+                api,
+                kitchens,
+                cooking=Kitchens(plan.seed, market.demand.peak_per_hour, market.restaurants),
+                speed=plan.speed,
+                clock=clock,
+                wait=pause,
+                emit=emit,
+            )
+            if tickets
+            else None
+        )
+        placing = pool.submit(generator.run, orders(market, plan.count, plan.speed))
+        serving = pool.submit(restaurants.run, closing) if restaurants else None
+        drain_until = math.inf
+        while True:
+            served = restaurants.served() if restaurants else NOBODY
+            progress(_counts(generator, served))
+            if serving and serving.done():
+                serving.result()  # It ends before `closing` only by an error.
+            if placing.done():
+                placing.result()
+                drain_until = min(drain_until, clock.monotonic() + plan.drain_timeout.total_seconds())
+                drained = generator.placings.acknowledged <= served.finished
+                if drained or restaurants is None or clock.monotonic() >= drain_until:
+                    return _summary(plan.seed, generator.placings, served, drained if restaurants else None)
+            pause(PROGRESS_EVERY)
+
+
+@contextmanager
+def _set_on_leaving(event: threading.Event) -> Iterator[None]:
+    """So that nobody goes on working, whichever way the load ends."""
+    try:
+        yield
+    finally:
+        event.set()
+
+
+def _counts(generator: Generator, served: Served) -> LoadCounts:
+    sent, acknowledged = generator.counts()
+    return LoadCounts(sent, acknowledged, len(served.accepted), len(served.rejected), len(served.completed))
+
+
+def _summary(seed: int, placings: Placings, served: Served, drained: bool | None) -> LoadSummary:
+    """Counts orders of this load only: the restaurants may have served tickets of others too."""
+    ours = placings.acknowledged
+    return LoadSummary(
+        seed=seed,
+        orders=placings.intended,
+        acknowledged=len(ours),
+        refused=placings.refused,
+        unacknowledged=placings.unanswered,
+        accepted=len(ours & served.accepted),
+        rejected=len(ours & served.rejected),
+        completed=len(ours & served.completed),
+        p50=_percentile(placings.latencies, 0.50),
+        p99=_percentile(placings.latencies, 0.99),
+        max_lag=timedelta(seconds=placings.max_lag),
+        drained=drained,
+        held_rate=placings.last_lag <= max(LATE_SECONDS, LATE_SHARE * placings.last_offset),
+    )
+
+
+def _percentile(seconds: list[float], share: float) -> timedelta | None:
+    """The least value that this share of all values does not exceed."""
+    if not seconds:
+        return None
+    return timedelta(seconds=sorted(seconds)[math.ceil(share * len(seconds)) - 1])
+
+
+def _milliseconds(duration: timedelta | None) -> str:
+    return "-" if duration is None else f"{duration / timedelta(milliseconds=1):,.0f} ms"

@@ -1,0 +1,154 @@
+"""One request to the orders API, from command to acknowledged event: decide, store, publish, wait, note.
+
+The store comes first, so a repeat after any failure finds its event and publishes the same bytes again. What Kinesis
+acknowledged is noted last: until then every later command of the order publishes it first, so none overtakes it.
+"""
+
+from concurrent.futures import TimeoutError as NotInTime
+from dataclasses import dataclass
+from datetime import timedelta
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from events.envelope import EventEnvelope
+from events.orders import Event
+from foundation.clock import Clock, Wait, uninterrupted_wait
+from foundation.diagnostics import Emit
+from producers.orders.commands import (
+    Order,
+    OrderState,
+    Performed,
+    PlaceOrder,
+    Refusal,
+    RestaurantCommand,
+    UnknownOrder,
+    perform,
+    place,
+    same_placing,
+    unknown_order,
+)
+from producers.orders.table import Orders
+from producers.publishing.diagnostics import AcknowledgementNotNoted, NotPublished, error_kind
+from producers.publishing.publisher import EventPublisher, PublisherClosed, PublishFailed
+
+# Between Kinesis' acknowledgement and its note in the table, most of the time a few milliseconds.
+_BEING_NOTED_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Done:
+    """The command's event is on the stream, and all before it; `state` is where it brought the order."""
+
+    order_id: str
+    state: OrderState
+    event_id: str
+
+
+class Unacknowledged(Refusal):
+    """Kinesis has not acknowledged all that is stored of the order: the command has to be sent again."""
+
+
+class Ordering:
+    """Carries out commands. Equal repeats, also at the same time, get equal answers and publish at most one event.
+
+    It may be published several times, under its one `event_id`; an order's events first come up in their order.
+    """
+
+    def __init__(
+        self,
+        orders: Orders,
+        publisher: EventPublisher,
+        *,
+        clock: Clock,
+        emit: Emit,
+        answer_within: timedelta,
+        wait: Wait | None = None,
+    ) -> None:
+        self._orders = orders
+        self._publisher = publisher
+        self._clock = clock
+        self._emit = emit
+        self._answer_within = answer_within.total_seconds()
+        self._wait = wait or uninterrupted_wait()
+
+    def place(
+        self, command: PlaceOrder, *, customer_id: str, idempotency_key: str, traceparent: str | None
+    ) -> Done | Refusal:
+        order = place(
+            command,
+            customer_id=customer_id,
+            idempotency_key=idempotency_key,
+            at=self._clock.now(),
+            traceparent=traceparent,
+        )
+        if isinstance(order, Refusal):
+            return order
+        stored = same_placing(order, self._orders.create(order))
+        return stored if isinstance(stored, Refusal) else self._answer(stored, stored.placing, idempotency_key)
+
+    def perform(
+        self, command: RestaurantCommand, *, order_id: str, restaurant_id: str, idempotency_key: str
+    ) -> Done | Refusal:
+        order = self._orders.get(order_id)
+        if order is None:
+            return unknown_order()
+        performed = self._decide(command, order, restaurant_id, idempotency_key)
+        if isinstance(performed, Performed) and performed not in order.later:
+            # Another command, or a repeat of this one, may have come first: what is stored decides.
+            order = self._orders.advance(order, performed)
+            performed = self._decide(command, order, restaurant_id, idempotency_key)
+        return performed if isinstance(performed, UnknownOrder) else self._answer(order, performed, idempotency_key)
+
+    def find(self, order_id: str) -> Order | None:
+        return self._orders.get(order_id)
+
+    def _decide(
+        self, command: RestaurantCommand, order: Order, restaurant_id: str, idempotency_key: str
+    ) -> Performed[Event] | Refusal:
+        return perform(
+            command, order, restaurant_id=restaurant_id, idempotency_key=idempotency_key, at=self._clock.now()
+        )
+
+    def _answer(self, order: Order, decided: Performed[Event] | Refusal, idempotency_key: str) -> Done | Refusal:
+        """A refusal waits for the events too: it tells a state, and whoever hears that relies on them."""
+        last = order.history[-1] if isinstance(decided, Refusal) else decided
+        give_up_at = self._clock.monotonic() + self._answer_within
+        # One after another: two that wait together could be given up one by one, and the later one be sent.
+        for performed in self._unacknowledged_up_to(last, order):
+            try:
+                published = self._publisher.publish(performed.envelope)
+                published.result(max(0.0, give_up_at - self._clock.monotonic()))
+            except (PublishFailed, PublisherClosed, NotInTime) as error:
+                return self._unacknowledged(performed.envelope, error, idempotency_key)
+            self._note(order, performed)
+        if isinstance(decided, Refusal):
+            return decided
+        return Done(order.order_id, decided.leads_to, decided.envelope.event_id)
+
+    def _unacknowledged_up_to(self, last: Performed[Event], order: Order) -> tuple[Performed[Event], ...]:
+        """What has to be published. A quick restaurant may come before an earlier event is noted: that is awaited."""
+        pending = order.unacknowledged(last)
+        if all(performed == last for performed in pending):
+            return pending
+        self._wait(_BEING_NOTED_SECONDS)
+        now = self._orders.get(order.order_id) or order
+        noted = {performed.envelope.event_id for performed in now.history if performed.acknowledged}
+        return tuple(performed for performed in pending if performed.envelope.event_id not in noted)
+
+    def _note(self, order: Order, performed: Performed[Event]) -> None:
+        """The event is on the stream whether or not this works; without it, it is published once more."""
+        try:
+            self._orders.note_acknowledged(order, performed)
+        except (BotoCoreError, ClientError) as error:
+            envelope = performed.envelope
+            self._emit(
+                AcknowledgementNotNoted(envelope.event_type, envelope.event_id, order.order_id, error_kind(error))
+            )
+
+    def _unacknowledged(self, envelope: EventEnvelope[Event], error: Exception, idempotency_key: str) -> Unacknowledged:
+        reason = str(error) or f"no answer within {self._answer_within:g} s"
+        self._emit(NotPublished(envelope.event_type, envelope.event_id, envelope.order_id, reason))
+        return Unacknowledged(
+            "The order's events are stored, but the event stream has not confirmed all of them yet.",
+            f"Send the same request again with the header Idempotency-Key: {idempotency_key}",
+        )

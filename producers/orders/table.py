@@ -1,0 +1,133 @@
+"""The orders API's own table in DynamoDB: one item an order, written under conditions, with notes in its history.
+
+Conditional writes answer with the order as it is stored afterwards, so one whose answer was lost is recognised as done.
+"""
+
+from typing import TYPE_CHECKING, Protocol, cast
+
+from botocore.exceptions import ClientError
+
+from events.orders import Event, OrderPlaced
+from events.wire import decode, encode
+from producers.orders.commands import Order, Performed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UniversalAttributeValueTypeDef
+
+    Item = Mapping[str, AttributeValueTypeDef]
+
+
+class Orders(Protocol):
+    """Where the orders API keeps its orders."""
+
+    def create(self, order: Order) -> Order:
+        """Stores a new order. Answers with what is stored under its id now: this order, or an earlier one."""
+
+    def get(self, order_id: str) -> Order | None:
+        """The order, as the last finished write left it."""
+
+    def advance(self, order: Order, performed: Performed[Event]) -> Order:
+        """Adds `performed` to the order unless the stored one has left `order.state`; answers with what is stored."""
+
+    def note_acknowledged(self, order: Order, performed: Performed[Event]) -> None:
+        """Notes that the event of `performed`, one of the order's, is on the stream. Again is harmless."""
+
+
+class OrderVanished(Exception):
+    """An item that a condition just proved to exist cannot be read: somebody deletes from the table."""
+
+
+class OrdersTable:
+    """`Orders` in the DynamoDB table `table`, whose key is `order_id`."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def create(self, order: Order) -> Order:
+        try:
+            self._client.put_item(
+                TableName=self._table, Item=_item(order), ConditionExpression="attribute_not_exists(order_id)"
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            return self._stored(order.order_id, error)
+        return order
+
+    def get(self, order_id: str) -> Order | None:
+        answer = self._client.get_item(TableName=self._table, Key={"order_id": {"S": order_id}}, ConsistentRead=True)
+        return _order(answer["Item"]) if "Item" in answer else None
+
+    def advance(self, order: Order, performed: Performed[Event]) -> Order:
+        advanced = order.after(performed)
+        try:
+            # No command leads back to an earlier state, so an unchanged state is an unchanged order.
+            self._client.update_item(
+                TableName=self._table,
+                Key={"order_id": {"S": order.order_id}},
+                UpdateExpression="SET #state = :state, history = list_append(history, :performed)",
+                ConditionExpression="#state = :expected",
+                ExpressionAttributeNames={"#state": "state"},
+                ExpressionAttributeValues={
+                    ":state": {"S": advanced.state},
+                    ":expected": {"S": order.state},
+                    ":performed": {"L": [_performed_item(performed)]},
+                },
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            return self._stored(order.order_id, error)
+        return advanced
+
+    def note_acknowledged(self, order: Order, performed: Performed[Event]) -> None:
+        # No condition: a history only grows, so a place in it is always the same command's.
+        self._client.update_item(
+            TableName=self._table,
+            Key={"order_id": {"S": order.order_id}},
+            UpdateExpression=f"SET history[{order.history.index(performed)}].acknowledged = :yes",
+            ExpressionAttributeValues={":yes": {"BOOL": True}},
+        )
+
+    def _stored(self, order_id: str, refused: ClientError) -> Order:
+        stored = self.get(order_id)
+        if stored is None:
+            raise OrderVanished(
+                f"order {order_id} is gone from {self._table}. fix: find what deletes from that table"
+            ) from refused
+        return stored
+
+
+def _item(order: Order) -> "dict[str, UniversalAttributeValueTypeDef]":
+    return {
+        "order_id": {"S": order.order_id},
+        "state": {"S": order.state},
+        "restaurant_id": {"S": order.placed.restaurant_id},
+        "customer_id": {"S": order.placed.customer_id},
+        "history": {"L": [_performed_item(performed) for performed in order.history]},
+    }
+
+
+def _performed_item(performed: Performed[Event]) -> "UniversalAttributeValueTypeDef":
+    """As it is stored before it is published. The envelope goes in as its bytes: a repeat publishes the same ones."""
+    return {"M": {"fingerprint": {"S": performed.fingerprint}, "envelope": {"B": encode(performed.envelope)}}}
+
+
+def _order(item: "Item") -> Order:
+    placing, *later = [
+        Performed(
+            entry["M"]["fingerprint"]["S"],
+            decode(bytes(entry["M"]["envelope"]["B"])),
+            acknowledged="acknowledged" in entry["M"],
+        )
+        for entry in item["history"]["L"]
+    ]
+    return Order(_placing(placing), tuple(later))
+
+
+def _placing(first: Performed[Event]) -> Performed[OrderPlaced]:
+    if not isinstance(first.envelope.event, OrderPlaced):
+        raise TypeError(
+            f"order {first.envelope.order_id} begins with {first.envelope.event_type}, not with its placing"
+        )
+    return cast("Performed[OrderPlaced]", first)

@@ -1,0 +1,119 @@
+"""Reconciles a file of history with its ledger: every event once, every injected fault accounted for."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from events.wire import UnreadableEvent, decode
+from producers.load.history.history import ledger_beside
+from producers.load.ledger import InjectedFault, LedgerEntry, digest, ledger_lines
+from takeaway.audit.verdict import DOUBLED, LOST, UNEXPECTED, Finding
+from takeaway.errors import UserError
+
+
+@dataclass(frozen=True)
+class HistoryAudit:
+    """The verdict. `duplicates` and `quarantined` are the injected ones found; all of them are in the ledger."""
+
+    orders: int
+    events: int
+    duplicates: int
+    quarantined: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+    def count(self, kind: str) -> int:
+        return sum(finding.kind == kind for finding in self.findings)
+
+    @property
+    def receipt(self) -> str:
+        unexpected = self.count(UNEXPECTED)
+        return (
+            f"{self.orders:,} orders · {self.events:,} events · {self.count(LOST):,} lost · "
+            f"{self.count(DOUBLED):,} doubled · {self.duplicates:,} injected duplicates removed · "
+            f"{self.quarantined:,} bad events quarantined" + (f" · {unexpected:,} unexpected" if unexpected else "")
+        )
+
+
+def audit_history(history: Path, ledger: Path | None = None) -> HistoryAudit:
+    """Holds the file against the ledger beside it, or the one named."""
+    directory = ledger or ledger_beside(history)
+    if not history.is_file():
+        raise UserError(f"there is no file {history}", "`takeaway load history --out FILE` writes one, or name another")
+    if not any(directory.glob("*.jsonl")):
+        raise UserError(
+            f"there is no ledger in {directory}", "keep it beside the file it came with, or name it with --ledger"
+        )
+    promised = _promised(directory)
+    with history.open("rb") as file:
+        return judge(promised, (line.removesuffix(b"\n") for line in file))
+
+
+@dataclass
+class Promised:
+    """What the ledger says: each event's type, how often it comes beyond once, and the bad records by digest."""
+
+    events: dict[str, str] = field(default_factory=dict)
+    orders: set[str] = field(default_factory=set)
+    doubled: Counter[str] = field(default_factory=Counter)
+    quarantined: Counter[str] = field(default_factory=Counter)
+
+
+def judge(promised: Promised, lines: Iterable[bytes]) -> HistoryAudit:
+    """Pure: what was promised, and what is there."""
+    seen: Counter[str] = Counter()
+    bad: Counter[str] = Counter()
+    unexpected: list[Finding] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            envelope = decode(line)
+        except UnreadableEvent as error:
+            bad[digest(line)] += 1
+            if bad[digest(line)] > promised.quarantined[digest(line)]:
+                unexpected.append(Finding(UNEXPECTED, f"line {number} is no event, and no injected fault: {error}"))
+            continue
+        seen[envelope.event_id] += 1
+        if promised.events.get(envelope.event_id) != envelope.event_type:
+            named = f"{envelope.event_type} {envelope.event_id}"
+            unexpected.append(Finding(UNEXPECTED, f"line {number}: {named} is not in the ledger"))
+    return HistoryAudit(
+        orders=len(promised.orders),
+        events=sum(1 for event_id in seen if event_id in promised.events),
+        duplicates=sum((seen & Counter({one: count + 1 for one, count in promised.doubled.items()})).values())
+        - sum(1 for event_id in promised.doubled if seen[event_id]),
+        quarantined=(bad & promised.quarantined).total(),
+        findings=(*_events(promised, seen), *_bad(promised, bad), *unexpected),
+    )
+
+
+def _promised(directory: Path) -> Promised:
+    promised, torn = Promised(), list[str]()
+    for line in ledger_lines(directory, torn):
+        if isinstance(line, LedgerEntry):
+            promised.events[line.event_id] = line.event_type
+            promised.orders.add(line.order_id)
+        elif isinstance(line, InjectedFault) and line.verdict == "doubled":
+            promised.doubled[line.event_id] += 1
+        elif isinstance(line, InjectedFault) and line.verdict == "quarantined":
+            promised.quarantined[line.digest] += 1
+    if torn:
+        raise UserError(f"{', '.join(torn)} in {directory} is cut off", "write the history again: it did not end well")
+    return promised
+
+
+def _events(promised: Promised, seen: Counter[str]) -> Iterator[Finding]:
+    for event_id, event_type in promised.events.items():
+        times, allowed = seen[event_id], 1 + promised.doubled[event_id]
+        if times < allowed:
+            yield Finding(LOST, f"{event_type} {event_id} is in the ledger {allowed} times, and in the file {times}")
+        elif times > allowed:
+            yield Finding(DOUBLED, f"{event_type} {event_id} is in the file {times} times, and {allowed} in the ledger")
+
+
+def _bad(promised: Promised, bad: Counter[str]) -> Iterator[Finding]:
+    for one, count in (promised.quarantined - bad).items():
+        yield Finding(LOST, f"{count} injected bad record of digest {one} is not in the file")

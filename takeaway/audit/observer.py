@@ -1,0 +1,76 @@
+"""Looks on while the flow runs: reads the stream as one more application and counts what passes."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from consumers.engines.worker.reading.polling import ShardReader
+from events.envelope import EventEnvelope
+from events.orders import Event
+from events.wire import UnreadableEvent, decode
+from foundation.kinesis.records import Batch
+from takeaway.audit.stream import StreamAway, shard_readers
+
+# Only the latest journeys are kept in mind, for the screen.
+_REMEMBERED = 8
+
+
+@dataclass
+class StreamObserver:
+    """`look()` reads what is new on every shard; `counts` are distinct events by type since the stream began.
+
+    `seen` are their ids, `records` counts every readable record, repeats included.
+    """
+
+    environ: Mapping[str, str]
+    counts: Counter[str] = field(default_factory=Counter)
+    records: int = 0
+    unreadable: int = 0
+    seen: set[str] = field(default_factory=set)
+    latest: list[EventEnvelope[Event]] = field(default_factory=list)
+    _readers: dict[str, ShardReader] = field(default_factory=dict)
+    _batches: dict[str, Iterator[Batch]] = field(default_factory=dict)
+    _ended: set[str] = field(default_factory=set)
+    _listed: bool = False
+
+    @property
+    def events(self) -> int:
+        return len(self.seen)
+
+    def look(self) -> None:
+        """One read of every shard; whoever looks sets the pace. Raises `StreamAway` when that is not possible now.
+
+        After that the next look goes on where this one was.
+        """
+        if not self._listed:
+            self._readers = {**shard_readers(self.environ, wait=lambda _seconds: False), **self._readers}
+            self._listed = True
+        for shard_id, reader in self._readers.items():
+            if shard_id in self._ended:
+                continue
+            if shard_id not in self._batches:
+                self._batches[shard_id] = reader.batches(reader.position)
+            try:
+                batch = next(self._batches[shard_id], None)
+            except StreamAway:
+                # An iterator that raised is over.
+                del self._batches[shard_id]
+                raise
+            if batch is None:
+                self._ended.add(shard_id)
+                self._listed = False  # its children are new
+                continue
+            for record in batch.records:
+                self._count(record.data)
+
+    def _count(self, data: bytes) -> None:
+        try:
+            envelope = decode(data)
+        except UnreadableEvent:
+            self.unreadable += 1
+            return
+        self.records += 1
+        if envelope.event_id not in self.seen:
+            self.seen.add(envelope.event_id)
+            self.counts[envelope.event_type] += 1
+            self.latest = [envelope, *self.latest][:_REMEMBERED]

@@ -1,0 +1,132 @@
+"""Gathers a `Checkup`: asks the back end everything that `takeaway doctor` tells. Reads only, and never waits long."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import NoCredentialsError, NoRegionError
+
+from analytics.table.layout import table_uri
+from consumers.assembly import CONSUMERS
+from consumers.engines.worker.settings import WorkerSettings
+from consumers.settings import ConsumerSettings
+from foundation.clock import SYSTEM_CLOCK, Clock, Wait, uninterrupted_wait
+from foundation.settings import from_environment
+from takeaway.doctor import resources as probes
+from takeaway.doctor.facts import SETTINGS, Checkup, Consumer, DeadLetters, LakeState, Problem, ShardRate
+from takeaway.doctor.readers import CONSUMER_SECONDS, SHARDS_SECONDS, ReadingProbe
+from takeaway.doctor.settings import shown, stack_settings, unreadable
+from takeaway.doctor.time_limit import Asked, Unanswered
+from takeaway.local import aws as local_aws
+from takeaway.stack import deployment
+from takeaway.stack.environment import HOME, Source, merged
+
+ASK_SECONDS = 3.0
+# These read many objects, each with its own short limit.
+_READ_SECONDS = 5.0
+
+Clients = Callable[[str], Any]
+
+
+def examine(
+    sources: Sequence[Source], home: Path = HOME, *, clock: Clock = SYSTEM_CLOCK, wait: Wait | None = None
+) -> Checkup:
+    """Everything about the stack that these variables lead to, and what `takeaway up` started in `home`."""
+    started, told = probes.started(home), shown(sources, home)
+    try:
+        back_end = probes.back_end(merged(sources), clock)
+    except (NoCredentialsError, NoRegionError) as error:
+        nobody = deployment.unreachable(error, None)
+        problem = Problem(SETTINGS, nobody.what, nobody.fix)
+        return Checkup(clock.now(), None, settings=told, unsettled=(problem,), processes=started)
+    found = Checkup(clock.now(), back_end, settings=told, processes=started)
+    if back_end.trouble is not None:
+        return found
+    from_stack, unsettled = stack_settings(merged(sources), ASK_SECONDS)
+    sources = [*sources, *from_stack]
+    environ = merged(sources)
+    if not unsettled:
+        unsettled = unreadable(environ, home)
+    found = dataclasses.replace(found, settings=shown(sources, home), unsettled=unsettled)
+    clients = cache(partial(local_aws.client, environ=environ))
+    resources = probes.resources(environ, clients, ASK_SECONDS)
+    there = {field: one.name for field, one in resources.items() if one.there}
+    named = tuple(resources.values())
+    if from_stack:
+        named = (probes.stack(environ, clients, ASK_SECONDS), *named)
+    found = dataclasses.replace(found, resources=named)
+    now = clock.now() - timedelta(seconds=back_end.clock_ahead_seconds or 0)
+    return _examine_what_is_there(found, environ, there, clients, now, clock, wait or uninterrupted_wait())
+
+
+def _examine_what_is_there(
+    found: Checkup,
+    environ: Mapping[str, str],
+    there: Mapping[str, str],
+    clients: Clients,
+    now: datetime,
+    clock: Clock,
+    wait: Wait,
+) -> Checkup:
+    """Who reads, the dead letters and the lake, all asked at once; nothing of a stream or bucket that is missing.
+
+    `now` is the back end's time.
+    """
+    letters: dict[str, Asked[DeadLetters]] = {}
+    consumers: dict[str, Asked[Consumer]] = {}
+    rates: Asked[tuple[ShardRate, ...]] | None = None
+    lake: Asked[LakeState] | None = None
+    settings = None if found.unsettled else from_environment(ConsumerSettings, environ)
+    if settings and "stream" in there:
+        probe = ReadingProbe(clients("kinesis"), settings.stream, now, clock)
+        for name in CONSUMERS:
+            look = partial(probe.consumer, name, clients("dynamodb"), _worker_settings(name, settings), wait)
+            consumers[name] = Asked(look, CONSUMER_SECONDS, clock)
+        rates = Asked(probe.rates, SHARDS_SECONDS + ASK_SECONDS, clock)
+    if bucket := there.get("dead_letter_bucket"):
+        for name in CONSUMERS:
+            letters[name] = Asked(partial(probes.dead_letters, clients("s3"), bucket, name), _READ_SECONDS, clock)
+    if bucket := there.get("lake_bucket"):
+        lake = Asked(partial(probes.lake, environ, bucket), _READ_SECONDS, clock)
+    return dataclasses.replace(
+        found,
+        dead_letters=tuple(_letters(name, one.answer(), there) for name, one in letters.items()),
+        lake=_lake(lake.answer(), there) if lake else None,
+        rates=_rates(rates.answer()) if rates else (),
+        consumers=tuple(_consumer(name, one.answer(), settings) for name, one in consumers.items() if settings),
+    )
+
+
+def _consumer(name: str, answer: Consumer | Unanswered, settings: ConsumerSettings) -> Consumer:
+    if isinstance(answer, Unanswered):
+        return Consumer(name, settings.application(name), settings.reads(name), trouble=answer.reason)
+    return answer
+
+
+def _rates(answer: tuple[ShardRate, ...] | Unanswered) -> tuple[ShardRate, ...]:
+    return (ShardRate("every shard", None, answer.reason),) if isinstance(answer, Unanswered) else answer
+
+
+def _letters(name: str, answer: DeadLetters | Unanswered, there: Mapping[str, str]) -> DeadLetters:
+    if isinstance(answer, Unanswered):
+        return DeadLetters(name, f"s3://{there['dead_letter_bucket']}/{name}/", trouble=answer.reason)
+    return answer
+
+
+def _lake(answer: LakeState | Unanswered, there: Mapping[str, str]) -> LakeState:
+    if isinstance(answer, Unanswered):
+        return LakeState(table_uri(there["lake_bucket"]), trouble=answer.reason)
+    return answer
+
+
+def _worker_settings(consumer: str, settings: ConsumerSettings) -> WorkerSettings:
+    """As the consumer's own workers have them; the name is for a worker that takes no lease."""
+    return WorkerSettings(
+        application=settings.application(consumer),
+        stream=settings.stream,
+        worker_id="doctor",
+        failover_seconds=settings.failover_seconds,
+    )

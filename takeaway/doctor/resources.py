@@ -1,0 +1,232 @@
+"""Looks at the back end, the parts of the stack, the dead letters and the lake. Reads only."""
+
+import heapq
+import http.client
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from botocore.exceptions import ClientError
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+from analytics.table.layout import table_uri
+from analytics.table.log import storage_options
+from consumers.dead_letters.letters import NoLetter, kind_of
+from foundation.bucket import Bucket
+from foundation.clock import Clock
+from foundation.settings import variable
+from takeaway.doctor.facts import BackEnd, DeadLetters, LakeState, Process, Resource
+from takeaway.doctor.settings import shown_url
+from takeaway.doctor.time_limit import Asked, Unanswered, error_code
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
+from takeaway.local.stack import API
+from takeaway.stack import deployment
+from takeaway.terminal.tables import counted
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+HEALTH_SECONDS = 2.0
+# On AWS the first question also looks for credentials, and each place that may have them takes its time.
+IDENTITY_SECONDS = 5.0
+# More letters are neither counted nor, of those counted, read: the newest tell what goes wrong now.
+_LETTERS_COUNTED = 10_000
+_LETTERS_READ = 40
+# A Date header is cut to whole seconds: on average, half of one is missing.
+_CUT_OFF = timedelta(seconds=0.5)
+_MISSING = frozenset(
+    {"ResourceNotFoundException", "NotFound", "AWS.SimpleQueueService.NonExistentQueue", "404", "NoSuchBucket"}
+)
+
+
+def started(home: Path) -> tuple[Process, ...]:
+    """What `takeaway up` started there and did not stop, and whether the API among it can serve."""
+    found = [
+        Process(one.name, one.pid, up=one.process() is not None, log=one.log)
+        for one in processes.load(home / "services.json")
+    ]
+    return tuple(replace(one, trouble=_api_trouble(home)) if one.name == API and one.up else one for one in found)
+
+
+def _api_trouble(home: Path) -> str | None:
+    path = home / "api_port"
+    if not path.exists():
+        return None
+    url = f"http://127.0.0.1:{path.read_text().strip()}"
+    answer = Asked(lambda: _local_date(url, "/health"), HEALTH_SECONDS).answer()
+    return f"{url}/health: {answer.reason}" if isinstance(answer, Unanswered) else None
+
+
+def back_end(environ: Mapping[str, str], clock: Clock) -> BackEnd:
+    """Whether it answers, how fast, and what time it thinks it is. Raises when there are no credentials to ask with."""
+    url = environ.get("AWS_ENDPOINT_URL", "")
+    local = bool(url) and local_aws.is_local(url)
+    started, before = clock.monotonic(), clock.now()
+    if local:
+        name = shown_url(url)
+        answer = Asked(lambda: _local_date(url, "/_localstack/health"), HEALTH_SECONDS, clock).answer()
+    else:
+        sts = local_aws.client("sts", environ)
+        name = shown_url(url) if url else f"AWS {sts.meta.region_name}"
+        answer = Asked(lambda: _date(sts.get_caller_identity()), IDENTITY_SECONDS, clock).answer()
+    seconds = clock.monotonic() - started
+    if isinstance(answer, Unanswered):
+        return BackEnd(name, local, seconds, trouble=answer.reason)
+    ours = before + timedelta(seconds=seconds / 2)
+    ahead = (ours - (answer + _CUT_OFF)).total_seconds() if answer else None
+    return BackEnd(name, local, seconds, clock_ahead_seconds=ahead)
+
+
+def resources(environ: Mapping[str, str], clients: Callable[[str], Any], seconds: float) -> dict[str, Resource]:
+    """Each part of the stack that `environ` names, by its settings field. `clients` makes one for a service's name."""
+    kinesis, dynamodb, sns, sqs, s3, ses = map(clients, ("kinesis", "dynamodb", "sns", "sqs", "s3", "ses"))
+
+    def stream(name: str) -> Resource:
+        summary = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+        shards, hours = summary["OpenShardCount"], summary["RetentionPeriodHours"]
+        status = summary["StreamStatus"]
+        detail = f"{status}, {counted(shards, 'open shard')}, keeps {hours} h"
+        return Resource("stream", name, there=True, detail=detail, status=status)
+
+    def table(name: str) -> Resource:
+        status = dynamodb.describe_table(TableName=name)["Table"]["TableStatus"]
+        return Resource("table", name, there=True, detail=status, status=status)
+
+    def topic(name: str) -> Resource:
+        subscriptions = sns.get_topic_attributes(TopicArn=name)["Attributes"].get("SubscriptionsConfirmed", "0")
+        return Resource("topic", name, there=True, detail=f"{subscriptions} subscribed")
+
+    def queue(name: str) -> Resource:
+        wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        counts = sqs.get_queue_attributes(QueueUrl=name, AttributeNames=wanted)["Attributes"]
+        waiting, taken = (int(counts[attribute]) for attribute in wanted)
+        return Resource("queue", name, there=True, detail=f"about {counted(waiting + taken, 'message')}")
+
+    def bucket(name: str) -> Resource:
+        s3.head_bucket(Bucket=name)
+        return Resource("bucket", name, there=True)
+
+    def sender(address: str) -> Resource:
+        found = ses.get_identity_verification_attributes(Identities=[address])["VerificationAttributes"]
+        status = found.get(address, {}).get("VerificationStatus", "unknown to SES")
+        return Resource("sender", address, there=status == "Success", detail=status, status=status)
+
+    # Each look is called what it looks at.
+    looks = {
+        "stream": stream,
+        "orders_table": table,
+        "outcomes_table": table,
+        "ticket_topic": topic,
+        "ticket_queue": queue,
+        "audit_queue": queue,
+        "lake_bucket": bucket,
+        "dead_letter_bucket": bucket,
+        "customer_key_bucket": bucket,
+        "sender": sender,
+    }
+    named = {field: environ[variable(field)] for field in looks if environ.get(variable(field))}
+    asked = {field: Asked(partial(_looked_at, looks[field], name), seconds) for field, name in named.items()}
+    answers = {field: one.answer() for field, one in asked.items()}
+    return {
+        field: Resource(looks[field].__name__, named[field], there=None, detail=answer.reason)
+        if isinstance(answer, Unanswered)
+        else answer
+        for field, answer in answers.items()
+    }
+
+
+def stack(environ: Mapping[str, str], clients: Callable[[str], Any], seconds: float) -> Resource:
+    """The CloudFormation stack itself, which is known to be there."""
+    name = environ.get(variable("stack"), deployment.DEFAULT_STACK)
+    cloudformation = clients("cloudformation")
+    answer = Asked(lambda: cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"], seconds).answer()
+    if isinstance(answer, Unanswered):
+        return Resource("stack", name, there=None, detail=answer.reason)
+    return Resource("stack", name, there=True, detail=answer, status=answer)
+
+
+def dead_letters(s3: "S3Client", bucket: str, consumer: str) -> DeadLetters:
+    """How many there are, and of which kinds of error. A message may quote a record, so only its kind is kept."""
+    where = f"s3://{bucket}/{consumer}/"
+    pages = s3.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, Prefix=f"{consumer}/", PaginationConfig={"MaxItems": _LETTERS_COUNTED + 1}
+    )
+    written = [(entry["LastModified"], entry["Key"]) for page in pages for entry in page.get("Contents", [])]
+    newest = heapq.nlargest(_LETTERS_READ, written)
+    letters = Bucket(s3, bucket)
+    kinds = Counter(_error_kind(letters, key) for _, key in newest)
+    return DeadLetters(
+        consumer,
+        where,
+        count=min(len(written), _LETTERS_COUNTED),
+        more=len(written) > _LETTERS_COUNTED,
+        looked_at=len(newest),
+        kinds=tuple(kinds.most_common()),
+        newest_at=newest[0][0] if newest else None,
+    )
+
+
+def lake(environ: Mapping[str, str], bucket: str) -> LakeState:
+    """What its log says; no data file is opened."""
+    where = table_uri(bucket)
+    limits = {"connect_timeout": "2s", "timeout": "3s", "max_retries": "1"}
+    try:
+        table = DeltaTable(where, storage_options={**storage_options(environ), **limits})
+    except TableNotFoundError:
+        return LakeState(where)
+    files = pa.table(table.get_add_actions(flatten=True))
+    newest = pc.max(files["modification_time"]).as_py()
+    return LakeState(
+        where,
+        version=table.version(),
+        rows=pc.sum(files["num_records"]).as_py() or 0,
+        newest_file_at=datetime.fromtimestamp(newest / 1000, UTC) if newest else None,
+    )
+
+
+def _looked_at(look: Callable[[str], Resource], name: str) -> Resource:
+    try:
+        return look(name)
+    except ClientError as error:
+        if error_code(error) not in _MISSING:
+            raise
+        return Resource(look.__name__, name, there=False, detail="missing")
+
+
+def _error_kind(letters: Bucket, key: str) -> str:
+    try:
+        return kind_of(letters, key) or "gone"
+    except NoLetter:
+        return "no letter of ours"
+
+
+def _local_date(url: str, path: str) -> datetime | None:
+    host = urlsplit(url)
+    connect = http.client.HTTPSConnection if host.scheme == "https" else http.client.HTTPConnection
+    connection = connect(host.hostname or "", host.port, timeout=HEALTH_SECONDS)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        if answer.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise OSError(f"HTTP {answer.status}")
+        date = answer.getheader("Date")
+    except http.client.HTTPException as error:
+        raise OSError(f"no HTTP there: {error!r}") from error
+    finally:
+        connection.close()
+    return parsedate_to_datetime(date) if date else None
+
+
+def _date(answer: Mapping[str, Any]) -> datetime | None:
+    date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+    return parsedate_to_datetime(date) if date else None

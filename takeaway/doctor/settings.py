@@ -1,0 +1,88 @@
+"""The settings in use and where each came from, and what a process would refuse to start with. Secrets stay secret."""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from analytics.settings import LakeSettings
+from consumers.settings import ConsumerSettings
+from foundation.settings import PREFIX, SettingsError, from_environment, variable
+from producers.settings import OrdersApiSettings, PublisherSettings, TicketQueueSettings, TokenSettings
+from takeaway.doctor.facts import SETTINGS, Problem, Setting
+from takeaway.doctor.time_limit import Asked, Unanswered
+from takeaway.errors import UserError
+from takeaway.local import aws as local_aws
+from takeaway.local.stack import DEFAULT_API_PORT
+from takeaway.stack.environment import DEFAULT, TOKEN_KEY_FILE, Source, merged, origins, stack_sources
+
+_SETTINGS = (PublisherSettings, OrdersApiSettings, TicketQueueSettings, ConsumerSettings, LakeSettings)
+_SECRET = ("SECRET", "TOKEN", "PASSWORD")
+
+
+def stack_settings(environ: Mapping[str, str], seconds: float) -> tuple[list[Source], tuple[Problem, ...]]:
+    """What the stack adds to `environ`, or why that is not known."""
+    try:
+        answer = Asked(lambda: stack_sources(environ), seconds).answer()
+    except UserError as error:
+        return [], (Problem(SETTINGS, error.what, error.fix),)
+    if isinstance(answer, Unanswered):
+        what = f"the stack's outputs could not be read: {answer.reason}"
+        return [], (Problem(SETTINGS, what, "look again; or set what `takeaway env` prints where the stack is known"),)
+    return answer, ()
+
+
+def unreadable(environ: Mapping[str, str], home: Path) -> tuple[Problem, ...]:
+    """What is missing or cannot be read, once each. A local token key is made when it is first needed."""
+    values = {**environ, variable("token_key"): environ.get(variable("token_key")) or _local_token_key(environ, home)}
+    wanted = _SETTINGS if not values[variable("token_key")] else (*_SETTINGS, TokenSettings)
+    problems: dict[str, Problem] = {}
+    for settings in wanted:
+        try:
+            from_environment(settings, values)
+        except SettingsError as error:
+            what, _, fix = str(error).partition(" fix: ")
+            problems[what] = Problem(SETTINGS, what.rstrip("."), fix)
+    return tuple(problems.values())
+
+
+def shown(sources: Sequence[Source], home: Path) -> tuple[Setting, ...]:
+    """Every setting in use with its origin."""
+    key_file = home / TOKEN_KEY_FILE
+    made = Source(str(key_file), {variable("token_key"): _local_token_key(merged(sources), home)})
+    known = [*sources, made, Source(DEFAULT, _defaults(home))]
+    return tuple(
+        Setting(name, _shown_value(name, source.values[name]), source.name)
+        for name, source in sorted(origins(known).items())
+        if name.startswith(("AWS_", PREFIX))
+    )
+
+
+def _shown_value(name: str, value: str) -> str:
+    return "set" if any(word in name for word in _SECRET) else shown_url(value)
+
+
+def _defaults(home: Path) -> dict[str, str]:
+    fields = [field for settings in _SETTINGS for field in dataclasses.fields(settings)]
+    return {
+        **{variable(field.name): _text(field.default) for field in fields if field.default is not dataclasses.MISSING},
+        variable("home"): str(home),
+        variable("aws_port"): str(local_aws.DEFAULT_PORT),
+        variable("api_port"): str(DEFAULT_API_PORT),
+    }
+
+
+def _text(value: object) -> str:
+    """As it would be written in the environment."""
+    return f"{value.total_seconds():g}" if isinstance(value, timedelta) else str(value)
+
+
+def _local_token_key(environ: Mapping[str, str], home: Path) -> str:
+    path = home / TOKEN_KEY_FILE
+    return path.read_text().strip() if local_aws.reaches_only_local(environ) and path.exists() else ""
+
+
+def shown_url(url: str) -> str:
+    """The address without the password that it may hold."""
+    return re.sub(r"//[^/@]*@", "//***@", url)

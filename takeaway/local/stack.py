@@ -1,0 +1,224 @@
+"""Everything on this machine, in the background: the local AWS, the API, every consumer, simulated restaurants."""
+
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
+from foundation.settings import variable
+from takeaway.errors import UserError
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
+from takeaway.local.backends import Backend
+from takeaway.local.processes import Running, Service
+from takeaway.stack import deployment
+from takeaway.stack.environment import HOME, LOCAL_AWS, resolved
+from takeaway.terminal.files import write, writing
+
+if TYPE_CHECKING:
+    from producers.orders.tokens import Role
+
+CONSUMERS = ("restaurant_notifier", "user_notifier", "archiver")
+API, RESTAURANTS = "api", "restaurants"
+DEFAULT_API_PORT = 8080
+# A consumer drains, commits what waits for a file and hands its leases back; an archiver needs longest.
+STOP_GRACE_SECONDS = 30.0
+API_START_SECONDS = 30.0
+LAKE_FILE_AGE = "10"
+
+
+@dataclass
+class Stack:
+    """What `up` and `demo` start: running processes, and the variables that all of them share.
+
+    What a `following` stack started dies with this process; else it outlives it, for `down` to find.
+    """
+
+    home: Path
+    following: bool
+    environ: dict[str, str] = field(default_factory=dict)
+    running: list[Running] = field(default_factory=list)
+
+    @property
+    def api(self) -> str:
+        """Where the API of this stack listens, or would."""
+        saved = self.home / "api_port"
+        return api_url(int(saved.read_text()) if saved.exists() else DEFAULT_API_PORT)
+
+    def runs(self, name: str) -> bool:
+        return any(one.name == name for one in self.running)
+
+    def start_local_aws(self, backend: Backend, port: int) -> None:
+        running, endpoint = backend.start(port, self.home / "logs", following=self.following)
+        self._started(running)
+        write(self.home / "endpoint", endpoint)
+        write(self.home / "backend", backend.name)
+        self._put_old_ledger_aside()
+        own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        self.environ = {**own, **local_aws.local_environ(endpoint)}
+        # boto3 and localstack-client of this very process read it too.
+        os.environ.update(local_aws.local_environ(endpoint))
+
+    def deploy(self) -> None:
+        self.environ |= deployment.deploy(self.environ)
+        self.environ[variable("token_key")] = deployment.token_key(self.home / "token.key")
+
+    def start(self, name: str, *arguments: str) -> Running:
+        service = Service(name, "takeaway.cli", arguments, self.following)
+        running = processes.start(service, environ=self.environ, logs=self.home / "logs")
+        self._started(running)
+        return running
+
+    def end(self, name: str) -> None:
+        """Ends this one, if it runs."""
+        processes.stop([one for one in self.running if one.name == name], grace=STOP_GRACE_SECONDS)
+        self.running = [one for one in self.running if one.name != name]
+
+    def stop(self) -> None:
+        """In the order of the flow: what makes events first, the local AWS last, so that nobody loses its world."""
+        before_consumers = [one for one in self.running if one.name not in (*CONSUMERS, API, LOCAL_AWS)]
+        for some in (
+            before_consumers,
+            [one for one in self.running if one.name == API],
+            [one for one in self.running if one.name in CONSUMERS],
+            [one for one in self.running if one.name == LOCAL_AWS],
+        ):
+            processes.stop(some, grace=STOP_GRACE_SECONDS)
+        # One that ended by itself is not among them, but may have left something behind.
+        processes.stop(processes.load(self.home / "services.json"), grace=0)
+        self.running = []
+        (self.home / "services.json").unlink(missing_ok=True)
+        for name in ("endpoint", "backend", "api_port"):
+            (self.home / name).unlink(missing_ok=True)
+
+    def _put_old_ledger_aside(self) -> None:
+        """A new local AWS has forgotten what the ledger of the one before promises."""
+        ledger = self.home / "ledger"
+        if ledger.exists():
+            written = datetime.fromtimestamp(ledger.stat().st_mtime, UTC)
+            ledger.rename(self.home / f"ledger-{written:%Y%m%d-%H%M%S-%f}")
+
+    def _started(self, running: Running) -> None:
+        self.running.append(running)
+        processes.save(self.home / "services.json", self.running)
+
+
+def up(home: Path, *, backend: Backend, aws_port: int, api_port: int, aws_only: bool, speed: float) -> Stack:
+    """Starts what is not up yet, and answers when the API answers."""
+    stack = existing(home)
+    if stack.running and not stack.runs(LOCAL_AWS):
+        # Nothing can go on without the AWS it worked on.
+        stack.stop()
+    fresh = not stack.running
+    if not fresh:
+        _require_same(backend, (home / "backend").read_text())
+    elif not aws_only and aws_port == api_port:
+        raise UserError(
+            f"the local AWS and the API cannot share port {api_port}",
+            f"choose another one with {variable('aws_port')} or {variable('api_port')}",
+        )
+    with writing(home):
+        home.mkdir(parents=True, exist_ok=True)
+    try:
+        if fresh:
+            local_aws.require_free(aws_port, variable("aws_port"))
+            stack.start_local_aws(backend, aws_port)
+            stack.deploy()
+        else:
+            stack.environ = resolved(home)
+        # Who looks around wants to see an order in the lake soon; a lake wants bigger files.
+        stack.environ.setdefault(variable("lake_file_age"), LAKE_FILE_AGE)
+        if not aws_only:
+            known_as = stack.api
+            start_flow(stack, api_port)
+            if stack.api != known_as:
+                # They would go on calling an API that is not there.
+                stack.end(RESTAURANTS)
+            if not stack.runs(RESTAURANTS):
+                stack.start(RESTAURANTS, "restaurants", "--api", stack.api, "--speed", str(speed))
+    except BaseException:
+        if fresh:
+            stack.stop()
+        raise
+    return stack
+
+
+def start_flow(stack: Stack, api_port: int) -> None:
+    """The API and every consumer, each a process of its own, if it is not up; returns when the API answers."""
+    if not stack.runs(API):
+        local_aws.require_free(api_port, variable("api_port"))
+        stack.start(API, "serve", "--port", str(api_port))
+        write(stack.home / "api_port", str(api_port))
+    for consumer in CONSUMERS:
+        if not stack.runs(consumer):
+            stack.start(consumer, "work", consumer)
+    wait = uninterrupted_wait()
+    deadline = SYSTEM_CLOCK.monotonic() + API_START_SECONDS
+    while not answers(f"{stack.api}/health"):
+        require_alive(stack.running)
+        if SYSTEM_CLOCK.monotonic() > deadline:
+            raise UserError(f"the API did not answer at {stack.api}", f"read {stack.home / 'logs' / 'api.log'}")
+        wait(0.1)
+    require_alive(stack.running)
+
+
+def _require_same(backend: Backend, there: str) -> None:
+    if there != backend.name:
+        raise UserError(f"{there} is up, not {backend.name}", f"`takeaway down` first, or --backend {there}")
+
+
+def require_alive(running: Iterable[Running]) -> None:
+    """Raises `UserError` with the last words of any process that ended by itself."""
+    for one in running:
+        if one.process() is None:
+            raise UserError(f"{one.name} ended unexpectedly", f"read {one.log}:\n{processes.last_words(one)}")
+
+
+def existing(home: Path) -> Stack:
+    """What an earlier command started and still runs."""
+    running = [one for one in processes.load(home / "services.json") if one.process()]
+    return Stack(home, following=False, running=running)
+
+
+def restaurants_are_up() -> bool:
+    """Whether `takeaway up` simulates restaurants, which then take every ticket."""
+    return any(one.name == RESTAURANTS for one in existing(HOME).running)
+
+
+def api_url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def first_order(api: str, token_key: str) -> str:
+    """Commands that place an order and follow it, ready to paste; the token is good for a day."""
+    body = (
+        '{"restaurant_id": "restaurant-01", "customer_name": "You", "customer_email": "you@example.com", '
+        '"city": "Utrecht", "currency": "EUR", '
+        '"items": [{"sku": "margherita", "name": "Margherita", "quantity": 2, "unit_price": 950}]}'
+    )
+    return (
+        f"TOKEN={token(token_key, 'customer-you', 'customer')}\n"
+        f"curl -s {api}/orders -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n"
+        f"  -d '{body}'\n"
+        f'curl -s {api}/orders/ORDER_ID -H "Authorization: Bearer $TOKEN"    # with the order_id of the answer'
+    )
+
+
+def token(token_key: str, subject: str, role: "Role") -> str:
+    """A bearer token of the orders API, good for a day."""
+    from producers.orders.tokens import TokenKey
+
+    return TokenKey(token_key.encode()).sign(subject, role, SYSTEM_CLOCK.now() + timedelta(days=1))
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own loopback address
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

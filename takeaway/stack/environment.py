@@ -1,0 +1,93 @@
+"""What a command works with: the user's variables, then the local AWS that is up, then the stack's outputs."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from foundation.settings import variable
+from takeaway.errors import UserError
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
+from takeaway.stack import deployment
+
+HOME = Path(os.environ.get("TAKEAWAY_HOME", ".takeaway"))
+LOCAL_AWS = "local-aws"
+TOKEN_KEY_FILE = "token.key"  # noqa: S105 - the name of a file
+
+ENVIRONMENT, RUNNING, STACK, DEFAULT = "environment", "running local AWS", "stack's outputs", "default"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Variables that have one origin, and its name."""
+
+    name: str
+    values: Mapping[str, str]
+
+
+def origins(sources: Sequence[Source]) -> dict[str, Source]:
+    """The source of each variable: the first that knows it. Empty text counts as unset."""
+    return {name: source for source in reversed(sources) for name, value in source.values.items() if value}
+
+
+def merged(sources: Sequence[Source]) -> dict[str, str]:
+    """The variables of all sources, each as its origin has it."""
+    return {name: source.values[name] for name, source in origins(sources).items()}
+
+
+def endpoint_sources(home: Path = HOME) -> list[Source]:
+    """This process' variables, and the local AWS that `takeaway up` started where they name no endpoint.
+
+    The latter goes first: whatever the user's own AWS settings say, they are not meant for it.
+    """
+    own = Source(ENVIRONMENT, dict(os.environ))
+    if url := own.values.get("AWS_ENDPOINT_URL"):
+        return (
+            [own, Source(DEFAULT, local_aws.local_environ(url))] if local_aws.reaches_only_local(own.values) else [own]
+        )
+    running = processes.load(home / "services.json")
+    if any(one.name == LOCAL_AWS and one.process() for one in running):
+        return [Source(RUNNING, local_aws.local_environ((home / "endpoint").read_text())), own]
+    return [own]
+
+
+def stack_sources(environ: Mapping[str, str]) -> list[Source]:
+    """The settings of the deployed stack, weaker than `environ`. Raises `UserError` when there is no such stack.
+
+    Where TAKEAWAY_STREAM is set, as in a container, everything else is expected to be set as well, and CloudFormation
+    is not asked.
+    """
+    if environ.get(variable("stream")):
+        return []
+    sender = Source(DEFAULT, {variable("sender"): deployment.DEFAULT_SENDER})
+    return [sender, Source(STACK, deployment.settings(environ))]
+
+
+def endpoint(home: Path = HOME) -> dict[str, str]:
+    """This process' variables, with the endpoint of the local AWS that `takeaway up` started where none is set."""
+    return merged(endpoint_sources(home))
+
+
+def resolved(home: Path = HOME) -> dict[str, str]:
+    """`endpoint()` plus the settings of the deployed stack, and the token key of a local one. Sets `os.environ` too.
+
+    boto3 reads the process' environment, so what is resolved is also what it sees.
+    """
+    sources = endpoint_sources(home)
+    environ = merged(sources)
+    os.environ.update(environ)
+    environ = merged([*sources, *stack_sources(environ)])
+    if local_aws.reaches_only_local(environ) and not environ.get(variable("token_key")):
+        environ[variable("token_key")] = deployment.token_key(home / TOKEN_KEY_FILE)
+    os.environ.update(environ)
+    return environ
+
+
+def require_local(environ: dict[str, str], what: str) -> None:
+    """Refuses to aim load and mail at real AWS by accident."""
+    if not local_aws.reaches_only_local(environ):
+        raise UserError(
+            f"{what} would reach real AWS: {environ.get('AWS_ENDPOINT_URL') or 'no local endpoint is set'}",
+            "`takeaway up` starts a local AWS, or set AWS_ENDPOINT_URL; --yes-really-aws if you mean it",
+        )
