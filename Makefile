@@ -56,7 +56,7 @@ else
 endif
 
 notebook: install ## run the tour of the lake on the lake of `make up`, or any other; build/notebooks has it
-	@$(BIN)/python -m tests.notebooks build/notebooks
+	@$(BIN)/python -m tests.support.notebooks build/notebooks
 
 chaos: install ## kill, freeze and disturb the real processes, and audit what is left; BACKEND=localstack: not in CI
 	@TAKEAWAY_TEST_BACKEND=$(or $(BACKEND),embedded) $(PYTEST) -m chaos $(ARGS)

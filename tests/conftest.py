@@ -12,7 +12,7 @@ from takeaway.local import aws as local_aws
 from takeaway.local import backends, processes
 from takeaway.local.backends import Backend
 from takeaway.stack import deployment
-from tests.tables import write_tables
+from tests.support.tables import write_tables
 
 # The one that the local_aws and end_to_end tests run on.
 BACKEND_NAME = os.environ.get("TAKEAWAY_TEST_BACKEND", backends.EMBEDDED.name)

@@ -26,8 +26,8 @@ from foundation.kinesis.get_records import decoding
 from foundation.kinesis.records import Batch, Position, Sentinel
 from foundation.kinesis.shards import listed_shards
 from tests.benchmarks.order_events import differences, order_events
-from tests.fakes.clock import FakeClock
-from tests.fakes.leases import FakeDynamoDB
+from tests.support.fakes.clock import FakeClock
+from tests.support.fakes.leases import FakeDynamoDB
 
 
 class Collector:

@@ -26,7 +26,7 @@ from takeaway.local.backends import EMBEDDED
 from takeaway.local.processes import Running, Service
 from takeaway.stack import deployment
 from tests.benchmarks.figures import Figure, one_line, within
-from tests.builders import an_envelope
+from tests.support.builders import an_envelope
 
 SECONDS = 240.0
 IDLE_STREAMS = 6

@@ -4,11 +4,11 @@ import statistics
 from collections.abc import Callable
 
 from consumers.engines.worker.leases.coverage import Leases, to_create, to_delete
-from foundation.kinesis.shards import Shard
 from consumers.engines.worker.leases.fair_share import planned, sighted
 from consumers.engines.worker.leases.lease import Lease
 from foundation.clock import SYSTEM_CLOCK
 from foundation.kinesis.records import HashKeyRange, Sentinel, SequenceNumber
+from foundation.kinesis.shards import Shard
 from tests.benchmarks.figures import Figure, one_line, within
 
 LEASES = 10_000

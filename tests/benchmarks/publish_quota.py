@@ -2,8 +2,8 @@
 
 from producers.publishing.diagnostics import EntriesRejected
 from tests.benchmarks.figures import Figure, at_least, within
-from tests.fakes.kinesis_stream import WRITTEN_BYTES_PER_SECOND
-from tests.producers.sender_world import World
+from tests.support.fakes.kinesis_stream import WRITTEN_BYTES_PER_SECOND
+from tests.support.worlds.sender_world import World
 
 SECONDS = 12
 SHARDS = 4

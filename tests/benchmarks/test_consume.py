@@ -8,7 +8,7 @@ from tests.benchmarks.consume import aggregates
 from tests.benchmarks.fake_kinesis import Kinesis
 from tests.benchmarks.figures import beside, one_line
 from tests.benchmarks.order_events import differences, order_events
-from tests.builders import a_record
+from tests.support.builders import a_record
 
 
 def test_events_are_the_same_each_time_and_all_different() -> None:

@@ -22,10 +22,10 @@ from consumers.engines.worker import Worker, WorkerSettings
 from consumers.processing import ShardAssignment, ShardStop
 from events.wire import encode
 from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber
-from tests.analytics.lake_world import KEYS, NEVER, SHARD, STREAM, Crash, World
-from tests.builders import a_batch, a_record, an_envelope
-from tests.consumers.engines import worlds
-from tests.fakes.bucket import FakeBucket, Gate
+from tests.support.builders import a_batch, a_record, an_envelope
+from tests.support.fakes.bucket import FakeBucket, Gate
+from tests.support.worlds import worker_world as worlds
+from tests.support.worlds.lake_world import KEYS, NEVER, SHARD, STREAM, Crash, World
 
 AT_ONCE = RotationPolicy(rows=1, age=timedelta(0))
 BEGINNING = Sentinel.TRIM_HORIZON

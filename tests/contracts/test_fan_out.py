@@ -18,8 +18,8 @@ from foundation.diagnostics import Diagnostic
 from foundation.kinesis.get_records import decoding
 from foundation.kinesis.records import Batch, Position, Sentinel
 from tests.conftest import BACKEND_NAME
-from tests.fakes.clock import FakeClock
-from tests.fakes.kinesis import FakeKinesis
+from tests.support.fakes.clock import FakeClock
+from tests.support.fakes.kinesis import FakeKinesis
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient

@@ -7,8 +7,8 @@ import pytest
 
 from consumers.steps.outcomes import MAX_KEYS_PER_READ, DynamoDBOutcomes
 from foundation.clock import Clock
-from tests.builders import NOON
 from tests.conftest import LocalAws
+from tests.support.builders import NOON
 
 pytestmark = pytest.mark.local_aws
 

@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError, ParamValidationError, ReadTimeoutError
 
 from tests.conftest import BACKEND_NAME
-from tests.fakes.clock import FakeClock
-from tests.fakes.kinesis import FakeKinesis
+from tests.support.fakes.clock import FakeClock
+from tests.support.fakes.kinesis import FakeKinesis
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient

@@ -15,9 +15,9 @@ from consumers.engines.worker.leases.table import LeaseTable
 from consumers.engines.worker.leases.table_making import OWNER_INDEX
 from foundation.clock import uninterrupted_wait
 from foundation.kinesis.records import HashKeyRange, Sentinel, SequenceNumber
-from tests.builders import NOON
-from tests.fakes.clock import FakeClock
-from tests.fakes.leases import FakeDynamoDB
+from tests.support.builders import NOON
+from tests.support.fakes.clock import FakeClock
+from tests.support.fakes.leases import FakeDynamoDB
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

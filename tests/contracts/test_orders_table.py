@@ -21,8 +21,8 @@ from producers.orders.commands import (
     place,
 )
 from producers.orders.table import Orders, OrdersTable, OrderVanished
-from tests.builders import NOON, an_item
-from tests.fakes.orders import FakeOrders
+from tests.support.builders import NOON, an_item
+from tests.support.fakes.orders import FakeOrders
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

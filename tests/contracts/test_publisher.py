@@ -14,8 +14,8 @@ from foundation.diagnostics import Diagnostic
 from foundation.kinesis.deaggregation import unpack
 from foundation.kinesis.records import Record
 from producers.publishing.publisher import EventPublisher, PublishFailed
-from tests.builders import an_envelope, an_order_placed
-from tests.fakes.kinesis import FakeKinesis
+from tests.support.builders import an_envelope, an_order_placed
+from tests.support.fakes.kinesis import FakeKinesis
 
 if TYPE_CHECKING:
     from tests.conftest import LocalAws

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tables import Tables
+from tests.support.tables import Tables
 
 Takeaway = Callable[..., "subprocess.CompletedProcess[str]"]
 

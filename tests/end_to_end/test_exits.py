@@ -3,14 +3,12 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.analytics.exits import ORDERS
-from tests.tables import Tables
-
-ROOT = Path(__file__).parents[2]
+from tests.support import ROOT
+from tests.support.tables import Tables
+from tests.support.worlds.exits import ORDERS
 
 
 @pytest.mark.end_to_end
@@ -18,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.timeout(300)
 def test_a_process_that_exits_or_sleeps_at_any_call(tables: Tables) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.analytics.exits"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.support.worlds.exits"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

@@ -6,7 +6,6 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -19,10 +18,11 @@ from foundation.clock import SYSTEM_CLOCK
 from producers.assembly import orders_api, token_key
 from takeaway.stack import deployment
 from tests.conftest import LocalAws
+from tests.support import ROOT
 
 pytestmark = pytest.mark.local_aws
 
-JOURNEY = Path(__file__).parents[2] / "docs" / "journey.md"
+JOURNEY = ROOT / "docs" / "journey.md"
 OURS = ("producers.", "consumers.", "analytics.", "events.")
 
 

@@ -15,12 +15,12 @@ from takeaway.audit.verdict import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVEN
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.stack import CONSUMERS
-from tests.builders import an_envelope
 from tests.conftest import the_backend
 from tests.end_to_end.commit_steps import STEPS, WHEN, CommitSteps
 from tests.end_to_end.flow import Flow, pause, until
 from tests.end_to_end.proxy import proxy
-from tests.tables import Tables
+from tests.support.builders import an_envelope
+from tests.support.tables import Tables
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos]
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, get_type_hints
 
 from consumers.notifiers.restaurant import notify_restaurant
@@ -10,6 +9,7 @@ from consumers.notifiers.user import notify_user
 from events.choreography import CHOREOGRAPHY, Bound, handler_steps
 from events.drawing import asyncapi, mermaid
 from events.orders import EVENT_TYPES, EVENTS, OrderAccepted, OrderPlaced
+from tests.support import ROOT
 
 HANDLERS: dict[str, Callable[..., Any]] = {"restaurant_notifier": notify_restaurant, "user_notifier": notify_user}
 
@@ -39,7 +39,7 @@ def test_what_must_follow_by_itself() -> None:
 
 
 def test_the_drawing_in_the_readme_is_the_generated_one() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text()
     assert f"```mermaid\n{mermaid()}\n```" in readme
 
 

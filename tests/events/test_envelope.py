@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from events.envelope import derive_event_id, first, following, name_based_uuid, partition_key
 from events.orders import UserNotified
-from tests.builders import NOON, an_envelope, an_order_accepted, an_order_placed
+from tests.support.builders import NOON, an_envelope, an_order_accepted, an_order_placed
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

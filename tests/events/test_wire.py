@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from events.envelope import EventEnvelope, derive_event_id
 from events.orders import EVENT_TYPES, EVENTS, Event, OrderAccepted, OrderPlaced
 from events.wire import HEADER_FIELDS, UnreadableEvent, decode, decode_only, encode
-from tests.builders import an_envelope, an_order_accepted, an_order_completed, an_order_placed
+from tests.support.builders import an_envelope, an_order_accepted, an_order_completed, an_order_placed
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.json"))
 

@@ -11,7 +11,7 @@ import consumers.diagnostics
 import producers.publishing.diagnostics
 from foundation.clock import Clock
 from foundation.diagnostics import Diagnostic, json_lines
-from tests.builders import NOON
+from tests.support.builders import NOON
 
 ALL = (analytics.archiving.diagnostics, consumers.diagnostics, producers.publishing.diagnostics)
 

@@ -12,7 +12,7 @@ from takeaway.local import aws as local_aws
 from takeaway.local import backends, processes
 from tests.conftest import the_backend
 from tests.interop.world import World
-from tests.tables import Tables
+from tests.support.tables import Tables
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

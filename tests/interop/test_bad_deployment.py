@@ -3,7 +3,7 @@
 from takeaway.local import processes
 from tests.interop.recorder import KCL, WORKER
 from tests.interop.world import World, until
-from tests.tables import Tables
+from tests.support.tables import Tables
 
 ENDS_SECONDS = 240.0
 ROUNDS = 5

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from foundation.kinesis.records import SequenceNumber
 from tests.interop.recorder import HELD_AT_SUB, KCL, WORKER
 from tests.interop.world import AGGREGATED, SHARDS, World
-from tests.tables import Tables
+from tests.support.tables import Tables
 
 TURNS = (WORKER, KCL, WORKER, KCL)
 ROUNDS = 5

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from tests.interop.recorder import KCL, WORKER
 from tests.interop.world import SHARDS, World
-from tests.tables import Tables
+from tests.support.tables import Tables
 
 # The leader looks every second failover time, and balances at every third look; two workers are even at two shards.
 FAILOVER_SECONDS = 4.0

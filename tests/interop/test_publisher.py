@@ -8,7 +8,7 @@ from producers.publishing.publication import Publication
 from producers.publishing.publisher import RecordPublisher
 from tests.interop.recorder import KCL
 from tests.interop.world import SHARDS, World
-from tests.tables import Tables
+from tests.support.tables import Tables
 
 KEYS = 200
 EVENTS_A_KEY = 25

@@ -1,71 +1,17 @@
-"""The orders API as its tests need it: real publisher and real rules over a Kinesis and a table in memory."""
+"""The orders API for every test of the producers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
 
 import pytest
-from litestar import Litestar
 from litestar.testing import TestClient
 
-from events.envelope import EventEnvelope
-from events.orders import Event
-from events.wire import decode
 from foundation.diagnostics import Diagnostic
 from producers.orders.api import create_app
-from producers.orders.tokens import Role, TokenKey
 from producers.publishing.publisher import EventPublisher
-from tests.fakes.clock import FakeClock
-from tests.fakes.kinesis import FakeKinesis
-from tests.fakes.orders import FakeOrders
-
-KEY = TokenKey(b"a key for tests, of enough bytes!")
-
-
-@dataclass
-class OrdersApi:
-    """The API under test and everything behind it."""
-
-    http: TestClient[Litestar]
-    kinesis: FakeKinesis
-    orders: FakeOrders
-    publisher: EventPublisher
-    time: FakeClock
-    diagnostics: list[Diagnostic]
-    body: dict[str, Any] = field(
-        default_factory=lambda: {
-            "restaurant_id": "restaurant-1",
-            "customer_name": "Ada Lovelace",
-            "customer_email": "ada@example.com",
-            "items": [{"sku": "sku-1", "name": "Margherita", "quantity": 2, "unit_price": 950}],
-            "currency": "EUR",
-            "city": "Utrecht",
-        }
-    )
-
-    def token(self, subject: str, role: Role, lasts: timedelta = timedelta(minutes=5)) -> dict[str, str]:
-        return {"Authorization": f"Bearer {KEY.sign(subject, role, self.time.now() + lasts)}"}
-
-    @property
-    def customer(self) -> dict[str, str]:
-        return self.token("customer-1", "customer")
-
-    @property
-    def restaurant(self) -> dict[str, str]:
-        return self.token("restaurant-1", "restaurant")
-
-    def placed(self) -> str:
-        """A new order's id."""
-        answer = self.http.post("/orders", json=self.body, headers=self.customer)
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["order_id"])
-
-    def command(self, order_id: str, name: str, body: Any = None, **headers: str) -> Any:
-        return self.http.post(f"/orders/{order_id}/{name}", json=body, headers=self.restaurant | headers)
-
-    def stream(self) -> list[EventEnvelope[Event]]:
-        return [decode(record.data) for record in self.kinesis.user_records()]
+from tests.support.fakes.clock import FakeClock
+from tests.support.fakes.kinesis import FakeKinesis
+from tests.support.fakes.orders import FakeOrders
+from tests.support.worlds.orders_api import KEY, OrdersApi
 
 
 @pytest.fixture

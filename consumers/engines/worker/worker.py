@@ -17,7 +17,6 @@ from consumers.diagnostics import (
 )
 from consumers.engines.worker.leases import coverage as lease_plan
 from consumers.engines.worker.leases.coverage import Leases
-from foundation.kinesis.shards import Shard
 from consumers.engines.worker.leases.fleet import CannotJoin, Fleet, OwnFleet
 from consumers.engines.worker.leases.kcl_fleet import KclFleet
 from consumers.engines.worker.leases.keeper import HeldLease, LeaseKeeper
@@ -35,7 +34,7 @@ from foundation.backoff import pause_after
 from foundation.clock import Clock, Wait
 from foundation.diagnostics import Emit
 from foundation.kinesis.get_records import decoding
-from foundation.kinesis.shards import listed_shards
+from foundation.kinesis.shards import Shard, listed_shards
 from foundation.threads import StartThread
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from consumers.engines.feeding import Feeder
 from consumers.processing import Progress, RecordFailure, ShardAssignment, ShardStop
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.records import Batch, Position, Sentinel, SequenceNumber
-from tests.builders import a_batch, a_record
-from tests.fakes.clock import FakeClock
+from tests.support.builders import a_batch, a_record
+from tests.support.fakes.clock import FakeClock
 
 ANSWER = Callable[[Batch], Progress]
 

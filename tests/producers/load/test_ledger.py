@@ -9,7 +9,7 @@ from events.envelope import derive_event_id
 from events.orders import OrderAccepted, OrderCompleted, OrderPlaced
 from producers.load.ledger import LedgerDamaged, LedgerEntry, LedgerWriter, expected_events, read_ledger
 from producers.orders.commands import derive_cause
-from tests.builders import NOON, a_restaurant_notified, an_envelope
+from tests.support.builders import NOON, a_restaurant_notified, an_envelope
 
 
 def placing(order_id: str = "order-1", key: str = "key-1") -> tuple[LedgerEntry, ...]:

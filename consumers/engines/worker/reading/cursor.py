@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from consumers.diagnostics import AggregateDropped, RecordsTrimmed
-from foundation.kinesis.shards import Shard
 from consumers.engines.worker.leases.lease import position_text
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.processing import ShardStop
@@ -14,6 +13,7 @@ from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from foundation.kinesis.deaggregation import any_packed, unpack
 from foundation.kinesis.records import Batch, HashKeyRange, Position, Record, Sentinel, SequenceNumber, position_key
+from foundation.kinesis.shards import Shard
 
 # Kinesis keeps a record for 24 hours at least: https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention
 # One hour of it is margin.

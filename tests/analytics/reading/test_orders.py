@@ -1,0 +1,207 @@
+"""Timelines: what happened to each order, however its events arrive."""
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import count
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from analytics.reading.orders import NEEDED_COLUMNS, UnusableRecords, Window, timelines
+from analytics.table.schema import EVENT_SCHEMA, PARTITION_COLUMN
+from events.orders import EVENT_TYPES
+from tests.support.builders import NOON
+
+_numbers = count(10**55)
+
+
+def an_event(event_type: str, *, order_id: str = "order-1", after: float = 0.0, **changes: Any) -> dict[str, Any]:
+    """A row of the lake: an event `after` seconds past noon, that arrived at once and behind all made before it."""
+    occurred_at = changes.pop("occurred_at", NOON + timedelta(seconds=after))
+    number = str(next(_numbers))
+    row: dict[str, Any] = dict.fromkeys([*EVENT_SCHEMA.names, PARTITION_COLUMN.name])
+    row |= {
+        "event_id": f"{order_id}/{event_type}/{number}",
+        "event_type": event_type,
+        "schema_version": 1,
+        "order_id": order_id,
+        "occurred_at": occurred_at,
+        "event_date": occurred_at.astimezone(UTC).date(),
+        "cause": "cause",
+        "traceparent": "00-0-0-01",
+        "producer": "test",
+        "_shard": "shardId-000000000000",
+        "_sequence_number": number,
+        "_sub_sequence_number": 0,
+        "_arrived_at": occurred_at,
+    }
+    if event_type != "user_notified":
+        row["restaurant_id"] = "restaurant-1"
+    if event_type != "restaurant_notified":
+        row["customer_id"] = "customer-1"
+    if event_type == "order_placed":
+        row |= {"total": 1900, "currency": "EUR", "city": "Utrecht"}
+    if event_type == "order_completed":
+        row |= {"total": 1900, "currency": "EUR"}
+    if event_type == "order_rejected":
+        row["reason"] = "too_busy"
+    return row | changes
+
+
+def an_order(*steps: str, order_id: str = "order-1", after: float = 0.0, **placed: Any) -> list[dict[str, Any]]:
+    """The events of an order, ten seconds apart: `order_placed` with `placed` changed, then `steps`."""
+    rows = [an_event("order_placed", order_id=order_id, after=after, **placed)]
+    where = {"restaurant_id": placed["restaurant_id"]} if "restaurant_id" in placed else {}
+    for position, step in enumerate(steps, start=1):
+        changes = {} if step == "user_notified" else where
+        rows.append(an_event(step, order_id=order_id, after=after + 10 * position, **changes))
+    return rows
+
+
+GOOD = ("restaurant_notified", "order_accepted", "user_notified", "order_completed")
+
+
+def a_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=EVENT_SCHEMA.append(PARTITION_COLUMN))
+
+
+def only(table: pa.Table) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = table.to_pylist()
+    assert len(rows) == 1
+    return rows[0]
+
+
+def test_a_good_order_has_all_its_times_and_how_long_each_step_took() -> None:
+    line = only(timelines(a_table(an_order(*GOOD))))
+    assert line == {
+        "order_id": "order-1",
+        "restaurant_id": "restaurant-1",
+        "customer_id": "customer-1",
+        "city": "Utrecht",
+        "total": 1900,
+        "currency": "EUR",
+        "placed_at": NOON,
+        "restaurant_notified_at": NOON + timedelta(seconds=10),
+        "accepted_at": NOON + timedelta(seconds=20),
+        "rejected_at": None,
+        "rejection_reason": None,
+        "user_notified_at": NOON + timedelta(seconds=30),
+        "completed_at": NOON + timedelta(seconds=40),
+        "last_event_at": NOON + timedelta(seconds=40),
+        "state": "completed",
+        "notify_restaurant_seconds": 10.0,
+        "decide_seconds": 10.0,
+        "notify_user_seconds": 10.0,
+        "complete_seconds": 20.0,
+        "placed_to_accepted_seconds": 20.0,
+        "placed_to_completed_seconds": 40.0,
+    }
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    rows = [row for number in range(20) for row in an_order(*GOOD, order_id=f"order-{number:02}", after=number)]
+    shuffled = random.Random(7).sample(rows, len(rows))
+    assert timelines(a_table(shuffled)).equals(timelines(a_table(rows)))
+
+
+def test_a_repeated_event_counts_once_and_the_first_to_occur_is_the_one() -> None:
+    rows = an_order("restaurant_notified")
+    late_repeat = rows[1] | {
+        "occurred_at": NOON + timedelta(seconds=3),
+        "_arrived_at": NOON + timedelta(hours=1),
+        "_sequence_number": "1",
+    }
+    line = only(timelines(a_table([late_repeat, *rows])))
+    assert line["notify_restaurant_seconds"] == 3.0
+
+
+def test_an_event_that_is_there_twice_changes_nothing() -> None:
+    rows = [row for number in range(20) for row in an_order(*GOOD, order_id=f"order-{number:02}", after=number)]
+    again = [row | {"_arrived_at": NOON + timedelta(days=2), "_sequence_number": "9" * 56} for row in rows[::3]]
+    assert timelines(a_table([*again, *rows])).equals(timelines(a_table(rows)))
+
+
+def test_of_two_acceptances_the_earlier_counts() -> None:
+    rows = [
+        *an_order("restaurant_notified"),
+        an_event("order_accepted", after=50),
+        an_event("order_accepted", after=30),
+    ]
+    line = only(timelines(a_table(rows)))
+    assert line["placed_to_accepted_seconds"] == 30.0
+
+
+@pytest.mark.parametrize(
+    ("steps", "state"),
+    [
+        ((), "placed"),
+        (("restaurant_notified",), "notified"),
+        (("restaurant_notified", "order_accepted"), "accepted"),
+        (("order_accepted",), "accepted"),
+        (("restaurant_notified", "user_notified"), "accepted"),
+        (("restaurant_notified", "order_rejected"), "rejected"),
+        (("restaurant_notified", "order_rejected", "order_accepted"), "rejected"),
+        (("restaurant_notified", "order_accepted", "order_rejected"), "accepted"),
+        (("restaurant_notified", "order_rejected", "order_completed"), "completed"),
+        (GOOD, "completed"),
+        (("order_completed",), "completed"),
+    ],
+)
+def test_the_state_follows_from_what_happened(steps: tuple[str, ...], state: str) -> None:
+    assert only(timelines(a_table(an_order(*steps))))["state"] == state
+
+
+def test_a_rejection_is_an_answer_with_a_reason() -> None:
+    line = only(timelines(a_table(an_order("restaurant_notified", "order_rejected"))))
+    assert (line["rejection_reason"], line["decide_seconds"]) == ("too_busy", 10.0)
+    assert line["accepted_at"] is None
+
+
+def test_clocks_that_disagree_stay_visible_as_negative_seconds() -> None:
+    rows = [an_event("order_placed", after=5), an_event("restaurant_notified", after=3)]
+    assert only(timelines(a_table(rows)))["notify_restaurant_seconds"] == -2.0
+
+
+def test_an_order_whose_placing_is_elsewhere_has_no_placed_at() -> None:
+    line = only(timelines(a_table([an_event("order_completed", after=9)])))
+    assert (line["placed_at"], line["total"], line["city"]) == (None, None, None)
+    assert line["restaurant_id"] == "restaurant-1"
+
+
+def test_a_window_begins_with_since_and_ends_before_until() -> None:
+    rows = [an_event("order_placed", order_id=f"order-{after}", after=after) for after in (-1, 0, 9, 10)]
+    window = Window(since=NOON, until=NOON + timedelta(seconds=10))
+    assert timelines(a_table(rows), window)["order_id"].to_pylist() == ["order-0", "order-9"]
+
+
+def test_a_window_may_be_given_in_any_time_zone() -> None:
+    midnight = datetime(2026, 3, 14, tzinfo=UTC)
+    rows = [
+        an_event("order_placed", order_id="the day before", occurred_at=midnight - timedelta(microseconds=1)),
+        an_event("order_placed", order_id="first", occurred_at=midnight),
+        an_event("order_placed", order_id="last", occurred_at=midnight + timedelta(days=1, microseconds=-1)),
+        an_event("order_placed", order_id="the day after", occurred_at=midnight + timedelta(days=1)),
+    ]
+    far_east = timezone(timedelta(hours=13))
+    window = Window(midnight.astimezone(far_east), (midnight + timedelta(days=1)).astimezone(far_east))
+    assert timelines(a_table(rows), window)["order_id"].to_pylist() == ["first", "last"]
+
+
+def test_every_event_type_has_its_time() -> None:
+    columns = timelines(a_table([])).column_names
+    assert [name for name in EVENT_TYPES.values() if f"{name.removeprefix('order_')}_at" not in columns] == []
+
+
+def test_no_events_make_no_timelines_of_the_same_types() -> None:
+    nothing = timelines(a_table([]))
+    assert nothing.num_rows == 0
+    assert nothing.schema == timelines(a_table(an_order(*GOOD))).schema
+    assert nothing.schema.field("placed_at").type == pa.timestamp("us", tz="UTC")
+
+
+@pytest.mark.parametrize("column", NEEDED_COLUMNS)
+def test_a_table_that_lacks_a_column_is_refused_by_name(column: str) -> None:
+    with pytest.raises(UnusableRecords, match=f"lack {column}. fix: "):
+        timelines(a_table([]).drop_columns([column]))

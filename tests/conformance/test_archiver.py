@@ -1,0 +1,107 @@
+"""The real archiver under each engine: its rows are in the lake once, whichever of its calls is its process' last."""
+
+import math
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from analytics.archiving.rotation import RotationPolicy
+from consumers.archiver import Archiver
+from consumers.dead_letters.bad_runs import BadRuns
+from consumers.diagnostics import ShardStopped
+from consumers.processing import ProcessorFactory
+from events.wire import encode
+from foundation.kinesis.records import SequenceNumber, position_key
+from tests.conformance.conftest import MAKES
+from tests.conformance.differences import ENGINES, LAMBDA
+from tests.conformance.engine import FIRST, Engine, Gone
+from tests.conformance.scene import Scene, packed
+from tests.support.builders import an_envelope
+from tests.support.fakes.bucket import Gate
+from tests.support.worlds.lake_world import KEYS, World
+
+EACH_BATCH = RotationPolicy(rows=1, age=timedelta(0))
+
+
+class Letters:
+    def put(self, letter: Any) -> None:
+        raise AssertionError(f"{letter.key} is no bad record")
+
+
+class Archive:
+    """A lake that outlives processes. The first process dies at its call number `dies_at`, before it or after it."""
+
+    def __init__(self, name: str, *, dies_at: float = math.inf, applied: bool = False) -> None:
+        self.scene = Scene()
+        self.world = World(clock=self.scene.time)
+        self.engine: Engine = MAKES[name](self.scene)
+        self.has_died = False
+        self._dies_at = dies_at
+        self._applied = applied
+        self.scene.consumer = self._process
+
+    def put(self, *causes: str) -> list[str]:
+        data = [encode(an_envelope(cause=cause)) for cause in causes]
+        self.scene.put_data(*data[:2])
+        self.scene.put_data(packed(data[2:], "order-1"))
+        return [record["SequenceNumber"] for record in self.scene.kinesis.records()]
+
+    def end(self) -> None:
+        self.engine.end()
+        assert all(isinstance(crash, Gone) for crash in self.scene.threads.crashes)
+
+    def _process(self, scene: Scene) -> ProcessorFactory:
+        gate = Gate() if self.has_died else Gate(self._last_call, self._die, applied=self._applied)
+        sink = self.world.sink(gate, policy=EACH_BATCH)
+        bad_runs = BadRuns("archiver")
+        return lambda assignment: Archiver(
+            assignment,
+            sink=sink,
+            keys=KEYS,
+            dead_letters=Letters(),
+            bad_runs=bad_runs,
+            clock=scene.time.clock,
+            emit=scene.happened.append,
+        )
+
+    @property
+    def _last_call(self) -> int:
+        return 0 if math.isinf(self._dies_at) else int(self._dies_at)
+
+    def _die(self) -> None:
+        self.has_died = True
+        self.engine.die()
+
+
+@pytest.mark.parametrize("applied", [False, True])
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_row_is_in_the_lake_once_whichever_call_was_the_last(name: str, applied: bool) -> None:
+    call, has_died = 0, True
+    while has_died:
+        call += 1
+        archive = Archive(name, dies_at=call, applied=applied)
+        numbers = archive.put("a", "b", "c", "d")
+        archive.engine.start()
+        archive.scene.run(10)
+        archive.engine.start()
+        archive.scene.run(30)
+        rows = [int(number) for number in (numbers[0], numbers[1], numbers[2], numbers[2])]
+        assert archive.world.archived() == rows, f"after call {call}"
+        assert position_key(archive.engine.checkpoint())[0] == int(numbers[-1])
+        assert not archive.scene.all(ShardStopped)
+        archive.end()
+        has_died = archive.has_died
+    assert call > 10
+
+
+def test_on_lambda_what_the_lake_has_already_is_not_archived_again() -> None:
+    """The answer of an invocation is lost, after its rows are in the lake."""
+    archive = Archive(LAMBDA)
+    numbers = archive.put("a", "b", "c", "d")
+    archive.engine.lose_answer()
+    archive.engine.start()
+    archive.scene.run(10)
+    assert archive.world.archived() == [int(number) for number in (numbers[0], numbers[1], numbers[2], numbers[2])]
+    assert archive.engine.checkpoint(FIRST) == SequenceNumber(numbers[-1])
+    archive.end()

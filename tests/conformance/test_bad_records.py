@@ -1,0 +1,94 @@
+"""Records that nobody can process are set apart; bad deployments stop."""
+
+from consumers.diagnostics import ShardStopped
+from consumers.processing import ShardStop, Unprocessable
+from foundation.kinesis.records import SequenceNumber
+from tests.conformance.engine import Engine
+from tests.conformance.hooks import AWAY, failing, refusing
+from tests.conformance.kitchen import Kitchen
+from tests.conformance.scene import TAKE_OVER, Scene
+
+
+def test_an_unprocessable_record_is_set_apart_at_once(scene: Scene, engine: Engine) -> None:
+    kitchen = Kitchen(scene)
+    kitchen.place("a", "b", "c")
+    kitchen.errors["b"] = [Unprocessable("SNS refuses the ticket")]
+    engine.start()
+    scene.run(10)
+    assert kitchen.tickets == ["a", "c"]
+    assert [letter.attempts for letter in kitchen.letters] == [1]
+
+
+def test_unreadable_bytes_are_set_apart_whole(scene: Scene, engine: Engine) -> None:
+    kitchen = Kitchen(scene)
+    kitchen.place("a")
+    scene.put_data(b"no event")
+    kitchen.place("b")
+    engine.start()
+    scene.run(10)
+    assert kitchen.tickets == ["a", "b"]
+    assert [letter.payload for letter in kitchen.letters] == [b"no event"]
+
+
+def test_a_poison_record_is_set_apart_after_its_attempts(scene: Scene, engine: Engine) -> None:
+    kitchen = Kitchen(scene)
+    kitchen.place("a", "b", "c")
+    kitchen.errors["b"] = [ValueError("a bug")] * 1000
+    engine.start()
+    scene.run(200)
+    assert kitchen.tickets == ["a", "c"]
+    assert [letter.attempts for letter in kitchen.letters] == [5]
+
+
+def test_a_poison_record_inside_an_aggregate_alone_is_set_apart(scene: Scene, engine: Engine) -> None:
+    kitchen = Kitchen(scene)
+    kitchen.place_together("a", "b", "c", "d")
+    kitchen.errors["b"] = [ValueError("a bug")] * 1000
+    engine.start()
+    scene.run(200)
+    assert kitchen.tickets == ["a", "c", "d"]
+    assert [letter.sub_sequence_number for letter in kitchen.letters] == [1]
+
+
+def test_several_keys_at_once_keep_their_order(scene: Scene, engine: Engine) -> None:
+    kitchen = Kitchen(scene, keys_at_once=4)
+    orders = [f"order-{number}" for number in range(12)]
+    kitchen.place(*orders)
+    kitchen.errors["order-7"] = [AWAY] * 3
+    engine.start()
+    scene.run(120)
+    assert sorted(kitchen.tickets) == sorted(orders)
+
+
+def test_ten_bad_records_in_a_row_stop_the_shard(scene: Scene, engine: Engine) -> None:
+    kitchen = Kitchen(scene)
+    scene.put_data(*(f"no event {number}".encode() for number in range(12)))
+    kitchen.place("a")
+    engine.start()
+    scene.run(20)
+    assert len(kitchen.letters) == 9
+    assert kitchen.tickets == []
+    assert scene.all(ShardStopped)
+
+
+def test_a_deliberate_stop_checkpoints_what_was_done(scene: Scene, engine: Engine) -> None:
+    numbers = scene.put("a", "b", "c")
+    scene.before = refusing("b", times=1000, because=ShardStop("bad deployment"))
+    engine.start()
+    scene.run(30)
+    assert set(scene.texts) == {"a"}
+    assert engine.checkpoint() == SequenceNumber(numbers[0])
+    assert isinstance(scene.all(ShardStopped)[0].error, ShardStop)
+
+
+def test_after_a_deliberate_stop_a_better_deployment_goes_on(scene: Scene, engine: Engine) -> None:
+    scene.put("a", "b", "c")
+    scene.before = failing("b", ShardStop("bad deployment"), times=1000)
+    engine.start()
+    scene.run(30)
+    engine.crash()
+    scene.before = lambda _: None
+    engine.start()
+    scene.run(TAKE_OVER)
+    assert scene.nothing_lost()
+    assert scene.in_order()

@@ -1,0 +1,85 @@
+"""What the restaurant and the customer are told, and which refusals are the record's own fault."""
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from consumers.notifiers.restaurant import TicketTopic, notify_restaurant, ticket
+from consumers.notifiers.user import Mail, acceptance_letter, notify_user
+from consumers.processing import Unavailable, Unprocessable
+from events.envelope import EventEnvelope
+from events.orders import OrderAccepted, OrderPlaced
+from tests.conftest import LocalAws
+from tests.support.builders import NOON, an_order_accepted, an_order_placed
+
+PLACED: EventEnvelope[OrderPlaced] = EventEnvelope(
+    event_id="p-1", order_id="o-1", occurred_at=NOON, cause="k", traceparent="", producer="t", event=an_order_placed()
+)
+ACCEPTED: EventEnvelope[OrderAccepted] = EventEnvelope(
+    event_id="a-1", order_id="o-1", occurred_at=NOON, cause="k", traceparent="", producer="t", event=an_order_accepted()
+)
+
+
+class Refusing:
+    """A client whose only call answers with this error code."""
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+
+    def __getattr__(self, name: str) -> Any:
+        def call(**_: Any) -> None:
+            raise ClientError({"Error": {"Code": self._code, "Message": "to <ada@example.com>"}}, name)
+
+        return call
+
+
+def test_the_ticket_says_what_to_cook_and_nothing_about_the_customer() -> None:
+    written = json.dumps(ticket(PLACED).__struct_fields__) + str(ticket(PLACED))
+    assert "Margherita" in written
+    assert "Ada" not in written
+    assert "ada@" not in written
+
+
+def test_the_letter_quotes_the_event_so_that_a_repeat_can_be_told() -> None:
+    letter = acceptance_letter(ACCEPTED)
+    assert letter.to == "ada@example.com"
+    assert "Hello Ada Lovelace" in letter.text
+    assert "ready at 12:20 UTC" in letter.text
+    assert "Reference: a-1" in letter.text
+
+
+@pytest.mark.parametrize(("code", "fault"), [("InvalidParameter", Unprocessable), ("Throttled", ClientError)])
+def test_what_sns_refuses_for_good_is_unprocessable(code: str, fault: type[Exception]) -> None:
+    client: Any = Refusing(code)
+    with pytest.raises(fault):
+        notify_restaurant(PLACED, TicketTopic(client, "arn"))
+
+
+@pytest.mark.parametrize(("code", "fault"), [("MessageRejected", Unprocessable), ("AccessDenied", Unavailable)])
+def test_what_ses_refuses_for_good_is_unprocessable_and_quotes_no_address(code: str, fault: type[Exception]) -> None:
+    client: Any = Refusing(code)
+    with pytest.raises(fault) as raised:
+        notify_user(ACCEPTED, Mail(client, "orders@takeaway.example"))
+    assert code in str(raised.value)
+    assert "ada@" not in str(raised.value)
+
+
+@pytest.mark.local_aws
+def test_a_ticket_really_reaches_the_queue_behind_the_topic(local_aws: LocalAws) -> None:
+    told = notify_restaurant(PLACED, TicketTopic(local_aws.client("sns"), local_aws.environ["TAKEAWAY_TICKET_TOPIC"]))
+    assert told.message_id
+    sqs = local_aws.client("sqs")
+    queue = local_aws.environ["TAKEAWAY_TICKET_QUEUE"]
+    received = sqs.receive_message(QueueUrl=queue, MessageAttributeNames=["All"], WaitTimeSeconds=5)["Messages"]
+    (message,) = [one for one in received if json.loads(one["Body"])["event_id"] == "p-1"]
+    assert message["MessageAttributes"]["restaurant_id"]["StringValue"] == "restaurant-1"
+    sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+
+
+@pytest.mark.local_aws
+def test_a_letter_is_really_taken_by_ses(local_aws: LocalAws) -> None:
+    told = notify_user(ACCEPTED, Mail(local_aws.client("ses"), local_aws.environ["TAKEAWAY_SENDER"]))
+    assert (told.customer_id, told.channel) == ("customer-1", "ses")
+    assert told.message_id

@@ -1,0 +1,399 @@
+"""One step on one shard: effects before progress, outcomes remembered, bad records set apart, outages waited out."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from consumers.batching.rules import BatchRules
+from consumers.dead_letters.bad_runs import MAX_IN_A_ROW
+from consumers.dead_letters.letters import DeadLetter
+from consumers.dead_letters.set_apart import SetsApart
+from consumers.diagnostics import RecordSetApart
+from consumers.processing import Progress, RecordProcessor, ShardAssignment, ShardStop, Unprocessable
+from consumers.steps.step import HandlerStep, performs
+from events.envelope import EventEnvelope
+from events.orders import Event, OrderPlaced, RestaurantNotified
+from events.wire import decode, encode
+from foundation.clock import Clock
+from foundation.diagnostics import Diagnostic
+from foundation.kinesis.records import Batch, Record, Sentinel, SequenceNumber
+from producers.publishing.publisher import PublisherClosed, PublishFailed
+from tests.support.builders import NOON, a_batch, a_record, an_envelope, an_order_accepted
+
+CLOCK = Clock(now=lambda: NOON, monotonic=lambda: 0.0)
+RULES = BatchRules(parallelization_factor=1)
+MAX_ATTEMPTS = RULES.max_attempts
+THROTTLED = ClientError({"Error": {"Code": "Throttling", "Message": "slow down"}}, "Publish")
+
+
+@dataclass
+class Outcomes:
+    """`late` recalls nothing yet, as when another holder remembers only after we asked."""
+
+    stored: dict[str, bytes] = field(default_factory=dict)
+    late: bool = False
+    asked: list[Sequence[str]] = field(default_factory=list)
+
+    def recall(self, event_ids: Sequence[str]) -> dict[str, bytes]:
+        self.asked.append(event_ids)
+        return {event_id: self.stored[event_id] for event_id in event_ids if event_id in self.stored and not self.late}
+
+    def remember(self, event_id: str, outcome: bytes) -> bytes:
+        return self.stored.setdefault(event_id, outcome)
+
+
+@dataclass
+class Publisher:
+    """Acknowledges at once, or fails the publications named in `failing` by their order."""
+
+    published: list[EventEnvelope[Event]] = field(default_factory=list)
+    failing: set[str] = field(default_factory=set)
+    closed: bool = False
+
+    def publish(self, envelope: EventEnvelope[Event]) -> "Future[None]":
+        if self.closed:
+            raise PublisherClosed("its thread died")
+        answer: Future[None] = Future()
+        if envelope.order_id in self.failing:
+            answer.set_exception(PublishFailed("the stream is away"))
+        else:
+            self.published.append(envelope)
+            answer.set_result(None)
+        return answer
+
+
+@dataclass
+class Letters:
+    written: list[DeadLetter] = field(default_factory=list)
+    refusing: bool = False
+
+    def put(self, letter: DeadLetter) -> None:
+        if self.refusing:
+            raise THROTTLED
+        self.written.append(letter)
+
+
+@dataclass
+class Kitchen:
+    """The effect: counts who was told, and fails as scripted, once per scripted error."""
+
+    told: list[str] = field(default_factory=list)
+    errors: dict[str, list[Exception]] = field(default_factory=dict)
+
+    def handle(self, placed: EventEnvelope[OrderPlaced]) -> RestaurantNotified:
+        if self.errors.get(placed.order_id):
+            raise self.errors[placed.order_id].pop(0)
+        self.told.append(placed.order_id)
+        return RestaurantNotified(restaurant_id="restaurant-1", channel="sns", message_id=f"m-{len(self.told)}")
+
+
+@dataclass
+class Shard:
+    """Everything around one processor; `processor()` is a new holder of the shard, with only the stores kept."""
+
+    outcomes: Outcomes = field(default_factory=Outcomes)
+    publisher: Publisher = field(default_factory=Publisher)
+    letters: Letters = field(default_factory=Letters)
+    kitchen: Kitchen = field(default_factory=Kitchen)
+    happened: list[Diagnostic] = field(default_factory=list)
+    rules: BatchRules = RULES
+
+    def __post_init__(self) -> None:
+        self._apart = SetsApart("restaurant_notifier", self.letters, clock=CLOCK, emit=self.happened.append)
+
+    def processor(self) -> RecordProcessor:
+        publisher: Any = self.publisher
+        factory = performs(
+            HandlerStep("restaurant_notifier", OrderPlaced, self.kitchen.handle),
+            self.rules,
+            outcomes=self.outcomes,
+            publisher=publisher,
+            apart=self._apart,
+            clock=CLOCK,
+            emit=self.happened.append,
+        )
+        return factory(ShardAssignment("orders", "shardId-000000000000", Sentinel.TRIM_HORIZON))
+
+
+def orders(*names: str) -> Batch:
+    return a_batch(*(a_record(index, order_id=name) for index, name in enumerate(names, start=1)))
+
+
+def number(value: int) -> SequenceNumber:
+    return SequenceNumber(str(value))
+
+
+def test_each_order_is_told_once_and_what_follows_is_published_in_order() -> None:
+    shard = Shard()
+    assert shard.processor().process(orders("a", "b", "c")) == Progress(number(3))
+    assert shard.kitchen.told == ["a", "b", "c"]
+    assert [envelope.order_id for envelope in shard.publisher.published] == ["a", "b", "c"]
+    first = shard.publisher.published[0]
+    heard = decode(a_record(1, order_id="a").data)
+    assert (first.event_type, first.cause, first.producer) == (
+        "restaurant_notified",
+        heard.event_id,
+        "restaurant_notifier",
+    )
+
+
+def test_events_of_other_steps_are_passed_over() -> None:
+    shard = Shard()
+    batch = a_batch(a_record(1, data=encode(an_envelope(an_order_accepted()))))
+    assert shard.processor().process(batch) == Progress(number(1))
+    assert shard.kitchen.told == []
+    assert shard.publisher.published == []
+
+
+def test_an_empty_batch_changes_nothing() -> None:
+    processor = Shard().processor()
+    assert processor.process(a_batch()) == Progress(Sentinel.TRIM_HORIZON)
+
+
+def test_hearing_again_repeats_no_effect_and_publishes_the_very_same_event() -> None:
+    shard = Shard()
+    shard.processor().process(orders("a"))
+    shard.processor().process(orders("a"))
+    assert shard.kitchen.told == ["a"]
+    assert encode(shard.publisher.published[0]) == encode(shard.publisher.published[1])
+
+
+def test_the_same_event_twice_in_one_batch_has_one_effect() -> None:
+    shard = Shard()
+    data = encode(an_envelope(order_id="a"))
+    shard.processor().process(a_batch(a_record(1, data=data), a_record(2, data=data)))
+    assert shard.kitchen.told == ["a"]
+
+
+def test_two_holders_agree_on_the_first_outcome() -> None:
+    shard = Shard()
+    event_id = decode(a_record(1, order_id="a").data).event_id
+    other = Shard()
+    other.processor().process(orders("a"))
+    rival = other.outcomes.stored[event_id].replace(b"m-1", b"m-9")
+    shard.outcomes = Outcomes({event_id: rival}, late=True)
+    shard.processor().process(orders("a"))
+    assert encode(shard.publisher.published[0]) == rival
+
+
+def test_progress_never_runs_ahead_of_an_effect() -> None:
+    shard = Shard()
+    shard.kitchen.errors = {"b": [THROTTLED]}
+    processor = shard.processor()
+    progress = processor.process(orders("a", "b", "c"))
+    assert progress.resume_after == number(1)
+    assert progress.failure is not None
+    assert (progress.failure.at, progress.failure.error) == (number(2), THROTTLED)
+    assert shard.kitchen.told == ["a"]
+    assert processor.process(orders("a", "b", "c")) == Progress(number(3))
+    assert shard.kitchen.told == ["a", "b", "c"]
+
+
+def test_progress_never_runs_ahead_of_an_acknowledgement() -> None:
+    shard = Shard()
+    shard.publisher.failing = {"b"}
+    batch = orders("a", "b", "c")
+    progress = shard.processor().process(batch)
+    assert progress.resume_after == number(1)
+    assert progress.failure is not None
+    assert progress.failure.at == number(2)
+    shard.publisher.failing = set()
+    assert shard.processor().process(a_batch(*batch.records[1:])) == Progress(number(3))
+    assert shard.kitchen.told == ["a", "b", "c"]
+
+
+def test_a_broken_world_is_waited_out_for_as_long_as_it_lasts() -> None:
+    shard = Shard()
+    shard.kitchen.errors = {"a": [THROTTLED] * 50}
+    processor = shard.processor()
+    for _ in range(50):
+        assert processor.process(orders("a")).resume_after == Sentinel.TRIM_HORIZON
+    assert processor.process(orders("a")) == Progress(number(1))
+    assert shard.letters.written == []
+
+
+def bad(value: int) -> Record:
+    return a_record(value, data=b'{"event_id": "torn')
+
+
+@pytest.mark.parametrize(
+    ("break_it", "error"),
+    [
+        (lambda _: bad(2), "UnreadableEvent: envelope: Input data was truncated"),
+        (lambda shard: shard.kitchen.errors.update(b=[Unprocessable("SNS refuses")]), "Unprocessable: SNS refuses"),
+    ],
+)
+def test_a_bad_record_is_set_apart_whole_and_the_rest_goes_on(
+    break_it: Callable[[Shard], Record | None], error: str
+) -> None:
+    shard = Shard()
+    broken = break_it(shard) or a_record(2, order_id="b")
+    batch = a_batch(a_record(1, order_id="a"), broken, a_record(3, order_id="c"))
+    assert shard.processor().process(batch) == Progress(number(3))
+    assert shard.kitchen.told == ["a", "c"]
+    (letter,) = shard.letters.written
+    assert letter.payload == broken.data
+    assert (letter.consumer, letter.shard_id, letter.sequence_number) == (
+        "restaurant_notifier",
+        "shardId-000000000000",
+        "2",
+    )
+    assert letter.error == error
+    assert [type(one) for one in shard.happened].count(RecordSetApart) == 1
+
+
+def test_a_handlers_own_error_is_retried_and_then_the_record_is_poison() -> None:
+    shard = Shard()
+    shard.kitchen.errors = {"a": [KeyError("menu")] * MAX_ATTEMPTS}
+    processor = shard.processor()
+    for _ in range(MAX_ATTEMPTS - 1):
+        progress = processor.process(orders("a", "b"))
+        assert progress.failure is not None
+    assert processor.process(orders("a", "b")) == Progress(number(2))
+    (letter,) = shard.letters.written
+    assert (letter.attempts, letter.error) == (MAX_ATTEMPTS, "KeyError: 'menu'")
+    assert shard.kitchen.told == ["b"]
+
+
+def test_ten_bad_records_in_a_row_are_a_bad_deployment_and_stop_the_shard() -> None:
+    shard = Shard()
+    progress = shard.processor().process(a_batch(*(bad(value) for value in range(1, 101))))
+    assert progress.resume_after == number(MAX_IN_A_ROW - 1)
+    assert progress.failure is not None
+    assert progress.failure.at == number(MAX_IN_A_ROW)
+    assert isinstance(progress.failure.error, ShardStop)
+    assert "restaurant_notifier cannot process 10 records in a row" in str(progress.failure.error)
+    assert len(shard.letters.written) == MAX_IN_A_ROW - 1
+
+
+def test_a_good_record_ends_the_row() -> None:
+    shard = Shard()
+    records = [bad(value) if value % 5 else a_record(value, order_id="a") for value in range(1, 101)]
+    assert shard.processor().process(a_batch(*records)) == Progress(number(100))
+
+
+def test_failed_steps_are_in_a_row_whatever_other_events_lie_between() -> None:
+    shard = Shard()
+    shard.kitchen.errors = {f"o{value}": [Unprocessable("SNS refuses")] for value in range(100)}
+    records = [
+        a_record(2 * value, order_id=f"o{value}")
+        if other
+        else a_record(2 * value + 1, data=encode(an_envelope(an_order_accepted(), order_id=f"o{value}")))
+        for value in range(100)
+        for other in (True, False)
+    ]
+    progress = shard.processor().process(a_batch(*records))
+    assert progress.failure is not None
+    assert isinstance(progress.failure.error, ShardStop)
+    assert len(shard.letters.written) == MAX_IN_A_ROW - 1
+
+
+def test_a_stopped_shard_that_is_opened_anew_sets_nothing_more_apart_until_one_works() -> None:
+    shard = Shard()
+    shard.processor().process(a_batch(*(bad(value) for value in range(1, 101))))
+    for _ in range(3):
+        again = shard.processor().process(a_batch(*(bad(value) for value in range(10, 101))))
+        assert again.failure is not None
+        assert isinstance(again.failure.error, ShardStop)
+    assert len(shard.letters.written) == MAX_IN_A_ROW - 1
+    mended = shard.processor().process(a_batch(a_record(10, order_id="a"), bad(11), a_record(12, order_id="b")))
+    assert mended == Progress(number(12))
+
+
+def test_a_publisher_that_is_closed_for_good_stops_the_shard_loudly() -> None:
+    shard = Shard()
+    shard.publisher.closed = True
+    progress = shard.processor().process(orders("a"))
+    assert progress.failure is not None
+    assert isinstance(progress.failure.error, ShardStop)
+    assert "restart the process" in str(progress.failure.error)
+
+
+def test_no_log_quotes_a_record_through_a_handlers_own_error() -> None:
+    shard = Shard()
+    shard.kitchen.errors = {"a": [KeyError("ada@example.com")] * MAX_ATTEMPTS}
+    processor = shard.processor()
+    for _ in range(MAX_ATTEMPTS):
+        processor.process(orders("a"))
+    (apart,) = [one for one in shard.happened if isinstance(one, RecordSetApart)]
+    assert apart.error.startswith(f"KeyError at {Path(__file__).name}:")
+    assert "ada@" not in str(shard.happened)
+
+
+def test_a_dead_letter_that_cannot_be_written_holds_the_shard() -> None:
+    shard = Shard(letters=Letters(refusing=True))
+    progress = shard.processor().process(a_batch(a_record(1, order_id="a"), bad(2)))
+    assert progress.resume_after == number(1)
+    assert progress.failure is not None
+    assert progress.failure.error is THROTTLED
+
+
+def test_events_of_other_steps_are_not_judged_not_even_unknown_or_broken_ones() -> None:
+    shard = Shard()
+    unknown = encode(an_envelope()).replace(b'"order_placed"', b'"order_blessed"')
+    broken = encode(an_envelope(an_order_accepted())).replace(b'"ready_at"', b'"ready_by"')
+    assert shard.processor().process(a_batch(a_record(1, data=unknown), a_record(2, data=broken))) == Progress(
+        number(2)
+    )
+    assert shard.letters.written == []
+
+
+def test_a_handler_that_answers_no_event_stops_the_shard_before_its_effect_is_repeated() -> None:
+    shard = Shard()
+    handle: Any = shard.kitchen.told.append
+    shard.kitchen.handle = handle  # type: ignore[method-assign]
+    processor = shard.processor()
+    progress = processor.process(orders("a", "b"))
+    assert progress.failure is not None
+    assert isinstance(progress.failure.error, ShardStop)
+    assert "answered NoneType, no event" in str(progress.failure.error)
+    assert len(shard.kitchen.told) == 1
+    assert shard.outcomes.stored == {}
+
+
+def test_orders_are_handled_side_by_side_and_told_each_in_order() -> None:
+    """Real threads: the kitchen answers nobody until four orders wait for it."""
+    together = threading.Barrier(4, timeout=10)
+    shard = Shard(rules=BatchRules(parallelization_factor=4))
+    told = shard.kitchen.handle
+
+    def handle(placed: EventEnvelope[OrderPlaced]) -> RestaurantNotified:
+        together.wait()
+        return told(placed)
+
+    shard.kitchen.handle = handle  # type: ignore[method-assign]
+    records = [a_record(turn * 4 + key, order_id=f"order-{key}") for turn in range(5) for key in range(4)]
+    assert shard.processor().process(a_batch(*records)) == Progress(number(19))
+    for key in range(4):
+        heard = [decode(record.data).event_id for record in records if record.partition_key == f"order-{key}"]
+        causes = [envelope.cause for envelope in shard.publisher.published if envelope.order_id == f"order-{key}"]
+        assert causes == heard
+
+
+def test_what_is_remembered_is_recalled_in_one_read_for_a_batch() -> None:
+    shard = Shard()
+    shard.processor().process(orders(*"abcdefgh"))
+    assert [len(asked) for asked in shard.outcomes.asked] == [8]
+
+
+def test_all_is_published_before_the_first_acknowledgement_is_waited_for() -> None:
+    """Else every order would wait for a PutRecords of its own."""
+    answers: list[Future[None]] = []
+
+    class Slow(Publisher):
+        def publish(self, envelope: EventEnvelope[Event]) -> "Future[None]":
+            self.published.append(envelope)
+            answers.append(Future())
+            if len(answers) == 3:
+                for answer in answers:
+                    answer.set_result(None)
+            return answers[-1]
+
+    shard = Shard(publisher=Slow())
+    assert shard.processor().process(orders("a", "b", "c")) == Progress(number(3))

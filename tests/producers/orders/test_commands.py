@@ -1,0 +1,190 @@
+"""The pure step from command to event: what it says, what it refuses, and that a repeat is the same event."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from events.orders import Event, OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected
+from events.wire import encode
+from producers.orders.commands import (
+    AcceptOrder,
+    CompleteOrder,
+    KeyReused,
+    Order,
+    Performed,
+    PlaceOrder,
+    RejectOrder,
+    RestaurantCommand,
+    TotalTooLarge,
+    UnknownOrder,
+    WrongState,
+    derive_cause,
+    derive_order_id,
+    perform,
+    place,
+    same_placing,
+)
+from tests.support.builders import NOON, an_item
+
+PLACE = PlaceOrder(
+    restaurant_id="restaurant-1",
+    customer_name="Ada Lovelace",
+    customer_email="ada@example.com",
+    items=(an_item(quantity=2, unit_price=950), an_item(sku="sku-2", quantity=1, unit_price=300)),
+    currency="EUR",
+    city="Utrecht",
+)
+ACCEPT, REJECT, COMPLETE = AcceptOrder(ready_in_minutes=20), RejectOrder(reason="closed"), CompleteOrder()
+DEFAULTS = {AcceptOrder: "accept", RejectOrder: "reject", CompleteOrder: "complete"}
+
+
+def an_order(*commands: RestaurantCommand) -> Order:
+    order = place(PLACE, customer_id="customer-1", idempotency_key="key-1", at=NOON)
+    assert isinstance(order, Order)
+    for command in commands:
+        performed = done(command, order)
+        assert isinstance(performed, Performed)
+        order = order.after(performed)
+    return order
+
+
+def done(command: RestaurantCommand, order: Order, *, key: str = "", late: int = 0, by: str = "restaurant-1") -> object:
+    return perform(
+        command,
+        order,
+        restaurant_id=by,
+        idempotency_key=key or DEFAULTS[type(command)],
+        at=NOON + timedelta(minutes=late),
+    )
+
+
+def test_placing_sums_up_the_items() -> None:
+    order = an_order()
+    assert (order.placed.total, order.placed.customer_id, order.state) == (2200, "customer-1", "placed")
+
+
+def test_a_total_from_outside_is_not_even_read() -> None:
+    body = msgspec.json.decode(msgspec.json.encode(PLACE)) | {"total": 1}
+    with pytest.raises(msgspec.ValidationError, match="total"):
+        msgspec.convert(body, PlaceOrder)
+
+
+def test_an_order_beyond_counting_is_refused() -> None:
+    huge = msgspec.structs.replace(PLACE, items=(an_item(quantity=10_000, unit_price=10**12),))
+    assert isinstance(place(huge, customer_id="c", idempotency_key="k", at=NOON), TotalTooLarge)
+
+
+@pytest.mark.parametrize("address", ["ada@example.com\nBcc: all@example.com", "ada@example.com\n", "ada", "a b@c", "@"])
+def test_an_address_cannot_break_a_header(address: str) -> None:
+    body = msgspec.json.decode(msgspec.json.encode(PLACE)) | {"customer_email": address}
+    with pytest.raises(msgspec.ValidationError, match="customer_email"):
+        msgspec.convert(body, PlaceOrder)
+
+
+def test_the_order_id_follows_from_customer_and_key() -> None:
+    ids = {derive_order_id(customer, key) for customer in ("c1", "c2") for key in ("k1", "k2")}
+    assert len(ids) == 4
+    assert an_order().order_id == derive_order_id("customer-1", "key-1")
+
+
+def test_a_cause_follows_from_the_event_and_the_key() -> None:
+    kinds: list[type[Event]] = [OrderPlaced, OrderAccepted]
+    assert len({derive_cause(kind, key) for kind in kinds for key in ("k1", "k2")}) == 4
+    assert an_order(ACCEPT).later[0].envelope.cause == derive_cause(OrderAccepted, "accept")
+
+
+def test_no_event_holds_the_clients_key() -> None:
+    """It is free text: people put names and addresses into it."""
+    order = place(PLACE, customer_id="customer-1", idempotency_key="grace-hopper", at=NOON)
+    assert isinstance(order, Order)
+    accepted = done(ACCEPT, order, key="grace-hopper")
+    assert isinstance(accepted, Performed)
+    assert not any(b"grace" in encode(performed.envelope) for performed in order.after(accepted).history)
+
+
+def test_what_is_unacknowledged_ends_at_the_command_asked_about() -> None:
+    order = an_order(ACCEPT, COMPLETE)
+    accepted, completed = order.later
+    order = Order(replace(order.placing, acknowledged=True), order.later)
+    assert order.unacknowledged(order.placing) == ()
+    assert order.unacknowledged(accepted) == (accepted,)
+    assert order.unacknowledged(completed) == (accepted, completed)
+
+
+def test_all_events_of_an_order_share_the_callers_trace() -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    order = place(PLACE, customer_id="c", idempotency_key="k", at=NOON, traceparent=f"00-{trace}-b7ad6b7169203331-01")
+    assert isinstance(order, Order)
+    accepted = done(ACCEPT, order)
+    assert isinstance(accepted, Performed)
+    assert [performed.envelope.traceparent.split("-")[1] for performed in order.after(accepted).history] == [trace] * 2
+
+
+@pytest.mark.parametrize(
+    ("before", "command", "event", "state"),
+    [
+        ((), ACCEPT, OrderAccepted, "accepted"),
+        ((), REJECT, OrderRejected, "rejected"),
+        ((ACCEPT,), COMPLETE, OrderCompleted, "completed"),
+    ],
+)
+def test_a_restaurant_moves_its_order_on(
+    before: tuple[RestaurantCommand, ...], command: RestaurantCommand, event: type, state: str
+) -> None:
+    performed = done(command, an_order(*before))
+    assert isinstance(performed, Performed)
+    assert type(performed.envelope.event) is event
+    assert performed.leads_to == state
+
+
+def test_accepting_promises_a_time_and_carries_the_contact() -> None:
+    performed = done(ACCEPT, an_order(), late=3)
+    assert isinstance(performed, Performed)
+    accepted = performed.envelope.event
+    assert isinstance(accepted, OrderAccepted)
+    assert accepted.ready_at == NOON + timedelta(minutes=23)
+    assert (accepted.customer_name, accepted.customer_email) == ("Ada Lovelace", "ada@example.com")
+
+
+@pytest.mark.parametrize(
+    ("before", "command"),
+    [
+        ((), COMPLETE),
+        ((REJECT,), ACCEPT),
+        ((REJECT,), COMPLETE),
+        ((ACCEPT,), REJECT),
+        ((ACCEPT, COMPLETE), REJECT),
+    ],
+)
+def test_an_order_goes_one_way(before: tuple[RestaurantCommand, ...], command: RestaurantCommand) -> None:
+    assert isinstance(done(command, an_order(*before)), WrongState)
+
+
+def test_a_second_acceptance_under_another_key_is_refused() -> None:
+    assert isinstance(done(ACCEPT, an_order(ACCEPT), key="another"), WrongState)
+
+
+@pytest.mark.parametrize(
+    ("before", "command"),
+    [((ACCEPT,), ACCEPT), ((ACCEPT, COMPLETE), ACCEPT), ((REJECT,), REJECT), ((ACCEPT, COMPLETE), COMPLETE)],
+)
+def test_a_repeat_is_the_same_event_however_late(
+    before: tuple[RestaurantCommand, ...], command: RestaurantCommand
+) -> None:
+    order = an_order(*before)
+    assert done(command, order, late=60) in order.later
+
+
+def test_a_key_stands_for_one_body() -> None:
+    assert isinstance(done(AcceptOrder(ready_in_minutes=25), an_order(ACCEPT)), KeyReused)
+    other = place(
+        msgspec.structs.replace(PLACE, city="Leiden"), customer_id="customer-1", idempotency_key="key-1", at=NOON
+    )
+    assert isinstance(other, Order)
+    assert isinstance(same_placing(other, an_order()), KeyReused)
+
+
+def test_another_restaurants_order_looks_like_none() -> None:
+    assert isinstance(done(ACCEPT, an_order(), by="restaurant-2"), UnknownOrder)

@@ -1,0 +1,66 @@
+"""A restaurant that is quicker than the note of what it reacts to: nothing is published twice for that."""
+
+from datetime import timedelta
+from typing import Any
+
+from events.envelope import EventEnvelope
+from events.orders import Event
+from events.wire import decode
+from foundation.clock import uninterrupted_wait
+from producers.orders.commands import AcceptOrder, PlaceOrder, derive_order_id
+from producers.orders.ordering import Done, Ordering
+from producers.publishing.publisher import EventPublisher
+from tests.support.builders import an_item
+from tests.support.fakes.clock import FakeClock
+from tests.support.fakes.kinesis import FakeKinesis
+from tests.support.fakes.orders import FakeOrders
+
+ORDER_ID = derive_order_id("customer-1", "key-1")
+
+
+class LateNotes(FakeOrders):
+    """Notes are written only while somebody waits for them, if at all."""
+
+    late: tuple[Any, Any] | None = None
+
+    def note_acknowledged(self, order: Any, performed: Any) -> None:
+        self.late = (order, performed)
+
+    def pass_time(self, _: float) -> bool:
+        if self.late:
+            super().note_acknowledged(*self.late)
+        return False
+
+
+def published(kinesis: FakeKinesis) -> list[EventEnvelope[Event]]:
+    return [decode(record.data) for record in kinesis.user_records()]
+
+
+def test_what_is_noted_a_moment_later_is_not_published_again() -> None:
+    kinesis, orders, time = FakeKinesis(FakeClock().clock), LateNotes(), FakeClock()
+    with EventPublisher(
+        kinesis.client, "orders", clock=time.clock, wait=uninterrupted_wait(), emit=lambda _: None
+    ) as publisher:
+        ordering = Ordering(
+            orders,
+            publisher,
+            clock=time.clock,
+            emit=lambda _: None,
+            answer_within=timedelta(seconds=10),
+            wait=orders.pass_time,
+        )
+        order = PlaceOrder(
+            restaurant_id="restaurant-1",
+            customer_name="Ada",
+            customer_email="ada@example.com",
+            items=(an_item(),),
+            currency="EUR",
+            city="Utrecht",
+        )
+        placed = ordering.place(order, customer_id="customer-1", idempotency_key="key-1", traceparent=None)
+        assert isinstance(placed, Done)
+        accepted = ordering.perform(
+            AcceptOrder(ready_in_minutes=5), order_id=ORDER_ID, restaurant_id="restaurant-1", idempotency_key="accept"
+        )
+        assert isinstance(accepted, Done)
+    assert [envelope.event_type for envelope in published(kinesis)] == ["order_placed", "order_accepted"]

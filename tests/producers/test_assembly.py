@@ -1,0 +1,99 @@
+"""The producers as an environment puts them together, on a local AWS; and what is said when it lacks something."""
+
+import subprocess
+import sys
+import uuid
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from litestar.testing import TestClient
+
+from events.wire import decode
+from foundation.clock import SYSTEM_CLOCK
+from foundation.diagnostics import Diagnostic
+from foundation.settings import SettingsError
+from producers.assembly import event_publisher, orders_api, orders_table, ticket_queue, token_key
+from producers.settings import OrdersApiSettings, PublisherSettings
+from tests.support.builders import an_envelope
+
+if TYPE_CHECKING:
+    from tests.conftest import LocalAws
+
+SECRET = "a secret that only this test knows!"
+BODY = {
+    "restaurant_id": "restaurant-1",
+    "customer_name": "Ada Lovelace",
+    "customer_email": "ada@example.com",
+    "items": [{"sku": "sku-1", "name": "Margherita", "quantity": 2, "unit_price": 950}],
+    "currency": "EUR",
+    "city": "Utrecht",
+}
+
+
+@pytest.mark.local_aws
+def test_an_order_reaches_the_stream_and_the_table(local_aws: "LocalAws") -> None:
+    environ = local_aws.environ | {"TAKEAWAY_TOKEN_KEY": SECRET}
+    diagnostics: list[Diagnostic] = []
+    token = token_key(environ).sign(str(uuid.uuid4()), "customer", SYSTEM_CLOCK.now() + timedelta(minutes=5))
+    with TestClient(orders_api(environ, diagnostics.append)) as http:
+        answer = http.post("/orders", json=BODY, headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 201, answer.text
+        assert http.get("/health").status_code == 200
+    order = orders_table(environ).get(answer.json()["order_id"])
+    assert order is not None
+    assert order.placing.envelope.event_id == answer.json()["event_id"]
+    assert diagnostics == []
+
+
+@pytest.mark.local_aws
+def test_a_publisher_knows_its_stream(local_aws: "LocalAws") -> None:
+    kinesis = local_aws.client("kinesis")
+    stream = f"wiring-{uuid.uuid4()}"
+    kinesis.create_stream(StreamName=stream, ShardCount=1)
+    kinesis.get_waiter("stream_exists").wait(StreamName=stream, WaiterConfig={"Delay": 1})
+    with event_publisher(local_aws.environ | {"TAKEAWAY_STREAM": stream}, lambda _: None) as publisher:
+        published = publisher.publish(an_envelope()).result(30)
+    iterator = kinesis.get_shard_iterator(
+        StreamName=stream, ShardId=published.shard_id, ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+    [record] = kinesis.get_records(ShardIterator=iterator)["Records"]
+    assert decode(record["Data"]) == an_envelope()
+    kinesis.delete_stream(StreamName=stream)
+
+
+@pytest.mark.local_aws
+def test_a_ticket_comes_from_the_queue_and_leaves_it(local_aws: "LocalAws") -> None:
+    sqs = local_aws.client("sqs")
+    url = sqs.create_queue(QueueName=f"tickets-{uuid.uuid4()}")["QueueUrl"]
+    queue = ticket_queue(local_aws.environ | {"TAKEAWAY_TICKET_QUEUE": url})
+    sqs.send_message(QueueUrl=url, MessageBody='{"event_id":"e","order_id":"o","restaurant_id":"r","items":[]}')
+    [message] = queue.receive(timedelta(minutes=1))
+    assert message.ticket is not None
+    assert (message.ticket.event_id, message.ticket.order_id, message.ticket.restaurant_id) == ("e", "o", "r")
+    queue.delete(message)
+    counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessagesNotVisible"])
+    assert counts["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "0"
+    sqs.delete_queue(QueueUrl=url)
+
+
+@pytest.mark.parametrize("key", ["", "too short"])
+def test_a_token_key_has_no_default_and_a_least_length(key: str) -> None:
+    with pytest.raises(SettingsError, match="TAKEAWAY_TOKEN_KEY") as told:
+        token_key({"TAKEAWAY_TOKEN_KEY": key})
+    assert "too short" not in str(told.value)
+
+
+def test_a_token_key_of_multibyte_characters_is_a_key() -> None:
+    assert len(token_key({"TAKEAWAY_TOKEN_KEY": "é" * 32}).secret) == 64
+
+
+def test_settings_become_durations() -> None:
+    assert PublisherSettings("orders", deliver_within_seconds=7).deliver_within == timedelta(seconds=7)
+    assert OrdersApiSettings("orders", answer_within_seconds=3).answer_within == timedelta(seconds=3)
+
+
+def test_a_consumer_that_publishes_loads_no_web_framework() -> None:
+    script = "import sys, producers.assembly; print([name for name in ('litestar', 'httpx') if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,112 @@
+"""Dead letters for people: groups of one cause, payloads in words or in hex, and nobody's name or address."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from consumers.dead_letters.letters import Claim
+from events.wire import encode
+from takeaway.terminal.letters import GroupBy, event_type, facts, grouped, hex_and_text, masked, payload
+from tests.support.builders import NOON, an_envelope
+from tests.support.worlds.redrive_world import SHARD, a_letter
+
+LATER = NOON + timedelta(hours=2)
+BROKEN = a_letter(2, data=b'{"event_type":"order_placed","customer_name":"Ada Lovel')
+
+
+def failed(error: Exception) -> Exception:
+    try:
+        raise error
+    except type(error) as raised:
+        return raised
+
+
+def test_errors_are_grouped_by_their_kind_and_where_they_come_from() -> None:
+    closed = [replace(a_letter(n, error=failed(KeyError(n))), failed_at=NOON + timedelta(n)) for n in (1, 2)]
+    rows = grouped([*closed, BROKEN], GroupBy.ERROR)
+    assert rows[0] == {
+        "error": f"KeyError {closed[0].stack_hash}",
+        "letters": 2,
+        "first": NOON + timedelta(1),
+        "last": NOON + timedelta(2),
+        "example": closed[0].key,
+    }
+    assert [row["letters"] for row in rows] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("by", "names"),
+    [
+        (GroupBy.CONSUMER, {"archiver", "restaurant_notifier"}),
+        (GroupBy.SHARD, {f"orders {SHARD}", "orders shard-b"}),
+        (GroupBy.EVENT_TYPE, {"order_placed", "none that can be read"}),
+    ],
+)
+def test_groups_by_anything_else(by: GroupBy, names: set[str]) -> None:
+    letters = [a_letter(1), a_letter(2, consumer="archiver", shard_id="shard-b", data=b"\x00")]
+    assert {row[by.value] for row in grouped(letters, by)} == names
+
+
+def test_a_letters_facts_are_its_place_its_age_and_its_error() -> None:
+    letter = a_letter(7, error=ValueError("nobody called ada@example.com"))
+    told = facts(letter, LATER)
+    assert told["key"] == f"restaurant_notifier/orders/{SHARD}/7-0.json"
+    assert (told["age_seconds"], told["attempts"], told["event_type"]) == (7200, 5, "order_placed")
+    assert told["error"] == "ValueError: nobody called ***************"
+    assert told["claimed_until"] is None
+    claimed = replace(letter, claim=Claim("redrive-1", LATER + timedelta(seconds=1)))
+    assert facts(claimed, LATER)["claimed_until"] == LATER + timedelta(seconds=1)
+    assert facts(claimed, LATER + timedelta(seconds=1))["claimed_until"] is None
+
+
+def test_an_event_is_shown_as_what_it_says_without_customers() -> None:
+    shown = payload(a_letter(1), raw=False)
+    assert isinstance(shown, dict)
+    assert shown["order_id"] == "order-1"
+    assert shown["items"][0]["name"] == "Margherita"
+    assert set(shown["customer_name"] + shown["customer_email"]) == {"*"}
+    raw = payload(a_letter(1), raw=True)
+    assert isinstance(raw, dict)
+    assert raw["customer_name"] == "Ada Lovelace"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encode(an_envelope()),
+        encode(an_envelope())[:-40],
+        json.dumps(json.loads(encode(an_envelope())), indent=1).encode(),
+        json.dumps(json.loads(encode(an_envelope()))).encode("utf-16"),
+        b'{"customer\\u005fname": "Ada Love\\u006cace", "mail": "ada\\u0040example.com"}',
+        b'{"customer_name": "Ada \\"Lovelace', # cut short
+        b"From: <ada@example.com>\xff",
+    ],
+)  # fmt: skip
+def test_no_customer_shows_in_any_payload(data: bytes) -> None:
+    letter = a_letter(1, data=data)
+    told = json.dumps([payload(letter, raw=False), facts(letter, LATER)], default=str)
+    for secret in ("Ada", "Lovelace", "ada@", "example.com", b"Ada".hex(" "), b"ada@".hex(" ")):
+        assert secret not in told, told
+
+
+def test_what_is_masked_keeps_its_length_so_that_places_in_it_stay_true() -> None:
+    whole = encode(an_envelope())
+    assert len(masked(whole)) == len(whole)
+
+
+def test_bytes_that_are_no_event_are_shown_in_hex_beside_their_text() -> None:
+    assert payload(a_letter(1, data=b"\x00\x01not an event at all"), raw=False) == (
+        "00000000  00 01 6e 6f 74 20 61 6e 20 65 76 65 6e 74 20 61  |..not an event a|\n"
+        "00000010  74 20 61 6c 6c                                   |t all|"
+    )
+    assert hex_and_text(b"") == ""
+    assert isinstance(payload(a_letter(1, data=b"[1]"), raw=False), str)
+
+
+@pytest.mark.parametrize("data", [b"", b"[" * 100_000, b'{"event_type": 7}', b"\xff\xfe", b"null"])
+def test_a_payload_of_any_kind_has_a_type_or_none(data: bytes) -> None:
+    letter = a_letter(1, data=data)
+    assert event_type(letter) is None
+    assert payload(letter, raw=False) is not None
