@@ -292,7 +292,7 @@ GUARANTEES = (
     Guarantee(
         "a record that an archiver may still bring is no late row",
         "analytics/maintenance/late.py",
-        "elif hi is None or record.payload.place > hi:",
+        "elif hi is None or record.record.sequence_number > hi:",
         "elif hi is None:",
         "tests/analytics/maintenance/test_late.py::test_an_archiver_that_brings_the_very_record_meanwhile",
     ),

@@ -18,10 +18,10 @@ from analytics.privacy.customer_keys import CustomerKeys
 from analytics.table.layout import ShardPaths, object_key
 from analytics.table.log import AddedFile, CommitLog, CommitRejected, Snapshot
 from analytics.table.multipart import ObjectWriter
-from analytics.table.offsets import Moment, NewId, Pending, random_id
+from analytics.table.offsets import NewId, Pending, place_text, random_id
 from analytics.table.parquet import days, write_parquet
 from foundation.bucket import Bucket
-from foundation.clock import Clock
+from foundation.clock import Clock, Moment
 from foundation.diagnostics import Emit
 
 # More than this many bytes of rows in memory, and whoever brings more waits for a commit.
@@ -207,8 +207,8 @@ def _footer(paths: ShardPaths, epoch: int, pending: Pending) -> dict[str, str]:
         "n": str(pending.n),
         "epoch": str(epoch),
         "batch_id": pending.batch_id,
-        "lo": str(pending.lo),
-        "hi": str(pending.hi),
+        "lo": place_text(pending.lo),
+        "hi": place_text(pending.hi),
         "dropped": str(pending.dropped),
         "set_apart": str(pending.set_apart),
     }

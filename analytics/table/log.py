@@ -14,9 +14,9 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.transaction import AddAction
 
 from analytics.table.layout import PARTITION_KEY
-from analytics.table.offsets import Place
 from analytics.table.schema import EVENT_SCHEMA, PARTITION_COLUMN
 from foundation.clock import Clock
+from foundation.kinesis.records import SequenceNumber
 
 TABLE_SCHEMA = pa.schema([*EVENT_SCHEMA, PARTITION_COLUMN])
 _OUR_SCHEMA = Schema.from_arrow(TABLE_SCHEMA)
@@ -56,7 +56,7 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     epoch: int
     batch_id: str | None
-    hi: Place | None
+    hi: SequenceNumber | None
     rows: int | None = None
     dropped: int = 0
     set_apart: int = 0

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
-from producers.publishing.lanes import MAX_RECORD_BYTES, Limits, Parcel
+from foundation.kinesis.limits import MAX_RECORD_BYTES
+from foundation.kinesis.shards import listed_shards
+from producers.publishing.lanes import Limits, Parcel
 from producers.publishing.shard_map import ShardMap
 
 if TYPE_CHECKING:
@@ -69,12 +71,7 @@ def put_records(
 
 def shard_map(kinesis: "KinesisClient", stream: str) -> ShardMap:
     """Raises what the client does, and `BrokenShardMap` while a reshard is being told of."""
-    page = kinesis.list_shards(StreamName=stream)
-    shards = page["Shards"]
-    while token := page.get("NextToken"):
-        page = kinesis.list_shards(NextToken=token)
-        shards = shards + page["Shards"]
-    return ShardMap.of(shards)
+    return ShardMap.of(listed_shards(kinesis, stream))
 
 
 def limits(kinesis: "KinesisClient", stream: str) -> Limits:

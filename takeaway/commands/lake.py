@@ -190,12 +190,10 @@ def vacuum(
 
 def _retained(environ: Mapping[str, str]) -> "Iterator[StreamRecord]":
     from analytics.assembly import customer_keys
-    from analytics.table.offsets import Place
     from analytics.verification.rows import StreamRecord
     from consumers.dead_letters.letters import S3DeadLetters
     from takeaway.audit.evidence import letter_place
     from takeaway.audit.stream import retained_records
-    from takeaway.audit.verdict import StreamPlace
     from takeaway.local import aws as local_aws
 
     letters = S3DeadLetters(
@@ -203,9 +201,8 @@ def _retained(environ: Mapping[str, str]) -> "Iterator[StreamRecord]":
     )
     set_apart = {letter_place(key) for key in letters.keys(f"archiver/{environ[variable('stream')]}/")}
     for shard_id, record in retained_records(environ):
-        number = record.sequence_number
-        place = StreamPlace(shard_id, int(number.number), number.sub)
-        yield StreamRecord(shard_id, Place(number.number, number.sub), record.data, place in set_apart)
+        place = shard_id, record.sequence_number
+        yield StreamRecord(*place, record.data, place in set_apart)
 
 
 def _compacted(day: Any) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignm
 from foundation.backoff import pause_after
 from foundation.clock import Wait
 from foundation.diagnostics import Emit
-from foundation.kinesis.deaggregation import KPL_PARTITION_KEY, Aggregate, unpack
-from foundation.kinesis.records import Batch, HashKeyRange, Position, Record, Sentinel, position_key
+from foundation.kinesis.aggregation import AGGREGATE_KEY
+from foundation.kinesis.deaggregation import Aggregate, unpack
+from foundation.kinesis.hash_keys import HashKeyRange
+from foundation.kinesis.records import Batch, Position, Record, Sentinel, position_key
 
 # A record that fails by a handler's error is tried several times in one invocation, with pauses: shorter is too short.
 LEAST_SECONDS = 60.0
@@ -112,7 +114,7 @@ class KinesisFunction:
                 yield from aggregate.records
 
     def _is_stray(self, record: Record, aggregate: Aggregate, given: Delivery) -> bool:
-        if record.partition_key != KPL_PARTITION_KEY:
+        if record.partition_key != AGGREGATE_KEY:
             return False
         place = given.stream, given.shard_id
         if place not in self._hash_keys:

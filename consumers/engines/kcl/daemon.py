@@ -14,13 +14,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from foundation.kinesis.limits import MAX_READ_RECORDS
 from foundation.kinesis.records import Sentinel
 
 # https://github.com/awslabs/amazon-kinesis-client-python/blob/master/README.md
 OLDEST_JAVA = 8
-
-# https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
-READ_RECORDS = 10_000
 
 # How long the daemon waits at SIGTERM for its children to flush and checkpoint.
 GRACE_SECONDS = 60.0
@@ -83,7 +81,7 @@ class DaemonSettings:
             "callProcessRecordsEvenForEmptyRecordList": "true",
             "failoverTimeMillis": _millis(self.failover_seconds),
             "idleTimeBetweenReadsInMillis": _millis(1 / self.reads_per_second),
-            "maxRecords": str(READ_RECORDS),
+            "maxRecords": str(MAX_READ_RECORDS),
             "shutdownGraceMillis": _millis(GRACE_SECONDS),
             "metricsLevel": "NONE",
         }

@@ -16,7 +16,8 @@ from consumers.engines.worker.settings import WorkerSettings
 from consumers.processing import ShardStop
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.get_records import decoding
-from foundation.kinesis.records import Batch, HashKeyRange, Position, Sentinel, SequenceNumber
+from foundation.kinesis.hash_keys import HashKeyRange
+from foundation.kinesis.records import Batch, Position, Sentinel, SequenceNumber
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
 
