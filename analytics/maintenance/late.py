@@ -90,6 +90,7 @@ class LateRows:
             hi = passed[record.stream, record.shard_id]
             if decoded.unreadable:
                 refused[record] = decoded.unreadable[0].error
+            # guarantee: a record that an archiver may still bring is no late row
             elif hi is None or record.payload.place > hi:
                 refused[record] = _not_yet_passed(record, hi)
             else:
@@ -124,6 +125,7 @@ class LateRows:
             for path in snapshot.files(day)
             for where in self._places(path)
         }
+        # guarantee: a record that an archiver has brought is no late row
         return {record: row for record, row in rest.items() if record.where not in there}
 
     def _places(self, path: str) -> set[tuple[str, Place]]:
@@ -148,6 +150,7 @@ class LateRows:
             for record in rows
         }
         self._keys.save()
+        # guarantee: a late row comes with a transaction of its own
         snapshot.commit(files, entries)
         self._emit(LateRowsCommitted(rows=len(rows), files=len(files)))
 
