@@ -107,6 +107,7 @@ def _extra(body: bytes, envelope: EventEnvelope[Event], keys: CustomerKeys) -> s
     if not unknown:
         return None
     subject = getattr(envelope.event, "customer_id", None) or order_subject(envelope.order_id)
+    # guarantee: no text of an unknown field reaches the lake in plain
     sealed = sealed_texts(unknown, lambda text: keys.token(subject, text))
     return msgspec.json.encode(sealed).decode()
 

@@ -142,6 +142,7 @@ class Holder:
             batch_id=pending.batch_id,
             hi=pending.hi,
             rows=pending.rows,
+            # guarantee: a record that is dropped is accounted for
             dropped=pending.dropped,
             set_apart=pending.set_apart,
         )
@@ -171,6 +172,7 @@ class Holder:
             self._opened_with = snapshot
             if pending is None:
                 return verdict
+            # guarantee: a commit that may be in flight is fenced
             if verdict is Verdict.UNKNOWN:
                 self._fence(snapshot, offsets, pending)
                 continue

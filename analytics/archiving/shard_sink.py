@@ -92,6 +92,7 @@ class ShardSink:
         if not self.is_open:
             hi = self.holder.open()
             stored = self.holder.held.offsets.caught_up_at
+            # guarantee: an archiver that takes a shard over knows the events before
             if not self._is_recalled or (hi is not None and (self.taken is None or hi > self.taken)):
                 # Behind what this process took: the window knows only what it took itself.
                 self._window, self._is_recalled = self.holder.recall(), True

@@ -89,6 +89,7 @@ class LakeSink:
     def commit_if_due(self) -> None:
         """Leaves the work to the thread that is at it, if one is."""
         backlog = total(shard.backlog for shard in self._open_shards())
+        # guarantee: processes that start together do not commit together
         policy = self._first or self._policy
         if policy.is_due(backlog, self._clock.monotonic()) and self._committing.acquire(blocking=False):
             try:
@@ -164,6 +165,7 @@ class LakeSink:
         if not batches:
             return []
         with self._left_to_their_threads(*(batch.shard for batch in batches)):
+            # guarantee: keys are safe before rows with their tokens are seen
             self._keys.save()
             snapshot = self._log.snapshot()
             # The same snapshot for check and commit: the log rejects whatever came in between.
@@ -182,6 +184,7 @@ class LakeSink:
     def _follows(self, snapshot: Snapshot, batch: _Batch) -> bool:
         application = batch.shard.holder.paths.application
         version = snapshot.version_of(application)
+        # guarantee: the log is compared before a commit
         if version != batch.pending.n - 1:
             with self._left_to_their_threads(batch.shard):
                 raise CommitRejected(f"the log has batch {version}, so {batch.pending.n} cannot be next")

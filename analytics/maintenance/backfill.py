@@ -169,6 +169,7 @@ class Backfill:
         self._known = {file.path: known[file.path] if file.path in known else self._ids(file) for file in files}
         ids = rows.column("event_id")
         there = pa.chunked_array([chunk for known in self._known.values() for chunk in known.chunks], pa.string())
+        # guarantee: a backfill brings no event that the lake has
         return rows.filter(pc.and_(_is_first(ids), pc.invert(pc.is_in(ids, value_set=there))))
 
     def _ids(self, file: AddedFile) -> "pa.ChunkedArray[Any]":

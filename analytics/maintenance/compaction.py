@@ -217,6 +217,7 @@ class Compactor:
             rows=sum(file.rows for file in files),
             dropped=dropped,
         )
+        # guarantee: a compaction replaces what it has read, and nothing newer
         snapshot.commit(files, {application: entry}, replacing=day)
 
 

@@ -52,6 +52,7 @@ def unpack(record: Record) -> Aggregate | None:
     if not data.startswith(MAGIC):
         return None
     message = data[len(MAGIC) : -DIGEST_SIZE]
+    # guarantee: an aggregate's checksum is checked
     if _digest(message) != data[-DIGEST_SIZE:]:
         return None
     try:

@@ -162,6 +162,7 @@ class Lanes:
         count, first = len(self._lanes), self._first
         for place in range(first, first + count):
             lane = self._lanes[place % count]
+            # guarantee: nothing of a lane goes while an aggregate of it is in doubt
             if not lane.waiting or lane.in_doubt or lane.starts_at(now) > now:
                 continue
             # Who finds no room, or must go alone, is the first next time.

@@ -66,6 +66,7 @@ def put_records(
     answer = kinesis.put_records(StreamName=stream, Records=written)
     told: list[Any] = list(answer.get("Records") or [])[: len(parcels)]
     results = [one if isinstance(one, dict) else None for one in told]
+    # guarantee: what is acknowledged was acknowledged by Kinesis
     return cast("list[PutRecordsResultEntryTypeDef | None]", results + [None] * (len(parcels) - len(results)))
 
 

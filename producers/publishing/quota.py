@@ -61,6 +61,7 @@ class ShardBudget:
 
     def spend(self, size: int, counted_at: float) -> None:
         """Kinesis counted a record at that time, and took it."""
+        # guarantee: a shard is asked for no more than its quota
         self._spent.append((counted_at, size))
         self._spent_bytes += size
         if self._changed_at is not None and self.share < 1:

@@ -62,10 +62,12 @@ class KinesisFunction:
         new = _behind(after, self._user_records(given))
         batch = Batch(given.stream, given.shard_id, after, new, _BEHIND)
         done = self._fed(processor, assignment, batch, wait) if batch.records else batch.after
+        # guarantee: an invocation answers for what it has flushed, no more
         undone = _behind(done, batch.records)
         if not undone:
             return {"batchItemFailures": []}
         self._emit(BatchHandedBack(given.shard_id, str(undone[0].sequence_number), len(undone)))
+        # guarantee: Lambda is told the first record that is not done
         return {"batchItemFailures": [{"itemIdentifier": undone[0].number}]}
 
     def _opened(self, assignment: ShardAssignment, wait: Wait) -> RecordProcessor:
@@ -94,6 +96,7 @@ class KinesisFunction:
         feeder = Feeder(processor, assignment, checkpoint=note, wait=wait, emit=self._emit, at_most=self._batch_records)
         try:
             if feeder.feed(batch):
+                # guarantee: an invocation flushes before it answers
                 feeder.finish()
             elif (error := feeder.flush()) is not None:
                 self._emit(ShardFailed(assignment.shard_id, error, 0))

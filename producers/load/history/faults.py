@@ -100,6 +100,7 @@ def _befall(
             verdict=verdict,
         )
     )
+    # guarantee: no injected fault loses an event
     return [made, *others] if verdict == "kept" else [event, *others, made]
 
 

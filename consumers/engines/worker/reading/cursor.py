@@ -109,6 +109,7 @@ class ShardCursor:
         place = self._delivered
         self._resumes = isinstance(place, SequenceNumber)
         if isinstance(place, SequenceNumber):
+            # guarantee: the rest of a half processed aggregate is still to come
             return Start("AT_SEQUENCE_NUMBER", number=place.number)
         if place is Sentinel.AT_TIMESTAMP:
             if self._settings.start_at is None:

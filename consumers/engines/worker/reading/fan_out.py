@@ -153,5 +153,6 @@ class FanOutReader:
         polling = ShardReader(
             self._kinesis, self._settings, self._cursor, clock=self._clock, wait=self._wait, emit=self._emit
         )
+        # guarantee: a shard that only seems to have ended is read to its end
         yield from polling.batches(self.position)
         self.end = polling.end

@@ -82,6 +82,7 @@ class ShardReader:
                 failures += 1
                 # A bad iterator may show as an error of the server: only a throttled one is known to be good.
                 iterator = iterator if code in _THROTTLED else None
+                # guarantee: a bad iterator is not asked with again and again
                 if not (code == _EXPIRED and failures == 1) and self._pause(code, error, failures):
                     return
                 continue

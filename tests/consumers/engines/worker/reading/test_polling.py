@@ -103,7 +103,7 @@ def test_it_resumes_behind_a_plain_record(setting: Setting) -> None:
     assert not setting.happened
 
 
-def test_it_resumes_inside_an_aggregate(setting: Setting) -> None:
+def test_polling_resumes_inside_an_aggregate(setting: Setting) -> None:
     number = setting.put_aggregate(("k", "a"), ("k", "b"), ("k", "c"))
     setting.put("d")
     (batch,) = read(setting.reader(), SequenceNumber(number, 1))
