@@ -154,8 +154,8 @@ GUARANTEES = (
     Guarantee(
         "an outcome is remembered before it is told",
         "consumers/steps/step.py",
-        "return self._outcomes.remember(heard.event_id, encode(follows))",
-        "return encode(follows)",
+        "stands = self._outcomes.remember(heard.event_id, follows.data)",
+        "stands = follows.data",
         "tests/consumers/steps/test_step.py::test_hearing_again_repeats_no_effect_and_publishes_the_very_same_event",
     ),
     Guarantee(

@@ -23,7 +23,7 @@ from tests.support import ROOT
 pytestmark = pytest.mark.local_aws
 
 JOURNEY = ROOT / "docs" / "journey.md"
-OURS = ("producers.", "consumers.", "analytics.", "events.")
+OURS = ("producers.", "consumers.", "analytics.", "events.", "foundation.")
 
 
 @pytest.fixture
