@@ -27,8 +27,8 @@ from producers.orders.commands import (
     same_placing,
     unknown_order,
 )
+from producers.orders.diagnostics import AcknowledgementNotNoted, NotPublished, error_kind
 from producers.orders.table import Orders
-from producers.publishing.diagnostics import AcknowledgementNotNoted, NotPublished, error_kind
 from producers.publishing.publisher import EventPublisher, PublisherClosed, PublishFailed
 
 # Between Kinesis' acknowledgement and its note in the table, most of the time a few milliseconds.

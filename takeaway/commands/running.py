@@ -78,7 +78,7 @@ def restaurants(
     yes_really_aws: ReallyAws = False,
 ) -> None:
     """Simulate the restaurants alone: read tickets, accept or reject, complete. Until SIGTERM or Ctrl-C."""
-    from producers.load.live.run import run_restaurants
+    from producers.load.run import run_restaurants
 
     environ = resolved()
     if not yes_really_aws:

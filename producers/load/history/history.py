@@ -12,8 +12,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from producers.load.history.faults import Delivery, FaultKind, inject
-from producers.load.ledger import InjectedFault, LedgerEntry, LedgerLine, LedgerWriter, ScenarioPhase, SilentEnd
+from producers.load.history.faults import Delivery, inject
+from producers.load.ledger import (
+    FaultKind,
+    InjectedFault,
+    LedgerEntry,
+    LedgerLine,
+    LedgerWriter,
+    ScenarioPhase,
+    SilentEnd,
+)
 from producers.load.market.arrivals import DAY_MINUTES, ORDERS_A_DAY, WeekDemand
 from producers.load.market.journeys import Journey, events, journeys
 from producers.load.market.orders import IntendedOrder, Market, a_market, orders
