@@ -61,7 +61,7 @@ def load(
         return
     from producers.load.run import DEFAULT_RATE, run_load
     from takeaway.demo.screen import load_bar
-    from takeaway.local.stack import restaurants_are_up
+    from takeaway.stack.up import restaurants_are_up
 
     if profile and rate is not None:
         raise UserError(
