@@ -3,16 +3,26 @@
 import json
 import re
 from datetime import UTC
-from typing import Any, cast
+from typing import Any, Generic, cast
 
 import msgspec
 
-from events.envelope import EventEnvelope, EventT
+from events.envelope import EventEnvelope, EventT, EventT_co
 from events.orders import EVENT_TYPES, EVENTS, Event, Identifier, Item, Timestamp, require_utc
 
 
 class UnreadableEvent(ValueError):
     """Bytes that are no event of this contract. The message says what is wrong and where, never what was in them."""
+
+
+class EncodedEvent(msgspec.Struct, Generic[EventT_co], frozen=True):
+    """An event and its bytes, `encode(envelope)`: made once, then stored and published as they are.
+
+    Bytes that were read may have been written by another release, and then say the same in other ways, or more.
+    """
+
+    envelope: EventEnvelope[EventT_co]
+    data: bytes
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +71,15 @@ def encode(envelope: EventEnvelope[Event]) -> bytes:
 def decode(data: bytes) -> EventEnvelope[Event]:
     """The envelope in these bytes. Fields nobody knows are tolerated; anything else wrong is an `UnreadableEvent`."""
     return _opened(_header(data), data)
+
+
+def encoded(envelope: EventEnvelope[EventT]) -> EncodedEvent[EventT]:
+    return EncodedEvent(envelope, encode(envelope))
+
+
+def decoded(data: bytes) -> EncodedEvent[Event]:
+    """The event in these bytes, beside them. Raises `UnreadableEvent` as `decode` does."""
+    return EncodedEvent(decode(data), data)
 
 
 def decode_only(event: type[EventT], data: bytes) -> EventEnvelope[EventT] | None:

@@ -1,4 +1,4 @@
-"""Puts the producers together from an environment. The only module here that makes AWS clients.
+"""Puts the producers together from an environment. What a load needs beside them is in `producers.load.assembly`.
 
 What only the API needs is imported where it is built, so that a consumer that publishes loads no web framework.
 """
@@ -14,13 +14,11 @@ from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Emit
 from foundation.settings import from_environment
 from producers.publishing.publisher import EventPublisher
-from producers.settings import OrdersApiSettings, PublisherSettings, TicketQueueSettings, TokenSettings
+from producers.settings import OrdersApiSettings, PublisherSettings, TokenSettings
 
 if TYPE_CHECKING:
-    import httpx
     from litestar import Litestar
 
-    from producers.load.live.tickets import TicketQueue
     from producers.orders.table import OrdersTable
     from producers.orders.tokens import TokenKey
 
@@ -31,16 +29,12 @@ KINESIS = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_
 DYNAMODB = Config(
     retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=2, read_timeout=5, max_pool_connections=50
 )
-# Beyond the longest long poll.
-SQS = Config(
-    retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=30, max_pool_connections=20
-)
 
 
 def event_publisher(environ: Mapping[str, str], emit: Emit) -> EventPublisher:
     """A running publisher; close it."""
     settings = from_environment(PublisherSettings, environ)
-    client = _session(environ).client("kinesis", endpoint_url=_endpoint(environ, "KINESIS"), config=KINESIS)
+    client = session(environ).client("kinesis", endpoint_url=endpoint(environ, "KINESIS"), config=KINESIS)
     return EventPublisher(
         client,
         settings.stream,
@@ -57,7 +51,7 @@ def orders_table(environ: Mapping[str, str]) -> "OrdersTable":
     from producers.orders.table import OrdersTable
 
     settings = from_environment(OrdersApiSettings, environ)
-    client = _session(environ).client("dynamodb", endpoint_url=_endpoint(environ, "DYNAMODB"), config=DYNAMODB)
+    client = session(environ).client("dynamodb", endpoint_url=endpoint(environ, "DYNAMODB"), config=DYNAMODB)
     return OrdersTable(client, settings.orders_table)
 
 
@@ -79,24 +73,7 @@ def orders_api(environ: Mapping[str, str], emit: Emit) -> "Litestar":
     return app
 
 
-def ticket_queue(environ: Mapping[str, str]) -> "TicketQueue":
-    from producers.load.live.tickets import TicketQueue
-
-    settings = from_environment(TicketQueueSettings, environ)
-    client = _session(environ).client("sqs", endpoint_url=_endpoint(environ, "SQS"), config=SQS)
-    return TicketQueue(client, settings.ticket_queue)
-
-
-def orders_http(url: str) -> "httpx.Client":
-    """A client for the API at `url` with room for a load's threads; close it. It waits longer than the API does."""
-    import httpx
-
-    return httpx.Client(
-        base_url=url, timeout=httpx.Timeout(15, connect=5), limits=httpx.Limits(max_connections=300), trust_env=False
-    )
-
-
-def _session(environ: Mapping[str, str]) -> boto3.Session:
+def session(environ: Mapping[str, str]) -> boto3.Session:
     """What `environ` does not say, boto3 finds in its usual places."""
     return boto3.Session(
         aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID"),
@@ -107,5 +84,5 @@ def _session(environ: Mapping[str, str]) -> boto3.Session:
     )
 
 
-def _endpoint(environ: Mapping[str, str], service: str) -> str | None:
+def endpoint(environ: Mapping[str, str], service: str) -> str | None:
     return environ.get(f"AWS_ENDPOINT_URL_{service}") or environ.get("AWS_ENDPOINT_URL")

@@ -136,7 +136,7 @@ GUARANTEES = (
     ),
     Guarantee(
         "an outcome is remembered before it is told",
-        becomes("encode(follows)"),
+        becomes("follows.data"),
         "test_hearing_again_repeats_no_effect_and_publishes_the_very_same_event",
     ),
     Guarantee(

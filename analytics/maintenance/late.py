@@ -91,12 +91,8 @@ class LateRows:
             hi = passed[record.stream, record.shard_id]
             if decoded.unreadable:
                 refused[record] = decoded.unreadable[0].error
-<<<<<<< HEAD
-            elif hi is None or record.record.sequence_number > hi:
-=======
             # guarantee: a record that an archiver may still bring is no late row
-            elif hi is None or record.payload.place > hi:
->>>>>>> tests
+            elif hi is None or record.record.sequence_number > hi:
                 refused[record] = _not_yet_passed(record, hi)
             else:
                 rows[record] = decoded.rows

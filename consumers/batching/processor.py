@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Generic
 
 from consumers.batching.attempt import Attempt, State, Waiting
-from consumers.batching.blame import Fault, fault_of, loggable
 from consumers.batching.handler import HeardT, RecordHandler
 from consumers.batching.rules import BatchRules
+from consumers.blame import Fault, fault_of, loggable
 from consumers.dead_letters.set_apart import PERFORMING, READING, SetsApart
 from consumers.processing import Progress, RecordFailure, ShardAssignment, Unprocessable
 from foundation.clock import Clock

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from consumers.batching.blame import loggable
+from consumers.blame import loggable
 from consumers.processing import ShardStop
 from foundation.kinesis.records import SequenceNumber
 

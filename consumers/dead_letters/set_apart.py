@@ -1,6 +1,6 @@
 """Sets records apart that nobody can process: whole, loudly, and never ten in a row."""
 
-from consumers.batching.blame import loggable
+from consumers.blame import loggable
 from consumers.dead_letters.bad_runs import BadRuns
 from consumers.dead_letters.letters import DeadLetters, dead_letter
 from consumers.diagnostics import RecordSetApart

@@ -14,7 +14,7 @@ from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignm
 from consumers.steps.outcomes import IdempotencyStore
 from events.envelope import EventEnvelope, following
 from events.orders import EVENT_TYPES, Event
-from events.wire import decode, decode_only, encode
+from events.wire import EncodedEvent, decode_only, decoded, encoded
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from foundation.kinesis.records import Record
@@ -72,16 +72,17 @@ class StepHandler(Generic[EventT]):
         return Handled(promises)
 
     def _tell(self, event: EventEnvelope[EventT]) -> Promise:
-        outcome = self._known.get(event.event_id) or self._first_time(event)
-        self._known[event.event_id] = outcome
+        known = self._known.get(event.event_id)
+        follows = decoded(known) if known else self._first_time(event)
+        self._known[event.event_id] = follows.data
         try:
-            return self._publisher.publish(decode(outcome))
+            return self._publisher.publish(follows)
         except PublisherClosed as error:
             raise ShardStop(
                 f"{self._step.actor} can publish nothing more: {error}. fix: restart the process"
             ) from error
 
-    def _first_time(self, heard: EventEnvelope[EventT]) -> bytes:
+    def _first_time(self, heard: EventEnvelope[EventT]) -> EncodedEvent[Event]:
         """The effect, then its memory. A crash between the two repeats the effect: the stated bound of the step."""
         event = self._step.handle(heard)
         if type(event) not in EVENT_TYPES:
@@ -89,10 +90,11 @@ class StepHandler(Generic[EventT]):
                 f"{self._step.actor}'s handler answered {type(event).__name__}, no event, and so its effect cannot be "
                 "remembered. fix: return the event that the step publishes, and restart"
             )
-        follows = following(heard, event, occurred_at=self._clock.now(), producer=self._step.actor)
-        self._emit(StepPerformed(self._step.actor, heard.order_id, heard.event_id, follows.event_type))
+        follows = encoded(following(heard, event, occurred_at=self._clock.now(), producer=self._step.actor))
+        self._emit(StepPerformed(self._step.actor, heard.order_id, heard.event_id, follows.envelope.event_type))
         # guarantee: an outcome is remembered before it is told
-        return self._outcomes.remember(heard.event_id, encode(follows))
+        stands = self._outcomes.remember(heard.event_id, follows.data)
+        return follows if stands == follows.data else decoded(stands)
 
 
 def performs(

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self, cast
@@ -43,6 +44,24 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
 
 
 Verdict = Literal["kept", "doubled", "quarantined"]
+
+
+class FaultKind(StrEnum):
+    """The names by which faults are asked for."""
+
+    DUPLICATE = "duplicate"
+    LATE = "late"
+    OUT_OF_ORDER = "out-of-order"
+    CLOCK_SKEW = "clock-skew"
+    TRUNCATED = "truncated"
+    NOT_UTF8 = "not-utf8"
+    UNKNOWN_TYPE = "unknown-type"
+    UNKNOWN_VERSION = "unknown-version"
+    MISSING_FIELD = "missing-field"
+    NEGATIVE_PRICE = "negative-price"
+    ZERO_TIME = "zero-time"
+    OVERSIZE = "oversize"
+    POISON = "poison"
 
 
 class InjectedFault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="fault"):

@@ -27,6 +27,7 @@ from events.orders import (
     RejectionReason,
     Text,
 )
+from events.wire import EncodedEvent, encoded
 
 PRODUCER = "orders-api"
 MAX_TOTAL = 10**12  # what `MinorUnits` can carry
@@ -106,8 +107,12 @@ class Performed(Generic[EventT_co]):
     """
 
     fingerprint: str
-    envelope: EventEnvelope[EventT_co]
+    encoded: EncodedEvent[EventT_co]
     acknowledged: bool = False
+
+    @property
+    def envelope(self) -> EventEnvelope[EventT_co]:
+        return self.encoded.envelope
 
     @property
     def leads_to(self) -> OrderState:
@@ -214,7 +219,7 @@ def place(
         producer=PRODUCER,
         traceparent=traceparent,
     )
-    return Order(Performed(_fingerprint(command), envelope))
+    return Order(Performed(_fingerprint(command), encoded(envelope)))
 
 
 def same_placing(order: Order, stored: Order) -> Order | Refusal:
@@ -251,7 +256,7 @@ def perform(
         producer=PRODUCER,
         traceparent=order.placing.envelope.traceparent,
     )
-    return Performed(fingerprint, envelope)
+    return Performed(fingerprint, encoded(envelope))
 
 
 def _event(command: RestaurantCommand, order: Order, at: datetime) -> Event:

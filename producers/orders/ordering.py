@@ -27,8 +27,8 @@ from producers.orders.commands import (
     same_placing,
     unknown_order,
 )
+from producers.orders.diagnostics import AcknowledgementNotNoted, NotPublished, error_kind
 from producers.orders.table import Orders
-from producers.publishing.diagnostics import AcknowledgementNotNoted, NotPublished, error_kind
 from producers.publishing.publisher import EventPublisher, PublisherClosed, PublishFailed
 
 # Between Kinesis' acknowledgement and its note in the table, most of the time a few milliseconds.
@@ -116,7 +116,7 @@ class Ordering:
         # One after another: two that wait together could be given up one by one, and the later one be sent.
         for performed in self._unacknowledged_up_to(last, order):
             try:
-                published = self._publisher.publish(performed.envelope)
+                published = self._publisher.publish(performed.encoded)
                 published.result(max(0.0, give_up_at - self._clock.monotonic()))
             except (PublishFailed, PublisherClosed, NotInTime) as error:
                 return self._unacknowledged(performed.envelope, error, idempotency_key)

@@ -14,8 +14,8 @@ from litestar.types import ExceptionHandlersMap
 
 from foundation.diagnostics import Emit
 from producers.orders.commands import KeyReused, Refusal, TotalTooLarge, UnknownOrder, WrongState
+from producers.orders.diagnostics import RequestFailed, error_kind
 from producers.orders.ordering import Unacknowledged
-from producers.publishing.diagnostics import RequestFailed, error_kind
 
 RETRY_AFTER_SECONDS = 1
 MEDIA_TYPE = "application/problem+json"

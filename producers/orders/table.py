@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from botocore.exceptions import ClientError
 
 from events.orders import Event, OrderPlaced
-from events.wire import decode, encode
+from events.wire import decoded
 from producers.orders.commands import Order, Performed
 
 if TYPE_CHECKING:
@@ -109,15 +109,15 @@ def _item(order: Order) -> "dict[str, UniversalAttributeValueTypeDef]":
 
 
 def _performed_item(performed: Performed[Event]) -> "UniversalAttributeValueTypeDef":
-    """As it is stored before it is published. The envelope goes in as its bytes: a repeat publishes the same ones."""
-    return {"M": {"fingerprint": {"S": performed.fingerprint}, "envelope": {"B": encode(performed.envelope)}}}
+    """As it is stored before it is published: the very bytes, so that a repeat publishes the same ones."""
+    return {"M": {"fingerprint": {"S": performed.fingerprint}, "envelope": {"B": performed.encoded.data}}}
 
 
 def _order(item: "Item") -> Order:
     placing, *later = [
         Performed(
             entry["M"]["fingerprint"]["S"],
-            decode(bytes(entry["M"]["envelope"]["B"])),
+            decoded(bytes(entry["M"]["envelope"]["B"])),
             acknowledged="acknowledged" in entry["M"],
         )
         for entry in item["history"]["L"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from events.envelope import EventEnvelope, partition_key
 from events.orders import Event
-from events.wire import encode
+from events.wire import EncodedEvent, encoded
 from foundation.clock import Clock, Wait
 from foundation.diagnostics import Emit
 from foundation.kinesis.aggregation import AGGREGATE_BYTES
@@ -243,9 +243,12 @@ class RecordPublisher:
 class EventPublisher(RecordPublisher):
     """Publishes events from any thread: their records, under the order's key."""
 
-    def publish(self, envelope: EventEnvelope[Event]) -> Publication:
-        """Queues an event; blocks while the queue is full. The future fails with `PublishFailed`."""
-        record = _record(envelope)
+    def publish(self, event: EventEnvelope[Event] | EncodedEvent[Event]) -> Publication:
+        """Queues an event; blocks while the queue is full. The future fails with `PublishFailed`.
+
+        One that is encoded already goes out as those bytes.
+        """
+        record = _record(event if isinstance(event, EncodedEvent) else encoded(event))
         self.put([record])
         return record
 
@@ -253,7 +256,7 @@ class EventPublisher(RecordPublisher):
         """Queues events in order; one future each."""
         every: list[Publication] = []
         events = iter(envelopes)
-        while some := [_record(envelope) for envelope in islice(events, _QUEUED_AT_ONCE)]:
+        while some := [_record(encoded(envelope)) for envelope in islice(events, _QUEUED_AT_ONCE)]:
             self.put(some)
             every += some
         return every
@@ -271,6 +274,6 @@ class _Flush:
         self.seen.set()
 
 
-def _record(envelope: EventEnvelope[Event]) -> Publication:
-    subject = f"{envelope.event_type} {envelope.event_id}"
-    return Publication(partition_key(envelope), encode(envelope), subject)
+def _record(event: EncodedEvent[Event]) -> Publication:
+    envelope = event.envelope
+    return Publication(partition_key(envelope), event.data, f"{envelope.event_type} {envelope.event_id}")

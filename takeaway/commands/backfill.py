@@ -14,8 +14,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from takeaway.commands.options import Json
 from takeaway.errors import UserError
-from takeaway.local.lake_errors import lake_told_in_one_line
 from takeaway.stack.environment import HOME, resolved
+from takeaway.stack.lake_errors import lake_told_in_one_line
 
 STDIN = "-"
 _BLOCK = 1024 * 1024

@@ -12,8 +12,8 @@ from foundation.diagnostics import json_lines
 from foundation.settings import variable
 from takeaway.commands.options import Json
 from takeaway.errors import UserError
-from takeaway.local.lake_errors import lake_told_in_one_line
 from takeaway.stack.environment import resolved
+from takeaway.stack.lake_errors import lake_told_in_one_line
 from takeaway.terminal.tables import counted, piped, show_rows
 
 if TYPE_CHECKING:

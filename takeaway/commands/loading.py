@@ -19,7 +19,7 @@ from takeaway.terminal.files import writing
 from takeaway.terminal.tables import show_rows
 
 if TYPE_CHECKING:
-    from producers.load.history.faults import FaultKind
+    from producers.load.ledger import FaultKind
     from producers.load.live.simulation import LoadSummary
     from producers.load.realism.card import Row
 
@@ -59,9 +59,9 @@ def load(
     if sample is not None:
         _print_sample(seed, sample)
         return
-    from producers.load.live.run import DEFAULT_RATE, run_load
+    from producers.load.run import DEFAULT_RATE, run_load
     from takeaway.demo.screen import load_bar
-    from takeaway.local.stack import restaurants_are_up
+    from takeaway.stack.up import restaurants_are_up
 
     if profile and rate is not None:
         raise UserError(
@@ -187,7 +187,7 @@ def _told(seed: int | None) -> int:
 
 
 def _faults(wanted: list[str]) -> dict["FaultKind", float]:
-    from producers.load.history.faults import FaultKind
+    from producers.load.ledger import FaultKind
 
     faults = {}
     for text in wanted:

@@ -12,8 +12,8 @@ from rich.console import Console
 from foundation.clock import uninterrupted_wait
 from takeaway.commands.options import LEDGER, Json, Ledger
 from takeaway.local import aws as local_aws
-from takeaway.local.lake_errors import lake_told_in_one_line
 from takeaway.stack.environment import HOME, resolved
+from takeaway.stack.lake_errors import lake_told_in_one_line
 from takeaway.terminal.tables import in_words, show_rows
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ def serve(
     import uvicorn
 
     from producers.assembly import orders_api
-    from takeaway.local.stack import DEFAULT_API_PORT
+    from takeaway.stack.up import DEFAULT_API_PORT
 
     environ = resolved()
     listen_on = on or port("api_port", DEFAULT_API_PORT)
@@ -78,7 +78,7 @@ def restaurants(
     yes_really_aws: ReallyAws = False,
 ) -> None:
     """Simulate the restaurants alone: read tickets, accept or reject, complete. Until SIGTERM or Ctrl-C."""
-    from producers.load.live.run import run_restaurants
+    from producers.load.run import run_restaurants
 
     environ = resolved()
     if not yes_really_aws:
@@ -91,7 +91,7 @@ def restaurants(
 
 def answering(api: str | None) -> str:
     """The orders API to use: the one named, or that of `takeaway up`; a `UserError` when it does not answer."""
-    from takeaway.local.stack import answers, existing
+    from takeaway.stack.up import answers, existing
 
     url = (api or existing(HOME).api).rstrip("/")
     if not answers(f"{url}/health"):

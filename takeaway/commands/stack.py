@@ -58,7 +58,7 @@ def up(
 
     Example: takeaway up, then paste the curl it prints. Ports: TAKEAWAY_AWS_PORT (4566), TAKEAWAY_API_PORT (8080).
     """
-    from takeaway.local.stack import API, DEFAULT_API_PORT, first_order, up
+    from takeaway.stack.up import API, DEFAULT_API_PORT, first_order, up
 
     api_port = port("api_port", DEFAULT_API_PORT)
     aws_port = port("aws_port", local_aws.DEFAULT_PORT)
@@ -86,7 +86,7 @@ def up(
 
 def down(as_json: Json = False) -> None:
     """Stop what `takeaway up` started: consumers drain first, the local AWS goes last."""
-    from takeaway.local.stack import existing
+    from takeaway.stack.up import existing
 
     homes = [HOME, *(path.parent for path in sorted(HOME.glob("demos/*/services.json")))]
     stopped = 0
@@ -141,7 +141,7 @@ def token(
     from typing import get_args
 
     from producers.orders.tokens import Role
-    from takeaway.local.stack import token
+    from takeaway.stack.up import token
 
     if role not in get_args(Role):
         raise UserError(f"no role is called {role!r}", f"one of: {', '.join(get_args(Role))}")

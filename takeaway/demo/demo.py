@@ -26,7 +26,7 @@ from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.backends import Backend
 from takeaway.local.processes import Running, exit_code
-from takeaway.local.stack import Stack, api_url, require_alive, start_flow
+from takeaway.stack.up import Stack, api_url, require_alive, start_flow
 from takeaway.terminal.files import writing
 
 LOAD = "load"

@@ -19,10 +19,10 @@ from takeaway.doctor import resources as probes
 from takeaway.doctor.facts import SETTINGS, Checkup, Consumer, DeadLetters, LakeState, Problem, ShardRate
 from takeaway.doctor.readers import CONSUMER_SECONDS, SHARDS_SECONDS, ReadingProbe
 from takeaway.doctor.settings import shown, stack_settings, unreadable
-from takeaway.doctor.time_limit import Asked, Unanswered
 from takeaway.local import aws as local_aws
 from takeaway.stack import deployment
 from takeaway.stack.environment import HOME, Source, merged
+from takeaway.stack.time_limit import Asked, Unanswered
 
 ASK_SECONDS = 3.0
 # These read many objects, each with its own short limit.

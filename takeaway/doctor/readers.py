@@ -15,7 +15,7 @@ from foundation.kinesis.deaggregation import unpack
 from foundation.kinesis.records import Record, Sentinel, SequenceNumber
 from foundation.kinesis.shards import listed_shards
 from takeaway.doctor.facts import Consumer, ShardRate, ShardReading
-from takeaway.doctor.time_limit import error_code, reason
+from takeaway.stack.time_limit import error_code, reason
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -26,11 +26,11 @@ from foundation.clock import Clock
 from foundation.settings import variable
 from takeaway.doctor.facts import BackEnd, DeadLetters, LakeState, Process, Resource
 from takeaway.doctor.settings import shown_url
-from takeaway.doctor.time_limit import Asked, Unanswered, error_code
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
-from takeaway.local.stack import API
 from takeaway.stack import deployment
+from takeaway.stack.time_limit import Asked, Unanswered, error_code
+from takeaway.stack.up import API
 from takeaway.terminal.tables import counted
 
 if TYPE_CHECKING:

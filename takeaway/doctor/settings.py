@@ -11,11 +11,11 @@ from consumers.settings import ConsumerSettings
 from foundation.settings import PREFIX, SettingsError, from_environment, variable
 from producers.settings import OrdersApiSettings, PublisherSettings, TicketQueueSettings, TokenSettings
 from takeaway.doctor.facts import SETTINGS, Problem, Setting
-from takeaway.doctor.time_limit import Asked, Unanswered
 from takeaway.errors import UserError
 from takeaway.local import aws as local_aws
-from takeaway.local.stack import DEFAULT_API_PORT
 from takeaway.stack.environment import DEFAULT, TOKEN_KEY_FILE, Source, merged, origins, stack_sources
+from takeaway.stack.time_limit import Asked, Unanswered
+from takeaway.stack.up import DEFAULT_API_PORT
 
 _SETTINGS = (PublisherSettings, OrdersApiSettings, TicketQueueSettings, ConsumerSettings, LakeSettings)
 _SECRET = ("SECRET", "TOKEN", "PASSWORD")

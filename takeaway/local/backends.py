@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait, uninterrupted_wait
@@ -14,8 +15,12 @@ from takeaway.errors import UserError
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.processes import Running, Service
-from takeaway.stack.deployment import LOCALSTACK_FOLDER
-from takeaway.stack.environment import LOCAL_AWS
+
+# The checkout's own folder, no Python package: the template of the resources, and how each local AWS is started.
+LOCALSTACK_FOLDER = Path(str(files("takeaway"))).parent / "localstack"
+
+# What it is called among the processes that `takeaway up` started.
+LOCAL_AWS = "local-aws"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import re
 import secrets
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,8 @@ from botocore.session import Session
 from foundation.settings import variable
 from takeaway.errors import UserError
 from takeaway.local import aws as local_aws
+from takeaway.local.backends import LOCALSTACK_FOLDER
 from takeaway.terminal.files import write
-
-# The template of the resources, and how each local AWS is started: the checkout's own folder, no Python package.
-LOCALSTACK_FOLDER = Path(str(files("takeaway"))).parent / "localstack"
 
 DEFAULT_STACK = "takeaway"
 DEFAULT_SENDER = "orders@takeaway.example"

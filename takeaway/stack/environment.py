@@ -9,10 +9,10 @@ from foundation.settings import variable
 from takeaway.errors import UserError
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
+from takeaway.local.backends import LOCAL_AWS
 from takeaway.stack import deployment
 
 HOME = Path(os.environ.get("TAKEAWAY_HOME", ".takeaway"))
-LOCAL_AWS = "local-aws"
 TOKEN_KEY_FILE = "token.key"  # noqa: S105 - the name of a file
 
 ENVIRONMENT, RUNNING, STACK, DEFAULT = "environment", "running local AWS", "stack's outputs", "default"

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from events.wire import encode
 from producers.load.market.arrivals import FlatDemand
 from producers.load.market.journeys import events as events_of
 from producers.load.market.journeys import journeys
@@ -28,9 +27,9 @@ def events(rate: float, seed: int = 7) -> Iterator[tuple[datetime, bytes]]:
         while waiting and waiting[0][0] <= placed_at:
             happened_at, _, body = heapq.heappop(waiting)
             yield happened_at, body
-        for envelope in events_of(journey, BEGIN):
+        for event in events_of(journey, BEGIN):
             number += 1
-            heapq.heappush(waiting, (envelope.occurred_at, number, encode(envelope)))
+            heapq.heappush(waiting, (event.envelope.occurred_at, number, event.data))
 
 
 def write_answers(folder: Path, count: int, rate: float) -> list[Path]:

@@ -12,7 +12,7 @@ from consumers.processing import ProcessorFactory
 from consumers.steps.step import HandlerStep, performs
 from events.envelope import EventEnvelope
 from events.orders import Event, OrderPlaced, RestaurantNotified
-from events.wire import encode
+from events.wire import EncodedEvent, encode
 from tests.conformance.scene import Scene, packed
 from tests.support.builders import an_envelope
 
@@ -76,8 +76,8 @@ class Kitchen:
         if letter.key not in {written.key for written in self.letters}:
             self.letters.append(letter)
 
-    def publish(self, envelope: EventEnvelope[Event]) -> "Future[None]":
-        self.told.append(envelope.order_id)
+    def publish(self, event: EncodedEvent[Event]) -> "Future[None]":
+        self.told.append(event.envelope.order_id)
         acknowledged: Future[None] = Future()
         acknowledged.set_result(None)
         return acknowledged

@@ -20,8 +20,8 @@ from takeaway.audit.verdict import Audit, Bounds, audit
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.processes import Running, Service
-from takeaway.local.stack import api_url
 from takeaway.stack import deployment
+from takeaway.stack.up import api_url
 
 _PAUSE = threading.Event()
 

@@ -19,8 +19,8 @@ from events.wire import encode
 from producers.load.ledger import read_ledger
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
+from takeaway.local.backends import LOCAL_AWS
 from takeaway.stack import deployment
-from takeaway.stack.environment import LOCAL_AWS
 from tests.end_to_end.conftest import run_takeaway
 from tests.end_to_end.proxy import Answer, Behaviour, Request, proxy
 from tests.support.builders import an_envelope, an_order_completed

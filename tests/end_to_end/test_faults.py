@@ -20,7 +20,7 @@ from takeaway.audit.verdict import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVEN
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.processes import Running
-from takeaway.local.stack import CONSUMERS
+from takeaway.stack.up import CONSUMERS
 from tests.conftest import the_backend
 from tests.end_to_end.flow import Flow, frozen, pause, until
 from tests.end_to_end.proxy import INTERNAL_ERROR, Answer, Request, proxy

@@ -14,7 +14,7 @@ from takeaway.audit.observer import StreamObserver
 from takeaway.audit.verdict import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVENT, Bounds
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
-from takeaway.local.stack import CONSUMERS
+from takeaway.stack.up import CONSUMERS
 from tests.conftest import the_backend
 from tests.end_to_end.commit_steps import STEPS, WHEN, CommitSteps
 from tests.end_to_end.flow import Flow, pause, until

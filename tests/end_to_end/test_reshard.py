@@ -20,7 +20,7 @@ from takeaway.audit.evidence import lake_facts, stream_facts
 from takeaway.audit.verdict import DOUBLED, LOST, UNEXPECTED, Audit, Bounds, Fact
 from takeaway.local import aws as local_aws
 from takeaway.local import backends, processes
-from takeaway.local.stack import CONSUMERS
+from takeaway.stack.up import CONSUMERS
 from tests.conftest import the_backend
 from tests.end_to_end.flow import Flow, until
 from tests.end_to_end.recorder import RECORDER, Seen, seen

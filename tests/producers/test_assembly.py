@@ -13,7 +13,7 @@ from events.wire import decode
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Diagnostic
 from foundation.settings import SettingsError
-from producers.assembly import event_publisher, orders_api, orders_table, ticket_queue, token_key
+from producers.assembly import event_publisher, orders_api, orders_table, token_key
 from producers.settings import OrdersApiSettings, PublisherSettings
 from tests.support.builders import an_envelope
 
@@ -60,21 +60,6 @@ def test_a_publisher_knows_its_stream(local_aws: "LocalAws") -> None:
     [record] = kinesis.get_records(ShardIterator=iterator)["Records"]
     assert decode(record["Data"]) == an_envelope()
     kinesis.delete_stream(StreamName=stream)
-
-
-@pytest.mark.local_aws
-def test_a_ticket_comes_from_the_queue_and_leaves_it(local_aws: "LocalAws") -> None:
-    sqs = local_aws.client("sqs")
-    url = sqs.create_queue(QueueName=f"tickets-{uuid.uuid4()}")["QueueUrl"]
-    queue = ticket_queue(local_aws.environ | {"TAKEAWAY_TICKET_QUEUE": url})
-    sqs.send_message(QueueUrl=url, MessageBody='{"event_id":"e","order_id":"o","restaurant_id":"r","items":[]}')
-    [message] = queue.receive(timedelta(minutes=1))
-    assert message.ticket is not None
-    assert (message.ticket.event_id, message.ticket.order_id, message.ticket.restaurant_id) == ("e", "o", "r")
-    queue.delete(message)
-    counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessagesNotVisible"])
-    assert counts["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "0"
-    sqs.delete_queue(QueueUrl=url)
 
 
 @pytest.mark.parametrize("key", ["", "too short"])

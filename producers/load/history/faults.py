@@ -9,31 +9,12 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 import msgspec
 
 from foundation.kinesis.limits import MAX_RECORD_BYTES
-from producers.load.ledger import InjectedFault, Verdict, digest
+from producers.load.ledger import FaultKind, InjectedFault, Verdict, digest
 from producers.load.market.catalogue import seeded
-
-
-class FaultKind(StrEnum):
-    """The names by which faults are asked for."""
-
-    DUPLICATE = "duplicate"
-    LATE = "late"
-    OUT_OF_ORDER = "out-of-order"
-    CLOCK_SKEW = "clock-skew"
-    TRUNCATED = "truncated"
-    NOT_UTF8 = "not-utf8"
-    UNKNOWN_TYPE = "unknown-type"
-    UNKNOWN_VERSION = "unknown-version"
-    MISSING_FIELD = "missing-field"
-    NEGATIVE_PRICE = "negative-price"
-    ZERO_TIME = "zero-time"
-    OVERSIZE = "oversize"
-    POISON = "poison"
 
 
 @dataclass(frozen=True)

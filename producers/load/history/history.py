@@ -12,9 +12,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from events.wire import encode
-from producers.load.history.faults import Delivery, FaultKind, inject
-from producers.load.ledger import InjectedFault, LedgerEntry, LedgerLine, LedgerWriter, ScenarioPhase, SilentEnd
+from producers.load.history.faults import Delivery, inject
+from producers.load.ledger import (
+    FaultKind,
+    InjectedFault,
+    LedgerEntry,
+    LedgerLine,
+    LedgerWriter,
+    ScenarioPhase,
+    SilentEnd,
+)
 from producers.load.market.arrivals import DAY_MINUTES, ORDERS_A_DAY, WeekDemand
 from producers.load.market.journeys import Journey, events, journeys
 from producers.load.market.orders import IntendedOrder, Market, a_market, orders
@@ -163,11 +170,12 @@ def _deliveries(of_orders: Iterable[Journey], start: datetime) -> Iterator[tuple
 def _of(journey: Journey, start: datetime) -> Iterator[tuple[Delivery, LedgerEntry]]:
     order = journey.order
     commanded: set[str] = set()
-    for envelope in events(journey, start):
+    for event in events(journey, start):
+        envelope = event.envelope
         heard = envelope.cause if envelope.cause in commanded else None
         commanded.add(envelope.event_id)
         yield (
-            Delivery(envelope.occurred_at, encode(envelope), envelope.event_id, envelope.order_id),
+            Delivery(envelope.occurred_at, event.data, envelope.event_id, envelope.order_id),
             LedgerEntry(
                 event_id=envelope.event_id,
                 event_type=envelope.event_type,

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from statistics import NormalDist
 from typing import Literal
 
-from events.envelope import EventEnvelope, following, name_based_uuid
+from events.envelope import following, name_based_uuid
 from events.orders import Event, RestaurantNotified, UserNotified
+from events.wire import EncodedEvent, encoded
 from producers.load.market.arrivals import DAY_MINUTES
 from producers.load.market.catalogue import fingerprint
 from producers.load.market.kitchen import ANSWER_DEADLINE, KitchenPlan, Kitchens
@@ -109,7 +110,7 @@ def journeys(market: Market, orders: Iterable[IntendedOrder], incident: Incident
             yield Journey(order, plan, outcome, placed, notified, answered, told, ready, completed)
 
 
-def events(journey: Journey, start: datetime) -> Iterator[EventEnvelope[Event]]:
+def events(journey: Journey, start: datetime) -> Iterator[EncodedEvent[Event]]:
     """Its events, in the order in which one causes the other."""
     intended = journey.order
 
@@ -125,23 +126,24 @@ def events(journey: Journey, start: datetime) -> Iterator[EventEnvelope[Event]]:
     if isinstance(order, Refusal):
         raise ImpossibleJourney(order.detail)
     placed = order.placing.envelope
-    yield placed
+    yield order.placing.encoded
     told = RestaurantNotified(
         restaurant_id=intended.body.restaurant_id, channel="sns", message_id=_message("ticket", intended.order_id)
     )
-    yield following(placed, told, occurred_at=at(journey.restaurant_notified), producer="restaurant_notifier")
+    yield encoded(following(placed, told, occurred_at=at(journey.restaurant_notified), producer="restaurant_notifier"))
     if journey.answered is None:
         return
     answered = _perform(journey.answer, order, at(journey.answered))
-    yield answered.envelope
+    yield answered.encoded
     if journey.user_notified is not None:
         read = UserNotified(
             customer_id=intended.customer_id, channel="ses", message_id=_message("mail", intended.order_id)
         )
-        yield following(answered.envelope, read, occurred_at=at(journey.user_notified), producer="user_notifier")
+        told_of = following(answered.envelope, read, occurred_at=at(journey.user_notified), producer="user_notifier")
+        yield encoded(told_of)
     if journey.completed is not None:
         order = Order(order.placing, (answered,))
-        yield _perform(CompleteOrder(), order, at(journey.completed)).envelope
+        yield _perform(CompleteOrder(), order, at(journey.completed)).encoded
 
 
 def _perform(command: RestaurantCommand, order: Order, at: datetime) -> Performed[Event]:

@@ -6,7 +6,7 @@ A scenario is what a file of events can show. What needs shards, as a reshard in
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from producers.load.history.faults import FaultKind
+from producers.load.ledger import FaultKind
 from producers.load.market.arrivals import DAY_MINUTES
 from producers.load.market.orders import Market, Surge
 

@@ -19,7 +19,7 @@ from consumers.processing import Progress, RecordProcessor, ShardAssignment, Sha
 from consumers.steps.step import HandlerStep, performs
 from events.envelope import EventEnvelope
 from events.orders import Event, OrderPlaced, RestaurantNotified
-from events.wire import decode, encode
+from events.wire import EncodedEvent, decode, encode
 from foundation.clock import Clock
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.records import Batch, Record, Sentinel, SequenceNumber
@@ -52,18 +52,18 @@ class Outcomes:
 class Publisher:
     """Acknowledges at once, or fails the publications named in `failing` by their order."""
 
-    published: list[EventEnvelope[Event]] = field(default_factory=list)
+    published: list[EncodedEvent[Event]] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
     closed: bool = False
 
-    def publish(self, envelope: EventEnvelope[Event]) -> "Future[None]":
+    def publish(self, event: EncodedEvent[Event]) -> "Future[None]":
         if self.closed:
             raise PublisherClosed("its thread died")
         answer: Future[None] = Future()
-        if envelope.order_id in self.failing:
+        if event.envelope.order_id in self.failing:
             answer.set_exception(PublishFailed("the stream is away"))
         else:
-            self.published.append(envelope)
+            self.published.append(event)
             answer.set_result(None)
         return answer
 
@@ -133,8 +133,8 @@ def test_each_order_is_told_once_and_what_follows_is_published_in_order() -> Non
     shard = Shard()
     assert shard.processor().process(orders("a", "b", "c")) == Progress(number(3))
     assert shard.kitchen.told == ["a", "b", "c"]
-    assert [envelope.order_id for envelope in shard.publisher.published] == ["a", "b", "c"]
-    first = shard.publisher.published[0]
+    assert [event.envelope.order_id for event in shard.publisher.published] == ["a", "b", "c"]
+    first = shard.publisher.published[0].envelope
     heard = decode(a_record(1, order_id="a").data)
     assert (first.event_type, first.cause, first.producer) == (
         "restaurant_notified",
@@ -161,7 +161,7 @@ def test_hearing_again_repeats_no_effect_and_publishes_the_very_same_event() -> 
     shard.processor().process(orders("a"))
     shard.processor().process(orders("a"))
     assert shard.kitchen.told == ["a"]
-    assert encode(shard.publisher.published[0]) == encode(shard.publisher.published[1])
+    assert shard.publisher.published[0].data == shard.publisher.published[1].data
 
 
 def test_the_same_event_twice_in_one_batch_has_one_effect() -> None:
@@ -179,7 +179,7 @@ def test_two_holders_agree_on_the_first_outcome() -> None:
     rival = other.outcomes.stored[event_id].replace(b"m-1", b"m-9")
     shard.outcomes = Outcomes({event_id: rival}, late=True)
     shard.processor().process(orders("a"))
-    assert encode(shard.publisher.published[0]) == rival
+    assert shard.publisher.published[0].data == rival
 
 
 def test_progress_never_runs_ahead_of_an_effect() -> None:
@@ -372,7 +372,8 @@ def test_orders_are_handled_side_by_side_and_told_each_in_order() -> None:
     assert shard.processor().process(a_batch(*records)) == Progress(number(19))
     for key in range(4):
         heard = [decode(record.data).event_id for record in records if record.partition_key == f"order-{key}"]
-        causes = [envelope.cause for envelope in shard.publisher.published if envelope.order_id == f"order-{key}"]
+        published = [event.envelope for event in shard.publisher.published]
+        causes = [envelope.cause for envelope in published if envelope.order_id == f"order-{key}"]
         assert causes == heard
 
 
@@ -387,8 +388,8 @@ def test_all_is_published_before_the_first_acknowledgement_is_waited_for() -> No
     answers: list[Future[None]] = []
 
     class Slow(Publisher):
-        def publish(self, envelope: EventEnvelope[Event]) -> "Future[None]":
-            self.published.append(envelope)
+        def publish(self, event: EncodedEvent[Event]) -> "Future[None]":
+            self.published.append(event)
             answers.append(Future())
             if len(answers) == 3:
                 for answer in answers:

@@ -14,8 +14,8 @@ from litestar.testing import TestClient
 from events.orders import OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected
 from producers.orders.api import MAX_BODY_BYTES, create_app
 from producers.orders.commands import derive_cause, derive_order_id
+from producers.orders.diagnostics import AcknowledgementNotNoted, NotPublished, RequestFailed
 from producers.orders.tokens import Role, TokenKey
-from producers.publishing.diagnostics import AcknowledgementNotNoted, NotPublished, RequestFailed
 from producers.publishing.publisher import EventPublisher
 from tests.support.fakes.kinesis import FakeKinesis
 from tests.support.fakes.orders import FakeOrders

@@ -8,7 +8,7 @@ from typing import cast
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from events.orders import Event, OrderPlaced
-from events.wire import decode, encode
+from events.wire import decode
 from producers.orders.commands import Order, Performed
 
 
@@ -71,6 +71,6 @@ class FakeOrders:
 
 def _as_stored(order: Order) -> Order:
     for performed in order.history:
-        if decode(encode(performed.envelope)) != performed.envelope:
+        if decode(performed.encoded.data) != performed.envelope:
             raise AssertionError(f"{performed.envelope.event_type} does not survive its bytes")
     return order

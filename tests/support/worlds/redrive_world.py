@@ -15,6 +15,7 @@ from consumers.redrive.steps import SetAsideAgain, ThroughProcessor
 from consumers.steps.step import HandlerStep, performs
 from events.envelope import EventEnvelope
 from events.orders import Event, OrderPlaced, RestaurantNotified
+from events.wire import EncodedEvent
 from foundation.diagnostics import Diagnostic
 from tests.support.builders import NOON, a_record
 from tests.support.fakes.bucket import FakeBucket, Gate
@@ -135,9 +136,9 @@ class _Process:
     def remember(self, event_id: str, outcome: bytes) -> bytes:
         return self._through(lambda: self.world.outcomes.setdefault(event_id, outcome))
 
-    def publish(self, envelope: EventEnvelope[Event]) -> "Future[None]":
+    def publish(self, event: EncodedEvent[Event]) -> "Future[None]":
         def publish() -> "Future[None]":
-            self.world.told.append(envelope.order_id)
+            self.world.told.append(event.envelope.order_id)
             acknowledged: Future[None] = Future()
             acknowledged.set_result(None)
             return acknowledged

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from events.wire import UnreadableEvent, decode
-from producers.load.history.faults import FaultKind
 from producers.load.history.history import HistoryPlan, write_history
+from producers.load.ledger import FaultKind
 from takeaway.audit.history import HistoryAudit, audit_history
 from takeaway.errors import UserError
 

@@ -22,8 +22,8 @@ from producers.orders.tokens import TokenKey
 from takeaway import cli
 from takeaway.audit.verdict import LOST, Audit, Bounds, Finding
 from takeaway.commands import reading
-from takeaway.doctor.time_limit import reason
 from takeaway.local.aws import local_environ
+from takeaway.stack.time_limit import reason
 from takeaway.terminal.tables import Rows, counted, in_words, show_rows
 from tests.conftest import LocalAws
 from tests.end_to_end.conftest import Takeaway, run_takeaway

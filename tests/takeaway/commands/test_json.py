@@ -49,7 +49,7 @@ def _rest_of(step: dict[str, object]) -> dict[str, object]:
 
 def test_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "resolved", lambda: local_aws.local_environ("http://127.0.0.1:9"))
-    monkeypatch.setattr("producers.load.live.run.run_load", lambda *_, **__: SUMMARY)
+    monkeypatch.setattr("producers.load.run.run_load", lambda *_, **__: SUMMARY)
     monkeypatch.setattr(loading, "answering", lambda _: "http://127.0.0.1:9")
     monkeypatch.setattr(loading, "stop_on_signal", lambda: None)
     facts = json.loads(CliRunner().invoke(cli.app, ["load", "--seed", "7", "--json"]).stdout)
@@ -60,7 +60,7 @@ def test_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_load_that_could_not_hold_its_rate_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "resolved", lambda: local_aws.local_environ("http://127.0.0.1:9"))
-    monkeypatch.setattr("producers.load.live.run.run_load", lambda *_, **__: replace(SUMMARY, held_rate=False))
+    monkeypatch.setattr("producers.load.run.run_load", lambda *_, **__: replace(SUMMARY, held_rate=False))
     monkeypatch.setattr(loading, "answering", lambda _: "http://127.0.0.1:9")
     monkeypatch.setattr(loading, "stop_on_signal", lambda: None)
     done = CliRunner().invoke(cli.app, ["load", "--seed", "7"])

@@ -32,8 +32,9 @@ from takeaway.doctor.findings import findings
 from takeaway.doctor.readers import ReadingProbe
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
+from takeaway.local.backends import LOCAL_AWS
 from takeaway.stack import deployment
-from takeaway.stack.environment import LOCAL_AWS, Source, endpoint_sources, merged, origins
+from takeaway.stack.environment import Source, endpoint_sources, merged, origins
 from tests.conftest import BACKEND_NAME, LocalAws
 from tests.end_to_end.conftest import run_takeaway
 from tests.support.builders import a_record

@@ -21,12 +21,9 @@ from foundation.clock import uninterrupted_wait
 from takeaway.errors import UserError
 from takeaway.local import aws as local_aws
 from takeaway.local import backends, processes
-from takeaway.local import stack as up
-from takeaway.local.backends import EMBEDDED
+from takeaway.local.backends import EMBEDDED, LOCAL_AWS, LOCALSTACK_FOLDER
 from takeaway.local.processes import Running, Service
-from takeaway.stack import deployment
-from takeaway.stack.deployment import LOCALSTACK_FOLDER
-from takeaway.stack.environment import LOCAL_AWS
+from takeaway.stack import deployment, up
 from tests.conftest import LocalAws, the_backend
 from tests.support.fakes.clock import FakeClock
 

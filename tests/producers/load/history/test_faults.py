@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from events.wire import UnreadableEvent, decode, encode
-from producers.load.history.faults import OVERSIZE_BYTES, Delivery, FaultKind, constant, inject
-from producers.load.ledger import InjectedFault, digest
+from producers.load.history.faults import OVERSIZE_BYTES, Delivery, constant, inject
+from producers.load.ledger import FaultKind, InjectedFault, digest
 from tests.support.builders import NOON, an_envelope
 
 KEPT = {FaultKind.LATE, FaultKind.OUT_OF_ORDER, FaultKind.CLOCK_SKEW}

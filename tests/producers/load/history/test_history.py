@@ -11,9 +11,8 @@ import msgspec
 import pytest
 
 from events.wire import UnreadableEvent, decode
-from producers.load.history.faults import FaultKind
 from producers.load.history.history import START, HistoryExists, HistoryPlan, ledger_beside, sample, write_history
-from producers.load.ledger import Ledger, LedgerUnwritable, read_ledger
+from producers.load.ledger import FaultKind, Ledger, LedgerUnwritable, read_ledger
 from producers.load.market.scenarios import SCENARIOS
 
 SAMPLE_OF_SEED_7 = "a278bd4d23b8efe66adfa656b545ff9e80ac1d0358353e7c23c5e52ae2e02b82"

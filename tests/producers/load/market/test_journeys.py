@@ -8,7 +8,7 @@ import pytest
 
 from events.envelope import EventEnvelope
 from events.orders import Event, OrderPlaced
-from events.wire import decode, encode
+from events.wire import decoded, encode
 from producers.load.ledger import expected_events
 from producers.load.market.arrivals import WeekDemand
 from producers.load.market.journeys import Journey, events, journeys
@@ -31,7 +31,7 @@ def many() -> list[Journey]:
 
 
 def told(journey: Journey) -> list[EventEnvelope[Event]]:
-    return list(events(journey, START))
+    return [event.envelope for event in events(journey, START)]
 
 
 def test_every_outcome_has_its_events(many: list[Journey]) -> None:
@@ -44,8 +44,9 @@ def test_every_outcome_has_its_events(many: list[Journey]) -> None:
 def test_causes_come_before_what_they_bring_about_and_times_rise(many: list[Journey]) -> None:
     for journey in many[:1500]:
         told_at: dict[str, datetime] = {}
-        for envelope in told(journey):
-            assert decode(encode(envelope)) == envelope
+        for event in events(journey, START):
+            envelope = event.envelope
+            assert event == decoded(encode(envelope))
             cause_at = told_at.get(envelope.cause)
             assert cause_at is None or cause_at < envelope.occurred_at
             told_at[envelope.event_id] = envelope.occurred_at

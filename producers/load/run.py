@@ -7,7 +7,8 @@ from pathlib import Path
 
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Emit
-from producers.assembly import orders_http, ticket_queue, token_key
+from producers.assembly import token_key
+from producers.load.assembly import orders_http, ticket_queue
 from producers.load.ledger import LedgerWriter
 from producers.load.live.orders_client import OrdersClient
 from producers.load.live.restaurants import Restaurants

@@ -14,10 +14,10 @@ from foundation.settings import variable
 from takeaway.errors import UserError
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
-from takeaway.local.backends import Backend
+from takeaway.local.backends import LOCAL_AWS, Backend
 from takeaway.local.processes import Running, Service
 from takeaway.stack import deployment
-from takeaway.stack.environment import HOME, LOCAL_AWS, resolved
+from takeaway.stack.environment import HOME, resolved
 from takeaway.terminal.files import write, writing
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ def lake_told_in_one_line(environ: Mapping[str, str]) -> Iterator[None]:
     """
     from deltalake.exceptions import DeltaError
 
-    from takeaway.doctor.time_limit import answers, reason
+    from takeaway.stack.time_limit import answers, reason
 
     url = environ.get("AWS_ENDPOINT_URL", "")
     if url and local_aws.is_local(url) and not answers(url):

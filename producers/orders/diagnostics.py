@@ -1,0 +1,44 @@
+"""What operators of the orders API may want to know. No customer's data in any of it."""
+
+from dataclasses import dataclass
+
+from botocore.exceptions import ClientError
+
+from foundation.diagnostics import Diagnostic
+
+
+@dataclass(frozen=True)
+class NotPublished(Diagnostic):
+    """A stored event is not acknowledged yet; who sent its command, or a later one, was told to repeat the request."""
+
+    event_type: str
+    event_id: str
+    order_id: str
+    error: str
+
+
+@dataclass(frozen=True)
+class AcknowledgementNotNoted(Diagnostic):
+    """An event is on the stream, but its order's item does not say so: the next command may publish it once more."""
+
+    event_type: str
+    event_id: str
+    order_id: str
+    error: str
+
+
+@dataclass(frozen=True)
+class RequestFailed(Diagnostic):
+    """The orders API could not do its work: `error` is its `error_kind`, `where` the line it came from."""
+
+    method: str
+    route: str
+    error: str
+    where: str
+
+
+def error_kind(error: Exception) -> str:
+    """The error's class and, of an AWS service's error, its code. Never its message: that may quote data."""
+    name = type(error).__name__
+    code = error.response.get("Error", {}).get("Code", name) if isinstance(error, ClientError) else name
+    return name if code == name else f"{name}: {code}"
