@@ -1,4 +1,4 @@
-"""Puts the producers together from an environment. The only module here that makes AWS clients.
+"""Puts the producers together from an environment.
 
 What only the API needs is imported where it is built, so that a consumer that publishes loads no web framework.
 """
@@ -7,9 +7,9 @@ import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import boto3
 from botocore.config import Config
 
+from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Emit
 from foundation.settings import from_environment
@@ -40,7 +40,7 @@ SQS = Config(
 def event_publisher(environ: Mapping[str, str], emit: Emit) -> EventPublisher:
     """A running publisher; close it."""
     settings = from_environment(PublisherSettings, environ)
-    client = _session(environ).client("kinesis", endpoint_url=_endpoint(environ, "KINESIS"), config=KINESIS)
+    client = aws.client("kinesis", environ, KINESIS)
     return EventPublisher(
         client,
         settings.stream,
@@ -57,7 +57,7 @@ def orders_table(environ: Mapping[str, str]) -> "OrdersTable":
     from producers.orders.table import OrdersTable
 
     settings = from_environment(OrdersApiSettings, environ)
-    client = _session(environ).client("dynamodb", endpoint_url=_endpoint(environ, "DYNAMODB"), config=DYNAMODB)
+    client = aws.client("dynamodb", environ, DYNAMODB)
     return OrdersTable(client, settings.orders_table)
 
 
@@ -83,7 +83,7 @@ def ticket_queue(environ: Mapping[str, str]) -> "TicketQueue":
     from producers.load.live.tickets import TicketQueue
 
     settings = from_environment(TicketQueueSettings, environ)
-    client = _session(environ).client("sqs", endpoint_url=_endpoint(environ, "SQS"), config=SQS)
+    client = aws.client("sqs", environ, SQS)
     return TicketQueue(client, settings.ticket_queue)
 
 
@@ -94,18 +94,3 @@ def orders_http(url: str) -> "httpx.Client":
     return httpx.Client(
         base_url=url, timeout=httpx.Timeout(15, connect=5), limits=httpx.Limits(max_connections=300), trust_env=False
     )
-
-
-def _session(environ: Mapping[str, str]) -> boto3.Session:
-    """What `environ` does not say, boto3 finds in its usual places."""
-    return boto3.Session(
-        aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID"),
-        aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY"),
-        aws_session_token=environ.get("AWS_SESSION_TOKEN"),
-        region_name=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION"),
-        profile_name=environ.get("AWS_PROFILE"),
-    )
-
-
-def _endpoint(environ: Mapping[str, str], service: str) -> str | None:
-    return environ.get(f"AWS_ENDPOINT_URL_{service}") or environ.get("AWS_ENDPOINT_URL")
