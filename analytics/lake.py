@@ -18,8 +18,8 @@ from analytics.reading.orders import ALWAYS, EVERY_ORDER, Window, common_tables
 from analytics.reading.repeats import PLACE, doubtful, find_repeats, without
 from analytics.settings import LakeSettings
 from analytics.table.layout import table_uri
-from analytics.table.log import storage_options
 from analytics.table.schema import EVENT_SCHEMA
+from foundation import aws
 from foundation.settings import from_environment
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Lake:
         """The lake that TAKEAWAY_LAKE_BUCKET names, with the endpoint and the credentials of the environment."""
         environ = os.environ if environ is None else environ
         settings = from_environment(LakeSettings, environ)
-        return cls.open(table_uri(settings.lake_bucket), storage_options(environ))
+        return cls.open(table_uri(settings.lake_bucket), aws.storage_options(environ))
 
     @property
     def version(self) -> int:

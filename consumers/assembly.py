@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
 
 from consumers.dead_letters.bad_runs import BadRuns
@@ -13,6 +12,7 @@ from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignm
 from consumers.settings import ConsumerSettings
 from consumers.steps.outcomes import DynamoDBOutcomes
 from events.orders import OrderAccepted, OrderPlaced
+from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
 from foundation.settings import from_environment
@@ -52,8 +52,8 @@ def worker(consumer: str, environ: Mapping[str, str], emit: Emit) -> "Worker":
             read_bytes_per_second=settings.read_bytes_per_second,
             batch_records=settings.batch_records(consumer),
         ),
-        kinesis=boto3.client("kinesis", config=_CONFIG),
-        dynamodb=boto3.client("dynamodb", config=_LEASES),
+        kinesis=aws.client("kinesis", environ, _CONFIG),
+        dynamodb=aws.client("dynamodb", environ, _LEASES),
         factory=CONSUMERS[consumer](settings, environ, emit),
         clock=SYSTEM_CLOCK,
         emit=emit,
@@ -69,7 +69,7 @@ def kinesis_function(consumer: str, environ: Mapping[str, str], emit: Emit) -> "
     def hash_keys_of(stream: str, shard_id: str) -> "HashKeyRange | None":
         from foundation.kinesis.shards import listed_shards
 
-        shards = listed_shards(boto3.client("kinesis", config=_CONFIG), stream)
+        shards = listed_shards(aws.client("kinesis", environ, _CONFIG), stream)
         return next((shard.hash_keys for shard in shards if shard.shard_id == shard_id), None)
 
     return KinesisFunction(
@@ -91,7 +91,7 @@ def kcl_daemon(consumer: str, environ: Mapping[str, str]) -> "DaemonSettings":
         application=settings.application(consumer),
         stream=settings.stream,
         child=("consumers.entrypoints.kcl", consumer),
-        region=environ.get("AWS_DEFAULT_REGION") or environ.get("AWS_REGION"),
+        region=aws.region(environ),
         endpoints=endpoints(environ),
         failover_seconds=settings.failover_seconds,
         reads_per_second=settings.reads(consumer),
@@ -101,8 +101,8 @@ def kcl_daemon(consumer: str, environ: Mapping[str, str]) -> "DaemonSettings":
     )
 
 
-def dead_letters(settings: ConsumerSettings, keys: "CustomerKeys") -> S3DeadLetters:
-    return S3DeadLetters(boto3.client("s3", config=_CONFIG), settings.dead_letter_bucket, keys)
+def dead_letters(environ: Mapping[str, str], settings: ConsumerSettings, keys: "CustomerKeys") -> S3DeadLetters:
+    return S3DeadLetters(aws.client("s3", environ, _CONFIG), settings.dead_letter_bucket, keys)
 
 
 def redriver(consumer: str, environ: Mapping[str, str], wait: Wait, emit: Emit) -> "GivesAgain":
@@ -118,36 +118,36 @@ def redriver(consumer: str, environ: Mapping[str, str], wait: Wait, emit: Emit) 
     # A redrive is one attempt, it gathers nothing, and to have grown old is no reason against it.
     settings = replace(settings, max_attempts=1, batching_window_seconds=0, max_record_age_seconds=None)
     again = SetAsideAgain()
-    factory = _performs(STEPS[consumer](settings), settings, environ, emit, again)
-    return ThroughProcessor(factory, again, _outcomes(settings, consumer), wait=wait, emit=emit)
+    factory = _performs(STEPS[consumer](settings, environ), settings, environ, emit, again)
+    return ThroughProcessor(factory, again, _outcomes(settings, environ, consumer), wait=wait, emit=emit)
 
 
-def restaurant_notifier(settings: ConsumerSettings) -> "HandlerStep[OrderPlaced]":
+def restaurant_notifier(settings: ConsumerSettings, environ: Mapping[str, str]) -> "HandlerStep[OrderPlaced]":
     from consumers.notifiers.restaurant import TicketTopic, notify_restaurant
     from consumers.steps.step import HandlerStep
 
-    tickets = TicketTopic(boto3.client("sns", config=_CONFIG), settings.ticket_topic)
+    tickets = TicketTopic(aws.client("sns", environ, _CONFIG), settings.ticket_topic)
     return HandlerStep("restaurant_notifier", OrderPlaced, lambda placed: notify_restaurant(placed, tickets))
 
 
-def user_notifier(settings: ConsumerSettings) -> "HandlerStep[OrderAccepted]":
+def user_notifier(settings: ConsumerSettings, environ: Mapping[str, str]) -> "HandlerStep[OrderAccepted]":
     from consumers.notifiers.user import Mail, notify_user
     from consumers.steps.step import HandlerStep
 
-    mail = Mail(boto3.client("ses", config=_CONFIG), settings.sender)
+    mail = Mail(aws.client("ses", environ, _CONFIG), settings.sender)
     return HandlerStep("user_notifier", OrderAccepted, lambda accepted: notify_user(accepted, mail))
 
 
 def performer(
-    step: "Callable[[ConsumerSettings], HandlerStep[Any]]",
+    step: "Callable[[ConsumerSettings, Mapping[str, str]], HandlerStep[Any]]",
 ) -> Callable[[ConsumerSettings, Mapping[str, str], Emit], ProcessorFactory]:
     """The consumer that performs this step."""
 
     def build(settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit) -> ProcessorFactory:
         from analytics.assembly import customer_keys
 
-        letters = dead_letters(settings, customer_keys(environ))
-        return _performs(step(settings), settings, environ, emit, letters)
+        letters = dead_letters(environ, settings, customer_keys(environ))
+        return _performs(step(settings, environ), settings, environ, emit, letters)
 
     return build
 
@@ -159,7 +159,7 @@ def archiver(settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit)
     keys = customer_keys(environ)
     sink = lake_sink(environ, settings.stream, emit, keys)
     bad_runs = BadRuns("archiver")
-    letters = dead_letters(settings, keys)
+    letters = dead_letters(environ, settings, keys)
 
     def factory(assignment: ShardAssignment) -> RecordProcessor:
         return Archiver(
@@ -175,7 +175,7 @@ def archiver(settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit)
     return factory
 
 
-STEPS: "dict[str, Callable[[ConsumerSettings], HandlerStep[Any]]]" = {
+STEPS: "dict[str, Callable[[ConsumerSettings, Mapping[str, str]], HandlerStep[Any]]]" = {
     "restaurant_notifier": restaurant_notifier,
     "user_notifier": user_notifier,
 }
@@ -199,7 +199,7 @@ def _performs(
     return performs(
         step,
         settings.rules,
-        outcomes=_outcomes(settings, step.actor),
+        outcomes=_outcomes(settings, environ, step.actor),
         publisher=event_publisher(environ, emit),
         apart=SetsApart(step.actor, letters, clock=SYSTEM_CLOCK, emit=emit),
         clock=SYSTEM_CLOCK,
@@ -207,9 +207,9 @@ def _performs(
     )
 
 
-def _outcomes(settings: ConsumerSettings, actor: str) -> DynamoDBOutcomes:
+def _outcomes(settings: ConsumerSettings, environ: Mapping[str, str], actor: str) -> DynamoDBOutcomes:
     return DynamoDBOutcomes(
-        boto3.client("dynamodb", config=_CONFIG),
+        aws.client("dynamodb", environ, _CONFIG),
         settings.outcomes_table,
         settings.application(actor),
         keep=settings.keep_outcomes,

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from foundation import aws
 from takeaway.local import aws as local_aws
 from takeaway.local import backends, processes
 from takeaway.local.backends import Backend
@@ -80,7 +81,7 @@ class LocalAws:
     environ: dict[str, str]
 
     def client(self, service: str) -> Any:
-        return local_aws.client(service, self.environ)
+        return aws.client(service, self.environ)
 
 
 @pytest.fixture(scope="session")

@@ -281,24 +281,6 @@ def files_of(table: DeltaTable) -> list[AddedFile]:
     return [AddedFile(*columns) for columns in zip(*actions.values(), strict=True)]
 
 
-def storage_options(environ: Mapping[str, str]) -> dict[str, str]:
-    """How deltalake reaches S3: it does not read AWS_ENDPOINT_URL by itself.
-
-    With an endpoint the credentials of the environment go along; on AWS itself the default chain finds them.
-    """
-    options = {"aws_conditional_put": "etag"}
-    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
-    if region:
-        options["aws_region"] = region
-    endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
-    if endpoint:
-        options |= {"aws_endpoint": endpoint, "aws_allow_http": str(endpoint.startswith("http://")).lower()}
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-            if environ.get(name):
-                options[name.lower()] = environ[name]
-    return options
-
-
 def _add_action(file: AddedFile, modified_at: int) -> AddAction:
     # Row counts only: with the smallest and largest of some columns, deltalake 1.6.3 tells pyarrow that all other
     # columns lie between null and null, and a filter on one of those finds nothing.

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from events.wire import UnreadableEvent, decode
+from foundation import aws
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait
 from foundation.kinesis.records import SequenceNumber, StreamPosition
@@ -18,7 +19,6 @@ from takeaway.audit.observer import StreamObserver
 from takeaway.audit.stream import retained_records
 from takeaway.audit.verdict import Effect, Evidence, Fact
 from takeaway.errors import UserError
-from takeaway.local import aws as local_aws
 
 # While the audit looks, nobody else sees the message; afterwards it is given back.
 _LOOKING_SECONDS = 120
@@ -37,7 +37,7 @@ def gather(environ: Mapping[str, str], ledger: Path) -> Evidence:
     """
     require_auditable(environ, ledger)
     facts, unreadable = stream_facts(environ)
-    letters = Bucket(local_aws.client("s3", environ), environ[variable("dead_letter_bucket")])
+    letters = Bucket(aws.client("s3", environ), environ[variable("dead_letter_bucket")])
     return Evidence(
         ledger=ledger_facts(ledger),
         stream=facts,
@@ -50,7 +50,7 @@ def gather(environ: Mapping[str, str], ledger: Path) -> Evidence:
 
 
 def require_auditable(environ: Mapping[str, str], ledger: Path) -> None:
-    if not local_aws.reaches_only_local(environ) or variable("audit_queue") not in environ:
+    if not aws.reaches_only_local(environ) or variable("audit_queue") not in environ:
         raise UserError(
             "an audit needs a local AWS: it reads back every message and mail that was sent",
             "`takeaway up`, or set AWS_ENDPOINT_URL; `takeaway deploy` there makes the audit's queue",
@@ -103,7 +103,8 @@ def ticket_effects(environ: Mapping[str, str]) -> list[Effect]:
 
     A message is hidden from others while it is looked at; whatever happens, it is given back.
     """
-    sqs, url = local_aws.client("sqs", environ), environ[variable("audit_queue")]
+    sqs: Any = aws.client("sqs", environ)
+    url = environ[variable("audit_queue")]
     hidden = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessagesNotVisible"])
     if int(hidden["Attributes"]["ApproximateNumberOfMessagesNotVisible"]):
         raise UserError(
@@ -192,10 +193,10 @@ def dropped_records(environ: Mapping[str, str]) -> int:
     from deltalake.exceptions import TableNotFoundError
 
     from analytics.table.layout import table_uri
-    from analytics.table.log import dropped_by, storage_options
+    from analytics.table.log import dropped_by
 
     try:
-        table = DeltaTable(table_uri(environ[variable("lake_bucket")]), storage_options=storage_options(environ))
+        table = DeltaTable(table_uri(environ[variable("lake_bucket")]), storage_options=aws.storage_options(environ))
     except TableNotFoundError:
         return 0
     return sum(dropped_by(commit) for commit in table.history())

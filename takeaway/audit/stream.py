@@ -8,6 +8,7 @@ from consumers.diagnostics import ReadFailed
 from consumers.engines.worker.reading.cursor import ShardCursor
 from consumers.engines.worker.reading.polling import ShardReader
 from consumers.engines.worker.settings import WorkerSettings
+from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Wait, uninterrupted_wait
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.get_records import decoding
@@ -16,7 +17,6 @@ from foundation.kinesis.records import Record, Sentinel
 from foundation.kinesis.shards import listed_shards
 from foundation.settings import variable
 from takeaway.errors import UserError
-from takeaway.local import aws as local_aws
 
 
 class StreamAway(UserError):
@@ -30,7 +30,7 @@ class StreamAway(UserError):
 
 def shard_readers(environ: Mapping[str, str], *, wait: Wait) -> dict[str, ShardReader]:
     """A reader for every shard; `wait` passes between two reads. What cannot be read is raised as `StreamAway`."""
-    kinesis = decoding(local_aws.client("kinesis", environ))
+    kinesis = decoding(aws.client("kinesis", environ))
     stream = environ[variable("stream")]
     settings = WorkerSettings("looking-on", stream, worker_id="looking-on", reads_per_second=READS_PER_SECOND)
     try:

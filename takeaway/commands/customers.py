@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from foundation import aws
 from foundation.settings import variable
 from takeaway.commands.options import Json
 from takeaway.errors import UserError
-from takeaway.local import aws as local_aws
 from takeaway.stack.environment import resolved
 from takeaway.terminal.tables import counted
 
@@ -77,7 +77,7 @@ def _orders_of(environ: Mapping[str, str], customer_id: str) -> list[str]:
 
 
 def _confirm(environ: Mapping[str, str], customer_id: str, yes: bool) -> None:
-    if yes or local_aws.reaches_only_local(environ):
+    if yes or aws.reaches_only_local(environ):
         return
     where = environ.get(variable("customer_key_bucket"), "the bucket of the keys")
     if not sys.stdin.isatty():

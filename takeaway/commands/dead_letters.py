@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from foundation import aws
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import json_lines
 from foundation.settings import from_environment
 from takeaway.commands.options import Json, stop_on_signal
 from takeaway.errors import UserError
-from takeaway.local import aws as local_aws
 from takeaway.stack.environment import resolved
 from takeaway.terminal.letters import GroupBy, error_text, facts, grouped, payload
 from takeaway.terminal.tables import counted, piped, show_rows
@@ -117,7 +117,7 @@ def _letters(environ: Mapping[str, str]) -> "S3DeadLetters":
     from consumers.assembly import dead_letters
     from consumers.settings import ConsumerSettings
 
-    return dead_letters(from_environment(ConsumerSettings, environ), customer_keys(environ))
+    return dead_letters(environ, from_environment(ConsumerSettings, environ), customer_keys(environ))
 
 
 def _prefix(consumer: str | None) -> str:
@@ -204,7 +204,7 @@ def _tell_prospects(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
 
 
 def _confirm(environ: Mapping[str, str], count: int, yes: bool) -> None:
-    if yes or local_aws.reaches_only_local(environ):
+    if yes or aws.reaches_only_local(environ):
         return
     where = environ.get("AWS_ENDPOINT_URL") or "AWS"
     if not sys.stdin.isatty():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from foundation import aws
 from foundation.diagnostics import json_lines
 from foundation.settings import variable
 from takeaway.commands.options import Json
@@ -194,11 +195,8 @@ def _retained(environ: Mapping[str, str]) -> "Iterator[StreamRecord]":
     from consumers.dead_letters.letters import S3DeadLetters
     from takeaway.audit.evidence import letter_place
     from takeaway.audit.stream import retained_records
-    from takeaway.local import aws as local_aws
 
-    letters = S3DeadLetters(
-        local_aws.client("s3", environ), environ[variable("dead_letter_bucket")], customer_keys(environ)
-    )
+    letters = S3DeadLetters(aws.client("s3", environ), environ[variable("dead_letter_bucket")], customer_keys(environ))
     set_apart = {letter_place(key) for key in letters.keys(f"archiver/{environ[variable('stream')]}/")}
     for shard_id, record in retained_records(environ):
         place = shard_id, record.sequence_number

@@ -7,19 +7,19 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import NoCredentialsError, NoRegionError
+from botocore.exceptions import NoCredentialsError
 
 from analytics.table.layout import table_uri
 from consumers.assembly import CONSUMERS
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.settings import ConsumerSettings
+from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait, uninterrupted_wait
 from foundation.settings import from_environment
 from takeaway.doctor import resources as probes
 from takeaway.doctor.facts import SETTINGS, Checkup, Consumer, DeadLetters, LakeState, Problem, ShardRate
 from takeaway.doctor.readers import CONSUMER_SECONDS, SHARDS_SECONDS, ReadingProbe
-from takeaway.doctor.settings import shown, stack_settings, unreadable
-from takeaway.local import aws as local_aws
+from takeaway.doctor.settings import as_problem, shown, stack_settings, unreadable
 from takeaway.stack import deployment
 from takeaway.stack.environment import HOME, Source, merged
 from takeaway.stack.time_limit import Asked, Unanswered
@@ -38,10 +38,12 @@ def examine(
     started, told = probes.started(home), shown(sources, home)
     try:
         back_end = probes.back_end(merged(sources), clock)
-    except (NoCredentialsError, NoRegionError) as error:
-        nobody = deployment.unreachable(error, None)
+    except (NoCredentialsError, aws.NoRegion) as error:
+        nobody = deployment.unreachable(error, merged(sources))
         problem = Problem(SETTINGS, nobody.what, nobody.fix)
         return Checkup(clock.now(), None, settings=told, unsettled=(problem,), processes=started)
+    except aws.HalfCredentials as error:
+        return Checkup(clock.now(), None, settings=told, unsettled=(as_problem(error),), processes=started)
     found = Checkup(clock.now(), back_end, settings=told, processes=started)
     if back_end.trouble is not None:
         return found
@@ -51,7 +53,7 @@ def examine(
     if not unsettled:
         unsettled = unreadable(environ, home)
     found = dataclasses.replace(found, settings=shown(sources, home), unsettled=unsettled)
-    clients = cache(partial(local_aws.client, environ=environ))
+    clients = cache(partial(aws.client, environ=environ))
     resources = probes.resources(environ, clients, ASK_SECONDS)
     there = {field: one.name for field, one in resources.items() if one.there}
     named = tuple(resources.values())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from analytics.settings import LakeSettings
 from consumers.settings import ConsumerSettings
+from foundation import aws
 from foundation.settings import PREFIX, SettingsError, from_environment, variable
 from producers.settings import OrdersApiSettings, PublisherSettings, TicketQueueSettings, TokenSettings
 from takeaway.doctor.facts import SETTINGS, Problem, Setting
@@ -42,9 +43,14 @@ def unreadable(environ: Mapping[str, str], home: Path) -> tuple[Problem, ...]:
         try:
             from_environment(settings, values)
         except SettingsError as error:
-            what, _, fix = str(error).partition(" fix: ")
-            problems[what] = Problem(SETTINGS, what.rstrip("."), fix)
+            problem = as_problem(error)
+            problems[problem.what] = problem
     return tuple(problems.values())
+
+
+def as_problem(error: SettingsError) -> Problem:
+    what, _, fix = str(error).partition(" fix: ")
+    return Problem(SETTINGS, what.rstrip("."), fix)
 
 
 def shown(sources: Sequence[Source], home: Path) -> tuple[Setting, ...]:
@@ -80,7 +86,7 @@ def _text(value: object) -> str:
 
 def _local_token_key(environ: Mapping[str, str], home: Path) -> str:
     path = home / TOKEN_KEY_FILE
-    return path.read_text().strip() if local_aws.reaches_only_local(environ) and path.exists() else ""
+    return path.read_text().strip() if aws.reaches_only_local(environ) and path.exists() else ""
 
 
 def shown_url(url: str) -> str:

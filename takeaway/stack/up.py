@@ -1,6 +1,5 @@
 """Everything on this machine, in the background: the local AWS, the API, every consumer, simulated restaurants."""
 
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
@@ -59,10 +58,7 @@ class Stack:
         write(self.home / "endpoint", endpoint)
         write(self.home / "backend", backend.name)
         self._put_old_ledger_aside()
-        own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        self.environ = {**own, **local_aws.local_environ(endpoint)}
-        # boto3 and localstack-client of this very process read it too.
-        os.environ.update(local_aws.local_environ(endpoint))
+        self.environ = {**processes.without_aws(), **local_aws.local_environ(endpoint)}
 
     def deploy(self) -> None:
         self.environ |= deployment.deploy(self.environ)

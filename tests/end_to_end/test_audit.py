@@ -14,8 +14,9 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from analytics.table.layout import table_uri
-from analytics.table.log import storage_options
 from events.wire import encode
+from foundation import aws
+from foundation.aws import storage_options
 from producers.load.ledger import read_ledger
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
@@ -39,7 +40,7 @@ class Finished:
     accepted: str
 
     def client(self, service: str) -> Any:
-        return local_aws.client(service, self.environ)
+        return aws.client(service, self.environ)
 
     def audit(self, endpoint: str | None = None) -> tuple[int, list[str]]:
         """The exit code, and what was found."""

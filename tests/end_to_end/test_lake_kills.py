@@ -15,6 +15,7 @@ import pytest
 
 from consumers.batching.rules import BatchRules
 from events.wire import encode
+from foundation import aws
 from takeaway.audit.evidence import lake_facts, lake_rows
 from takeaway.audit.verdict import DOUBLED, LOST, Bounds
 from takeaway.local import aws as local_aws
@@ -57,7 +58,7 @@ def flow(tmp_path: Path) -> Iterator[Flow]:
 @contextmanager
 def trickle(flow: Flow) -> Iterator[threading.Event]:
     """Events of orders that no load placed, until it is told to stop: there is always something to commit."""
-    kinesis, stop = local_aws.client("kinesis", flow.environ), threading.Event()
+    kinesis, stop = aws.client("kinesis", flow.environ), threading.Event()
 
     def put() -> None:
         number = 0

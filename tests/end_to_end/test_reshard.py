@@ -15,6 +15,7 @@ import pytest
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
 from events.wire import encode
+from foundation import aws
 from foundation.kinesis.records import StreamPosition, position_key
 from takeaway.audit.evidence import lake_facts, stream_facts
 from takeaway.audit.verdict import DOUBLED, LOST, UNEXPECTED, Audit, Bounds, Fact
@@ -54,7 +55,7 @@ class Stream:
     """Reshards, and waits until that is done."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._kinesis = local_aws.client("kinesis", environ)
+        self._kinesis: Any = aws.client("kinesis", environ)
         self._name = environ["TAKEAWAY_STREAM"]
 
     def shards(self) -> list[Shard]:
@@ -129,7 +130,7 @@ class Resharded:
 
 
 def leases(flow: Flow, application: str) -> dict[str, Lease]:
-    return LeaseTable(local_aws.client("dynamodb", flow.environ), f"takeaway-{application}", "looking-on").list()
+    return LeaseTable(aws.client("dynamodb", flow.environ), f"takeaway-{application}", "looking-on").list()
 
 
 def names(application: str) -> list[str]:
@@ -151,7 +152,7 @@ def are_shared(flow: Flow, application: str) -> bool:
     """Whether each worker holds a lease of a shard that it can read."""
     try:
         found = leases(flow, application).values()
-    except local_aws.client("dynamodb", flow.environ).exceptions.ResourceNotFoundException:
+    except aws.client("dynamodb", flow.environ).exceptions.ResourceNotFoundException:
         return False
     return len({lease.owner for lease in found if lease.owner and not lease.finished}) == WORKERS
 

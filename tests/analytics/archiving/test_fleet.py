@@ -17,7 +17,8 @@ from analytics.archiving.sink import LakeSink
 from analytics.assembly import lake_sink
 from analytics.settings import LakeSettings
 from analytics.table.layout import table_uri
-from analytics.table.log import CommitLog, DeltaLog, LogEntry, storage_options
+from analytics.table.log import CommitLog, DeltaLog, LogEntry
+from foundation.aws import storage_options
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Diagnostic

@@ -17,7 +17,8 @@ from analytics.assembly import lake_sink
 from analytics.lake import Lake, NoLake
 from analytics.reading.live_files import lake_filesystem
 from analytics.table.layout import NOTICE_KEY
-from analytics.table.log import CommitRejected, DeltaLog, LogEntry, storage_options
+from analytics.table.log import CommitRejected, DeltaLog, LogEntry
+from foundation.aws import storage_options
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
 from foundation.kinesis.records import SequenceNumber

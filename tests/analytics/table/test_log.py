@@ -16,7 +16,6 @@ from analytics.table.log import (
     LogEntry,
     LoggedCommit,
     SchemaConflict,
-    storage_options,
 )
 from analytics.table.schema import EVENT_SCHEMA, PARTITION_COLUMN
 from foundation.kinesis.records import SequenceNumber
@@ -111,28 +110,6 @@ def test_two_who_create_the_table_find_the_same_one(tmp_path: Path) -> None:
     logs = [DeltaLog(str(tmp_path / "events"), {}, FakeClock().clock) for _ in range(2)]
     logs[0].snapshot().commit((), {A: entry(1)})
     assert logs[1].snapshot().version_of(A) == 1
-
-
-def test_a_local_endpoint_takes_its_credentials_along() -> None:
-    environ = {
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-    }
-    assert storage_options(environ) == {
-        "aws_conditional_put": "etag",
-        "aws_region": "eu-west-1",
-        "aws_endpoint": "http://127.0.0.1:4566",
-        "aws_allow_http": "true",
-        "aws_access_key_id": "test",
-        "aws_secret_access_key": "secret",
-    }
-
-
-def test_on_aws_itself_credentials_are_left_to_the_default_chain() -> None:
-    environ = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKIA"}
-    assert storage_options(environ) == {"aws_conditional_put": "etag", "aws_region": "eu-west-1"}
 
 
 def test_a_day_has_the_files_that_a_reader_sees(log: CommitLog) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from events.wire import encode
+from foundation import aws
 from takeaway.audit.observer import StreamObserver
 from takeaway.audit.stream import StreamAway, retained_records
-from takeaway.local import aws as local_aws
 from tests.conformance.scene import packed
 from tests.support.builders import an_envelope
 from tests.support.fakes.clock import FakeClock
@@ -34,7 +34,7 @@ def time() -> FakeClock:
 @pytest.fixture
 def kinesis(time: FakeClock, monkeypatch: pytest.MonkeyPatch) -> FakeKinesis:
     kinesis = PagedKinesis(time.clock, shards=2)
-    monkeypatch.setattr(local_aws, "client", lambda *_: kinesis)
+    monkeypatch.setattr(aws, "client", lambda *_: kinesis)
     return kinesis
 
 

@@ -60,6 +60,13 @@ def test_without_any_endpoint_it_says_how_to_get_one(takeaway: Takeaway) -> None
     expect(takeaway("deploy", **own, **nothing), "no local AWS is up, and no AWS region is set", "takeaway up")
 
 
+def test_half_of_the_credentials_is_named(takeaway: Takeaway) -> None:
+    half = {"AWS_ACCESS_KEY_ID": "key", "AWS_REGION": "eu-west-1"}
+    for command in ("deploy", "doctor"):
+        told = "error: AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not"
+        expect(takeaway(command, **half), told, "set AWS_SECRET_ACCESS_KEY")
+
+
 def test_an_endpoint_where_nobody_answers(takeaway: Takeaway) -> None:
     expect(takeaway("work", "archiver", **NOWHERE), "error: nothing answers at http://127.0.0.1:9\n", "takeaway up")
 

@@ -17,11 +17,11 @@ from aws_kinesis_agg.aggregator import RecordAggregator
 from deltalake import write_deltalake
 
 from analytics.table.layout import table_uri
-from analytics.table.log import storage_options
 from consumers.dead_letters.letters import S3DeadLetters, dead_letter
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
 from consumers.engines.worker.settings import WorkerSettings
+from foundation.aws import storage_options
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.kinesis.records import Sentinel, SequenceNumber
 from takeaway.doctor import examination
