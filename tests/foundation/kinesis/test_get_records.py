@@ -111,5 +111,5 @@ def test_anything_else_is_an_error_of_botocores_kind_that_shows_no_data(name: st
 
 
 def test_a_client_that_does_not_decode_is_told_apart() -> None:
-    with pytest.raises(TypeError, match="fix: make it a"):
+    with pytest.raises(TypeError, match="fix: make it one with"):
         get_records(answering(a_client(), body()), "iterator", 10)
