@@ -1,9 +1,8 @@
 """A local AWS: know its endpoint from the real thing, ask for its health, make clients for either."""
 
-import http.client
-import json
 import socket
 from collections.abc import Mapping
+from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -83,22 +82,13 @@ def require_free(port: int, variable: str) -> None:
 
 def healthy(endpoint: str) -> bool:
     """Whether a local AWS answers there and has run its own start-up scripts, which LocalStack in Docker has."""
+    from takeaway.http import get
+
     try:
-        if _get(endpoint, "/_localstack/health")[0] != http.HTTPStatus.OK:
+        if get(endpoint, "/_localstack/health", seconds=2).status_code != HTTPStatus.OK:
             return False
-        status, body = _get(endpoint, "/_localstack/init/ready")
-    except (OSError, http.client.HTTPException):
+        ready = get(endpoint, "/_localstack/init/ready", seconds=2)
+    except OSError:
         return False
     # MiniStack has no such scripts, and so no such path.
-    return status == http.HTTPStatus.NOT_FOUND or (status == http.HTTPStatus.OK and json.loads(body)["completed"])
-
-
-def _get(endpoint: str, path: str) -> tuple[int, bytes]:
-    host = urlsplit(endpoint)
-    connection = http.client.HTTPConnection(host.hostname or "", host.port, timeout=2)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
+    return ready.status_code == HTTPStatus.NOT_FOUND or (ready.is_success and ready.json()["completed"])
