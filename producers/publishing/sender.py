@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from foundation.backoff import pause_after
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from producers.publishing import put_records as kinesis_wire
@@ -312,8 +313,7 @@ class Sender:
         self._answered(records)
 
     def _backoff(self, attempts: int) -> float:
-        longest = min(FIRST_BACKOFF * 2.0 ** min(attempts - 1, 16), LONGEST_BACKOFF)
-        return longest * self._jitter.uniform(0.5, 1)
+        return pause_after(attempts, first=FIRST_BACKOFF, longest=LONGEST_BACKOFF) * self._jitter.uniform(0.5, 1)
 
 
 def _taken(result: "PutRecordsResultEntryTypeDef | None") -> bool:

@@ -1,13 +1,11 @@
 """Gathers what the audit judges: the ledger, the stream, the messages and mails as received, and the lake."""
 
-import http.client
 import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from events.wire import UnreadableEvent, decode
 from foundation import aws
@@ -19,6 +17,7 @@ from takeaway.audit.observer import StreamObserver
 from takeaway.audit.stream import retained_records
 from takeaway.audit.verdict import Effect, Evidence, Fact
 from takeaway.errors import UserError
+from takeaway.http import get
 
 # While the audit looks, nobody else sees the message; afterwards it is given back.
 _LOOKING_SECONDS = 120
@@ -241,11 +240,5 @@ def intended_times(directory: Path) -> dict[str, datetime]:
 
 def _get(endpoint: str, path: str) -> Any:
     """The JSON at that path, or None when there is no such path."""
-    host = urlsplit(endpoint)
-    connection = http.client.HTTPConnection(host.hostname or "", host.port, timeout=60)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return json.loads(answer.read()) if answer.status == http.HTTPStatus.OK else None
-    finally:
-        connection.close()
+    answer = get(endpoint, path, seconds=60)
+    return answer.json() if answer.is_success else None

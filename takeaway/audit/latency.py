@@ -1,10 +1,10 @@
 """How long it took to tell somebody: from the moment the load intended to the service's own time stamp."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from foundation.percentiles import percentile
 from takeaway.audit.verdict import EFFECTS, Effect
 
 # What a message of each kind answers, in words.
@@ -38,12 +38,7 @@ def latencies(intended_at: Mapping[str, datetime], effects: Iterable[Effect]) ->
         for effect in effects:
             if effect.kind == kind and effect.sent_at is not None and effect.event_id in intended_at:
                 arrivals[effect.event_id] = min(arrivals.get(effect.event_id, effect.sent_at), effect.sent_at)
-        took = sorted(sent_at - intended_at[event_id] for event_id, sent_at in arrivals.items())
+        took = [sent_at - intended_at[event_id] for event_id, sent_at in arrivals.items()]
         if took:
-            found.append(Latency(kind, len(took), _percentile(took, 0.50), _percentile(took, 0.99)))
+            found.append(Latency(kind, len(took), percentile(took, 50), percentile(took, 99)))
     return tuple(found)
-
-
-def _percentile(ordered: list[timedelta], share: float) -> timedelta:
-    """The least value that this share of all values does not exceed."""
-    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]

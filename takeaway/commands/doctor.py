@@ -1,7 +1,7 @@
 """doctor: what this machine would work with, and whether it is well."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +11,7 @@ from rich.text import Text
 from takeaway.commands.options import Json
 from takeaway.errors import UserError
 from takeaway.stack.environment import DEFAULT, ENVIRONMENT, RUNNING, STACK, endpoint_sources
-from takeaway.terminal.tables import counted
+from takeaway.terminal.tables import counted, roughly
 
 if TYPE_CHECKING:
     from takeaway.doctor.facts import BackEnd, Checkup, Consumer, DeadLetters, Problem, Process, Setting, ShardReading
@@ -239,8 +239,4 @@ def _lake(checkup: "Checkup") -> Rows:
 def _ago(then: datetime | None, checkup: "Checkup") -> str:
     if then is None:
         return "unknown"
-    seconds = max(0.0, (checkup.examined_at - then).total_seconds())
-    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit} ago"
-    return f"{seconds:.0f} s ago"
+    return f"{roughly(max(timedelta(), checkup.examined_at - then))} ago"

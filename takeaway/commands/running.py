@@ -94,6 +94,6 @@ def answering(api: str | None) -> str:
     from takeaway.stack.up import answers, existing
 
     url = (api or existing(HOME).api).rstrip("/")
-    if not answers(f"{url}/health"):
+    if not answers(url):
         raise UserError(f"no orders API answers at {url}", "`takeaway up` or `takeaway serve`, or name it with --api")
     return url

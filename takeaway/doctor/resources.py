@@ -1,7 +1,6 @@
 """Looks at the back end, the parts of the stack, the dead letters and the lake. Reads only."""
 
 import heapq
-import http.client
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,7 +9,6 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +24,7 @@ from foundation.clock import Clock
 from foundation.settings import variable
 from takeaway.doctor.facts import BackEnd, DeadLetters, LakeState, Process, Resource
 from takeaway.doctor.settings import shown_url
+from takeaway.http import get
 from takeaway.local import processes
 from takeaway.stack import deployment
 from takeaway.stack.time_limit import Asked, Unanswered, error_code
@@ -210,19 +209,10 @@ def _error_kind(letters: Bucket, key: str) -> str:
 
 
 def _local_date(url: str, path: str) -> datetime | None:
-    host = urlsplit(url)
-    connect = http.client.HTTPSConnection if host.scheme == "https" else http.client.HTTPConnection
-    connection = connect(host.hostname or "", host.port, timeout=HEALTH_SECONDS)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        if answer.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise OSError(f"HTTP {answer.status}")
-        date = answer.getheader("Date")
-    except http.client.HTTPException as error:
-        raise OSError(f"no HTTP there: {error!r}") from error
-    finally:
-        connection.close()
+    answer = get(url, path, seconds=HEALTH_SECONDS)
+    if answer.is_server_error:
+        raise OSError(f"HTTP {answer.status_code}")
+    date = answer.headers.get("Date")
     return parsedate_to_datetime(date) if date else None
 
 

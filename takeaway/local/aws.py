@@ -1,9 +1,7 @@
 """A local AWS: its port, the variables that lead to it, and its health."""
 
-import http.client
-import json
 import socket
-from urllib.parse import urlsplit
+from http import HTTPStatus
 
 from takeaway.errors import UserError
 
@@ -45,22 +43,13 @@ def require_free(port: int, variable: str) -> None:
 
 def healthy(endpoint: str) -> bool:
     """Whether a local AWS answers there and has run its own start-up scripts, which LocalStack in Docker has."""
+    from takeaway.http import get
+
     try:
-        if _get(endpoint, "/_localstack/health")[0] != http.HTTPStatus.OK:
+        if get(endpoint, "/_localstack/health", seconds=2).status_code != HTTPStatus.OK:
             return False
-        status, body = _get(endpoint, "/_localstack/init/ready")
-    except (OSError, http.client.HTTPException):
+        ready = get(endpoint, "/_localstack/init/ready", seconds=2)
+    except OSError:
         return False
     # MiniStack has no such scripts, and so no such path.
-    return status == http.HTTPStatus.NOT_FOUND or (status == http.HTTPStatus.OK and json.loads(body)["completed"])
-
-
-def _get(endpoint: str, path: str) -> tuple[int, bytes]:
-    host = urlsplit(endpoint)
-    connection = http.client.HTTPConnection(host.hostname or "", host.port, timeout=2)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
+    return ready.status_code == HTTPStatus.NOT_FOUND or (ready.is_success and ready.json()["completed"])

@@ -1,7 +1,5 @@
 """Everything on this machine, in the background: the local AWS, the API, every consumer, simulated restaurants."""
 
-import urllib.error
-import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -155,7 +153,7 @@ def start_flow(stack: Stack, api_port: int) -> None:
             stack.start(consumer, "work", consumer)
     wait = uninterrupted_wait()
     deadline = SYSTEM_CLOCK.monotonic() + API_START_SECONDS
-    while not answers(f"{stack.api}/health"):
+    while not answers(stack.api):
         require_alive(stack.running)
         if SYSTEM_CLOCK.monotonic() > deadline:
             raise UserError(f"the API did not answer at {stack.api}", f"read {stack.home / 'logs' / 'api.log'}")
@@ -212,9 +210,11 @@ def token(token_key: str, subject: str, role: "Role") -> str:
     return TokenKey(token_key.encode()).sign(subject, role, SYSTEM_CLOCK.now() + timedelta(days=1))
 
 
-def answers(url: str) -> bool:
+def answers(api: str) -> bool:
+    """Whether the API is there, and can serve."""
+    from takeaway.http import get
+
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own loopback address
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+        return get(api, "/health", seconds=2).is_success
+    except OSError:
         return False

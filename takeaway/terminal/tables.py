@@ -13,6 +13,9 @@ from rich.text import Text
 
 Rows = Sequence[Mapping[str, Any]]
 
+# In seconds.
+_DAYS, _HOURS, _MINUTES = ("days", 86_400), ("h", 3600), ("min", 60)
+
 
 def show_rows(names: Sequence[str], rows: Rows, console: Console) -> None:
     """On a terminal a table, or each row downwards where a table would not fit. In a pipe tab-separated, nothing cut.
@@ -57,10 +60,19 @@ def counted(count: int, noun: str) -> str:
 def in_words(length: timedelta) -> str:
     """`30 s`, `1 min`, `2 h`: in the largest unit that says it without a fraction."""
     seconds = length.total_seconds()
-    for unit, size in (("h", 3600), ("min", 60)):
+    for unit, size in (_HOURS, _MINUTES):
         if seconds and seconds % size == 0:
             return f"{seconds / size:g} {unit}"
     return f"{seconds:g} s"
+
+
+def roughly(length: timedelta) -> str:
+    """`45 s`, `90 min`, `2 h`, `3 days`: rounded, in the largest unit of which there are two at least."""
+    seconds = length.total_seconds()
+    for unit, size in (_DAYS, _HOURS, _MINUTES):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _table(names: Sequence[str], rows: Rows, *, gap: int) -> Table:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from statistics import mean, quantiles
+from statistics import mean
 from typing import Any
 
 import msgspec
@@ -29,6 +29,7 @@ from analytics.table.layout import table_uri
 from analytics.table.log import DeltaLog
 from foundation.aws import client, storage_options
 from foundation.clock import SYSTEM_CLOCK
+from foundation.percentiles import percentile
 from foundation.settings import variable
 from takeaway.local import aws as local_aws
 from takeaway.local import backends, processes
@@ -136,7 +137,7 @@ class Fleet:
     aws_cpu: float
 
     def __str__(self) -> str:
-        p50, p95 = share_of(self.commits, 50), share_of(self.commits, 95)
+        p50, p95 = percentile(self.commits, 50), percentile(self.commits, 95)
         return (
             f"{self.rate:5.1f} commits/s  p50 {p50:.2f} s  p95 {p95:.2f} s  "
             f"overtaken by {mean(self.overtaken):.1f}, at most {max(self.overtaken)}  "
@@ -180,10 +181,6 @@ def _astray(environ: Mapping[str, str], seen: Sequence[Seen]) -> int:
     (there,) = counted.to_pylist()
     due = sum(one.records - one.dropped for one in seen)
     return int(abs(there["rows"] - due) + there["rows"] - there["places"])
-
-
-def share_of(values: Sequence[float], percent: int) -> float:
-    return quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def closed_loop(aws: Aws, number: int) -> tuple[Fleet, float]:
@@ -240,8 +237,8 @@ def measured(backend: str) -> list[Figure]:
         *far_figures,
         beside(
             f"a commit of {archivers} archivers begun together, far, p95, beside in step",
-            [share_of(spread.commits, 95)],
-            [share_of(in_step.commits, 95)],
+            [percentile(spread.commits, 95)],
+            [percentile(in_step.commits, 95)],
             "s",
         ),
         within("shards whose commit failed", sum(fleet.failed for fleet in fleets), 0, "shards"),

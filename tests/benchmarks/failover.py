@@ -6,7 +6,6 @@ Pairs of workers, each pair with a stream of its own, so that several can lose o
 import os
 import random
 import signal
-import statistics
 import sys
 import tempfile
 import threading
@@ -21,6 +20,7 @@ from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
+from foundation.percentiles import percentile
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.backends import EMBEDDED
@@ -220,10 +220,9 @@ def run(folder: Path) -> list[Figure]:
     lost = sum(1 for pair in pairs for text in pair.put if (pair.name, text) not in counts)
     print(f"kill -9, {len(seconds)} times: {' '.join(f'{one:.1f}' for one in sorted(seconds))} s")  # noqa: T201
     print(f"{counts.total()} deliveries of {len(counts)} records: {lost} lost, {counts.total() - len(counts)} repeated")  # noqa: T201
-    p95 = statistics.quantiles(seconds, n=20)[-1]
     return [
-        within("kill -9 to the first record elsewhere, p50", statistics.median(seconds), LIMIT, "s"),
-        within("kill -9 to the first record elsewhere, p95", p95, LIMIT, "s"),
+        within("kill -9 to the first record elsewhere, p50", percentile(seconds, 50), LIMIT, "s"),
+        within("kill -9 to the first record elsewhere, p95", percentile(seconds, 95), LIMIT, "s"),
         within("records lost", lost, 0, "records"),
         within("records repeated, at most a batch a kill", counts.total() - len(counts), len(seconds), "records"),
         within("SIGTERM to released leases, longest", max(free), RELEASE_LIMIT, "s"),

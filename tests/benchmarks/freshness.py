@@ -6,7 +6,6 @@ one event waits for its file alone. From the answer of PutRecords to the first l
 
 import os
 import random
-import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from events.orders import Event
 from events.wire import encode
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
+from foundation.percentiles import percentile
 from foundation.settings import variable
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
@@ -110,7 +110,7 @@ def run(home: Path, seconds: float) -> list[Figure]:
     for when, measured in (("under load", streams[:1]), ("idle stream", streams[1:])):
         took = sorted(second for stream in measured for second in stream.seconds(without=1))
         _say(f"{when}: {len(took)} events, {took[0]:.1f} to {took[-1]:.1f} s")
-        p50, p99 = statistics.median(took), statistics.quantiles(took, n=100, method="inclusive")[98]
+        p50, p99 = percentile(took, 50), percentile(took, 99)
         figures += [
             within(f"freshness, {when}, {name}", took, LIMIT, "s") for name, took in (("p50", p50), ("p99", p99))
         ]

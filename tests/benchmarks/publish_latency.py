@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Diagnostic
+from foundation.percentiles import percentile
 from producers.publishing.publication import Publication
 from producers.publishing.publisher import RecordPublisher
 from tests.benchmarks.consume import client, server
@@ -97,5 +98,4 @@ def _published(publisher: RecordPublisher, number: int, start: float) -> list[To
 
 
 def _percentile(took: Sequence[Took], kind: str, percent: float) -> float:
-    ordered = sorted(getattr(one, kind) for one in took)
-    return float(ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))])
+    return percentile([float(getattr(one, kind)) for one in took], percent)

@@ -7,6 +7,7 @@ from http import HTTPStatus
 import httpx
 import msgspec
 
+from foundation.backoff import pause_after
 from foundation.clock import Clock, Wait
 from producers.orders.commands import DEFAULT_KEYS, PlaceOrder, RestaurantCommand
 from producers.orders.tokens import Role, TokenKey
@@ -72,13 +73,14 @@ class OrdersClient:
 
     def _post(self, path: str, body: msgspec.Struct, subject: str, role: Role, idempotency_key: str) -> Reply:
         give_up_at = self._clock.monotonic() + self._give_up_after
-        backoff = FIRST_BACKOFF
+        failures = 0
         while True:
             reply = self._try(path, body, subject, role, idempotency_key)
-            if not isinstance(reply, Unanswered) or self._clock.monotonic() + backoff >= give_up_at:
+            failures += 1
+            pause = pause_after(failures, first=FIRST_BACKOFF, longest=LONGEST_BACKOFF)
+            if not isinstance(reply, Unanswered) or self._clock.monotonic() + pause >= give_up_at:
                 return reply
-            self._wait(backoff)
-            backoff = min(2 * backoff, LONGEST_BACKOFF)
+            self._wait(pause)
 
     def _try(self, path: str, body: msgspec.Struct, subject: str, role: Role, idempotency_key: str) -> Reply:
         token = self._token_key.sign(subject, role, self._clock.now() + TOKEN_LIFE)

@@ -13,6 +13,7 @@ import httpx
 
 from foundation.clock import Clock, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
+from foundation.percentiles import percentile
 from producers.load.ledger import LedgerWriter
 from producers.load.live.generator import Generator, Placings
 from producers.load.live.orders_client import OrdersClient
@@ -186,19 +187,16 @@ def _summary(seed: int, placings: Placings, served: Served, drained: bool | None
         accepted=len(ours & served.accepted),
         rejected=len(ours & served.rejected),
         completed=len(ours & served.completed),
-        p50=_percentile(placings.latencies, 0.50),
-        p99=_percentile(placings.latencies, 0.99),
+        p50=_percentile(placings.latencies, 50),
+        p99=_percentile(placings.latencies, 99),
         max_lag=timedelta(seconds=placings.max_lag),
         drained=drained,
         held_rate=placings.last_lag <= max(LATE_SECONDS, LATE_SHARE * placings.last_offset),
     )
 
 
-def _percentile(seconds: list[float], share: float) -> timedelta | None:
-    """The least value that this share of all values does not exceed."""
-    if not seconds:
-        return None
-    return timedelta(seconds=sorted(seconds)[math.ceil(share * len(seconds)) - 1])
+def _percentile(seconds: list[float], percent: float) -> timedelta | None:
+    return timedelta(seconds=percentile(seconds, percent)) if seconds else None
 
 
 def _milliseconds(duration: timedelta | None) -> str:
