@@ -74,6 +74,7 @@ class Archive:
         self.engine.die()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("applied", [False, True])
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_row_is_in_the_lake_once_whichever_call_was_the_last(name: str, applied: bool) -> None:

@@ -16,6 +16,8 @@ from tests.support.builders import NOON, an_envelope
 from tests.support.fakes.bucket import Gate
 from tests.support.worlds.lake_world import KEYS, SHARD, Crash, World, feed
 
+pytestmark = pytest.mark.slow
+
 SLICE = 4
 
 

@@ -27,6 +27,8 @@ from tests.support.builders import NOON
 from tests.support.fakes.bucket import Gate
 from tests.support.worlds.lake_world import OTHER_SHARD, SHARD, Crash, World, rows
 
+pytestmark = pytest.mark.slow
+
 DAY = NOON.date()
 NEXT_DAY = DAY + timedelta(days=1)
 SMALL = CompactionPolicy(file_size=1, row_group=4)
@@ -255,7 +257,6 @@ def test_a_compaction_is_made_of_the_steps_that_are_broken_below() -> None:
     assert len(CALLS) == 1 + 4 + 3 + 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("event", [die, lose_the_answer])
 @pytest.mark.parametrize("applied", [False, True])
 @pytest.mark.parametrize("at", CALLS)
@@ -293,7 +294,6 @@ def neighbours_compactor(world: World) -> None:
     list(compactor(world).run([NEXT_DAY]))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("other", [another_compactor, an_archiver, late_records, neighbours_compactor])
 @pytest.mark.parametrize("at", CALLS)
 def test_whoever_writes_at_any_moment_of_a_compaction_loses_nothing(at: int, other: Callable[[World], None]) -> None:

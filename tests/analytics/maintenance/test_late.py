@@ -18,6 +18,8 @@ from tests.support.builders import NOON, an_envelope
 from tests.support.fakes.bucket import Gate
 from tests.support.worlds.lake_world import KEYS, OTHER_SHARD, SHARD, STREAM, Crash, World, feed
 
+pytestmark = pytest.mark.slow
+
 
 def late(number: int, *, shard_id: str = SHARD, days: int = 0, data: bytes | None = None) -> LateRecord:
     envelope = an_envelope(cause=f"key-{number}", occurred_at=NOON + timedelta(days=days))

@@ -13,6 +13,8 @@ from tests.analytics.maintenance.test_compaction import DAY, compactor, content,
 from tests.support.fakes.bucket import Gate
 from tests.support.worlds.lake_world import SHARD, Crash, World, feed
 
+pytestmark = pytest.mark.slow
+
 HOUR = timedelta(hours=1)
 
 

@@ -16,6 +16,7 @@ _DOCUMENT = (ROOT / "docs/lake.md").read_text(encoding="utf-8")
 CELLS = re.findall(r"```python\n(.*?)```", _DOCUMENT, flags=re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_cells_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     folder = FolderLake(tmp_path / "events")
     folder.archive(*an_order(*GOOD), *an_order("restaurant_notified", order_id="order-2", after=60))

@@ -14,6 +14,8 @@ from analytics.table.schema import EVENT_SCHEMA, PARTITION_COLUMN
 from events.orders import EVENT_TYPES
 from tests.support.builders import NOON
 
+pytestmark = pytest.mark.slow
+
 _numbers = count(10**55)
 
 

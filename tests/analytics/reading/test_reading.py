@@ -20,6 +20,8 @@ from tests.analytics.reading.test_orders import GOOD, a_table, an_event, an_orde
 from tests.support.builders import NOON
 from tests.support.worlds.lake_folder import FolderLake
 
+pytestmark = pytest.mark.slow
+
 PI_DAY = date(2026, 3, 14)
 ONE_DAY = timedelta(days=1)
 

@@ -15,6 +15,8 @@ from analytics.report.questions import FUNNEL, STEP_LATENCY, answers, orders_ove
 from tests.analytics.reading.test_orders import GOOD, a_table, an_event, an_order
 from tests.analytics.report.test_questions import some_orders
 
+pytestmark = pytest.mark.slow
+
 Figure = Callable[..., str]
 BUCKET = timedelta(minutes=5)
 FIGURES: dict[str, Figure] = {

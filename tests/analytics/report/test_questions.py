@@ -37,6 +37,8 @@ from events.orders import EVENT_TYPES
 from tests.analytics.reading.test_orders import GOOD, a_table, an_event, an_order
 from tests.support.builders import NOON
 
+pytestmark = pytest.mark.slow
+
 QUESTIONS = tuple(dict.fromkeys((*every_question(timedelta(minutes=5)), *FIVE_QUESTIONS)))
 CITIES = (("Utrecht", "EUR"), ("Berlin", "EUR"), ("London", "GBP"), ("Kyoto", "JPY"))
 

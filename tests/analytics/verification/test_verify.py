@@ -27,6 +27,8 @@ from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.commit_log import MemoryLog, MemorySnapshot
 from tests.support.worlds.lake_world import KEYS, NEVER, OTHER_SHARD, SHARD, STREAM, Crash, World, feed, rows
 
+pytestmark = pytest.mark.slow
+
 PATHS = ShardPaths(STREAM, SHARD)
 
 

@@ -27,6 +27,8 @@ from tests.support.builders import NOON, an_envelope
 from tests.support.worlds.lake_folder import FolderLake
 from tests.support.worlds.lake_world import KEYS, World
 
+pytestmark = pytest.mark.slow
+
 
 class _Spans:
     """The part of a lake that `ls` asks with SQL."""

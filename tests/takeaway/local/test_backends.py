@@ -30,6 +30,8 @@ from takeaway.stack.environment import LOCAL_AWS
 from tests.conftest import LocalAws, the_backend
 from tests.support.fakes.clock import FakeClock
 
+pytestmark = pytest.mark.slow
+
 # Starts a process that leaves the group and the session, as LocalStack does with Kinesis, and waits for ever.
 ESCAPES = """
 import pathlib, signal, subprocess, sys

@@ -16,6 +16,8 @@ from producers.load.history.history import START, HistoryExists, HistoryPlan, le
 from producers.load.ledger import Ledger, LedgerUnwritable, read_ledger
 from producers.load.market.scenarios import SCENARIOS
 
+pytestmark = pytest.mark.slow
+
 SAMPLE_OF_SEED_7 = "a278bd4d23b8efe66adfa656b545ff9e80ac1d0358353e7c23c5e52ae2e02b82"
 
 
@@ -163,7 +165,6 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
-@pytest.mark.slow
 def test_memory_does_not_grow_with_the_days(tmp_path: Path) -> None:
     peaks = []
     for days in (2, 12):
