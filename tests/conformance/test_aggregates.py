@@ -7,7 +7,8 @@ from foundation.kinesis.records import SequenceNumber
 from tests.conformance.engine import Engine
 from tests.conformance.hooks import AWAY, refusing
 from tests.conformance.kitchen import Kitchen
-from tests.conformance.scene import STREAM, TAKE_OVER, Scene, key_of_half, packed
+from tests.conformance.scene import STREAM, TAKE_OVER, Scene, key_of_half
+from tests.support.builders import packed
 
 
 def test_an_aggregate_comes_as_its_records(scene: Scene, engine: Engine) -> None:

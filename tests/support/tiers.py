@@ -18,12 +18,12 @@ import pytest
 
 QUICK = "quick"
 # From a test's marks the last that is here names its tier: an end-to-end test of the chaos is of the chaos.
-COMMANDS: Mapping[str, str] = {
+COMMANDS: dict[str, str] = {
     QUICK: "make quick",
     "slow": "make test",
     "local_aws": "make test",
     "end_to_end": "make test",
-    "nightly": "make nightly",
+    "nightly": "make states",
     "prove": "make prove",
     "chaos": "make chaos",
     "interop": "make interop",
@@ -75,7 +75,7 @@ class Quick:
         self._impure.clear()
         self._is_watching, began = True, time.process_time()
         try:
-            return (yield)  # type: ignore[return-value]  # a wrapper answers what it wraps
+            return (yield)
         finally:
             seconds, self._is_watching = time.process_time() - began, False
             item.user_properties.append((_CPU, seconds))

@@ -23,10 +23,10 @@ from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Diagnostic
 from foundation.settings import variable
-from tests.analytics.maintenance.test_compaction_race import HeldLog
 from tests.conftest import LocalAws
-from tests.end_to_end.proxy import Answer, Request, proxy
 from tests.support.fakes.bucket import FakeBucket, Gate
+from tests.support.fakes.held_log import HeldLog
+from tests.support.proxy import Answer, Request, proxy
 from tests.support.worlds.lake_world import KEYS, NEVER, OTHER_SHARD, SHARD, STREAM, World, feed, rows
 
 AGE = timedelta(seconds=60)

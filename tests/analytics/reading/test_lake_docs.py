@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from analytics.lake import Lake
-from tests.analytics.reading.test_orders import GOOD, an_order
 from tests.support import ROOT
 from tests.support.builders import NOON
+from tests.support.lake_rows import GOOD, an_order
 from tests.support.worlds.lake_folder import FolderLake
 
 _DOCUMENT = (ROOT / "docs/lake.md").read_text(encoding="utf-8")

@@ -25,9 +25,8 @@ from analytics.report.report import (
     report_data,
     share,
 )
-from tests.analytics.reading.test_orders import GOOD, a_table, an_event, an_order
-from tests.analytics.report.test_questions import some_orders
 from tests.support.builders import NOON
+from tests.support.lake_rows import GOOD, a_table, an_event, an_order, some_orders
 
 NOTHING = "\N{EN DASH}"
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"

@@ -14,8 +14,7 @@ from consumers.processing import Progress, RecordFailure, RecordProcessor, Shard
 from events.wire import encode
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.records import Batch, HashKeyRange, Position, SequenceNumber
-from tests.conformance.scene import packed
-from tests.support.builders import an_envelope
+from tests.support.builders import an_envelope, packed
 from tests.support.fakes.clock import FakeClock
 
 SHARD = "shardId-000000000000"

@@ -15,10 +15,9 @@ from producers.load.history.faults import FaultKind
 from producers.load.history.history import START, HistoryExists, HistoryPlan, ledger_beside, sample, write_history
 from producers.load.ledger import Ledger, LedgerUnwritable, read_ledger
 from producers.load.market.scenarios import SCENARIOS
+from tests.support.samples import SAMPLE_OF_SEED_7
 
 pytestmark = pytest.mark.slow
-
-SAMPLE_OF_SEED_7 = "a278bd4d23b8efe66adfa656b545ff9e80ac1d0358353e7c23c5e52ae2e02b82"
 
 
 def made(tmp_path: Path, name: str = "orders.jsonl", **plan: object) -> tuple[list[bytes], Ledger]:
