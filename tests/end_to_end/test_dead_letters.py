@@ -17,10 +17,9 @@ from foundation.aws import client
 from takeaway.audit.evidence import lake_facts, stream_facts, ticket_effects
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
-from tests.conformance.scene import packed
 from tests.conftest import the_backend
 from tests.end_to_end.flow import Flow, until
-from tests.support.builders import an_envelope
+from tests.support.builders import an_envelope, packed
 
 pytestmark = pytest.mark.end_to_end
 

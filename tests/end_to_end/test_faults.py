@@ -24,8 +24,8 @@ from takeaway.local.processes import Running
 from takeaway.stack.up import CONSUMERS
 from tests.conftest import the_backend
 from tests.end_to_end.flow import Flow, frozen, pause, until
-from tests.end_to_end.proxy import INTERNAL_ERROR, Answer, Request, proxy
 from tests.support.builders import an_envelope
+from tests.support.proxy import INTERNAL_ERROR, Answer, Request, proxy
 from tests.support.tables import Tables
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos, pytest.mark.timeout(240)]

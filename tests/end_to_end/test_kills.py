@@ -19,8 +19,8 @@ from takeaway.stack.up import CONSUMERS
 from tests.conftest import the_backend
 from tests.end_to_end.commit_steps import STEPS, WHEN, CommitSteps
 from tests.end_to_end.flow import Flow, pause, until
-from tests.end_to_end.proxy import proxy
 from tests.support.builders import an_envelope
+from tests.support.proxy import proxy
 from tests.support.tables import Tables
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos]

@@ -21,12 +21,11 @@ from takeaway.audit.verdict import DOUBLED, LOST, Bounds
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.processes import Running
-from tests.conformance.scene import packed
 from tests.conftest import the_backend
 from tests.end_to_end.commit_steps import STEPS, WHEN, Armed, CommitSteps
 from tests.end_to_end.flow import Flow, frozen, pause, until
-from tests.end_to_end.proxy import proxy
-from tests.support.builders import an_envelope
+from tests.support.builders import an_envelope, packed
+from tests.support.proxy import proxy
 from tests.support.tables import Tables
 
 pytestmark = [

@@ -24,10 +24,10 @@ from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.records import SequenceNumber
 from foundation.settings import variable
-from tests.analytics.maintenance.test_compaction_race import HeldLog
 from tests.conftest import LocalAws
-from tests.end_to_end.proxy import Answer, Request, proxy
 from tests.support.fakes.bucket import FakeBucket, Gate
+from tests.support.fakes.held_log import HeldLog
+from tests.support.proxy import Answer, Request, proxy
 from tests.support.worlds.lake_world import KEYS, NEVER, OTHER_SHARD, SHARD, STREAM, World, feed, rows
 
 AGE = timedelta(seconds=60)
@@ -37,6 +37,7 @@ def a_sink(bucket: Bucket, log: CommitLog, told: list[Diagnostic]) -> LakeSink:
     return LakeSink(STREAM, bucket, log, NEVER, SYSTEM_CLOCK, told.append, keys=KEYS)
 
 
+@pytest.mark.slow
 def test_a_commit_that_another_process_came_before_fails_no_shard_and_is_written_once() -> None:
     world = World()
     other = world.sink().open(OTHER_SHARD)
@@ -131,6 +132,7 @@ def test_who_makes_the_table_an_instant_after_another_finds_that_ones(local_aws:
     assert [commit.operation for commit in log.snapshot().history()] == ["WRITE", "CREATE TABLE"]
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_commit_one_by_one() -> None:
     """Each at its own moment within the age; from then on an age apart."""
     world, moments = World(), dict[str, list[float]]()

@@ -65,6 +65,7 @@ def _crash() -> None:
     raise Crash
 
 
+@pytest.mark.slow
 def test_lost_offsets_are_rebuilt_from_the_log_with_an_epoch_above_any_file(world: World) -> None:
     shard = world.sink().open(SHARD)
     for number in (1, 2):

@@ -38,6 +38,7 @@ def world() -> World:
     return World()
 
 
+@pytest.mark.slow
 def test_a_repeat_in_the_batch_and_in_the_next_is_dropped_and_counted(world: World) -> None:
     shard = world.sink().open(SHARD)
     append(shard, (1, "a"), (2, "a"), (3, "b"))
@@ -62,6 +63,7 @@ def test_a_batch_of_nothing_but_repeats_moves_on_and_is_told_in_the_log(world: W
     assert world.log.commits[-1].entries[PATHS.application].dropped == 1
 
 
+@pytest.mark.slow
 def test_who_takes_over_knows_what_its_predecessor_wrote(world: World) -> None:
     shard = world.sink().open(SHARD)
     append(shard, (1, "a"), (2, "b"))
@@ -73,6 +75,7 @@ def test_who_takes_over_knows_what_its_predecessor_wrote(world: World) -> None:
     assert world.archived() == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_child_knows_what_its_parent_wrote(world: World) -> None:
     sink = world.sink()
     for shard_id, event in ((SHARD, "a"), (OTHER_SHARD, "b")):
@@ -135,6 +138,7 @@ def test_the_window_forgets_what_lies_far_back(world: World) -> None:
     assert world.archived() == [1, 2, 4, 5]
 
 
+@pytest.mark.slow
 def test_the_window_is_bounded_by_number_too() -> None:
     window = Window(most=10)
     for number in range(1000):

@@ -166,6 +166,7 @@ def test_a_place_inside_an_aggregate_counts(world: World) -> None:
     shard.check_gap(SequenceNumber("0001", 4))
 
 
+@pytest.mark.slow
 def test_trimmed_records_behind_a_shard_lately_caught_up_were_all_in_the_lake(world: World) -> None:
     shard = idle_since(world, hours=23)
     shard.append(rows(6), after=SequenceNumber("5"), upto=SequenceNumber("6"))
@@ -244,6 +245,7 @@ def test_rows_that_come_during_a_commit_do_not_hide_the_tip_before_them(world: W
     assert (offsets(world).hi, offsets(world).caught_up_at) == (SequenceNumber("2"), before.at)
 
 
+@pytest.mark.slow
 def test_only_the_gap_that_was_named_is_accepted(world: World) -> None:
     idle_since(world, hours=30)
     for named in (f"{SHARD}:1.0", f"{SHARD}:5.0", f"{OTHER_SHARD}:2.0", "2.0"):
@@ -406,6 +408,7 @@ def test_a_file_that_another_wrote_is_never_taken_for_ones_own(world: World) -> 
     assert world.bucket.objects[in_the_way] == b"another's"
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_by_a_commit(world: World) -> None:
     size = rows(1).nbytes
     shard = world.sink(most_waiting=3 * size).open(SHARD)
@@ -426,6 +429,7 @@ def test_a_shard_whose_processor_is_gone_is_forgotten(world: World) -> None:
     assert (world.archived(SHARD), world.archived(OTHER_SHARD)) == ([], [1])
 
 
+@pytest.mark.slow
 def test_others_go_on_buffering_while_one_commits(world: World) -> None:
     at_the_log, go_on = threading.Event(), threading.Event()
 
@@ -459,6 +463,7 @@ def test_rows_that_come_during_a_commit_wait_for_the_next(world: World) -> None:
     assert world.archived() == [1, 2]
 
 
+@pytest.mark.slow
 def test_many_threads_share_one_committer(world: World) -> None:
     sink = world.sink(policy=RotationPolicy(rows=7), most_waiting=20 * rows(1).nbytes)
     shard_ids = [f"shardId-{number:012d}" for number in range(4)]

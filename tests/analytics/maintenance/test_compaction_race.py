@@ -3,10 +3,9 @@
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,7 +13,7 @@ from analytics.archiving.shard_sink import CommitFailed
 from analytics.archiving.sink import LakeSink
 from analytics.maintenance.compaction import CompactedDay, CompactionPolicy, Compactor
 from analytics.table.layout import is_compacted, object_key, table_uri
-from analytics.table.log import CommitLog, CommitRejected, DeltaLog, Snapshot
+from analytics.table.log import CommitLog, CommitRejected, DeltaLog
 from analytics.table.schema import EVENT_SCHEMA
 from analytics.table.stored_rows import stored_rows
 from foundation.aws import storage_options
@@ -23,10 +22,10 @@ from foundation.clock import SYSTEM_CLOCK
 from foundation.kinesis.records import SequenceNumber
 from tests.support.builders import NOON
 from tests.support.fakes.bucket import FakeBucket
+from tests.support.fakes.held_log import TIMEOUT, HeldLog
 from tests.support.worlds.lake_world import KEYS, NEVER, rows
 
 DAY = NOON.date()
-TIMEOUT = 20
 
 
 @dataclass(frozen=True)
@@ -46,37 +45,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TheLake]:
     s3, name = local_aws.client("s3"), f"lake-{tmp_path.name[:40].replace('_', '-')}"
     s3.create_bucket(Bucket=name)
     yield TheLake(Bucket(s3, name), DeltaLog(table_uri(name), storage_options(local_aws.environ), SYSTEM_CLOCK))
-
-
-class HeldSnapshot:
-    """A snapshot whose commit waits until all who take part have come to theirs, once each."""
-
-    def __init__(self, snapshot: Snapshot, barrier: threading.Barrier, passed: list[None]) -> None:
-        self._snapshot = snapshot
-        self._barrier = barrier
-        self._passed = passed
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._snapshot, name)
-
-    def commit(self, *arguments: Any, **options: Any) -> None:
-        if not self._passed:
-            self._barrier.wait(TIMEOUT)
-            self._passed.append(None)
-        self._snapshot.commit(*arguments, **options)
-
-
-@dataclass(frozen=True)
-class HeldLog:
-    log: CommitLog
-    barrier: threading.Barrier
-    passed: list[None] = field(default_factory=list)
-
-    def exists(self) -> bool:
-        return self.log.exists()
-
-    def snapshot(self) -> Any:
-        return HeldSnapshot(self.log.snapshot(), self.barrier, self.passed)
 
 
 def sink(place: TheLake, log: CommitLog) -> LakeSink:

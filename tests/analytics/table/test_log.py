@@ -70,6 +70,7 @@ def test_one_stale_application_takes_the_whole_group_down(log: CommitLog) -> Non
     assert log.snapshot().version_of(B) == 0
 
 
+@pytest.mark.slow
 def test_a_stale_snapshot_is_rebased_over_other_applications(log: CommitLog) -> None:
     stale = log.snapshot()
     for n in range(1, 4):
@@ -129,6 +130,7 @@ def a_file(name: str, day: date = DAY) -> AddedFile:
     return AddedFile(f"event_date={day}/{name}.parquet", 7, day, 3)
 
 
+@pytest.mark.slow
 def test_a_replacement_removes_the_days_files_of_its_own_snapshot_only(log: CommitLog) -> None:
     elsewhere = a_file("elsewhere", date(2026, 3, 15))
     log.snapshot().commit((a_file("one"), a_file("two"), elsewhere), {A: entry(1)})
@@ -198,6 +200,7 @@ class OlderLake:
         DeltaLog(self.uri, {}, FakeClock().clock).snapshot().commit([added], {A: entry(1)})
 
 
+@pytest.mark.slow
 def test_a_table_that_lacks_columns_gets_them_and_older_files_read_as_null(tmp_path: Path) -> None:
     older = OlderLake(tmp_path, "_extra", "customer_name_token", "reason")
     older.add(older.schema, "older.parquet")
@@ -211,6 +214,7 @@ def test_a_table_that_lacks_columns_gets_them_and_older_files_read_as_null(tmp_p
     assert DeltaTable(older.uri).version() == version
 
 
+@pytest.mark.slow
 def test_columns_of_a_newer_release_are_left_alone(tmp_path: Path) -> None:
     older = OlderLake(tmp_path)
     newer = pa.schema([*EVENT_SCHEMA, pa.field("tip", pa.int64())])

@@ -20,12 +20,14 @@ from analytics.verification.verify import Verified, verify
 from events.wire import encode
 from foundation.bucket import Bucket
 from foundation.kinesis.records import SequenceNumber
-from tests.analytics.maintenance.test_compaction import DAY, append, compactor, doubled
 from tests.support.builders import NOON, an_envelope
 from tests.support.fakes.bucket import Gate
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.commit_log import MemoryLog, MemorySnapshot
+from tests.support.worlds.kept_lake import DAY, append, compactor, doubled
 from tests.support.worlds.lake_world import KEYS, NEVER, OTHER_SHARD, SHARD, STREAM, Crash, World, feed, rows
+
+pytestmark = pytest.mark.slow
 
 PATHS = ShardPaths(STREAM, SHARD)
 

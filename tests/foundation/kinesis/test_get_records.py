@@ -30,8 +30,12 @@ class _Raw(io.BytesIO):
         yield self.read()
 
 
+# It reads the service's description once for all clients.
+SESSION = botocore.session.Session()
+
+
 def a_client() -> Any:
-    client: Any = botocore.session.Session().create_client(
+    client: Any = SESSION.create_client(
         "kinesis",
         region_name="us-east-1",
         endpoint_url="http://127.0.0.1:9",

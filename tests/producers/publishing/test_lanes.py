@@ -56,6 +56,7 @@ def test_what_is_taken_out_lets_the_next_ones_up() -> None:
     assert names(filled.due(0, LIMITS)) == [["1", "2"]]
 
 
+@pytest.mark.slow
 def test_a_request_has_500_entries_at_most_and_the_others_are_first_in_the_next() -> None:
     count = MAX_REQUEST_RECORDS + 3
     filled = lanes(*(waiting(key_in(at, count), str(at)) for at in range(count)), shards=count)

@@ -8,8 +8,7 @@ from events.wire import encode
 from foundation import aws
 from takeaway.audit.observer import StreamObserver
 from takeaway.audit.stream import StreamAway, retained_records
-from tests.conformance.scene import packed
-from tests.support.builders import an_envelope
+from tests.support.builders import an_envelope, packed
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
 

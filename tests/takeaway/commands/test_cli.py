@@ -27,7 +27,7 @@ from takeaway.stack.time_limit import reason
 from takeaway.terminal.tables import Rows, counted, in_words, show_rows
 from tests.conftest import LocalAws
 from tests.end_to_end.conftest import Takeaway, run_takeaway
-from tests.producers.load.history.test_history import SAMPLE_OF_SEED_7
+from tests.support.samples import SAMPLE_OF_SEED_7
 
 # Almost every test here runs a process.
 pytestmark = pytest.mark.end_to_end

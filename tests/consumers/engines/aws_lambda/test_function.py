@@ -15,8 +15,7 @@ from events.wire import encode
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.hash_keys import HashKeyRange
 from foundation.kinesis.records import Batch, Position, SequenceNumber
-from tests.conformance.scene import packed
-from tests.support.builders import an_envelope
+from tests.support.builders import an_envelope, packed
 from tests.support.fakes.clock import FakeClock
 
 SHARD = "shardId-000000000000"
