@@ -17,6 +17,8 @@ from foundation import aws
 from foundation.settings import SettingsError
 from tests.support import ROOT
 
+pytestmark = pytest.mark.slow
+
 KEYS = {"AWS_ACCESS_KEY_ID": "AKGIVEN", "AWS_SECRET_ACCESS_KEY": "secret"}
 GIVEN = {**KEYS, "AWS_REGION": "eu-west-1"}
 ENDPOINT = "http://127.0.0.1:4566"
