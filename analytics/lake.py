@@ -163,6 +163,7 @@ class Lake:
         """Of these events and of those a day around them, which tell whether one of these is a repeat."""
         near = {file.path for file in self._files.between(window.wider(_DAY))}
         doubted = [file for file in doubtful(self._files.all) if file.path in near]
+        # guarantee: a reader sees every event once, before its day is compacted too
         if not doubted:
             return _NONE
         key = frozenset(file.path for file in doubted)

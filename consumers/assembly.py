@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from consumers.engines.worker import Worker
     from consumers.redrive.redrive import GivesAgain
     from consumers.steps.step import HandlerStep
-    from foundation.kinesis.records import HashKeyRange
+    from foundation.kinesis.hash_keys import HashKeyRange
 
 # Kinesis may take long on a busy local AWS. A connection for each key that is handled at once, on sixteen shards.
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 4}, read_timeout=60, max_pool_connections=128)

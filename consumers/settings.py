@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from consumers.batching.rules import MAX_BATCH_SIZE, BatchRules
+from foundation.kinesis.limits import READ_BYTES_PER_SECOND
 from foundation.kinesis.records import Sentinel
 from foundation.settings import SettingsError, variable
 
@@ -26,7 +27,7 @@ class ConsumerSettings:
     reads_per_second: float = 1.75
     archiver_reads_per_second: float = 0.5
     # The three also share its 2 MiB a second: each has to read all of it.
-    read_bytes_per_second: float = 2 * 1024 * 1024 / 3
+    read_bytes_per_second: float = READ_BYTES_PER_SECOND / 3
     # fan_out: Kinesis pushes, with 2 MiB a second for this application alone; each shard of it costs money.
     retrieval: Literal["polling", "fan_out"] = "polling"
     # Where a consumer begins on its first day: trim_horizon, latest, or at_timestamp:2026-03-14T12:00:00Z.

@@ -47,6 +47,7 @@ class LiveFiles:
         """The files of the days that the window touches."""
         first = date.min if window.since is None else _day(window.since)
         last = date.max if window.until is None else _day(window.until)
+        # guarantee: a window opens the files of its days only
         return [file for file in self.all if first <= file.day <= last]
 
     def dataset(self, files: Collection[AddedFile]) -> ds.Dataset:

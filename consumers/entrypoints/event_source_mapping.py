@@ -39,6 +39,7 @@ def event_source_mapping(consumer: str, *, source: str, function: str) -> dict[s
         "MaximumRecordAgeInSeconds": -1,
     }
     heard = None if hears_all else steps[consumer].listens_to
+    # guarantee: Lambda filters nothing where it cannot look into aggregates
     if heard is not None and _FAN_OUT_CONSUMER in source:
         # Lambda looks into aggregates for a fan-out consumer only; reading the stream itself, it would drop them whole:
         # https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html

@@ -91,6 +91,7 @@ class StepHandler(Generic[EventT]):
             )
         follows = following(heard, event, occurred_at=self._clock.now(), producer=self._step.actor)
         self._emit(StepPerformed(self._step.actor, heard.order_id, heard.event_id, follows.event_type))
+        # guarantee: an outcome is remembered before it is told
         return self._outcomes.remember(heard.event_id, encode(follows))
 
 

@@ -13,10 +13,11 @@ from events.wire import UnreadableEvent, decode
 from foundation import aws
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait
+from foundation.kinesis.records import SequenceNumber, StreamPosition
 from foundation.settings import variable
 from takeaway.audit.observer import StreamObserver
 from takeaway.audit.stream import retained_records
-from takeaway.audit.verdict import Effect, Evidence, Fact, StreamPlace
+from takeaway.audit.verdict import Effect, Evidence, Fact
 from takeaway.errors import UserError
 
 # While the audit looks, nobody else sees the message; afterwards it is given back.
@@ -82,12 +83,12 @@ def ledger_facts(directory: Path) -> tuple[Fact, ...]:
     )
 
 
-def stream_facts(environ: Mapping[str, str]) -> tuple[tuple[Fact, ...], frozenset[StreamPlace]]:
+def stream_facts(environ: Mapping[str, str]) -> tuple[tuple[Fact, ...], frozenset[StreamPosition]]:
     """Every user record that the stream retains: the readable ones as facts, the places of the others."""
     facts: list[Fact] = []
-    unreadable: set[StreamPlace] = set()
+    unreadable: set[StreamPosition] = set()
     for shard_id, record in retained_records(environ):
-        place = StreamPlace(shard_id, int(record.sequence_number.number), record.sequence_number.sub)
+        place = shard_id, record.sequence_number
         try:
             envelope = decode(record.data)
         except UnreadableEvent:
@@ -170,7 +171,7 @@ def lake_facts(environ: Mapping[str, str]) -> tuple[Fact, ...]:
             row["event_id"],
             row["event_type"],
             row["order_id"],
-            StreamPlace(row["_shard"], int(row["_sequence_number"]), row["_sub_sequence_number"]),
+            (row["_shard"], SequenceNumber(row["_sequence_number"], row["_sub_sequence_number"])),
         )
         for row in rows
     )
@@ -207,11 +208,11 @@ def lake_has(environ: Mapping[str, str], records: int) -> bool:
     return rows >= records or rows + dropped_records(environ) >= records
 
 
-def letter_place(key: str) -> StreamPlace:
+def letter_place(key: str) -> StreamPosition:
     """The place that a dead letter's key names: consumer/stream/shard/number-sub.json."""
     _, _, shard_id, name = key.split("/")
     number, sub = name.removesuffix(".json").rsplit("-", 1)
-    return StreamPlace(shard_id, int(number), int(sub))
+    return shard_id, SequenceNumber(number, int(sub))
 
 
 def _is_ministack(endpoint: str) -> bool:

@@ -191,19 +191,16 @@ def vacuum(
 
 def _retained(environ: Mapping[str, str]) -> "Iterator[StreamRecord]":
     from analytics.assembly import customer_keys
-    from analytics.table.offsets import Place
     from analytics.verification.rows import StreamRecord
     from consumers.dead_letters.letters import S3DeadLetters
     from takeaway.audit.evidence import letter_place
     from takeaway.audit.stream import retained_records
-    from takeaway.audit.verdict import StreamPlace
 
     letters = S3DeadLetters(aws.client("s3", environ), environ[variable("dead_letter_bucket")], customer_keys(environ))
     set_apart = {letter_place(key) for key in letters.keys(f"archiver/{environ[variable('stream')]}/")}
     for shard_id, record in retained_records(environ):
-        number = record.sequence_number
-        place = StreamPlace(shard_id, int(number.number), number.sub)
-        yield StreamRecord(shard_id, Place(number.number, number.sub), record.data, place in set_apart)
+        place = shard_id, record.sequence_number
+        yield StreamRecord(*place, record.data, place in set_apart)
 
 
 def _compacted(day: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from foundation.kinesis.limits import READ_BYTES_PER_SECOND, READS_PER_SECOND
 from takeaway.doctor.facts import (
     BACK_END,
     CAPACITY,
@@ -23,10 +24,6 @@ from takeaway.terminal.tables import counted
 
 # Signatures are refused from five minutes on; long before that, times written by two machines contradict each other.
 CLOCK_TOLERANCE_SECONDS = 30.0
-# What all polling applications of one shard share.
-# https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
-READ_BYTES_PER_SECOND = 2 * 1024 * 1024
-READS_PER_SECOND = 5
 # So near a limit a peak is over it.
 NEARLY = 0.8
 

@@ -20,7 +20,7 @@ from analytics.assembly import customer_keys, lake_sink
 from analytics.privacy.customer_keys import CustomerKeys
 from analytics.table.layout import ShardPaths, object_key, table_uri
 from analytics.table.log import AddedFile, DeltaLog, LogEntry
-from analytics.table.offsets import Place, random_id
+from analytics.table.offsets import random_id
 from analytics.table.parquet import days, parquet
 from consumers.archiver import Archiver
 from consumers.dead_letters.bad_runs import BadRuns
@@ -30,7 +30,7 @@ from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.get_records import decode
-from foundation.kinesis.records import Batch, Position, Record, Sentinel
+from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber
 
 SHARD = "shardId-000000000000"
 
@@ -120,7 +120,7 @@ class Stages:
             bucket.create(object_key(path), body)
             files.append(AddedFile(path=path, size=len(body), day=day, rows=count))
         keys.save()
-        entry = LogEntry(n=1, epoch=1, batch_id="stages", hi=Place("1"))
+        entry = LogEntry(n=1, epoch=1, batch_id="stages", hi=SequenceNumber("1"))
         log = DeltaLog(table_uri(name), aws.storage_options(self.environ), SYSTEM_CLOCK)
         log.snapshot().commit(files, {paths.application: entry})
 

@@ -17,8 +17,7 @@ from consumers.settings import ConsumerSettings
 from events.wire import decode
 from foundation.clock import uninterrupted_wait
 from foundation.diagnostics import Emit, json_lines
-from foundation.kinesis.records import Batch, Position
-from takeaway.audit.verdict import StreamPlace
+from foundation.kinesis.records import Batch, Position, SequenceNumber, StreamPosition
 from takeaway.commands.options import stop_on_signal
 from takeaway.stack.environment import resolved
 
@@ -37,8 +36,8 @@ class Seen(NamedTuple):
     sub: int
 
     @property
-    def place(self) -> StreamPlace:
-        return StreamPlace(self.shard_id, int(self.number), self.sub)
+    def place(self) -> StreamPosition:
+        return self.shard_id, SequenceNumber(self.number, self.sub)
 
 
 class Recorder:

@@ -16,9 +16,9 @@ from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
 from events.wire import encode
 from foundation import aws
-from foundation.kinesis.records import position_key
+from foundation.kinesis.records import StreamPosition, position_key
 from takeaway.audit.evidence import lake_facts, stream_facts
-from takeaway.audit.verdict import DOUBLED, LOST, UNEXPECTED, Audit, Bounds, Fact, StreamPlace
+from takeaway.audit.verdict import DOUBLED, LOST, UNEXPECTED, Audit, Bounds, Fact
 from takeaway.local import aws as local_aws
 from takeaway.local import backends, processes
 from takeaway.local.stack import CONSUMERS
@@ -168,7 +168,7 @@ def unread(flow: Flow, shard: Shard) -> bool:
     """Whether every consumer still has records of this shard before it; one that stopped before it had
     a lease of a new shard has all of them before it."""
     places = (fact.place for fact in stream_facts(flow.environ)[0])
-    last = max((place.sequence_number for place in places if place and place.shard_id == shard.shard_id), default=-1)
+    last = max((int(place[1].number) for place in places if place and place[0] == shard.shard_id), default=-1)
     found = (leases(flow, application).get(shard.shard_id) for application in APPLICATIONS)
     return last >= 0 and all(lease is None or position_key(lease.checkpoint)[0] < last for lease in found)
 
@@ -246,7 +246,7 @@ def test_the_stream_was_resharded_in_all_ways(resharded: Resharded) -> None:
     assert shapes[0, True] == 2, "both first shards are closed"
     assert shapes[1, True] + shapes[1, False] >= 4, "a split, and what UpdateShardCount split"
     (merged,) = (shard for shard in resharded.shards.values() if shard.parents == resharded.merged)
-    assert any(fact.place and fact.place.shard_id == merged.shard_id for fact in resharded.stream)
+    assert any(fact.place and fact.place[0] == merged.shard_id for fact in resharded.stream)
 
 
 def test_nothing_is_lost_and_nothing_doubled(resharded: Resharded) -> None:
@@ -258,17 +258,17 @@ def test_nothing_is_lost_and_nothing_doubled(resharded: Resharded) -> None:
 
 
 def test_each_order_is_seen_in_the_order_of_the_stream_across_parents_and_children(resharded: Resharded) -> None:
-    told: dict[str, list[StreamPlace]] = defaultdict(list)
+    told: dict[str, list[StreamPosition]] = defaultdict(list)
     for fact in resharded.stream:
         assert fact.place is not None
         told[fact.order_id].append(fact.place)
     for places in told.values():
-        places.sort(key=lambda place: (resharded.generation(place.shard_id), place.sequence_number))
-    saw: dict[str, dict[StreamPlace, None]] = defaultdict(dict)
+        places.sort(key=lambda place: (resharded.generation(place[0]), place[1]))
+    saw: dict[str, dict[StreamPosition, None]] = defaultdict(dict)
     for one in resharded.seen:
         saw[one.order_id].setdefault(one.place)
     assert {order_id: list(places) for order_id, places in saw.items()} == told
-    crossing = [places for places in told.values() if len({place.shard_id for place in places}) > 1]
+    crossing = [places for places in told.values() if len({shard_id for shard_id, _ in places}) > 1]
     assert len(crossing) > 5, "hardly an order lies on a parent and its child: the test shows nothing"
 
 

@@ -14,7 +14,7 @@ from aws_kinesis_agg.aggregator import RecordAggregator
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
 from foundation import aws
-from foundation.kinesis.deaggregation import KPL_PARTITION_KEY
+from foundation.kinesis.aggregation import AGGREGATE_KEY
 from takeaway.local import processes
 from takeaway.local.processes import Running, Service
 from tests.interop.recorder import KCL, WORKER, Seen, seen
@@ -63,7 +63,7 @@ class World:
                 for sub in range(AGGREGATED):
                     aggregate.add_user_record("key", self._data(sub).encode(), hash_key)
                 _, _, packed = aggregate.clear_and_get().get_contents()
-                entries.append({"Data": packed, "PartitionKey": KPL_PARTITION_KEY, "ExplicitHashKey": hash_key})
+                entries.append({"Data": packed, "PartitionKey": AGGREGATE_KEY, "ExplicitHashKey": hash_key})
                 answer = self.kinesis.put_records(StreamName=self.stream, Records=entries)
                 assert answer["FailedRecordCount"] == 0
 

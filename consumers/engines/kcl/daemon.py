@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Literal
 
 from foundation import aws
+from foundation.kinesis.limits import MAX_READ_RECORDS
 from foundation.kinesis.records import Sentinel
 
 # https://github.com/awslabs/amazon-kinesis-client-python/blob/master/README.md
 OLDEST_JAVA = 8
-
-# https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
-READ_RECORDS = 10_000
 
 # How long the daemon waits at SIGTERM for its children to flush and checkpoint.
 GRACE_SECONDS = 60.0
@@ -84,7 +82,7 @@ class DaemonSettings:
             "callProcessRecordsEvenForEmptyRecordList": "true",
             "failoverTimeMillis": _millis(self.failover_seconds),
             "idleTimeBetweenReadsInMillis": _millis(1 / self.reads_per_second),
-            "maxRecords": str(READ_RECORDS),
+            "maxRecords": str(MAX_READ_RECORDS),
             "shutdownGraceMillis": _millis(GRACE_SECONDS),
             "metricsLevel": "NONE",
         }

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
+from foundation.kinesis.limits import MAX_RECORD_BYTES
 from producers.load.ledger import InjectedFault, Verdict, digest
 from producers.load.market.catalogue import seeded
 
@@ -49,7 +50,7 @@ Rates = Callable[[datetime], Mapping[FaultKind, float]]
 """The share of the events that each fault befalls, at a moment."""
 
 # Beyond what a record could be before Kinesis took large ones.
-OVERSIZE_BYTES = 1024 * 1024
+OVERSIZE_BYTES = MAX_RECORD_BYTES
 POISON_DEPTH = 5_000
 
 
@@ -99,6 +100,7 @@ def _befall(
             verdict=verdict,
         )
     )
+    # guarantee: no injected fault loses an event
     return [made, *others] if verdict == "kept" else [event, *others, made]
 
 

@@ -18,10 +18,10 @@ from analytics.maintenance.compaction import (
 )
 from analytics.table.layout import is_compacted, is_ours, object_key
 from analytics.table.log import AddedFile, CommitRejected, LogEntry
-from analytics.table.offsets import Place
 from analytics.table.parquet import days, parquet
 from analytics.table.stored_rows import MissingFile, NewerColumns, TornFile
 from foundation.bucket import Bucket
+from foundation.kinesis.records import SequenceNumber
 from tests.analytics.maintenance.test_late import LATE, archived_world, late, late_rows
 from tests.support.builders import NOON
 from tests.support.fakes.bucket import Gate
@@ -45,7 +45,7 @@ def archived(world: World, *numbers: int, at: datetime = NOON, shard_id: str = S
     """One commit of these records by a new holder, gap or not."""
     shard = world.sink().open(shard_id)
     table = rows(*numbers, shard_id=shard_id, occurred_at=at)
-    shard.append(table, after=None, upto=Place(str(numbers[-1])))
+    shard.append(table, after=None, upto=SequenceNumber(str(numbers[-1])))
     shard.flush()
 
 

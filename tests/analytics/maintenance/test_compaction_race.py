@@ -15,12 +15,12 @@ from analytics.archiving.sink import LakeSink
 from analytics.maintenance.compaction import CompactedDay, CompactionPolicy, Compactor
 from analytics.table.layout import is_compacted, object_key, table_uri
 from analytics.table.log import CommitLog, CommitRejected, DeltaLog, Snapshot
-from analytics.table.offsets import Place
 from analytics.table.schema import EVENT_SCHEMA
 from analytics.table.stored_rows import stored_rows
 from foundation.aws import storage_options
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
+from foundation.kinesis.records import SequenceNumber
 from tests.support.builders import NOON
 from tests.support.fakes.bucket import FakeBucket
 from tests.support.worlds.lake_world import KEYS, NEVER, rows
@@ -92,7 +92,7 @@ def visible(place: TheLake) -> list[str]:
 def test_two_compactors_and_an_archiver_at_a_barrier(place: TheLake) -> None:
     shard = sink(place, place.log).open("shardId-0")
     for number in range(1, 7):
-        shard.append(rows(number, shard_id="shardId-0"), after=None, upto=Place(str(number)))
+        shard.append(rows(number, shard_id="shardId-0"), after=None, upto=SequenceNumber(str(number)))
         shard.flush()
     barrier = threading.Barrier(3)
     before, outcomes = visible(place), dict[str, object]()
@@ -110,7 +110,7 @@ def test_two_compactors_and_an_archiver_at_a_barrier(place: TheLake) -> None:
         other = sink(place, HeldLog(place.log, barrier))
         # Opening a shard that nobody had commits nothing.
         new = other.open("shardId-1")
-        new.append(rows(7, 8, shard_id="shardId-1"), after=None, upto=Place("8"))
+        new.append(rows(7, 8, shard_id="shardId-1"), after=None, upto=SequenceNumber("8"))
         # Whoever adds from a snapshot that a compaction has overtaken is rejected, and tries again as engines do.
         while "archiver" not in outcomes:
             with suppress(CommitFailed):
@@ -127,7 +127,7 @@ def test_two_compactors_and_an_archiver_at_a_barrier(place: TheLake) -> None:
         thread.join(2 * TIMEOUT)
     added = sorted(str(row) for row in rows(7, 8, shard_id="shardId-1").to_pylist())
     assert visible(place) == sorted(before + added)
-    assert outcomes["archiver"] == Place("8")
+    assert outcomes["archiver"] == SequenceNumber("8")
     kinds = {type(outcomes["first"]), type(outcomes["second"])}
     assert kinds == {CompactedDay, CommitRejected}, outcomes
     paths = place.log.snapshot().files(DAY)
@@ -138,7 +138,7 @@ def test_two_compactors_and_an_archiver_at_a_barrier(place: TheLake) -> None:
     assert sum(is_compacted(key) for key in left) == 1
     Compactor(place.bucket, place.log, CompactionPolicy(), SYSTEM_CLOCK, lambda _: None).compact(DAY)
     assert visible(place) == sorted(before + added)
-    shard.append(rows(9, shard_id="shardId-0"), after=Place("6"), upto=Place("9"))
-    assert shard.flush() == Place("9")
+    shard.append(rows(9, shard_id="shardId-0"), after=SequenceNumber("6"), upto=SequenceNumber("9"))
+    assert shard.flush() == SequenceNumber("9")
     assert len(visible(place)) == 9
     assert place.log.snapshot().unneeded(timedelta(0))

@@ -6,14 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from analytics.archiving.decode import Payload
 from analytics.archiving.diagnostics import LateRowsCommitted
 from analytics.maintenance.compaction import LONGEST_UNCOMMITTED
 from analytics.maintenance.late import LateRecord, LateRows, NotYetPassed
 from analytics.table.layout import ShardPaths
-from analytics.table.offsets import Place
 from events.wire import UnreadableEvent, encode
 from foundation.bucket import Bucket
+from foundation.kinesis.records import Record, SequenceNumber
 from tests.support.builders import NOON, an_envelope
 from tests.support.fakes.bucket import Gate
 from tests.support.worlds.lake_world import KEYS, OTHER_SHARD, SHARD, STREAM, Crash, World, feed
@@ -21,8 +20,8 @@ from tests.support.worlds.lake_world import KEYS, OTHER_SHARD, SHARD, STREAM, Cr
 
 def late(number: int, *, shard_id: str = SHARD, days: int = 0, data: bytes | None = None) -> LateRecord:
     envelope = an_envelope(cause=f"key-{number}", occurred_at=NOON + timedelta(days=days))
-    payload = Payload(Place(str(number)), NOON, encode(envelope) if data is None else data)
-    return LateRecord(STREAM, shard_id, payload)
+    record = Record(str(number), envelope.order_id, encode(envelope) if data is None else data, NOON.timestamp())
+    return LateRecord(STREAM, shard_id, record)
 
 
 def late_rows(world: World, gate: Gate | None = None) -> LateRows:
@@ -105,7 +104,7 @@ def test_shards_offsets_are_not_touched_and_archivers_go_on(world: World) -> Non
     late_rows(world).add(LATE)
     assert world.bucket.objects[ShardPaths(STREAM, SHARD).offsets_key] == claimed
     feed(shard, range(10, 12))
-    assert shard.flush() == Place("11")
+    assert shard.flush() == SequenceNumber("11")
     assert sorted(world.archived(SHARD)) == list(range(1, 12))
 
 
@@ -216,4 +215,4 @@ def test_lost_offsets_are_rebuilt_beside_late_files(world: World) -> None:
     late_rows(world).add(LATE)
     del world.bucket.objects[ShardPaths(STREAM, SHARD).offsets_key]
     shard = world.sink().open(SHARD)
-    assert shard.committed == Place("9")
+    assert shard.committed == SequenceNumber("9")

@@ -17,8 +17,8 @@ from analytics.table.log import (
     LoggedCommit,
     SchemaConflict,
 )
-from analytics.table.offsets import Place
 from analytics.table.schema import EVENT_SCHEMA, PARTITION_COLUMN
+from foundation.kinesis.records import SequenceNumber
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.commit_log import MemoryLog
 from tests.support.worlds.lake_world import rows
@@ -32,7 +32,7 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> CommitLog:
 
 
 def entry(n: int, batch_id: str | None = "batch") -> LogEntry:
-    return LogEntry(n=n, epoch=1, batch_id=batch_id, hi=Place(str(n), 2))
+    return LogEntry(n=n, epoch=1, batch_id=batch_id, hi=SequenceNumber(str(n), 2))
 
 
 def test_a_new_application_has_version_zero_and_no_entry(log: CommitLog) -> None:

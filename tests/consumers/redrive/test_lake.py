@@ -131,7 +131,7 @@ CALLS = calls_of_a_redrive()
 
 @pytest.mark.parametrize("applied", [False, True])
 @pytest.mark.parametrize("at", CALLS)
-def test_killed_at_any_call_the_next_redrive_ends_it(scene: Scene, at: int, applied: bool) -> None:
+def test_killed_at_any_call_the_next_redrive_into_the_lake_ends_it(scene: Scene, at: int, applied: bool) -> None:
     def die() -> None:
         raise Crash
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foundation.kinesis.aggregation import AGGREGATE_KEY, pack
-from foundation.kinesis.deaggregation import KPL_PARTITION_KEY, unpack
+from foundation.kinesis.deaggregation import unpack
 from producers.publishing.publication import Publication
 from tests.support.builders import NOON, a_record
 
@@ -35,7 +35,7 @@ def read_by_aws_kinesis_agg(data: bytes) -> list[tuple[str, bytes]]:
 
 
 def test_it_goes_under_the_key_by_which_consumers_know_the_kpl() -> None:
-    assert AGGREGATE_KEY == KPL_PARTITION_KEY
+    assert AGGREGATE_KEY == "a"
 
 
 def test_200_keys_are_read_by_aws_kinesis_agg_and_by_us() -> None:

@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
 from foundation.kinesis.aggregation import AGGREGATE_BYTES, AGGREGATE_KEY
+from foundation.kinesis.limits import MAX_RECORD_BYTES, MAX_REQUEST_RECORDS
 from producers.publishing.diagnostics import (
     AggregateAstray,
     EntriesRejected,
@@ -18,7 +19,7 @@ from producers.publishing.diagnostics import (
     ShardMapFollowed,
     ShardMapUnknown,
 )
-from producers.publishing.lanes import MAX_RECORD_BYTES, MAX_REQUEST_ENTRIES, Lanes
+from producers.publishing.lanes import Lanes
 from producers.publishing.quota import Quota
 from tests.support.fakes.kinesis_stream import HASH_KEYS, WRITTEN_BYTES_PER_SECOND, hash_key
 from tests.support.worlds.sender_world import World, failed, keys
@@ -62,9 +63,9 @@ def test_a_future_tells_shard_number_place_and_attempts(world: World) -> None:
 
 
 def test_no_request_has_more_than_500_entries() -> None:
-    world = World(shards=MAX_REQUEST_ENTRIES + 50)
+    world = World(shards=MAX_REQUEST_RECORDS + 50)
     world.deliver(keys(8000))
-    assert max(len(request) for request in world.requests) == MAX_REQUEST_ENTRIES
+    assert max(len(request) for request in world.requests) == MAX_REQUEST_RECORDS
     world.check()
 
 

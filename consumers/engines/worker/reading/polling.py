@@ -8,11 +8,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.diagnostics import ReadFailed, ReadThrottled, ShardGone
 from consumers.engines.worker.leases.lease import position_text
-from consumers.engines.worker.reading.cursor import EndOfShard, Moment, ShardCursor
+from consumers.engines.worker.reading.cursor import EndOfShard, ShardCursor
 from consumers.engines.worker.reading.pacing import Pace
 from consumers.engines.worker.settings import WorkerSettings
 from foundation.backoff import pause_after
-from foundation.clock import Clock, Wait
+from foundation.clock import Clock, Moment, Wait
 from foundation.diagnostics import Emit
 from foundation.kinesis.get_records import get_records
 from foundation.kinesis.records import Batch, Position
@@ -29,7 +29,7 @@ _GONE = "ResourceNotFoundException"
 class ShardReader:
     """A `BatchReader` that keeps to the application's share of what all who poll the shard have together.
 
-    `kinesis` is a `kinesis_wire.decoding` client.
+    `kinesis` is a `decoding` client.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class ShardReader:
         iterator: str | None = None
         failures = 0
         while True:
-            asked = Moment.now(self._clock)
+            asked, began = Moment.now(self._clock), self._clock.monotonic()
             try:
                 iterator = iterator or self._iterator(asked)
                 answer = get_records(self._kinesis, iterator, min(self._pace.limit, self._settings.read_records))
@@ -82,6 +82,7 @@ class ShardReader:
                 failures += 1
                 # A bad iterator may show as an error of the server: only a throttled one is known to be good.
                 iterator = iterator if code in _THROTTLED else None
+                # guarantee: a bad iterator is not asked with again and again
                 if not (code == _EXPIRED and failures == 1) and self._pause(code, error, failures):
                     return
                 continue
@@ -93,7 +94,7 @@ class ShardReader:
             if iterator is None:
                 self.end = EndOfShard(children_of(self._shard_id, answer.child_shards or ()))
                 return
-            next_at = asked.monotonic + self._pace.until_next(self._chance.random(), size)
+            next_at = began + self._pace.until_next(self._chance.random(), size)
             if self._wait(max(0.0, next_at - self._clock.monotonic())):
                 return
 

@@ -9,9 +9,10 @@ from consumers.diagnostics import ReadThrottled
 from consumers.engines.worker.reading.cursor import ShardCursor
 from consumers.engines.worker.reading.pacing import Pace
 from consumers.engines.worker.reading.polling import ShardReader
-from consumers.engines.worker.settings import READ_BYTES_PER_SECOND, WorkerSettings
+from consumers.engines.worker.settings import WorkerSettings
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.get_records import decoding
+from foundation.kinesis.limits import READ_BYTES_PER_SECOND
 from foundation.kinesis.records import Sentinel
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
