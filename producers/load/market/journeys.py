@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from statistics import NormalDist
 from typing import Literal
 
+from events.choreography import RESTAURANT_NOTIFIER, USER_NOTIFIER
 from events.envelope import EventEnvelope, following, name_based_uuid
 from events.orders import Event, RestaurantNotified, UserNotified
 from producers.load.market.arrivals import DAY_MINUTES
@@ -129,7 +130,7 @@ def events(journey: Journey, start: datetime) -> Iterator[EventEnvelope[Event]]:
     told = RestaurantNotified(
         restaurant_id=intended.body.restaurant_id, channel="sns", message_id=_message("ticket", intended.order_id)
     )
-    yield following(placed, told, occurred_at=at(journey.restaurant_notified), producer="restaurant_notifier")
+    yield following(placed, told, occurred_at=at(journey.restaurant_notified), producer=RESTAURANT_NOTIFIER.actor)
     if journey.answered is None:
         return
     answered = _perform(journey.answer, order, at(journey.answered))
@@ -138,7 +139,7 @@ def events(journey: Journey, start: datetime) -> Iterator[EventEnvelope[Event]]:
         read = UserNotified(
             customer_id=intended.customer_id, channel="ses", message_id=_message("mail", intended.order_id)
         )
-        yield following(answered.envelope, read, occurred_at=at(journey.user_notified), producer="user_notifier")
+        yield following(answered.envelope, read, occurred_at=at(journey.user_notified), producer=USER_NOTIFIER.actor)
     if journey.completed is not None:
         order = Order(order.placing, (answered,))
         yield _perform(CompleteOrder(), order, at(journey.completed)).envelope
