@@ -19,6 +19,7 @@ from analytics.reading.repeats import PLACE, doubtful, find_repeats, without
 from analytics.settings import LakeSettings
 from analytics.table.layout import table_uri
 from analytics.table.schema import EVENT_SCHEMA
+from events.choreography import ARCHIVER
 from foundation import aws
 from foundation.settings import from_environment
 
@@ -173,7 +174,7 @@ class Lake:
 
 
 _FIX = (
-    "run the archiver (`takeaway work archiver`) and place an order; the first file comes when it is due, after "
+    f"run the archiver (`takeaway work {ARCHIVER}`) and place an order; the first file comes when it is due, after "
     "TAKEAWAY_LAKE_FILE_AGE at the latest"
 )
 _DAY = timedelta(days=1)

@@ -4,26 +4,48 @@ What is in the lake decides where reading begins, not the engine's checkpoint: i
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analytics.archiving.decode import Decoded, decode_records
 from analytics.archiving.holder import LakeHalt
 from analytics.archiving.shard_sink import LakeGap, ShardSink
 from analytics.archiving.sink import LakeSink
+from analytics.assembly import lake_sink
 from analytics.privacy.customer_keys import CustomerKeys
 from analytics.table.log import SchemaConflict
 from consumers.dead_letters.bad_runs import BadRuns
 from consumers.dead_letters.letters import DeadLetters, dead_letter
 from consumers.diagnostics import RecordSetApart
-from consumers.processing import Progress, ShardAssignment, ShardStop
-from foundation.clock import Clock, Moment
+from consumers.processing import ProcessorFactory, Progress, ShardAssignment, ShardStop
+from consumers.settings import ConsumerSettings
+from events.choreography import ARCHIVER
+from foundation.clock import SYSTEM_CLOCK, Clock, Moment
 from foundation.diagnostics import Emit
 from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber
 
-CONSUMER = "archiver"
 _READING = "reading"
 # Whoever goes on could lose or double rows, or write files that do not belong together.
 _HALTS = (LakeHalt, SchemaConflict)
+
+
+def archivers(
+    settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit, keys: CustomerKeys, letters: DeadLetters
+) -> ProcessorFactory:
+    """One for each shard; all of them share the process' one sink."""
+    sink, bad_runs = lake_sink(environ, settings.stream, emit, keys), BadRuns(ARCHIVER)
+
+    def factory(assignment: ShardAssignment) -> Archiver:
+        return Archiver(
+            assignment,
+            sink=sink,
+            keys=keys,
+            dead_letters=letters,
+            bad_runs=bad_runs,
+            clock=SYSTEM_CLOCK,
+            emit=emit,
+        )
+
+    return factory
 
 
 class Archiver:
@@ -97,7 +119,7 @@ class Archiver:
         self._shard.append(decoded.rows, after=after, upto=upto, set_apart=set_apart)
         for unreadable in decoded.unreadable:
             place = records[unreadable.index].sequence_number
-            self._emit(RecordSetApart(CONSUMER, self._assignment.shard_id, str(place), str(unreadable.error)))
+            self._emit(RecordSetApart(ARCHIVER, self._assignment.shard_id, str(place), str(unreadable.error)))
 
     def _after(self, batch: Batch) -> SequenceNumber | None:
         if batch.after is Sentinel.LATEST:
@@ -129,7 +151,7 @@ class Archiver:
 
     def _set_apart(self, record: Record, error: Exception) -> None:
         letter = dead_letter(
-            consumer=CONSUMER,
+            consumer=ARCHIVER,
             stream=self._assignment.stream,
             shard_id=self._assignment.shard_id,
             record=record,

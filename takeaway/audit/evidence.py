@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from consumers.specs import LAKE_FILLERS
 from events.wire import UnreadableEvent, decode
 from foundation import aws
 from foundation.bucket import Bucket
@@ -44,7 +45,7 @@ def gather(environ: Mapping[str, str], ledger: Path) -> Evidence:
         lake=lake_facts(environ),
         unreadable=unreadable,
         dropped=dropped_records(environ),
-        quarantined=frozenset(letter_place(key) for key in letters.keys("archiver/")),
+        quarantined=frozenset(letter_place(key) for name in LAKE_FILLERS for key in letters.keys(f"{name}/")),
     )
 
 

@@ -157,7 +157,7 @@ def _chosen(letters: "S3DeadLetters", keys: Sequence[str] | None, consumer: str 
 
 
 def _of_consumers(chosen: "Sequence[StoredLetter]") -> "dict[str, list[StoredLetter]]":
-    from consumers.assembly import CONSUMERS
+    from consumers.specs import CONSUMERS
 
     of_consumers: dict[str, list[StoredLetter]] = {}
     for stored in chosen:

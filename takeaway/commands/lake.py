@@ -193,11 +193,13 @@ def _retained(environ: Mapping[str, str]) -> "Iterator[StreamRecord]":
     from analytics.assembly import customer_keys
     from analytics.verification.rows import StreamRecord
     from consumers.dead_letters.letters import S3DeadLetters
+    from consumers.specs import LAKE_FILLERS
     from takeaway.audit.evidence import letter_place
     from takeaway.audit.stream import retained_records
 
     letters = S3DeadLetters(aws.client("s3", environ), environ[variable("dead_letter_bucket")], customer_keys(environ))
-    set_apart = {letter_place(key) for key in letters.keys(f"archiver/{environ[variable('stream')]}/")}
+    stream = environ[variable("stream")]
+    set_apart = {letter_place(key) for name in LAKE_FILLERS for key in letters.keys(f"{name}/{stream}/")}
     for shard_id, record in retained_records(environ):
         place = shard_id, record.sequence_number
         yield StreamRecord(*place, record.data, place in set_apart)

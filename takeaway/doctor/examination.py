@@ -10,9 +10,9 @@ from typing import Any
 from botocore.exceptions import NoCredentialsError
 
 from analytics.table.layout import table_uri
-from consumers.assembly import CONSUMERS
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.settings import ConsumerSettings
+from consumers.specs import CONSUMERS, ConsumerSpec
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait, uninterrupted_wait
 from foundation.settings import from_environment
@@ -78,14 +78,16 @@ def _examine_what_is_there(
     `now` is the back end's time.
     """
     letters: dict[str, Asked[DeadLetters]] = {}
+    workers: dict[str, WorkerSettings] = {}
     consumers: dict[str, Asked[Consumer]] = {}
     rates: Asked[tuple[ShardRate, ...]] | None = None
     lake: Asked[LakeState] | None = None
     settings = None if found.unsettled else from_environment(ConsumerSettings, environ)
     if settings and "stream" in there:
         probe = ReadingProbe(clients("kinesis"), settings.stream, now, clock)
-        for name in CONSUMERS:
-            look = partial(probe.consumer, name, clients("dynamodb"), _worker_settings(name, settings), wait)
+        for name, spec in CONSUMERS.items():
+            workers[name] = _worker_settings(spec, settings, environ)
+            look = partial(probe.consumer, name, clients("dynamodb"), workers[name], wait)
             consumers[name] = Asked(look, CONSUMER_SECONDS, clock)
         rates = Asked(probe.rates, SHARDS_SECONDS + ASK_SECONDS, clock)
     if bucket := there.get("dead_letter_bucket"):
@@ -98,13 +100,13 @@ def _examine_what_is_there(
         dead_letters=tuple(_letters(name, one.answer(), there) for name, one in letters.items()),
         lake=_lake(lake.answer(), there) if lake else None,
         rates=_rates(rates.answer()) if rates else (),
-        consumers=tuple(_consumer(name, one.answer(), settings) for name, one in consumers.items() if settings),
+        consumers=tuple(_consumer(name, one.answer(), workers[name]) for name, one in consumers.items()),
     )
 
 
-def _consumer(name: str, answer: Consumer | Unanswered, settings: ConsumerSettings) -> Consumer:
+def _consumer(name: str, answer: Consumer | Unanswered, settings: WorkerSettings) -> Consumer:
     if isinstance(answer, Unanswered):
-        return Consumer(name, settings.application(name), settings.reads(name), trouble=answer.reason)
+        return Consumer(name, settings.application, settings.reads_per_second, trouble=answer.reason)
     return answer
 
 
@@ -124,11 +126,12 @@ def _lake(answer: LakeState | Unanswered, there: Mapping[str, str]) -> LakeState
     return answer
 
 
-def _worker_settings(consumer: str, settings: ConsumerSettings) -> WorkerSettings:
+def _worker_settings(spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str]) -> WorkerSettings:
     """As the consumer's own workers have them; the name is for a worker that takes no lease."""
     return WorkerSettings(
-        application=settings.application(consumer),
+        application=settings.application(spec),
         stream=settings.stream,
         worker_id="doctor",
         failover_seconds=settings.failover_seconds,
+        reads_per_second=spec.reads(environ),
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from consumers.specs import CONSUMERS
 from events.wire import encode
 from foundation.aws import client
 from takeaway.audit.evidence import stream_facts
@@ -21,7 +22,6 @@ from takeaway.audit.verdict import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVEN
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.processes import Running
-from takeaway.stack.up import CONSUMERS
 from tests.conftest import the_backend
 from tests.end_to_end.flow import Flow, frozen, pause, until
 from tests.support.builders import an_envelope

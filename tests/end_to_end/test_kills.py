@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from consumers.batching.rules import BatchRules
+from consumers.specs import CONSUMERS
 from events.wire import encode
 from foundation import aws
 from takeaway.audit.evidence import lake_facts, lake_rows, stream_facts
@@ -15,7 +16,6 @@ from takeaway.audit.observer import StreamObserver
 from takeaway.audit.verdict import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVENT, Bounds
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
-from takeaway.stack.up import CONSUMERS
 from tests.conftest import the_backend
 from tests.end_to_end.commit_steps import STEPS, WHEN, CommitSteps
 from tests.end_to_end.flow import Flow, pause, until

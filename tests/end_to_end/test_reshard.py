@@ -14,6 +14,7 @@ import pytest
 
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
+from consumers.specs import CONSUMERS
 from events.wire import encode
 from foundation import aws
 from foundation.kinesis.records import StreamPosition, position_key
@@ -21,7 +22,6 @@ from takeaway.audit.evidence import lake_facts, stream_facts
 from takeaway.audit.verdict import DOUBLED, LOST, UNEXPECTED, Audit, Bounds, Fact
 from takeaway.local import aws as local_aws
 from takeaway.local import backends, processes
-from takeaway.stack.up import CONSUMERS
 from tests.conftest import the_backend
 from tests.end_to_end.flow import Flow, until
 from tests.end_to_end.recorder import RECORDER, Seen, seen

@@ -21,6 +21,7 @@ from consumers.dead_letters.letters import S3DeadLetters, dead_letter
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
 from consumers.engines.worker.settings import WorkerSettings
+from consumers.specs import CONSUMERS
 from foundation.aws import storage_options
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.kinesis.records import Sentinel, SequenceNumber
@@ -42,8 +43,6 @@ from tests.support.fakes.clock import FakeClock
 from tests.support.worlds.lake_world import some_keys
 
 pytestmark = pytest.mark.slow
-
-CONSUMERS = ["restaurant_notifier", "user_notifier", "archiver"]
 
 
 class Ward:
@@ -98,6 +97,7 @@ def test_a_fresh_stack_is_well_and_is_left_as_it_was(ward: Ward) -> None:
     ]
     assert checkup.resources[1].detail == "ACTIVE, 2 open shards, keeps 24 h"
     assert [(one.name, one.ran, len(one.shards)) for one in checkup.consumers] == [(n, False, 2) for n in CONSUMERS]
+    assert [one.reads_per_second for one in checkup.consumers] == [one.reads_per_second for one in CONSUMERS.values()]
     assert [rate.bytes_per_second for rate in checkup.rates] == [0, 0]
     assert [letters.count for letters in checkup.dead_letters] == [0, 0, 0]
     assert checkup.lake is not None
@@ -156,6 +156,8 @@ def test_the_local_aws_that_is_up_wins_over_the_users_own_aws(monkeypatch: pytes
 def test_a_setting_that_cannot_be_read_is_named(ward: Ward) -> None:
     (what,) = whats(ward.examine(TAKEAWAY_OUTCOME_DAYS="many"))
     assert what.startswith("TAKEAWAY_OUTCOME_DAYS: ")
+    (what,) = whats(ward.examine(TAKEAWAY_ARCHIVER_READS_PER_SECOND="7"))
+    assert what == "TAKEAWAY_ARCHIVER_READS_PER_SECOND is 7"
 
 
 @pytest.mark.local_aws
@@ -236,7 +238,7 @@ def test_the_lake_is_told_by_its_log(ward: Ward) -> None:
 @pytest.mark.local_aws
 def test_a_consumer_that_never_ran_is_a_problem_once_records_wait(ward: Ward) -> None:
     ((shard_id, _),) = ward.put()
-    for consumer in CONSUMERS[:2]:
+    for consumer in list(CONSUMERS)[:2]:
         ward.lease(consumer, Lease(shard_id, Sentinel.SHARD_END, owner="worker-1"))
     assert whats(ward.examine()) == [f"archiver never ran, and records wait for it on {shard_id}"]
 
@@ -443,4 +445,4 @@ def test_people_and_programs_are_told_the_same(ward: Ward) -> None:
     assert done.returncode == 1
     assert not facts["ok"]
     assert [problem["section"] for problem in facts["problems"]] == ["consumers"] * 3
-    assert [one["name"] for one in facts["consumers"]] == CONSUMERS
+    assert [one["name"] for one in facts["consumers"]] == list(CONSUMERS)
