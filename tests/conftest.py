@@ -56,9 +56,12 @@ def same_environment() -> Iterator[None]:
     """What a test makes of this process' variables ends with it: boto3 of the next test would go elsewhere."""
     before = dict(os.environ)
     yield
-    if dict(os.environ) != before:
-        os.environ.clear()
-        os.environ.update(before)
+    after = dict(os.environ)
+    for name in (after.keys() | before.keys()) - {"PYTEST_CURRENT_TEST"}:
+        if name not in before:
+            del os.environ[name]
+        elif after.get(name) != before[name]:
+            os.environ[name] = before[name]
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -70,6 +70,9 @@ class Quick:
         gc.collect()
         gc.freeze()
 
+    def pytest_sessionfinish(self) -> None:
+        gc.unfreeze()
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
         self._impure.clear()
