@@ -21,7 +21,7 @@ BACKEND_NAME = os.environ.get("TAKEAWAY_TEST_BACKEND", backends.EMBEDDED.name)
 # How many examples a property is tried with, but for those that say so themselves. No deadline: no test fails by time.
 hypothesis.settings.register_profile("quick", max_examples=10, deadline=None)
 hypothesis.settings.register_profile("usual", max_examples=100, deadline=None)
-hypothesis.settings.register_profile("nightly", max_examples=2000, deadline=None)
+hypothesis.settings.register_profile("nightly", max_examples=1000, deadline=None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
