@@ -21,8 +21,8 @@ from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.stack import deployment
 from takeaway.stack.environment import LOCAL_AWS
-from tests.end_to_end.conftest import run_takeaway
 from tests.support.builders import an_envelope, an_order_completed
+from tests.support.command_line import run_takeaway
 from tests.support.proxy import Answer, Behaviour, Request, proxy
 
 pytestmark = pytest.mark.end_to_end
