@@ -71,7 +71,7 @@ chaos-lake: install ## kill two archivers with -9 at every step of their commits
 interop: install ## beside the real KCL: change the engine and keep the place, and read one stream together; needs Java
 	@$(BIN)/python -m pytest -m interop tests/interop $(ARGS)
 
-states: install ## the larger state spaces, and every property with 2000 examples
+states: install ## the larger state spaces, and every property with ten times as many examples
 	@$(PYTEST) -m "nightly or hypothesis" --examples nightly $(ARGS)
 
 nightly: ## the longer proofs: states, chaos-lake three times as long, interop, chaos on LocalStack; about an hour

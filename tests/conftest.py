@@ -22,7 +22,7 @@ BACKEND_NAME = os.environ.get("TAKEAWAY_TEST_BACKEND", backends.EMBEDDED.name)
 # How many examples a property is tried with, but for those that say so themselves. No deadline: no test fails by time.
 hypothesis.settings.register_profile("quick", max_examples=10, deadline=None)
 hypothesis.settings.register_profile("usual", max_examples=100, deadline=None)
-hypothesis.settings.register_profile("nightly", max_examples=2000, deadline=None)
+hypothesis.settings.register_profile("nightly", max_examples=1000, deadline=None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,9 +57,12 @@ def same_environment() -> Iterator[None]:
     """What a test makes of this process' variables ends with it: boto3 of the next test would go elsewhere."""
     before = dict(os.environ)
     yield
-    if dict(os.environ) != before:
-        os.environ.clear()
-        os.environ.update(before)
+    after = dict(os.environ)
+    for name in (after.keys() | before.keys()) - {"PYTEST_CURRENT_TEST"}:
+        if name not in before:
+            del os.environ[name]
+        elif after.get(name) != before[name]:
+            os.environ[name] = before[name]
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -22,8 +22,8 @@ from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.backends import LOCAL_AWS
 from takeaway.stack import deployment
-from tests.end_to_end.conftest import run_takeaway
 from tests.support.builders import an_envelope, an_order_completed
+from tests.support.command_line import run_takeaway
 from tests.support.proxy import Answer, Behaviour, Request, proxy
 
 pytestmark = pytest.mark.end_to_end

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.end_to_end.conftest import Takeaway
-from tests.end_to_end.flow import our_processes
+from tests.support.command_line import Takeaway
+from tests.support.flow import our_processes
 
 pytestmark = pytest.mark.end_to_end
 

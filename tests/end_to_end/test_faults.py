@@ -23,8 +23,8 @@ from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.processes import Running
 from tests.conftest import the_backend
-from tests.end_to_end.flow import Flow, frozen, pause, until
 from tests.support.builders import an_envelope
+from tests.support.flow import Flow, frozen, pause, until
 from tests.support.proxy import INTERNAL_ERROR, Answer, Request, proxy
 from tests.support.tables import Tables
 

@@ -15,8 +15,8 @@ from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.stack.up import api_url
 from tests.conftest import the_backend
-from tests.end_to_end.conftest import Takeaway
-from tests.end_to_end.flow import Flow
+from tests.support.command_line import Takeaway
+from tests.support.flow import Flow
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
 

@@ -18,8 +18,8 @@ from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from tests.conftest import the_backend
 from tests.end_to_end.commit_steps import STEPS, WHEN, CommitSteps
-from tests.end_to_end.flow import Flow, pause, until
 from tests.support.builders import an_envelope
+from tests.support.flow import Flow, pause, until
 from tests.support.proxy import proxy
 from tests.support.tables import Tables
 

@@ -22,8 +22,8 @@ from takeaway.audit.evidence import lake_rows
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from tests.conftest import the_backend
-from tests.end_to_end.flow import Flow, until
 from tests.support.builders import an_envelope
+from tests.support.flow import Flow, until
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos]
 

@@ -23,8 +23,8 @@ from takeaway.local import processes
 from takeaway.local.processes import Running
 from tests.conftest import the_backend
 from tests.end_to_end.commit_steps import STEPS, WHEN, Armed, CommitSteps
-from tests.end_to_end.flow import Flow, frozen, pause, until
 from tests.support.builders import an_envelope, packed
+from tests.support.flow import Flow, frozen, pause, until
 from tests.support.proxy import proxy
 from tests.support.tables import Tables
 

@@ -23,9 +23,9 @@ from takeaway.audit.verdict import DOUBLED, LOST, UNEXPECTED, Audit, Bounds, Fac
 from takeaway.local import aws as local_aws
 from takeaway.local import backends, processes
 from tests.conftest import the_backend
-from tests.end_to_end.flow import Flow, until
 from tests.end_to_end.recorder import RECORDER, Seen, seen
 from tests.support.builders import an_envelope, an_order_completed
+from tests.support.flow import Flow, until
 
 pytestmark = [
     pytest.mark.end_to_end,

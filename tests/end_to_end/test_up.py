@@ -12,8 +12,8 @@ import pytest
 from producers.load.ledger import read_ledger
 from takeaway.local import processes
 from takeaway.local.aws import free_port
-from tests.end_to_end.conftest import Takeaway
-from tests.end_to_end.flow import our_processes, until
+from tests.support.command_line import Takeaway
+from tests.support.flow import our_processes, until
 
 pytestmark = pytest.mark.end_to_end
 

@@ -6,8 +6,8 @@ from typing import Any
 from events.wire import encode
 from foundation import aws
 from takeaway.audit.evidence import lake_facts
-from tests.end_to_end.flow import Flow, until
 from tests.support.builders import an_envelope
+from tests.support.flow import Flow, until
 from tests.support.tables import Tables
 
 FIRST_START_SECONDS = 200.0

@@ -1,12 +1,16 @@
 """The orders API for every test of the producers."""
 
 from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
+from litestar import Litestar
 from litestar.testing import TestClient
 
+from foundation.clock import Clock
 from foundation.diagnostics import Diagnostic
 from producers.orders.api import create_app
+from producers.orders.table import Orders
 from producers.publishing.publisher import EventPublisher
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
@@ -14,12 +18,57 @@ from tests.support.fakes.orders import FakeOrders
 from tests.support.worlds.orders_api import KEY, OrdersApi
 
 
+class Standin:
+    """What the running test has."""
+
+    def __init__(self, kind: type) -> None:
+        self._kind = kind
+        self.actual: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.actual, name)
+
+    @property  # type: ignore[misc]  # of `object` it may be written, too
+    def __class__(self) -> Any:
+        """Litestar refuses to inject what is not of the type that is asked for."""
+        return self._kind
+
+
+class App:
+    """One application for all tests: its routes take longer to make than a test takes."""
+
+    def __init__(self) -> None:
+        self._orders, self._publisher, self._clock = Standin(FakeOrders), Standin(EventPublisher), Standin(Clock)
+        self._diagnostics = Standin(list)
+        self._litestar = create_app(
+            cast("Orders", self._orders),
+            cast("EventPublisher", self._publisher),
+            KEY,
+            cast("Clock", self._clock),
+            self._emit,
+        )
+
+    def _emit(self, diagnostic: Diagnostic) -> None:
+        self._diagnostics.append(diagnostic)
+
+    def over(
+        self, orders: FakeOrders, publisher: EventPublisher, time: FakeClock, diagnostics: list[Diagnostic]
+    ) -> Litestar:
+        self._orders.actual, self._publisher.actual, self._clock.actual = orders, publisher, time.clock
+        self._diagnostics.actual = diagnostics
+        return self._litestar
+
+
+@pytest.fixture(scope="session")
+def app() -> App:
+    return App()
+
+
 @pytest.fixture
-def api() -> Iterator[OrdersApi]:
+def api(app: App) -> Iterator[OrdersApi]:
     time = FakeClock()
     kinesis, orders = FakeKinesis(time.clock), FakeOrders()
     diagnostics: list[Diagnostic] = []
     publisher = EventPublisher(kinesis.client, "orders", clock=time.clock, wait=time.wait, emit=diagnostics.append)
-    app = create_app(orders, publisher, KEY, time.clock, diagnostics.append)
-    with publisher, TestClient(app) as http:
+    with publisher, TestClient(app.over(orders, publisher, time, diagnostics)) as http:
         yield OrdersApi(http, kinesis, orders, publisher, time, diagnostics)

@@ -1,9 +1,9 @@
 """The tiers of the suite: which there are, what runs them, and what is asked of a test without any mark, a quick one.
 
-A quick test is pure: no process, no connection, no sleep; and it takes 50 ms at most. `pytest --quick` runs those alone
-and holds them to it. What counts is CPU time, since on a busy machine wall time says nothing of a test. CPU time varies
-too, with the first use of a library and a core that is shared: so more than 50 ms is listed, and three times as much
-fails.
+A quick test is pure: no process, no connection, and no sleep, which ruff refuses; and it takes 50 ms at most.
+`pytest --quick` runs those alone and holds them to it. What counts is CPU time, since on a busy machine wall time says
+nothing of a test. CPU time varies too, with the first use of a library and a core that is shared: so more than 50 ms is
+listed, and three times as much fails.
 """
 
 import gc
@@ -31,7 +31,7 @@ COMMANDS: dict[str, str] = {
 LIMIT_SECONDS = 0.05
 FAILS_FROM_SECONDS = 3 * LIMIT_SECONDS
 
-_IMPURE = {"os.fork", "os.posix_spawn", "os.system", "socket.bind", "socket.connect", "subprocess.Popen", "time.sleep"}
+_IMPURE = {"os.fork", "os.posix_spawn", "os.system", "socket.bind", "socket.connect", "subprocess.Popen"}
 _MARKED_AS_A_WHOLE = re.compile(rf"^pytestmark = .*\bmark\.({'|'.join(COMMANDS)})\b", re.MULTILINE)
 _TIER = "tier"
 _CPU = "seconds of CPU"
@@ -69,6 +69,9 @@ class Quick:
         # Else a test pays, now and then, for looking through all that was imported.
         gc.collect()
         gc.freeze()
+
+    def pytest_sessionfinish(self) -> None:
+        gc.unfreeze()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:

@@ -31,6 +31,9 @@ def _answer(event: Event) -> bytes:
     return encode(following(PLACED, event, occurred_at=NOON, producer="somebody"))
 
 
+# Of the profile that runs.
+EXAMPLES = settings().max_examples
+
 BODIES = (
     encode(PLACED),
     encode(a_restaurant_notified(PLACED)),
@@ -144,7 +147,12 @@ _MUTATIONS = {
 
 
 @pytest.mark.slow
-@settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=10 * EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
 @given(st.lists(_bodies(), min_size=1, max_size=4))
 def test_what_arrow_vouches_for_is_what_the_contract_says(bodies: list[bytes]) -> None:
     columns = read_columns(bodies)
@@ -156,7 +164,12 @@ def test_what_arrow_vouches_for_is_what_the_contract_says(bodies: list[bytes]) -
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=3 * EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
 @given(st.lists(_bodies(), min_size=1, max_size=6))
 def test_each_payload_is_a_row_or_set_apart_as_the_contract_says(bodies: list[bytes]) -> None:
     payloads = [Record(str(number), "", body, NOON.timestamp()) for number, body in enumerate(bodies)]

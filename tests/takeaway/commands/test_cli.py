@@ -26,7 +26,7 @@ from takeaway.local.aws import local_environ
 from takeaway.stack.time_limit import reason
 from takeaway.terminal.tables import Rows, counted, in_words, show_rows
 from tests.conftest import LocalAws
-from tests.end_to_end.conftest import Takeaway, run_takeaway
+from tests.support.command_line import Takeaway, run_takeaway
 from tests.support.samples import SAMPLE_OF_SEED_7
 
 # Almost every test here runs a process.

@@ -14,7 +14,7 @@ from takeaway import cli
 from takeaway.commands import loading, reading
 from takeaway.local import aws as local_aws
 from tests.conftest import LocalAws
-from tests.end_to_end.conftest import run_takeaway
+from tests.support.command_line import run_takeaway
 
 SUMMARY = LoadSummary(
     seed=7,

@@ -37,8 +37,8 @@ from takeaway.local.backends import LOCAL_AWS
 from takeaway.stack import deployment
 from takeaway.stack.environment import Source, endpoint_sources, merged, origins
 from tests.conftest import BACKEND_NAME, LocalAws
-from tests.end_to_end.conftest import run_takeaway
 from tests.support.builders import a_record
+from tests.support.command_line import run_takeaway
 from tests.support.fakes.clock import FakeClock
 from tests.support.worlds.lake_world import some_keys
 

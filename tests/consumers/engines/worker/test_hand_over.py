@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 FAILOVER = 10.0
 SHARDS = 6
 NOTHING_DONE = 0
-SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 30))]
+SEEDS = [*range(10), *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(10, 100))]
 
 
 @dataclass
