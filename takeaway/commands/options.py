@@ -3,7 +3,9 @@
 import os
 import secrets
 import signal
+import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -12,6 +14,7 @@ import typer
 
 from foundation.settings import variable
 from takeaway.errors import UserError
+from takeaway.local import aws as local_aws
 from takeaway.stack.environment import HOME
 
 Seed = Annotated[int | None, typer.Option(help="The same seed gives the same orders. Chosen and printed when absent.")]
@@ -35,6 +38,15 @@ def port(field: str, default: int) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise UserError(f"{variable(field)} is {text!r}", "a port is a whole number from 1 to 65535")
     return int(text)
+
+
+def confirm(environ: Mapping[str, str], question: str, *, yes: bool, otherwise: str) -> None:
+    """Asks before what cannot be taken back on real AWS; where there is nobody to ask, `otherwise` ends the command."""
+    if yes or local_aws.reaches_only_local(environ):
+        return
+    if not sys.stdin.isatty():
+        raise UserError(otherwise, "--yes if you mean it")
+    typer.confirm(question, abort=True)
 
 
 def stop_on_signal() -> threading.Event:
