@@ -87,8 +87,8 @@ GUARANTEES = (
     Guarantee(
         "a record that Kinesis refuses fails alone",
         "producers/publishing/sender.py",
-        '            if error.response.get("Error", {}).get("Code") in _REFUSALS:\n',
-        '            if error.response.get("Error", {}).get("Code") in ():\n',
+        "            if error_code(error) in _REFUSALS:\n",
+        "            if error_code(error) in ():\n",
         "tests/producers/publishing/test_sender.py"
         "::test_what_kinesis_alone_finds_wrong_is_found_by_halving_and_fails_with_its_words",
     ),
