@@ -9,6 +9,8 @@ import pytest
 
 from takeaway.http import get
 
+pytestmark = pytest.mark.slow
+
 
 class Answering(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
