@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from foundation.error_codes import error_code
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -48,7 +50,7 @@ class Bucket:
         try:
             answer = self._client.get_object(Bucket=self.name, Key=key)
         except ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchKey":
+            if error_code(error) == "NoSuchKey":
                 return None
             raise
         return StoredObject(answer["Body"].read(), answer["ETag"])
@@ -98,7 +100,7 @@ class Bucket:
         try:
             return self._client.head_object(Bucket=self.name, Key=key)["ContentLength"]
         except ClientError as error:
-            if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
+            if error_code(error) in {"404", "NoSuchKey"}:
                 return None
             raise
 
@@ -125,7 +127,7 @@ class Bucket:
                 yield ListedObject(entry["Key"], entry["Size"], _seconds_between(entry["LastModified"], now))
 
     def _named(self, error: ClientError, action: str) -> Exception:
-        if error.response["Error"]["Code"] in _REFUSED:
+        if error_code(error) in _REFUSED:
             return WriteRefused(f"s3://{self.name}: {action}: {error}")
         return error
 

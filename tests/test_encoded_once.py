@@ -101,16 +101,20 @@ def publishing(kinesis: FakeKinesis) -> Iterator[EventPublisher]:
         yield publisher
 
 
+def _ordering(client: Items, publisher: EventPublisher) -> Ordering:
+    return Ordering(
+        OrdersTable(client, "orders"),  # type: ignore[arg-type]
+        publisher,
+        clock=FakeClock().clock,
+        emit=lambda _: None,
+        answer_within=timedelta(seconds=10),
+    )
+
+
 def test_a_command(calls: "Counter[str]") -> None:
     kinesis, client = FakeKinesis(FakeClock().clock), Items()
     with publishing(kinesis) as publisher:
-        ordering = Ordering(
-            OrdersTable(client, "orders"),  # type: ignore[arg-type]
-            publisher,
-            clock=FakeClock().clock,
-            emit=lambda _: None,
-            answer_within=timedelta(seconds=10),
-        )
+        ordering = _ordering(client, publisher)
         placed = ordering.place(PLACE, customer_id="customer-1", idempotency_key="key-1", traceparent=None)
         assert isinstance(placed, Done)
         assert calls == {"encode": 1}
@@ -132,13 +136,7 @@ def test_a_command_that_is_repeated(calls: "Counter[str]") -> None:
     """What is published again are the stored bytes, though another release may have written them another way."""
     kinesis, client = FakeKinesis(FakeClock().clock), Items()
     with publishing(kinesis) as publisher:
-        ordering = Ordering(
-            OrdersTable(client, "orders"),  # type: ignore[arg-type]
-            publisher,
-            clock=FakeClock().clock,
-            emit=lambda _: None,
-            answer_within=timedelta(seconds=10),
-        )
+        ordering = _ordering(client, publisher)
         placed = ordering.place(PLACE, customer_id="customer-1", idempotency_key="key-1", traceparent=None)
         assert isinstance(placed, Done)
         [entry] = client.items[placed.order_id]["history"]["L"]

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from consumers.processing import Unprocessable
 from events.envelope import EventEnvelope
 from events.orders import Item, OrderPlaced, RestaurantNotified
+from foundation.error_codes import error_code
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -72,7 +73,7 @@ class TicketTopic:
                 },
             )
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("InvalidParameter", "InvalidParameterValue"):
+            if error_code(error) in ("InvalidParameter", "InvalidParameterValue"):
                 raise Unprocessable(f"SNS refuses the ticket of order {sent.order_id}: {error}") from error
             raise
         return answer["MessageId"]

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from consumers.processing import Unavailable, Unprocessable
 from events.envelope import EventEnvelope
 from events.orders import OrderAccepted, UserNotified
+from foundation.error_codes import error_code
 
 if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient
@@ -74,7 +75,7 @@ class Mail:
             )
         except ClientError as error:
             # Never the service's own words: they may quote the customer's address.
-            code = error.response["Error"]["Code"]
+            code = error_code(error)
             if code in ("MessageRejected", "InvalidParameterValue"):
                 raise Unprocessable(f"SES refuses the letter {letter.reference}: {code}") from error
             raise Unavailable(f"SES does not take the letter {letter.reference} now: {code}") from error

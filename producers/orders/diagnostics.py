@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from botocore.exceptions import ClientError
-
 from foundation.diagnostics import Diagnostic
+from foundation.error_codes import error_code
 
 
 @dataclass(frozen=True)
@@ -40,5 +39,5 @@ class RequestFailed(Diagnostic):
 def error_kind(error: Exception) -> str:
     """The error's class and, of an AWS service's error, its code. Never its message: that may quote data."""
     name = type(error).__name__
-    code = error.response.get("Error", {}).get("Code", name) if isinstance(error, ClientError) else name
-    return name if code == name else f"{name}: {code}"
+    code = error_code(error)
+    return f"{name}: {code}" if code and code != name else name

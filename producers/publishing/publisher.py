@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from events.envelope import EventEnvelope, partition_key
 from events.orders import Event
-from events.wire import EncodedEvent, encoded
+from events.wire import EncodedEvent, encode
 from foundation.clock import Clock, Wait
 from foundation.diagnostics import Emit
 from foundation.kinesis.aggregation import AGGREGATE_BYTES
@@ -248,7 +248,10 @@ class EventPublisher(RecordPublisher):
 
         One that is encoded already goes out as those bytes.
         """
-        record = _record(event if isinstance(event, EncodedEvent) else encoded(event))
+        if isinstance(event, EncodedEvent):
+            record = _record(event.envelope, event.data)
+        else:
+            record = _record(event, encode(event))
         self.put([record])
         return record
 
@@ -256,7 +259,7 @@ class EventPublisher(RecordPublisher):
         """Queues events in order; one future each."""
         every: list[Publication] = []
         events = iter(envelopes)
-        while some := [_record(encoded(envelope)) for envelope in islice(events, _QUEUED_AT_ONCE)]:
+        while some := [_record(envelope, encode(envelope)) for envelope in islice(events, _QUEUED_AT_ONCE)]:
             self.put(some)
             every += some
         return every
@@ -274,6 +277,6 @@ class _Flush:
         self.seen.set()
 
 
-def _record(event: EncodedEvent[Event]) -> Publication:
-    envelope = event.envelope
-    return Publication(partition_key(envelope), event.data, f"{envelope.event_type} {envelope.event_id}")
+def _record(envelope: EventEnvelope[Event], data: bytes) -> Publication:
+    subject = f"{envelope.event_type} {envelope.event_id}"
+    return Publication(partition_key(envelope), data, subject)

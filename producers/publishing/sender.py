@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from foundation.backoff import pause_after
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
+from foundation.error_codes import error_code
 from producers.publishing import put_records as kinesis_wire
 from producers.publishing.diagnostics import (
     AggregateAstray,
@@ -201,7 +202,7 @@ class Sender:
             results = kinesis_wire.put_records(self._client, self._stream, parcels)
         except ClientError as error:
             # guarantee: a record that Kinesis refuses fails alone
-            if error.response.get("Error", {}).get("Code") in _REFUSALS:
+            if error_code(error) in _REFUSALS:
                 self._divide(parcels, error)
             else:
                 self._request_failed(parcels, error)
@@ -275,7 +276,7 @@ class Sender:
         self._not_before = self._clock.monotonic() + retry_in
         for parcel in parcels:
             _note_failure(parcel, _told(error))
-        if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") == _STREAM_AWAY:
+        if error_code(error) == _STREAM_AWAY:
             self._hold_until_known()
         self._emit(PutRecordsFailed(self._stream, _records(parcels), _told(error), retry_in))
 

@@ -1,16 +1,13 @@
 """lake forget, lake resolve: the names and addresses behind the tokens, and how they become nobody's."""
 
 import json
-import sys
 from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
-from foundation import aws
 from foundation.settings import variable
-from takeaway.commands.options import Json
-from takeaway.errors import UserError
+from takeaway.commands.options import Json, confirm
 from takeaway.stack.environment import resolved
 from takeaway.terminal.tables import counted
 
@@ -77,9 +74,5 @@ def _orders_of(environ: Mapping[str, str], customer_id: str) -> list[str]:
 
 
 def _confirm(environ: Mapping[str, str], customer_id: str, yes: bool) -> None:
-    if yes or aws.reaches_only_local(environ):
-        return
-    where = environ.get(variable("customer_key_bucket"), "the bucket of the keys")
-    if not sys.stdin.isatty():
-        raise UserError(f"this would drop the keys of {customer_id} in {where} for good", "--yes if you mean it")
-    typer.confirm(f"Drop the keys of {customer_id} in {where} for good?", abort=True)
+    keys = f"the keys of {customer_id} in {environ.get(variable('customer_key_bucket'), 'the bucket of the keys')}"
+    confirm(environ, f"Drop {keys} for good?", yes=yes, otherwise=f"this would drop {keys} for good")

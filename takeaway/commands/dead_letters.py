@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from foundation import aws
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import json_lines
 from foundation.settings import from_environment
-from takeaway.commands.options import Json, stop_on_signal
+from takeaway.commands.options import Json, confirm, stop_on_signal
 from takeaway.errors import UserError
 from takeaway.stack.environment import resolved
 from takeaway.terminal.letters import GroupBy, error_text, facts, grouped, payload
@@ -204,12 +203,9 @@ def _tell_prospects(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
 
 
 def _confirm(environ: Mapping[str, str], count: int, yes: bool) -> None:
-    if yes or aws.reaches_only_local(environ):
-        return
     where = environ.get("AWS_ENDPOINT_URL") or "AWS"
-    if not sys.stdin.isatty():
-        raise UserError(f"this redrive, and the mail it causes, would reach {where}", "--yes if you mean it")
-    typer.confirm(f"Redrive {counted(count, 'letter')} on {where}?", abort=True)
+    otherwise = f"this redrive, and the mail it causes, would reach {where}"
+    confirm(environ, f"Redrive {counted(count, 'letter')} on {where}?", yes=yes, otherwise=otherwise)
 
 
 def _redriven(

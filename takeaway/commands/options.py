@@ -3,13 +3,16 @@
 import os
 import secrets
 import signal
+import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
 import typer
 
+from foundation import aws
 from foundation.settings import variable
 from takeaway.errors import UserError
 from takeaway.stack.environment import HOME
@@ -35,6 +38,15 @@ def port(field: str, default: int) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise UserError(f"{variable(field)} is {text!r}", "a port is a whole number from 1 to 65535")
     return int(text)
+
+
+def confirm(environ: Mapping[str, str], question: str, *, yes: bool, otherwise: str) -> None:
+    """Asks before what cannot be taken back on real AWS; where there is nobody to ask, `otherwise` ends the command."""
+    if yes or aws.reaches_only_local(environ):
+        return
+    if not sys.stdin.isatty():
+        raise UserError(otherwise, "--yes if you mean it")
+    typer.confirm(question, abort=True)
 
 
 def stop_on_signal() -> threading.Event:

@@ -11,11 +11,12 @@ from consumers.engines.worker.leases.lease import Lease, position_text
 from consumers.engines.worker.leases.table import LeaseTable
 from consumers.engines.worker.settings import WorkerSettings
 from foundation.clock import Clock, Wait
+from foundation.error_codes import error_code
 from foundation.kinesis.deaggregation import unpack
 from foundation.kinesis.records import Record, Sentinel, SequenceNumber
 from foundation.kinesis.shards import listed_shards
 from takeaway.doctor.facts import Consumer, ShardRate, ShardReading
-from takeaway.stack.time_limit import error_code, reason
+from takeaway.stack.time_limit import reason
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -21,13 +21,14 @@ from consumers.dead_letters.letters import NoLetter, kind_of
 from foundation import aws
 from foundation.bucket import Bucket
 from foundation.clock import Clock
+from foundation.error_codes import error_code
 from foundation.settings import variable
 from takeaway.doctor.facts import BackEnd, DeadLetters, LakeState, Process, Resource
 from takeaway.doctor.settings import shown_url
 from takeaway.http import get
 from takeaway.local import processes
 from takeaway.stack import deployment
-from takeaway.stack.time_limit import Asked, Unanswered, error_code
+from takeaway.stack.time_limit import Asked, Unanswered
 from takeaway.stack.up import API
 from takeaway.terminal.tables import counted
 

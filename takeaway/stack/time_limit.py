@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from deltalake.exceptions import DeltaError
 
 from foundation.clock import SYSTEM_CLOCK, Clock
+from foundation.error_codes import error_code
 
 Answer = TypeVar("Answer")
 
@@ -60,11 +61,11 @@ class Asked(Generic[Answer]):
 
 def reason(error: Exception) -> str:
     """The error in one line: a storage layer's own words run over many, and one of them says what is wrong."""
-    if isinstance(error, ClientError):
-        return error_code(error)
+    if code := error_code(error):
+        return code
     text = _ESCAPES.sub("", str(error)).strip()
-    if code := re.search(r"<Code>(\w+)</Code>", text):
-        return code[1]
+    if found := re.search(r"<Code>(\w+)</Code>", text):
+        return found[1]
     lines = text.splitlines() or [type(error).__name__]
     # A chain of causes, the first of them told last.
     return (lines[-1] if _CAUSE in text else lines[0]).strip(f" {_CAUSE}")
@@ -79,7 +80,3 @@ def answers(url: str) -> bool:
             return True
     except OSError:
         return False
-
-
-def error_code(error: ClientError) -> str:
-    return error.response["Error"]["Code"]

@@ -15,6 +15,7 @@ from consumers.engines.worker.leases.fair_share import Moves
 from consumers.engines.worker.leases.fleet import CannotJoin
 from consumers.processing import ProcessorFactory, Progress, RecordProcessor, ShardAssignment
 from foundation.clock import Clock
+from foundation.error_codes import error_code
 from foundation.kinesis.records import Batch, Position
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class KclFleet:
         try:
             self._client.describe_table(TableName=table)
         except ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            if error_code(error) != "ResourceNotFoundException":
                 raise
             return False
         return True

@@ -21,6 +21,7 @@ from consumers.engines.worker.leases.lease import (
 )
 from consumers.engines.worker.leases.table_making import make_table
 from foundation.clock import Wait
+from foundation.error_codes import error_code
 from foundation.kinesis.records import Position, Sentinel
 
 if TYPE_CHECKING:
@@ -239,4 +240,4 @@ def _date(metadata: Mapping[str, Any]) -> datetime | None:
 
 
 def _is_refused(error: ClientError) -> bool:
-    return error.response["Error"]["Code"] == "ConditionalCheckFailedException"
+    return error_code(error) == "ConditionalCheckFailedException"

@@ -6,6 +6,7 @@ from botocore.exceptions import ClientError
 
 from consumers.engines.worker.leases import lease as row
 from foundation.clock import Wait
+from foundation.error_codes import error_code
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -30,7 +31,7 @@ def _status(client: "DynamoDBClient", name: str) -> str | None:
     try:
         return client.describe_table(TableName=name)["Table"]["TableStatus"]
     except ClientError as error:
-        if _code(error) != "ResourceNotFoundException":
+        if error_code(error) != "ResourceNotFoundException":
             raise
         return None
 
@@ -58,11 +59,7 @@ def _create(client: "DynamoDBClient", name: str) -> bool:
             ],
         )
     except ClientError as error:
-        if _code(error) != "ResourceInUseException":
+        if error_code(error) != "ResourceInUseException":
             raise
         return False
     return True
-
-
-def _code(error: ClientError) -> str:
-    return error.response["Error"]["Code"]

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from consumers.diagnostics import AggregateDropped, RecordsTrimmed
+from consumers.diagnostics import AggregateDropped, RecordsTrimmed, ShardGone
 from consumers.engines.worker.leases.lease import position_text
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.processing import ShardStop
@@ -15,7 +15,13 @@ from foundation.kinesis.deaggregation import any_packed, unpack
 from foundation.kinesis.hash_keys import HashKeyRange
 from foundation.kinesis.limits import SURELY_RETAINED
 from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber, position_key
-from foundation.kinesis.shards import Shard
+from foundation.kinesis.shards import Shard, is_gone
+
+if TYPE_CHECKING:
+    from mypy_boto3_kinesis import KinesisClient
+
+# What Kinesis answers where the stream, the shard or the consumer is not there.
+NOT_THERE = "ResourceNotFoundException"
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,13 @@ class ShardCursor:
         if self._tip is not None and position_key(after) < position_key(self._tip[0]):
             self._tip = None  # some of what was read up to then is to be read again
         self.position = self._delivered = after
+
+    def end_of_gone(self, kinesis: "KinesisClient") -> EndOfShard | None:
+        """Asked when Kinesis knows something no more: the end of the shard, which is told, or None if it is there."""
+        if not is_gone(kinesis, self._settings.stream, self.shard_id):
+            return None
+        self._emit(ShardGone(self.shard_id, position_text(self.position)))
+        return EndOfShard(gone=True)
 
     def start(self, continuation: str | None = None) -> Start:
         """AT the last record delivered, and not AFTER it: the rest of a half processed aggregate is still to come.

@@ -8,9 +8,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from consumers.diagnostics import ReadFailed, ShardGone
-from consumers.engines.worker.leases.lease import position_text
-from consumers.engines.worker.reading.cursor import EndOfShard, ShardCursor
+from consumers.diagnostics import ReadFailed
+from consumers.engines.worker.reading.cursor import NOT_THERE, EndOfShard, ShardCursor
 from consumers.engines.worker.reading.event_pump import Subscription, pumped
 from consumers.engines.worker.reading.polling import ShardReader
 from consumers.engines.worker.reading.stream_consumer import StreamConsumer
@@ -18,9 +17,10 @@ from consumers.engines.worker.settings import WorkerSettings
 from foundation.backoff import pause_after
 from foundation.clock import Clock, Moment, Wait
 from foundation.diagnostics import Emit
+from foundation.error_codes import error_code
 from foundation.kinesis.get_records import pushed
 from foundation.kinesis.records import Batch, Position
-from foundation.kinesis.shards import children_of, is_closed, is_gone
+from foundation.kinesis.shards import children_of, is_closed
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 # A subscription lasts five minutes, and within five seconds of it no other one is let in.
 # https://docs.aws.amazon.com/kinesis/latest/APIReference/API_SubscribeToShard.html
 _AGAIN_SECONDS = 5.0
-
-_GONE = "ResourceNotFoundException"
 
 # What an event stream that breaks off raises: botocore leaves urllib3's own errors to those who listen.
 _BROKEN = (ClientError, BotoCoreError, ResponseParserError, ParserError, HTTPError, OSError)
@@ -112,12 +110,10 @@ class FanOutReader:
         return self.end is not None
 
     def _tell(self, broken: Exception, pause: float) -> None:
-        code = broken.response["Error"]["Code"] if isinstance(broken, ClientError) else None
-        if code == _GONE:
+        if error_code(broken) == NOT_THERE:
             self._consumer.forget()
-            if is_gone(self._kinesis, self._settings.stream, self._cursor.shard_id):
-                self._emit(ShardGone(self._cursor.shard_id, position_text(self.position)))
-                self.end = EndOfShard(gone=True)
+            if end := self._cursor.end_of_gone(self._kinesis):
+                self.end = end
                 return
         self._emit(ReadFailed(self._cursor.shard_id, broken, pause))
 

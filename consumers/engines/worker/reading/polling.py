@@ -6,24 +6,23 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from consumers.diagnostics import ReadFailed, ReadThrottled, ShardGone
-from consumers.engines.worker.leases.lease import position_text
-from consumers.engines.worker.reading.cursor import EndOfShard, ShardCursor
+from consumers.diagnostics import ReadFailed, ReadThrottled
+from consumers.engines.worker.reading.cursor import NOT_THERE, EndOfShard, ShardCursor
 from consumers.engines.worker.reading.pacing import Pace
 from consumers.engines.worker.settings import WorkerSettings
 from foundation.backoff import pause_after
 from foundation.clock import Clock, Moment, Wait
 from foundation.diagnostics import Emit
+from foundation.error_codes import error_code
 from foundation.kinesis.get_records import get_records
 from foundation.kinesis.records import Batch, Position
-from foundation.kinesis.shards import children_of, is_gone
+from foundation.kinesis.shards import children_of
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
 
 _THROTTLED = frozenset({"ProvisionedThroughputExceededException", "LimitExceededException", "KMSThrottlingException"})
 _EXPIRED = "ExpiredIteratorException"
-_GONE = "ResourceNotFoundException"
 
 
 class ShardReader:
@@ -74,10 +73,9 @@ class ShardReader:
                 iterator = iterator or self._iterator(asked)
                 answer = get_records(self._kinesis, iterator, min(self._pace.limit, self._settings.read_records))
             except (ClientError, BotoCoreError) as error:
-                code = error.response["Error"]["Code"] if isinstance(error, ClientError) else None
-                if code == _GONE and is_gone(self._kinesis, self._settings.stream, self._shard_id):
-                    self._emit(ShardGone(self._shard_id, position_text(self.position)))
-                    self.end = EndOfShard(gone=True)
+                code = error_code(error)
+                if code == NOT_THERE and (end := self._cursor.end_of_gone(self._kinesis)):
+                    self.end = end
                     return
                 failures += 1
                 # A bad iterator may show as an error of the server: only a throttled one is known to be good.

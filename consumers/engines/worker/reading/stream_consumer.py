@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from consumers.diagnostics import StreamConsumerRegistered
 from foundation.clock import Wait
 from foundation.diagnostics import Emit
+from foundation.error_codes import error_code
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -53,7 +54,7 @@ class StreamConsumer:
         try:
             found = self._kinesis.describe_stream_consumer(StreamARN=stream_arn, ConsumerName=self._name)
         except ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            if error_code(error) != "ResourceNotFoundException":
                 raise
             return self._registered(stream_arn)
         description = found["ConsumerDescription"]
@@ -63,7 +64,7 @@ class StreamConsumer:
         try:
             made = self._kinesis.register_stream_consumer(StreamARN=stream_arn, ConsumerName=self._name)["Consumer"]
         except ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceInUseException":
+            if error_code(error) != "ResourceInUseException":
                 raise
             return "", "CREATING"  # another shard's thread was quicker
         self._emit(StreamConsumerRegistered(self._stream, self._name))

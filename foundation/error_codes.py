@@ -1,0 +1,8 @@
+"""What an AWS service calls what went wrong."""
+
+from botocore.exceptions import ClientError
+
+
+def error_code(error: BaseException) -> str | None:
+    """The service's own code; None for an error that is none of a service's, or has no code."""
+    return error.response.get("Error", {}).get("Code") if isinstance(error, ClientError) else None
