@@ -16,6 +16,18 @@ Timestamp = Annotated[datetime, Meta(tz=True, description="UTC, to the microseco
 # A code, not a sentence: what people type may hold anything, and this goes into the lake.
 RejectionReason = Literal["closed", "too_busy", "out_of_stock", "other"]
 
+# Each field is a column of the lake, which files know by its `field_id`, from 101 on: never changed, and never used
+# again when the field goes. `personal` is what may be a customer's name or address. A field of several events is one
+# column, and is declared here once.
+RestaurantId = Annotated[Identifier, Meta(extra={"field_id": 101})]
+CustomerId = Annotated[Identifier, Meta(extra={"field_id": 102})]
+Total = Annotated[MinorUnits, Meta(extra={"field_id": 109})]
+TotalsCurrency = Annotated[Currency, Meta(extra={"field_id": 110})]
+Channel = Annotated[Identifier, Meta(extra={"field_id": 113})]
+MessageId = Annotated[Identifier, Meta(extra={"field_id": 114})]
+CustomerName = Annotated[Text, Meta(extra={"field_id": 116, "personal": True})]
+CustomerEmail = Annotated[Text, Meta(extra={"field_id": 117, "personal": True})]
+
 
 def require_utc(moment: datetime, name: str) -> datetime:
     """The moment in UTC. Raises ValueError for one that is outside the years 1 to 9999 there."""
@@ -28,10 +40,10 @@ def require_utc(moment: datetime, name: str) -> datetime:
 class Item(msgspec.Struct, frozen=True, kw_only=True):
     """One line of an order."""
 
-    sku: Identifier
-    name: Text
-    quantity: Annotated[int, Meta(ge=1, le=10_000)]
-    unit_price: MinorUnits
+    sku: Annotated[Identifier, Meta(extra={"field_id": 105})]
+    name: Annotated[Text, Meta(extra={"field_id": 106})]
+    quantity: Annotated[int, Meta(ge=1, le=10_000, extra={"field_id": 107})]
+    unit_price: Annotated[MinorUnits, Meta(extra={"field_id": 108})]
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,32 +53,35 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True):
 class OrderPlaced(_Event, frozen=True, kw_only=True):
     """A customer placed an order; `total` is the sum over `items` of quantity times unit price."""
 
-    customer_id: Identifier
-    customer_name: Text
-    customer_email: Text
-    restaurant_id: Identifier
-    items: Annotated[tuple[Item, ...], Meta(min_length=1, max_length=200)]
-    total: MinorUnits
-    currency: Currency
-    city: Text
+    customer_id: CustomerId
+    customer_name: CustomerName
+    customer_email: CustomerEmail
+    restaurant_id: RestaurantId
+    items: Annotated[
+        tuple[Annotated[Item, Meta(extra={"field_id": 104})], ...],
+        Meta(min_length=1, max_length=200, extra={"field_id": 103}),
+    ]
+    total: Total
+    currency: TotalsCurrency
+    city: Annotated[Text, Meta(extra={"field_id": 111})]
 
 
 class RestaurantNotified(_Event, frozen=True, kw_only=True):
     """The restaurant's ticket was handed to `channel`, which knows it as `message_id`."""
 
-    restaurant_id: Identifier
-    channel: Identifier
-    message_id: Identifier
+    restaurant_id: RestaurantId
+    channel: Channel
+    message_id: MessageId
 
 
 class OrderAccepted(_Event, frozen=True, kw_only=True):
     """The restaurant took the order on and promised it for `ready_at`."""
 
-    restaurant_id: Identifier
-    customer_id: Identifier
-    customer_name: Text
-    customer_email: Text
-    ready_at: Timestamp
+    restaurant_id: RestaurantId
+    customer_id: CustomerId
+    customer_name: CustomerName
+    customer_email: CustomerEmail
+    ready_at: Annotated[Timestamp, Meta(extra={"field_id": 112})]
 
     def __post_init__(self) -> None:
         require_utc(self.ready_at, "ready_at")
@@ -75,26 +90,26 @@ class OrderAccepted(_Event, frozen=True, kw_only=True):
 class OrderRejected(_Event, frozen=True, kw_only=True):
     """The restaurant turned the order down."""
 
-    restaurant_id: Identifier
-    customer_id: Identifier
-    reason: RejectionReason
+    restaurant_id: RestaurantId
+    customer_id: CustomerId
+    reason: Annotated[RejectionReason, Meta(extra={"field_id": 115})]
 
 
 class UserNotified(_Event, frozen=True, kw_only=True):
     """The customer's message was handed to `channel`, which knows it as `message_id`."""
 
-    customer_id: Identifier
-    channel: Identifier
-    message_id: Identifier
+    customer_id: CustomerId
+    channel: Channel
+    message_id: MessageId
 
 
 class OrderCompleted(_Event, frozen=True, kw_only=True):
     """The order left the restaurant: the end of a good order."""
 
-    restaurant_id: Identifier
-    customer_id: Identifier
-    total: MinorUnits
-    currency: Currency
+    restaurant_id: RestaurantId
+    customer_id: CustomerId
+    total: Total
+    currency: TotalsCurrency
 
 
 Event = OrderPlaced | RestaurantNotified | OrderAccepted | OrderRejected | UserNotified | OrderCompleted

@@ -7,23 +7,23 @@ is plainly right is derived from the events' own types.
 import contextlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-import msgspec.inspect as contract
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
+from msgspec import inspect
 
-from analytics.table.schema import CONTRACT_SCHEMA, ENVELOPE_COLUMNS, EVENT_COLUMNS, PLAIN_COLUMNS
+from analytics.table.schema import CONTRACT_SCHEMA, ENVELOPE_COLUMNS, TIMESTAMP
+from events.fields import Field, fields_of
 from events.orders import EVENT_TYPES, EVENTS
 from events.wire import Header
 
-_INSTANT = pa.timestamp("us", tz="UTC")
 # "2026-03-14T12:00:00Z" and "2026-03-14T12:00:00.123456Z": what our own encoder writes.
 _INSTANT_SIZES = frozenset({20, 27})
-_FIRST_INSTANT = pa.scalar("0001-01-01T00:00:00Z").cast(_INSTANT)
+_FIRST_INSTANT = pa.scalar("0001-01-01T00:00:00Z").cast(TIMESTAMP)
 
 # Without the column of unknown fields, which are a doubt, and with times as text: Arrow takes more for one than we do.
 _READ_SCHEMA = pa.schema(
@@ -66,14 +66,14 @@ def _vouched(read: pa.Table) -> pa.Table | None:
     if not pc.all(pc.equal(columns["schema_version"], _VERSIONS.take(types))).as_py():
         return None
     for present, names in _PRESENCE.items():
-        where = pa.array(present).take(types)
+        where = pa.array(present, pa.bool_()).take(types)
         if not all(pc.equal(columns[name].is_valid(), where).false_count == 0 for name in names):
             return None
     # guarantee: Arrow is believed only where each check says yes
     if not all(check(columns[name]) for name, check in _CHECKS.items()):
         return None
     for name in _INSTANTS:
-        columns[name] = columns[name].cast(_INSTANT)
+        columns[name] = columns[name].cast(TIMESTAMP)
         if pc.any(pc.less(columns[name], _FIRST_INSTANT)).as_py():
             return None
     columns["_extra"] = pa.nulls(read.num_rows, pa.string())
@@ -105,54 +105,65 @@ def _instants(column: Any) -> bool:
     return _INSTANT_SIZES.issuperset(sizes) and pc.ends_with(present, "Z").false_count == 0
 
 
-def _lists(column: Any, least: int, most: int, checks: dict[str, _Check]) -> bool:
+def _anything(_: Any) -> bool:
+    return True
+
+
+def _lists(column: Any, least: int, most: int, check: _Check) -> bool:
     present = column.drop_null()
     elements = present.flatten()
-    return (
-        _numbers(pc.list_value_length(present), least, most)
-        and elements.null_count == 0
-        and all(elements.field(name).null_count == 0 and check(elements.field(name)) for name, check in checks.items())
+    return _numbers(pc.list_value_length(present), least, most) and elements.null_count == 0 and check(elements)
+
+
+def _structs(column: Any, required: frozenset[str], checks: dict[str, _Check]) -> bool:
+    parts = {name: column.field(name) for name in checks}
+    return all(parts[name].null_count == 0 for name in required) and all(
+        check(parts[name]) for name, check in checks.items()
     )
 
 
-def _check(kind: contract.Type) -> _Check:
+def _check(field: Field, *, nested: bool = False) -> _Check:  # noqa: PLR0911 - one for each type
     """What Arrow's reader leaves open about a column of this type. Nulls are another matter."""
-    match kind:
-        case contract.Metadata():
-            return _check(kind.type)
-        case contract.StrType(min_length=least, max_length=most, pattern=pattern) if (least or 0) <= 1:
+    match field.kind:
+        case inspect.StrType(min_length=least, max_length=most, pattern=pattern) if (least or 0) <= 1:
             return partial(_texts, least=least or 0, most=most, pattern=pattern)
-        case contract.IntType(ge=int(least), le=int(most), gt=None, lt=None, multiple_of=None):
+        case inspect.IntType(ge=int(least), le=int(most), gt=None, lt=None, multiple_of=None):
             return partial(_numbers, least=least, most=most)
-        case contract.LiteralType(values=values):
+        case inspect.LiteralType(values=values) if all(isinstance(value, str) for value in values):
             return partial(_one_of, values=frozenset(map(str, values)))
-        case contract.DateTimeType(tz=True):
+        case inspect.BoolType():
+            return _anything
+        case inspect.DateTimeType(tz=True) if not nested:
             return _instants
-        case contract.VarTupleType(
-            item_type=contract.StructType() as item, min_length=int(least), max_length=int(most)
-        ):
-            return partial(_lists, least=least, most=most, checks=_checks_of(item.cls))
-    raise TypeError(f"no vectorised check for {kind}. fix: add one here, as strict as msgspec's")
+        case inspect.VarTupleType(min_length=int(least), max_length=int(most)) if field.element and not nested:
+            return partial(_lists, least=least, most=most, check=_check(field.element, nested=True))
+        case inspect.StructType() if nested:
+            required = frozenset(part.name for part in field.parts if not part.is_optional)
+            checks = {part.name: _check(part, nested=True) for part in field.parts}
+            return partial(_structs, required=required, checks=checks)
+    raise TypeError(
+        f"{field.path}: no vectorised check for {field.kind}. fix: add one here, as strict as msgspec's, or "
+        "declare the field with bounds, as the others are"
+    )
 
 
-def _checks_of(struct: Any) -> dict[str, _Check]:
-    described = contract.type_info(struct)
-    assert isinstance(described, contract.StructType)  # noqa: S101 - for the type checker
-    return {field.name: _check(field.type) for field in described.fields if field.name != "schema_version"}
+def _checks_of(fields: Iterable[Field]) -> dict[str, _Check]:
+    return {field.name: _check(field) for field in fields if field.name != "schema_version"}
 
 
-def _presence() -> dict[tuple[bool, ...], list[str]]:
-    """The events' own columns by who has them: an entry for each event type, in the order of `EVENTS`."""
-    having = defaultdict[tuple[bool, ...], list[str]](list)
-    for field in (*EVENT_COLUMNS, *PLAIN_COLUMNS):
-        having[tuple(field.name in event.__struct_fields__ for event in EVENTS)].append(field.name)
+def _presence() -> dict[tuple[bool | None, ...], list[str]]:
+    """The events' own columns by what has them, for each event type in the order of `EVENTS`; None is maybe."""
+    of_events = [{field.name: field for field in fields_of(event)} for event in EVENTS]
+    having = defaultdict[tuple[bool | None, ...], list[str]](list)
+    for name in dict.fromkeys(name for fields in of_events for name in fields):
+        required = [None if name in fields and fields[name].is_optional else name in fields for fields in of_events]
+        having[tuple(required)].append(name)
     return dict(having)
 
 
 _TYPES = pa.array([EVENT_TYPES[event] for event in EVENTS], pa.string())
 _VERSIONS = pa.array([event.schema_version for event in EVENTS], pa.int32())
 _PRESENCE = _presence()
-_HEADER_CHECKS = _checks_of(Header)
 # One name means one type, in whichever event.
-_CHECKS = _HEADER_CHECKS | {name: check for event in EVENTS for name, check in _checks_of(event).items()}
+_CHECKS = _checks_of([*fields_of(Header), *(field for event in EVENTS for field in fields_of(event))])
 _INSTANTS = [field.name for field in CONTRACT_SCHEMA if pa.types.is_timestamp(field.type)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,7 +11,15 @@ import pyarrow.compute as pc
 
 from analytics.archiving.columnar import read_columns
 from analytics.privacy.customer_keys import CustomerKeys, order_subject, sealed_texts
-from analytics.table.schema import CONTRACT_SCHEMA, ENVELOPE_COLUMNS, EVENT_COLUMNS, EVENT_SCHEMA
+from analytics.table.schema import (
+    CONTRACT_SCHEMA,
+    ENVELOPE_COLUMNS,
+    EVENT_COLUMNS,
+    EVENT_SCHEMA,
+    PLAIN_COLUMNS,
+    TIMESTAMP,
+    TOKEN_NAMES,
+)
 from events.envelope import EventEnvelope
 from events.orders import Event
 from events.wire import UnreadableEvent, decode, unknown_fields
@@ -19,8 +28,6 @@ from foundation.kinesis.records import Record
 # So many records are read at once. When there is a doubt about any of them, so few at once; and when there is a doubt
 # again, one by one: a bad record costs some hundred good ones a closer look, and no more.
 BLOCKS = (10_000, 500)
-
-_ARRIVED = EVENT_SCHEMA.field("_arrived_at")
 
 
 @dataclass(frozen=True)
@@ -90,9 +97,9 @@ def _one_by_one(data: Sequence[bytes], keys: CustomerKeys) -> tuple[pa.Table, di
     events = [envelope.event for envelope in envelopes]
     columns: dict[str, list[Any]] = {field.name: _values(envelopes, field.name) for field in ENVELOPE_COLUMNS}
     columns["schema_version"] = _values(events, "schema_version")
-    names = [*(field.name for field in EVENT_COLUMNS), "customer_name", "customer_email"]
-    columns |= {name: _values(events, name) for name in names}
-    columns["items"] = [items and msgspec.to_builtins(items) for items in columns["items"]]
+    for field in (*EVENT_COLUMNS, *PLAIN_COLUMNS):
+        values = _values(events, field.name)
+        columns[field.name] = msgspec.to_builtins(values) if pa.types.is_nested(field.type) else values
     columns["_extra"] = [_extra(body, envelope, keys) for body, envelope in good]
     return pa.Table.from_pydict(columns, schema=CONTRACT_SCHEMA), errors
 
@@ -115,10 +122,9 @@ def _extra(body: bytes, envelope: EventEnvelope[Event], keys: CustomerKeys) -> s
 def _rows(shard_id: str, records: Sequence[Record], contract: pa.Table, keys: CustomerKeys) -> pa.Table:
     """With the places of the records beside what they say, and tokens in place of names and addresses."""
     columns: dict[str, Any] = {name: contract.column(name) for name in contract.column_names}
-    names, emails = _tokens(
-        contract.column("customer_id"), columns.pop("customer_name"), columns.pop("customer_email"), keys
-    )
-    columns |= {"customer_name_token": names, "customer_email_token": emails}
+    for name, tokens in _tokens(contract, keys).items():
+        columns[TOKEN_NAMES[name]] = tokens
+        del columns[name]
     columns |= {
         "_shard": pa.repeat(pa.scalar(shard_id), len(records)),
         "_sequence_number": pa.array([record.number for record in records], pa.string()),
@@ -130,20 +136,19 @@ def _rows(shard_id: str, records: Sequence[Record], contract: pa.Table, keys: Cu
 
 def _moments(seconds: Iterable[float]) -> "pa.Array[Any]":
     micros = pc.round(pc.multiply(pa.array(seconds, pa.float64()), 1e6), round_mode="half_to_even")
-    return micros.cast(pa.int64()).cast(_ARRIVED.type)
+    return micros.cast(pa.int64()).cast(TIMESTAMP)
 
 
-def _tokens(
-    customers: "pa.ChunkedArray[Any]",
-    names: "pa.ChunkedArray[Any]",
-    emails: "pa.ChunkedArray[Any]",
-    keys: CustomerKeys,
-) -> tuple[Any, Any]:
-    """The same columns with tokens; an event has both or none."""
-    present = names.is_valid()
-    columns: list[Any] = [column.filter(present).to_pylist() for column in (customers, names, emails)]
+def _tokens(contract: pa.Table, keys: CustomerKeys) -> dict[str, Any]:
+    """By the name of each column that is personal, tokens in place of its texts, under the row's customer's key."""
+    plain = [contract.column(name) for name in TOKEN_NAMES]
+    present: Any = reduce(_either, (column.is_valid() for column in plain))
+    columns: list[Any] = [column.filter(present).to_pylist() for column in (contract.column("customer_id"), *plain)]
     tokens = keys.tokens_of_customers(*columns)
     index = pc.subtract(pc.cumulative_sum(present.cast(pa.int64())), 1)
     where = pc.if_else(present, index, None)
-    name_tokens, email_tokens = (pa.array(one, pa.string()).take(where) for one in tokens)
-    return name_tokens, email_tokens
+    return {name: pa.array(one, pa.string()).take(where) for name, one in zip(TOKEN_NAMES, tokens, strict=True)}
+
+
+def _either(one: Any, other: Any) -> Any:
+    return pc.or_(one, other)

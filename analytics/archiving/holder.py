@@ -13,7 +13,7 @@ from analytics.archiving.recent_ids import Window, recalled
 from analytics.table.layout import DATA_PREFIX, BatchNumber, ShardPaths
 from analytics.table.log import CommitLog, CommitRejected, LogEntry, Snapshot
 from analytics.table.offsets import Held, NewId, Offsets, OffsetsObject, Pending, place_text
-from analytics.table.parquet import SCHEMA_FINGERPRINT
+from analytics.table.schema import SCHEMA_FINGERPRINT
 from foundation.bucket import Bucket
 from foundation.diagnostics import Emit
 from foundation.kinesis.records import SequenceNumber

@@ -5,6 +5,7 @@ the day's own: of two at once the log takes one, and what others add meanwhile s
 forgets the transactions and, in some versions, lets two of them double the rows.
 """
 
+import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -13,14 +14,13 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from analytics.archiving.diagnostics import DayCompacted
 from analytics.maintenance.scratch import scratch
 from analytics.table.layout import compacted_file, compaction, is_compacted, object_key
 from analytics.table.log import AddedFile, CommitLog, CommitRejected, LogEntry, Snapshot
 from analytics.table.offsets import NewId, random_id
-from analytics.table.parquet import ZSTD_LEVEL
+from analytics.table.parquet import ParquetFile
 from analytics.table.schema import EVENT_SCHEMA
 from analytics.table.stored_rows import stored_rows
 from foundation.bucket import Bucket
@@ -190,17 +190,17 @@ class Compactor:
             f"SELECT day.* FROM day ANTI JOIN dropped USING ({', '.join(_PLACE)}) "  # noqa: S608 - names of ours
             f"ORDER BY order_id, occurred_at, event_id, {_STREAM_ORDER}"
         ).to_arrow_reader(self._policy.row_group)
-        schema = EVENT_SCHEMA.with_metadata(footer)
         groups = _whole_groups(rows, self._policy.row_group)
         index, group = 0, next(groups, None)
         while group is not None:
-            out, count = pa.BufferOutputStream(), 0
-            with pq.ParquetWriter(out, schema, compression="zstd", compression_level=ZSTD_LEVEL) as writer:
+            out, count = io.BytesIO(), 0
+            with ParquetFile(EVENT_SCHEMA, footer, out) as file:
                 while group is not None and not (count and out.tell() >= self._policy.file_size):
-                    writer.write_table(group.cast(EVENT_SCHEMA).cast(schema), row_group_size=self._policy.row_group)
+                    file.write(group.cast(EVENT_SCHEMA), row_group=self._policy.row_group)
                     count += group.num_rows
                     group = next(groups, None)
-            body = out.getvalue().to_pybytes()
+            body = out.getvalue()
+            body = out.getvalue()
             path = compacted_file(day, batch_id, index)
             self._bucket.create_own(object_key(path), body)
             yield AddedFile(path=path, size=len(body), day=day, rows=count)

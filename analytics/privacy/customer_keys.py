@@ -60,9 +60,8 @@ class _Own:
         self.count = 0
         self.tokens: dict[str, str] = {}
 
-    @property
-    def is_used_up(self) -> bool:
-        return self.count >= _MOST_TOKENS - 2
+    def has_room_for(self, texts: int) -> bool:
+        return self.count + texts < _MOST_TOKENS
 
     def seal(self, *texts: str) -> list[str]:
         """A token for each text."""
@@ -157,21 +156,23 @@ class CustomerKeys:
             return self._own(subject).seal(text)[0]
 
     def tokens_of_customers(
-        self, customer_ids: Sequence[str], names: Sequence[str], emails: Sequence[str]
-    ) -> tuple[list[str], list[str]]:
-        """Those of the names, and those of the addresses."""
-        name_tokens, email_tokens = [], []
+        self, customer_ids: Sequence[str], *columns: Sequence[str | None]
+    ) -> list[tuple[str | None, ...]]:
+        """Columns of texts, with a customer for each row, as columns of tokens; None stays None."""
+        rows: list[list[str | None]] = []
         with self._lock:
-            for customer_id, name, email in zip(customer_ids, names, emails, strict=True):
+            for customer_id, *texts in zip(customer_ids, *columns, strict=True):
                 own = self._recent.get(customer_id) or self._own(customer_id)
-                name_token, email_token = own.tokens.get(name), own.tokens.get(email)
-                if name_token is None or email_token is None:
-                    if own.is_used_up:
-                        own = self._own(customer_id)
-                    name_token, email_token = own.seal(name, email)
-                name_tokens.append(name_token)
-                email_tokens.append(email_token)
-        return name_tokens, email_tokens
+                known = own.tokens
+                tokens = [known.get(text) for text in texts]
+                if None in tokens:
+                    given = [text for text in texts if text is not None]
+                    if not own.has_room_for(len(given)):
+                        own = self._own(customer_id, len(given))
+                    sealed = dict(zip(given, own.seal(*given), strict=True))
+                    tokens = [sealed.get(text) for text in texts]
+                rows.append(tokens)
+        return list(zip(*rows, strict=True)) if rows else [() for _ in columns]
 
     def save(self) -> None:
         """Comes back when every key that was made before the call is safe. Any error: call again."""
@@ -184,12 +185,13 @@ class CustomerKeys:
                 self.objects.create(*self._unsaved[0])
                 del self._unsaved[0]
 
-    def _own(self, subject: str) -> _Own:
+    def _own(self, subject: str, texts: int = 1) -> _Own:
+        """A key of the subject's that has room for so many texts."""
         own = self._recent.get(subject)
-        if own is not None and not own.is_used_up:
+        if own is not None and own.has_room_for(texts):
             return own
         own = self._older.pop(subject, None)
-        if own is None or own.is_used_up:
+        if own is None or not own.has_room_for(texts):
             key = self._new_key()
             own = _Own(f"{self._page}.{len(self._rows)}.", key)
             self._rows.append((subject, key))

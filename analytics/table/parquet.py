@@ -1,6 +1,5 @@
 """Rows to Parquet: one file per day, with what it covers in its footer."""
 
-import hashlib
 import io
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -10,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analytics.table.schema import EVENT_SCHEMA
+from analytics.table.schema import FIELD_IDS, FILE_COLUMNS, TOKEN_NAMES
 
 # On these rows level 1 packs as well as level 3, in two thirds of the time: what is long in them is random.
 ZSTD_LEVEL = 1
@@ -18,23 +17,21 @@ ZSTD_LEVEL = 1
 # Some ten MB of a file, held in memory until they are written; readers skip and share out whole groups.
 ROW_GROUP_ROWS = 122_880
 
-# Where a file has few values, or each several times. Ids are all different: a dictionary of them is only tried and
-# thrown away. Numbers and times that rise are written as differences, sequence numbers by what they share.
-_DICTIONARIES = [
-    *("event_type", "schema_version", "producer", "restaurant_id", "customer_id", "total", "currency", "city"),
-    *("ready_at", "channel", "reason", "customer_name_token", "customer_email_token", "_shard"),
-    *(f"items.list.element.{name}" for name in ("sku", "name", "quantity", "unit_price")),
-]
-# What is made at random is in no order: the least and the most of it tell a reader nothing.
-_AT_RANDOM = {"event_id", "cause", "traceparent", "message_id", "customer_name_token", "customer_email_token", "_extra"}
-_STATISTICS = [name for name in EVENT_SCHEMA.names if name not in _AT_RANDOM and name != "items"]
+# Ids are all different: a dictionary of them is only tried and thrown away. Numbers and times that rise are written as
+# differences, sequence numbers by what they share. All else has few values, or each several times.
+_ALL_DIFFERENT = {"event_id", "order_id", "cause", "traceparent", "message_id", "_extra"}
 _ENCODINGS = {
     "occurred_at": "DELTA_BINARY_PACKED",
     "_arrived_at": "DELTA_BINARY_PACKED",
     "_sequence_number": "DELTA_BYTE_ARRAY",
 }
+_PLAIN = {*_ALL_DIFFERENT, *_ENCODINGS, "_sub_sequence_number"}
+# What is made at random is in no order: the least and the most of it tell a reader nothing.
+_AT_RANDOM = {*_ALL_DIFFERENT - {"order_id"}, *TOKEN_NAMES.values()}
+_DICTIONARIES = [path for path in FIELD_IDS if path not in _PLAIN]
+_STATISTICS = [path for path in FIELD_IDS if path not in _AT_RANDOM and "." not in path]
 
-SCHEMA_FINGERPRINT = hashlib.sha256(str(EVENT_SCHEMA).encode()).hexdigest()[:16]
+_STORED = {column.name: column for column in FILE_COLUMNS}
 
 
 def days(rows: pa.Table) -> Iterator[tuple[date, pa.Table]]:
@@ -57,13 +54,30 @@ def parquet(rows: pa.Table, footer: Mapping[str, str]) -> bytes:
 
 def write_parquet(rows: pa.Table, footer: Mapping[str, str], out: IO[Any]) -> None:
     """The same, a row group at a time."""
-    pq.write_table(
-        rows.replace_schema_metadata(dict(footer)),
-        out,
-        row_group_size=ROW_GROUP_ROWS,
-        compression="zstd",
-        compression_level=ZSTD_LEVEL,
-        use_dictionary=_DICTIONARIES,  # type: ignore[arg-type]
-        column_encoding=_ENCODINGS,
-        write_statistics=_STATISTICS,
-    )
+    with ParquetFile(rows.schema, footer, out) as file:
+        file.write(rows)
+
+
+class ParquetFile:
+    """A file of the lake, to be written in parts. It has the columns of `schema`; those of ours get their field ids."""
+
+    def __init__(self, schema: pa.Schema, footer: Mapping[str, str], out: IO[Any]) -> None:
+        self._schema = pa.schema([_STORED.get(column.name, column) for column in schema]).with_metadata(dict(footer))
+        self._writer = pq.ParquetWriter(
+            out,
+            self._schema,
+            compression="zstd",
+            compression_level=ZSTD_LEVEL,
+            use_dictionary=_DICTIONARIES,  # type: ignore[arg-type]
+            column_encoding=_ENCODINGS,
+            write_statistics=_STATISTICS,
+        )
+
+    def __enter__(self) -> "ParquetFile":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._writer.close()
+
+    def write(self, rows: pa.Table, *, row_group: int = ROW_GROUP_ROWS) -> None:
+        self._writer.write_table(pa.Table.from_arrays(rows.columns, schema=self._schema), row_group_size=row_group)

@@ -19,11 +19,12 @@ import pandas as pd
 from botocore.parsers import create_parser
 
 from analytics.assembly import customer_keys
-from analytics.table.schema import EVENT_SCHEMA, STREAM_COLUMNS
+from analytics.table.schema import EVENT_SCHEMA
 from events.wire import decode as judge
 from foundation import aws
 
-_SAID = [name for name in EVENT_SCHEMA.names if name not in {field.name for field in STREAM_COLUMNS}]
+_STREAM = ("_shard", "_sequence_number", "_sub_sequence_number", "_arrived_at")
+_SAID = [name for name in EVENT_SCHEMA.names if name not in _STREAM]
 _PLAIN = ("customer_name", "customer_email")
 
 

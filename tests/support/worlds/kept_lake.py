@@ -1,5 +1,6 @@
 """Lakes to keep in order, and what keeps them so, each a new process."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -95,12 +96,15 @@ def doubled(
 _appended = iter(range(1, 1_000_000))
 
 
-def append(world: World, table: pa.Table) -> None:
+Write = Callable[[pa.Table, dict[str, str]], bytes]
+
+
+def append(world: World, table: pa.Table, write: Write = parquet) -> None:
     """By somebody of whom a shard's offsets know nothing, as late rows are."""
     number = next(_appended)
     files = []
     for day, part in days(table):
-        path, body = f"event_date={day}/late-{number:032x}.parquet", parquet(part, {})
+        path, body = f"event_date={day}/late-{number:032x}.parquet", write(part, {})
         world.bucket.objects[object_key(path)] = body
         files.append(AddedFile(path, len(body), day, part.num_rows))
     entry = LogEntry(n=1, epoch=0, batch_id=str(number), hi=None, rows=table.num_rows)
