@@ -100,7 +100,7 @@ def local_aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     logs = tmp_path_factory.mktemp("local-aws")
     running, endpoint = the_backend().start(local_aws.free_port(), logs, following=True)
     yield endpoint
-    processes.stop([running], grace=15)
+    processes.stop_processes([running], grace=15)
 
 
 @pytest.fixture(scope="session", name="local_aws")

@@ -114,7 +114,7 @@ def report_data(report: Report) -> dict[str, Any]:
     }
 
 
-def render(report: Report) -> str:
+def render_report(report: Report) -> str:
     """The whole report as one HTML document: nothing to fetch, no script, every word from the data escaped."""
     environment = Environment(
         loader=PackageLoader("analytics.report"),

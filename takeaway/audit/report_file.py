@@ -19,6 +19,6 @@ def write_report(environ: Mapping[str, str], out: Path, verdict: Audit | None) -
     stamp = report.AuditStamp(receipt=verdict.receipt, ok=verdict.ok) if verdict else None
     about = report.About(made_at=SYSTEM_CLOCK.now(), lake_version=lake.version, audit=stamp)
     made = report.make_report(lake.dataset().to_table(columns=list(NEEDED_COLUMNS)), about)
-    write(out, report.render(made))
+    write(out, report.render_report(made))
     write(out.with_suffix(".json"), json.dumps(report.report_data(made), indent=2))
     return out

@@ -40,7 +40,7 @@ def doctor(
     import msgspec
 
     from takeaway.doctor.examination import examine
-    from takeaway.doctor.findings import findings
+    from takeaway.doctor.judge import findings
 
     with Console(stderr=True).status("examining"):
         checkup = examine(endpoint_sources())
@@ -57,19 +57,19 @@ def doctor(
 
 
 def _show(checkup: "Checkup", problems: "Sequence[Problem]", console: Console, *, every_setting: bool) -> None:
-    from takeaway.doctor import facts
+    from takeaway.doctor.facts import Section
 
     resources = [(one.kind, _short(one.name), _detail(one.there, one.detail)) for one in checkup.resources]
     dead_letters = [row for letters in checkup.dead_letters for row in _dead_letters(letters, checkup)]
     sections: list[tuple[str, Groups]] = [
-        (facts.SETTINGS, _settings(checkup.settings, every_setting=every_setting)),
-        (facts.PROCESSES, [("", [_process(one) for one in checkup.processes])]),
-        (facts.BACK_END, [("", _back_end(checkup.back_end) if checkup.back_end else [])]),
-        (facts.RESOURCES, [("", resources)]),
-        (facts.CONSUMERS, [(consumer.name, _consumer(consumer)) for consumer in checkup.consumers]),
-        (facts.CAPACITY, [("", _capacity(checkup))]),
-        (facts.DEAD_LETTERS, [("", dead_letters)]),
-        (facts.LAKE, [("", _lake(checkup))]),
+        (Section.SETTINGS, _settings(checkup.settings, every_setting=every_setting)),
+        (Section.PROCESSES, [("", [_process(one) for one in checkup.processes])]),
+        (Section.BACK_END, [("", _back_end(checkup.back_end) if checkup.back_end else [])]),
+        (Section.RESOURCES, [("", resources)]),
+        (Section.CONSUMERS, [(consumer.name, _consumer(consumer)) for consumer in checkup.consumers]),
+        (Section.CAPACITY, [("", _capacity(checkup))]),
+        (Section.DEAD_LETTERS, [("", dead_letters)]),
+        (Section.LAKE, [("", _lake(checkup))]),
     ]
     if checkup.back_end is None:
         # Why is told at the end, as what ends any command.
@@ -199,7 +199,7 @@ def _lag(shard: "ShardReading") -> str:
 
 def _capacity(checkup: "Checkup") -> Rows:
     from foundation.kinesis.limits import READ_BYTES_PER_SECOND
-    from takeaway.doctor.findings import megabytes
+    from takeaway.doctor.judge import megabytes
 
     readers = sum(consumer.reads for consumer in checkup.consumers)
     rows = []

@@ -21,7 +21,7 @@ from takeaway.terminal.tables import show_rows
 if TYPE_CHECKING:
     from producers.load.ledger import FaultKind
     from producers.load.live.simulation import LoadSummary
-    from producers.load.realism.card import Row
+    from producers.load.realism.comparison import Row
 
 
 def load(
@@ -61,7 +61,7 @@ def load(
         return
     from producers.load.run import DEFAULT_RATE, run_load
     from takeaway.demo.screen import load_bar
-    from takeaway.stack.up import restaurants_are_up
+    from takeaway.stack.flow import restaurants_are_up
 
     if profile and rate is not None:
         raise UserError(
@@ -131,8 +131,8 @@ def realism(
 
     Example: takeaway load realism --seed 7 --picture realism.svg
     """
-    from producers.load.realism.card import card
-    from producers.load.realism.measure import measure
+    from producers.load.realism.comparison import card
+    from producers.load.realism.measurements import measure
 
     if picture is not None and picture.suffix not in {".svg", ".png"}:
         raise UserError(f"a picture cannot be a {picture.suffix or 'file without an ending'}", "name it .svg or .png")

@@ -30,7 +30,7 @@ def serve(
     import uvicorn
 
     from producers.assembly import orders_api
-    from takeaway.stack.up import DEFAULT_API_PORT
+    from takeaway.stack.flow import DEFAULT_API_PORT
 
     environ = resolved()
     listen_on = on or port("api_port", DEFAULT_API_PORT)
@@ -65,7 +65,7 @@ def _work_under_the_kcl(consumer: str, environ: dict[str, str]) -> int:
     from takeaway.local import kcl
 
     properties = kcl_daemon(consumer, environ).properties()
-    return kcl.run(properties, HOME / "kcl" / consumer, environ, stop_on_signal().wait)
+    return kcl.run_kcl(properties, HOME / "kcl" / consumer, environ, stop_on_signal().wait)
 
 
 def restaurants(
@@ -89,7 +89,7 @@ def restaurants(
 
 def answering(api: str | None) -> str:
     """The orders API to use: the one named, or that of `takeaway up`; a `UserError` when it does not answer."""
-    from takeaway.stack.up import answers, existing
+    from takeaway.stack.flow import answers, existing
 
     url = (api or existing(HOME).api).rstrip("/")
     if not answers(url):

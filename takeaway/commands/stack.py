@@ -34,10 +34,10 @@ def demo(
 
     Example: takeaway demo --orders 1000 --rate 40 --seed 7
     """
-    from takeaway.demo.demo import DemoPlan, demo
+    from takeaway.demo.run import DemoPlan, demo
 
     home = HOME / "demos" / f"{SYSTEM_CLOCK.now():%Y%m%d-%H%M%S}-{os.getpid()}"
-    chosen_backend = backends.named(backend)
+    chosen_backend = backends.backend_named(backend)
     plan = DemoPlan(
         backend=chosen_backend,
         orders=orders or chosen_backend.orders,
@@ -58,11 +58,11 @@ def up(
 
     Example: takeaway up, then paste the curl it prints. Ports: TAKEAWAY_AWS_PORT (4566), TAKEAWAY_API_PORT (8080).
     """
-    from takeaway.stack.up import API, DEFAULT_API_PORT, first_order, up
+    from takeaway.stack.flow import API, DEFAULT_API_PORT, first_order, up
 
     api_port = port("api_port", DEFAULT_API_PORT)
-    aws_port = port("aws_port", local_aws.DEFAULT_PORT)
-    chosen_backend = backends.named(backend)
+    aws_port = port("aws_port", local_aws.DEFAULT_AWS_PORT)
+    chosen_backend = backends.backend_named(backend)
     with Console(stderr=True).status("starting what is not up"):
         stack = up(HOME, backend=chosen_backend, aws_port=aws_port, api_port=api_port, aws_only=aws_only, speed=speed)
     environ = resolved()
@@ -86,7 +86,7 @@ def up(
 
 def down(as_json: Json = False) -> None:
     """Stop what `takeaway up` started: consumers drain first, the local AWS goes last."""
-    from takeaway.stack.up import existing
+    from takeaway.stack.flow import existing
 
     homes = [HOME, *(path.parent for path in sorted(HOME.glob("demos/*/services.json")))]
     stopped = 0
@@ -138,7 +138,7 @@ def token(
     from typing import get_args
 
     from producers.orders.tokens import Role
-    from takeaway.stack.up import token
+    from takeaway.stack.flow import token
 
     if role not in get_args(Role):
         raise UserError(f"no role is called {role!r}", f"one of: {', '.join(get_args(Role))}")

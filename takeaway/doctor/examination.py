@@ -17,7 +17,7 @@ from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait, uninterrupted_wait
 from foundation.settings import from_environment
 from takeaway.doctor import resources as probes
-from takeaway.doctor.facts import SETTINGS, Checkup, Consumer, DeadLetters, LakeState, Problem, ShardRate
+from takeaway.doctor.facts import Checkup, Consumer, DeadLetters, LakeState, Problem, Section, ShardRate
 from takeaway.doctor.readers import CONSUMER_SECONDS, SHARDS_SECONDS, ReadingProbe
 from takeaway.doctor.settings import as_problem, shown, stack_settings, unreadable
 from takeaway.stack import deployment
@@ -40,7 +40,7 @@ def examine(
         back_end = probes.back_end(merged(sources), clock)
     except (NoCredentialsError, aws.NoRegion) as error:
         nobody = deployment.unreachable(error, merged(sources))
-        problem = Problem(SETTINGS, nobody.what, nobody.fix)
+        problem = Problem(Section.SETTINGS, nobody.what, nobody.fix)
         return Checkup(clock.now(), None, settings=told, unsettled=(problem,), processes=started)
     except aws.HalfCredentials as error:
         return Checkup(clock.now(), None, settings=told, unsettled=(as_problem(error),), processes=started)

@@ -2,11 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
-# The sections of a checkup, in the order in which they are told.
-SETTINGS, PROCESSES, BACK_END = "settings", "processes", "back end"
-RESOURCES, CONSUMERS = "resources", "consumers"
-CAPACITY, DEAD_LETTERS, LAKE = "reading capacity", "dead letters", "lake"
+
+class Section(StrEnum):
+    """The sections of a checkup, in the order in which they are told."""
+
+    SETTINGS = "settings"
+    PROCESSES = "processes"
+    BACK_END = "back end"
+    RESOURCES = "resources"
+    CONSUMERS = "consumers"
+    CAPACITY = "reading capacity"
+    DEAD_LETTERS = "dead letters"
+    LAKE = "lake"
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from takeaway.doctor.settings import shown_url
 from takeaway.http import get
 from takeaway.local import processes
 from takeaway.stack import deployment
+from takeaway.stack.flow import API
 from takeaway.stack.time_limit import Asked, Unanswered
-from takeaway.stack.up import API
 from takeaway.terminal.tables import counted
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def started(home: Path) -> tuple[Process, ...]:
     """What `takeaway up` started there and did not stop, and whether the API among it can serve."""
     found = [
         Process(one.name, one.pid, up=one.process() is not None, log=one.log)
-        for one in processes.load(home / "services.json")
+        for one in processes.load_services(home / "services.json")
     ]
     return tuple(replace(one, trouble=_api_trouble(home)) if one.name == API and one.up else one for one in found)
 

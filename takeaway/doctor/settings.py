@@ -13,12 +13,12 @@ from consumers.specs import CONSUMERS
 from foundation import aws
 from foundation.settings import PREFIX, SettingsError, from_environment, variable
 from producers.settings import OrdersApiSettings, PublisherSettings, TicketQueueSettings, TokenSettings
-from takeaway.doctor.facts import SETTINGS, Problem, Setting
+from takeaway.doctor.facts import Problem, Section, Setting
 from takeaway.errors import UserError
 from takeaway.local import aws as local_aws
 from takeaway.stack.environment import DEFAULT, TOKEN_KEY_FILE, Source, merged, origins, stack_sources
+from takeaway.stack.flow import DEFAULT_API_PORT
 from takeaway.stack.time_limit import Asked, Unanswered
-from takeaway.stack.up import DEFAULT_API_PORT
 
 _SETTINGS = (PublisherSettings, OrdersApiSettings, TicketQueueSettings, ConsumerSettings, LakeSettings)
 _SECRET = ("SECRET", "TOKEN", "PASSWORD")
@@ -29,10 +29,12 @@ def stack_settings(environ: Mapping[str, str], seconds: float) -> tuple[list[Sou
     try:
         answer = Asked(lambda: stack_sources(environ), seconds).answer()
     except UserError as error:
-        return [], (Problem(SETTINGS, error.what, error.fix),)
+        return [], (Problem(Section.SETTINGS, error.what, error.fix),)
     if isinstance(answer, Unanswered):
         what = f"the stack's outputs could not be read: {answer.reason}"
-        return [], (Problem(SETTINGS, what, "look again; or set what `takeaway env` prints where the stack is known"),)
+        return [], (
+            Problem(Section.SETTINGS, what, "look again; or set what `takeaway env` prints where the stack is known"),
+        )
     return answer, ()
 
 
@@ -56,7 +58,7 @@ def unreadable(environ: Mapping[str, str], home: Path) -> tuple[Problem, ...]:
 
 def as_problem(error: SettingsError) -> Problem:
     what, _, fix = str(error).partition(" fix: ")
-    return Problem(SETTINGS, what.rstrip("."), fix)
+    return Problem(Section.SETTINGS, what.rstrip("."), fix)
 
 
 def shown(sources: Sequence[Source], home: Path) -> tuple[Setting, ...]:
@@ -81,7 +83,7 @@ def _defaults(home: Path) -> dict[str, str]:
         **{variable(field.name): _text(field.default) for field in fields if field.default is not dataclasses.MISSING},
         **{variable(spec.reads_field): _text(spec.reads_per_second) for spec in CONSUMERS.values()},
         variable("home"): str(home),
-        variable("aws_port"): str(local_aws.DEFAULT_PORT),
+        variable("aws_port"): str(local_aws.DEFAULT_AWS_PORT),
         variable("api_port"): str(DEFAULT_API_PORT),
     }
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from takeaway.errors import UserError
 
 REGION = "us-east-1"
-DEFAULT_PORT = 4566
+DEFAULT_AWS_PORT = 4566
 
 
 def local_environ(endpoint: str) -> dict[str, str]:

@@ -49,12 +49,12 @@ class Backend:
         wait = wait or uninterrupted_wait()
         endpoint = f"http://127.0.0.1:{port}"
         self.install()
-        running = processes.start(self._service(port, following=following), environ=_environ(port), logs=logs)
+        running = processes.start_process(self._service(port, following=following), environ=_environ(port), logs=logs)
         try:
             self._await_health(running, endpoint, port, clock, wait)
         except BaseException:
             # Also at a Ctrl-C: nobody has written down yet that it runs.
-            processes.stop([running], grace=1)
+            processes.stop_processes([running], grace=1)
             raise
         return running, endpoint
 
@@ -86,7 +86,7 @@ class Backend:
     def _service(self, port: int, *, following: bool) -> Service:
         if self.script is None:
             return Service(LOCAL_AWS, "ministack", following=following)
-        return Service(LOCAL_AWS, "takeaway.local.foreign", [*self._script, "run", str(port)], following)
+        return Service(LOCAL_AWS, "takeaway.programs.foreign", [*self._script, "run", str(port)], following)
 
 
 EMBEDDED = Backend("embedded", orders=600, rate=25, start_seconds=30)
@@ -95,7 +95,7 @@ DOCKER = Backend("docker", orders=200, rate=10, start_seconds=180, script="docke
 BACKENDS = {backend.name: backend for backend in (EMBEDDED, LOCALSTACK, DOCKER)}
 
 
-def named(name: str) -> Backend:
+def backend_named(name: str) -> Backend:
     if name not in BACKENDS:
         raise UserError(f"no back end is called {name!r}", f"one of: {', '.join(BACKENDS)}")
     return BACKENDS[name]

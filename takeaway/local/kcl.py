@@ -19,13 +19,13 @@ _GLANCE_SECONDS = 0.5
 _EXIT_SECONDS = 10.0
 
 
-def run(properties: Mapping[str, str], home: Path, environ: Mapping[str, str], wait: Wait) -> int:
+def run_kcl(properties: Mapping[str, str], home: Path, environ: Mapping[str, str], wait: Wait) -> int:
     """Until `wait` is cut short or the daemon ends by itself. Its exit code; 0 when it was stopped and did stop."""
     told, logging = home / "kcl.properties", home / "logback.xml"
     write(told, kcl_daemon.properties_text(properties))
-    write(logging, kcl_daemon.LOGGING)
+    write(logging, kcl_daemon.DAEMON_LOGGING)
     daemon = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
-        kcl_daemon.command(java(environ), told, logging),
+        kcl_daemon.daemon_command(java(environ), told, logging),
         env=kcl_daemon.with_this_python(environ),
         stdin=subprocess.DEVNULL,
         # A group of its own: a Ctrl-C in the terminal reaches us, and what to do about it is ours to say.
@@ -41,12 +41,12 @@ def _stopped(daemon: "subprocess.Popen[bytes]") -> int:
     """SIGTERM to the daemon and its children alike: a child that waits for a broken world must hear of it too."""
     os.killpg(daemon.pid, signal.SIGTERM)
     try:
-        code = daemon.wait(kcl_daemon.GRACE_SECONDS + _EXIT_SECONDS)
+        code = daemon.wait(kcl_daemon.DAEMON_GRACE_SECONDS + _EXIT_SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(daemon.pid, signal.SIGKILL)
         daemon.wait()
         raise UserError(
-            f"the KCL's daemon did not end within {kcl_daemon.GRACE_SECONDS + _EXIT_SECONDS:g} s and was killed",
+            f"the KCL's daemon did not end within {kcl_daemon.DAEMON_GRACE_SECONDS + _EXIT_SECONDS:g} s and was killed",
             "nothing is lost: what was not checkpointed is read again; its last lines above say what it waited for",
         ) from None
     return 0 if code in {0, _ENDED_BY_SIGTERM, -signal.SIGTERM} else code

@@ -32,7 +32,7 @@ class Service:
     @property
     def command(self) -> list[str]:
         """Run by this very interpreter, whatever is on the PATH."""
-        modules = ["takeaway.local.following", self.module] if self.following else [self.module]
+        modules = ["takeaway.programs.following", self.module] if self.following else [self.module]
         return [sys.executable, "-m", *modules, *self.arguments]
 
 
@@ -56,7 +56,7 @@ class Running:
         return process
 
 
-def start(service: Service, *, environ: Mapping[str, str], logs: Path) -> Running:
+def start_process(service: Service, *, environ: Mapping[str, str], logs: Path) -> Running:
     """Starts the service in a session of its own; what it prints goes to its log.
 
     A Ctrl-C in the terminal therefore does not reach it: who started it decides in which order things end.
@@ -94,7 +94,7 @@ def exit_code(running: Running) -> int | None:
     return code
 
 
-def stop(running: Iterable[Running], *, grace: float) -> list[Running]:
+def stop_processes(running: Iterable[Running], *, grace: float) -> list[Running]:
     """SIGTERM to all of them; after `grace` seconds SIGKILL to what is left of them and of all that they started.
 
     Returns those of which something had to be killed, also where the one that was started has long ended.
@@ -122,12 +122,12 @@ def end_relatives() -> None:
     _kill(_related({os.environ[_MARK]}).keys())
 
 
-def save(path: Path, running: Iterable[Running]) -> None:
+def save_services(path: Path, running: Iterable[Running]) -> None:
     """Writes down what runs, so that a later command finds it."""
     write(path, msgspec.json.format(msgspec.json.encode(list(running))).decode())
 
 
-def load(path: Path) -> list[Running]:
+def load_services(path: Path) -> list[Running]:
     """What `save` wrote; nothing when there is no such file."""
     if not path.exists():
         return []

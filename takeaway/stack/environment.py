@@ -45,7 +45,7 @@ def endpoint_sources(home: Path = HOME) -> list[Source]:
     own = Source(ENVIRONMENT, dict(os.environ))
     if url := own.values.get("AWS_ENDPOINT_URL"):
         return [own, Source(DEFAULT, local_aws.local_environ(url))] if aws.reaches_only_local(own.values) else [own]
-    running = processes.load(home / "services.json")
+    running = processes.load_services(home / "services.json")
     if any(one.name == LOCAL_AWS and one.process() for one in running):
         return [Source(RUNNING, local_aws.local_environ((home / "endpoint").read_text())), own]
     return [own]

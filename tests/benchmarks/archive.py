@@ -40,7 +40,7 @@ def race(rounds: int = ROUNDS, events: int = EVENTS) -> list[Figure]:
             environ |= deployment.deploy(environ)
             return _rounds(rounds, events, environ, answers)
         finally:
-            processes.stop([running], grace=15)
+            processes.stop_processes([running], grace=15)
 
 
 def _rounds(rounds: int, events: int, environ: dict[str, str], answers: Path) -> list[Figure]:

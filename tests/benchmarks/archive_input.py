@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from producers.load.market.arrivals import FlatDemand
-from producers.load.market.journeys import events as events_of
-from producers.load.market.journeys import journeys
-from producers.load.market.orders import a_market, orders
+from producers.load.market.demand import FlatDemand
+from producers.load.market.lifecycle import events as events_of
+from producers.load.market.lifecycle import journeys
+from producers.load.market.market import a_market, orders
 
 RECORDS_AN_ANSWER = 10_000
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)

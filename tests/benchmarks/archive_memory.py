@@ -119,7 +119,7 @@ def measured(count: int) -> list[Figure]:
             os.environ.update(environ)
             return _figures(environ, count)
         finally:
-            processes.stop([running], grace=15)
+            processes.stop_processes([running], grace=15)
 
 
 def _figures(environ: dict[str, str], count: int) -> list[Figure]:

@@ -71,7 +71,7 @@ class Aws:
 @contextmanager
 def served(backend: str) -> Iterator[Aws]:
     with tempfile.TemporaryDirectory() as logs:
-        running, endpoint = backends.named(backend).start(local_aws.free_port(), Path(logs), following=True)
+        running, endpoint = backends.backend_named(backend).start(local_aws.free_port(), Path(logs), following=True)
         try:
             environ = {**os.environ, **local_aws.local_environ(endpoint), variable("customer_key_bucket"): "keys"}
             client("s3", environ).create_bucket(Bucket="keys")
@@ -79,7 +79,7 @@ def served(backend: str) -> Iterator[Aws]:
             assert process is not None
             yield Aws(environ, process)
         finally:
-            processes.stop([running], grace=5)
+            processes.stop_processes([running], grace=5)
 
 
 @contextmanager

@@ -82,7 +82,7 @@ class Pair:
                 "unused",
             ),
         }
-        self.workers.append(processes.start(service, environ=environ, logs=self.folder / "logs"))
+        self.workers.append(processes.start_process(service, environ=environ, logs=self.folder / "logs"))
 
     def put_to_each_shard(self) -> None:
         for number in range(SHARDS):
@@ -215,7 +215,7 @@ def run(folder: Path) -> list[Figure]:
             until(pair.is_all_read, f"{pair.name}: all is read")
     finally:
         calm.set()
-        processes.stop([backend, *(worker for pair in pairs for worker in pair.workers)], grace=10)
+        processes.stop_processes([backend, *(worker for pair in pairs for worker in pair.workers)], grace=10)
     counts = Counter((pair.name, one.text) for pair in pairs for one in pair.given())
     lost = sum(1 for pair in pairs for text in pair.put if (pair.name, text) not in counts)
     print(f"kill -9, {len(seconds)} times: {' '.join(f'{one:.1f}' for one in sorted(seconds))} s")  # noqa: T201

@@ -60,7 +60,7 @@ class Stream:
         environ |= {"TAKEAWAY_HOME": str(home / name)}
         environ |= deployment.deploy(environ, shards=shards)
         archiver = Service(f"{name}-archiver", "takeaway.cli", ("work", "archiver"), following=True)
-        return cls(name, environ, processes.start(archiver, environ=environ, logs=home / "logs"))
+        return cls(name, environ, processes.start_process(archiver, environ=environ, logs=home / "logs"))
 
     def put(self, events: Sequence[EventEnvelope[Event]]) -> None:
         records: list[Any] = [{"Data": encode(event), "PartitionKey": partition_key(event)} for event in events]
@@ -105,7 +105,7 @@ def run(home: Path, seconds: float) -> list[Figure]:
         _measure(streams[0], streams[1:], SYSTEM_CLOCK.monotonic() + seconds)
         _look_until(streams, lambda: not any(stream.waits() for stream in streams))
     finally:
-        processes.stop([*(stream.archiver for stream in streams), backend], grace=20)
+        processes.stop_processes([*(stream.archiver for stream in streams), backend], grace=20)
     figures: list[Figure] = []
     for when, measured in (("under load", streams[:1]), ("idle stream", streams[1:])):
         took = sorted(second for stream in measured for second in stream.seconds(without=1))

@@ -75,8 +75,8 @@ def local_stream(folder: Path) -> Iterator[World]:
     try:
         yield world
     finally:
-        processes.stop(world.running, grace=5)
-        processes.stop([aws], grace=5)
+        processes.stop_processes(world.running, grace=5)
+        processes.stop_processes([aws], grace=5)
 
 
 def first_day(world: World) -> None:

@@ -51,7 +51,7 @@ def served() -> Iterator[dict[str, str]]:
             aws.client("s3", environ).create_bucket(Bucket=BUCKET)
             yield environ
         finally:
-            processes.stop([running], grace=5)
+            processes.stop_processes([running], grace=5)
 
 
 def fill(environ: Mapping[str, str], events: int) -> None:

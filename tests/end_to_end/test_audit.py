@@ -78,8 +78,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
         environ |= deployment.settings(environ)
         acknowledged = read_ledger(demo_home / "ledger").acknowledged
         accepted = next(entry.event_id for entry in acknowledged if entry.event_type == "order_accepted")
-        flow = [one for one in processes.load(demo_home / "services.json") if one.name != LOCAL_AWS]
-        processes.stop(flow, grace=30)
+        flow = [one for one in processes.load_services(demo_home / "services.json") if one.name != LOCAL_AWS]
+        processes.stop_processes(flow, grace=30)
         finished = Finished(home, demo_home, environ, accepted)
         assert [finished.audit(), finished.audit()] == [(0, []), (0, [])], "looking must change nothing"
         yield finished

@@ -43,7 +43,7 @@ def flow(tmp_path: Path) -> Iterator[Flow]:
     (tmp_path / "fixed_takeaway.py").write_text(FIXED)
     yield flow
     flow.stop_all()
-    processes.stop([aws], grace=5)
+    processes.stop_processes([aws], grace=5)
 
 
 def dlq(flow: Flow, *arguments: str, module: str = "takeaway.cli") -> "subprocess.Popen[str]":

@@ -46,7 +46,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     flow = Flow.deployed(tmp_path, endpoint)
     yield Stage(flow, aws, endpoint)
     flow.stop_all()
-    processes.stop([aws], grace=5)
+    processes.stop_processes([aws], grace=5)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from consumers.specs import CONSUMERS
 from takeaway.audit.verdict import Bounds
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
-from takeaway.stack.up import api_url
+from takeaway.stack.flow import api_url
 from tests.conftest import the_backend
 from tests.support.command_line import Takeaway
 from tests.support.flow import Flow
@@ -30,7 +30,7 @@ def flow(tmp_path: Path) -> Iterator[Flow]:
     flow = Flow.deployed(tmp_path, endpoint)
     yield flow
     flow.stop_all()
-    processes.stop([backend], grace=5)
+    processes.stop_processes([backend], grace=5)
 
 
 def run_limited(flow: Flow, size: int, *arguments: str) -> "subprocess.CompletedProcess[str]":

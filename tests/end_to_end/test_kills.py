@@ -36,7 +36,7 @@ def flow(tmp_path: Path) -> Iterator[Flow]:
     flow = Flow.deployed(tmp_path, endpoint, shards=SHARDS)
     yield flow
     flow.stop_all()
-    processes.stop([backend], grace=5)
+    processes.stop_processes([backend], grace=5)
 
 
 def lag(flow: Flow, victim: str, observer: StreamObserver) -> int:
@@ -137,4 +137,4 @@ def test_the_archiver_killed_at_each_step_of_its_commit(tmp_path: Path, tables: 
         assert steps.kills == Counter({(step, when): 1 for step in STEPS for when in WHEN})
     finally:
         flow.stop_all()
-        processes.stop([backend], grace=5)
+        processes.stop_processes([backend], grace=5)

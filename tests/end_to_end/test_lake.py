@@ -37,7 +37,7 @@ def flow(tmp_path: Path) -> Iterator[Flow]:
     flow = Flow.deployed(tmp_path, endpoint, shards=2)
     yield flow
     flow.stop_all()
-    processes.stop([backend], grace=5)
+    processes.stop_processes([backend], grace=5)
 
 
 def run(flow: Flow, *arguments: str, code: int = 0) -> Any:

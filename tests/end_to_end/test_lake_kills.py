@@ -51,7 +51,7 @@ def flow(tmp_path: Path) -> Iterator[Flow]:
     flow = Flow.deployed(tmp_path, endpoint, shards=SHARDS)
     yield flow
     flow.stop_all()
-    processes.stop([backend], grace=5)
+    processes.stop_processes([backend], grace=5)
 
 
 @contextmanager

@@ -102,7 +102,7 @@ def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deploy
         lambda_zip.write(tmp_path / "function.zip")
         yield Deployed(aws, tmp_path / "function.zip")
     finally:
-        processes.stop([running], grace=15)
+        processes.stop_processes([running], grace=15)
 
 
 def user_records(record: Record) -> list[Record]:

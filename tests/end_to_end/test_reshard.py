@@ -159,7 +159,7 @@ def are_shared(flow: Flow, application: str) -> bool:
 
 def stop_consumers(flow: Flow) -> None:
     started = [flow.running[name] for application in APPLICATIONS for name in names(application)]
-    processes.stop(started, grace=60)
+    processes.stop_processes(started, grace=60)
     codes = {one.name: processes.exit_code(one) for one in started}
     assert set(codes.values()) == {0}, codes
 
@@ -190,7 +190,7 @@ def resharded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resharded]:
         yield _reshard(flow)
     finally:
         flow.stop_all()
-        processes.stop([backend], grace=5)
+        processes.stop_processes([backend], grace=5)
 
 
 def _reshard(flow: Flow) -> Resharded:

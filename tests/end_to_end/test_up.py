@@ -41,7 +41,7 @@ def test_up_a_curl_the_lake_and_down(takeaway: Takeaway, tmp_path: Path) -> None
         assert up.returncode == 0, up.stderr
         again = takeaway("up", **ports)
         assert "curl" in again.stdout, again.stderr
-        (api,) = [one for one in processes.load(tmp_path / ".takeaway" / "services.json") if one.name == "api"]
+        (api,) = [one for one in processes.load_services(tmp_path / ".takeaway" / "services.json") if one.name == "api"]
         os.kill(api.pid, signal.SIGKILL)
         # The restaurants follow the API to another port: the orders below come to their end.
         elsewhere = takeaway("up", "--speed", "1000", **ports | {"TAKEAWAY_API_PORT": str(free_port())})

@@ -42,7 +42,7 @@ def _missing() -> str | None:
 def world(local_aws_endpoint: str, tmp_path: Path) -> Iterator[World]:
     made = World({**os.environ, **local_aws.local_environ(local_aws_endpoint)}, tmp_path)
     yield made
-    processes.stop(made.running, grace=5)
+    processes.stop_processes(made.running, grace=5)
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ def _daemon(settings: RecorderSettings) -> int:
         reads_per_second=4,
     )
     properties = {**daemon.properties(), **({"shardSyncIntervalMillis": "1000"} if settings.tuned else {})}
-    return kcl.run(properties, Path(settings.home), os.environ, stop_on_signal().wait)
+    return kcl.run_kcl(properties, Path(settings.home), os.environ, stop_on_signal().wait)
 
 
 def _child(settings: RecorderSettings) -> None:

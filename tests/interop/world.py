@@ -88,7 +88,7 @@ class World:
             **{f"TAKEAWAY_{name.upper()}": str(value) for name, value in settings.items()},
         }
         name = f"{engine}-{self._started}"
-        running = processes.start(
+        running = processes.start_process(
             Service(name, "tests.interop.recorder", [engine], following=True), environ=environ, logs=self.folder
         )
         self.running.append(running)
@@ -97,7 +97,7 @@ class World:
     def stop(self, running: Running) -> float:
         """In good order; answers how many seconds it took."""
         began = time.monotonic()  # noqa: TID251 - of the real machine
-        assert processes.stop([running], grace=STOP_SECONDS) == []
+        assert processes.stop_processes([running], grace=STOP_SECONDS) == []
         assert processes.exit_code(running) == 0, processes.last_words(running, 30)
         return time.monotonic() - began  # noqa: TID251
 

@@ -21,7 +21,7 @@ from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.processes import Running, Service
 from takeaway.stack import deployment
-from takeaway.stack.up import api_url
+from takeaway.stack.flow import api_url
 
 _PAUSE = threading.Event()
 
@@ -88,7 +88,9 @@ class Flow:
 
     def start(self, name: str, *arguments: str, module: str = "takeaway.cli", **variables: str) -> Running:
         service = Service(name, module, arguments, following=True)
-        self.running[name] = processes.start(service, environ={**self.environ, **variables}, logs=self.home / "logs")
+        self.running[name] = processes.start_process(
+            service, environ={**self.environ, **variables}, logs=self.home / "logs"
+        )
         return self.running[name]
 
     def start_consumer(self, consumer: str, *, module: str = "takeaway.cli", **variables: str) -> Running:
@@ -114,11 +116,11 @@ class Flow:
 
     def stop(self, name: str) -> int | None:
         """SIGTERM, and the exit code."""
-        processes.stop([self.running[name]], grace=40)
+        processes.stop_processes([self.running[name]], grace=40)
         return processes.exit_code(self.running[name])
 
     def stop_all(self) -> None:
-        processes.stop(self.running.values(), grace=20)
+        processes.stop_processes(self.running.values(), grace=20)
 
     def finish_load(self, within: float = 90) -> None:
         until(lambda: self.running["load"].process() is None, within=within)

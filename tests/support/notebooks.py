@@ -73,7 +73,7 @@ def main(folder: str | None = None) -> None:
             for source in NOTEBOOKS:
                 write(executed(source, environ), source.with_suffix(".ipynb"))
         finally:
-            processes.stop([running], grace=5)
+            processes.stop_processes([running], grace=5)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import BinaryIO, TextIO
 
 from amazon_kclpy.kcl import KCLProcess
 
-from consumers.engines.kcl.daemon import GRACE_SECONDS
+from consumers.engines.kcl.daemon import DAEMON_GRACE_SECONDS
 from consumers.engines.kcl.processor import KclProcessor
 from consumers.processing import ProcessorFactory
 from foundation.clock import SYSTEM_CLOCK
@@ -51,7 +51,7 @@ class DaemonLine:
             stream,
             factory,
             batch_records=batch_records,
-            grace_seconds=GRACE_SECONDS,
+            grace_seconds=DAEMON_GRACE_SECONDS,
             clock=SYSTEM_CLOCK,
             wait=self.wait,
             emit=emit,

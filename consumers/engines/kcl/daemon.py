@@ -22,7 +22,7 @@ from foundation.kinesis.records import Sentinel
 OLDEST_JAVA = 8
 
 # How long the daemon waits at SIGTERM for its children to flush and checkpoint.
-GRACE_SECONDS = 60.0
+DAEMON_GRACE_SECONDS = 60.0
 
 Retrieval = Literal["polling", "fan_out"]
 _RETRIEVAL_MODES: dict[Retrieval, str] = {"polling": "POLLING", "fan_out": "FANOUT"}
@@ -30,7 +30,7 @@ _RETRIEVAL_MODES: dict[Retrieval, str] = {"polling": "POLLING", "fan_out": "FANO
 _MAIN = "software.amazon.kinesis.multilang.MultiLangDaemon"
 
 # Warnings to standard error, where the daemon copies what its children write there; it need not log that as well.
-LOGGING = """\
+DAEMON_LOGGING = """\
 <configuration>
   <appender name="STDERR" class="ch.qos.logback.core.ConsoleAppender">
     <target>System.err</target>
@@ -83,7 +83,7 @@ class DaemonSettings:
             "failoverTimeMillis": _millis(self.failover_seconds),
             "idleTimeBetweenReadsInMillis": _millis(1 / self.reads_per_second),
             "maxRecords": str(MAX_READ_RECORDS),
-            "shutdownGraceMillis": _millis(GRACE_SECONDS),
+            "shutdownGraceMillis": _millis(DAEMON_GRACE_SECONDS),
             "metricsLevel": "NONE",
         }
         return {name: value for name, value in told.items() if value is not None}
@@ -101,7 +101,7 @@ def properties_text(properties: Mapping[str, str]) -> str:
     return "".join(f"{name} = {_escaped(value)}\n" for name, value in properties.items())
 
 
-def command(java: str, properties: Path, logging: Path) -> list[str]:
+def daemon_command(java: str, properties: Path, logging: Path) -> list[str]:
     """Raises `LookupError` where the KCL is not installed."""
     return [
         java,

@@ -22,9 +22,9 @@ from producers.load.ledger import (
     ScenarioPhase,
     SilentEnd,
 )
-from producers.load.market.arrivals import DAY_MINUTES, ORDERS_A_DAY, WeekDemand
-from producers.load.market.journeys import Journey, events, journeys
-from producers.load.market.orders import IntendedOrder, Market, a_market, orders
+from producers.load.market.demand import DAY_MINUTES, ORDERS_A_DAY, WeekDemand
+from producers.load.market.lifecycle import Journey, events, journeys
+from producers.load.market.market import IntendedOrder, Market, a_market, orders
 from producers.load.market.scenarios import CALM, Incident, incident
 
 # A Monday: where history begins when nobody says otherwise, so that a seed gives the same bytes on any day.

@@ -14,7 +14,7 @@ from events.orders import OrderPlaced
 from foundation.clock import Clock, Wait
 from producers.load.ledger import LedgerWriter, expected_events
 from producers.load.live.orders_client import Acknowledged, OrdersClient, Refused
-from producers.load.market.orders import IntendedOrder
+from producers.load.market.market import IntendedOrder
 
 # An API that is away for a while keeps no order from being sent at its time: threads are made when they are needed.
 WORKERS = 256

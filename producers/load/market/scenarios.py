@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from events.choreography import RESTAURANT_NOTIFIER
 from producers.load.ledger import FaultKind
-from producers.load.market.arrivals import DAY_MINUTES
-from producers.load.market.orders import Market, Surge
+from producers.load.market.demand import DAY_MINUTES
+from producers.load.market.market import Market, Surge
 
 # Hours of the day in which it happens, and for how many minutes before and after it is still worth looking.
 BEGINS, ENDS, MARGIN = 18.0, 19.5, 60.0

@@ -21,7 +21,7 @@ from analytics.report.report import (
     moment,
     money,
     number,
-    render,
+    render_report,
     report_data,
     share,
 )
@@ -66,7 +66,7 @@ def a_report(rows: Sequence[dict[str, Any]], **about: Any) -> Report:
 
 
 def a_page(rows: Sequence[dict[str, Any]], **about: Any) -> Page:
-    return Page(render(a_report(rows, **about)))
+    return Page(render_report(a_report(rows, **about)))
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def report() -> Report:
 
 @pytest.fixture(scope="module")
 def page(report: Report) -> Page:
-    return Page(render(report))
+    return Page(render_report(report))
 
 
 FOUR_ORDERS = (

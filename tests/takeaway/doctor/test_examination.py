@@ -29,7 +29,7 @@ from takeaway.doctor import examination
 from takeaway.doctor import resources as probes
 from takeaway.doctor.examination import examine
 from takeaway.doctor.facts import Checkup, Process, Resource, Setting
-from takeaway.doctor.findings import findings
+from takeaway.doctor.judge import findings
 from takeaway.doctor.readers import ReadingProbe
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
@@ -139,7 +139,9 @@ def test_the_local_aws_that_is_up_wins_over_the_users_own_aws(monkeypatch: pytes
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     assert merged(endpoint_sources(tmp_path))["AWS_REGION"] == "eu-west-1"
     ours = psutil.Process()
-    processes.save(tmp_path / "services.json", [processes.Running(LOCAL_AWS, ours.pid, ours.create_time(), "log")])
+    processes.save_services(
+        tmp_path / "services.json", [processes.Running(LOCAL_AWS, ours.pid, ours.create_time(), "log")]
+    )
     (tmp_path / "endpoint").write_text("http://127.0.0.1:4567")
     sources = endpoint_sources(tmp_path)
     assert merged(sources)["AWS_REGION"] == "us-east-1"
@@ -418,7 +420,7 @@ def test_what_was_started_is_told_and_whether_the_api_serves(silent_endpoint: st
     ours, home = psutil.Process(), tmp_path
     api = processes.Running("api", ours.pid, ours.create_time(), "api.log")
     gone = processes.Running("archiver", ours.pid, ours.create_time() - 60, "archiver.log")
-    processes.save(home / "services.json", [api, gone])
+    processes.save_services(home / "services.json", [api, gone])
     up, ended = Process("api", ours.pid, up=True, log="api.log"), Process("archiver", ours.pid, up=False, log=gone.log)
     assert probes.started(home) == (up, ended)
     (home / "api_port").write_text(silent_endpoint.rpartition(":")[2])

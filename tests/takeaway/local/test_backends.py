@@ -23,7 +23,8 @@ from takeaway.local import aws as local_aws
 from takeaway.local import backends, processes
 from takeaway.local.backends import EMBEDDED, LOCAL_AWS, LOCALSTACK_FOLDER
 from takeaway.local.processes import Running, Service
-from takeaway.stack import deployment, up
+from takeaway.stack import deployment
+from takeaway.stack import flow as up
 from tests.conftest import LocalAws, the_backend
 from tests.support.fakes.clock import FakeClock
 
@@ -62,21 +63,21 @@ def escaping(tmp_path: Path) -> Iterator[Callable[..., Started]]:
 
     def start(*, following: bool = False) -> Started:
         told = tmp_path / "pid"
-        service = Service("foreign", "takeaway.local.foreign", [sys.executable, "-c", ESCAPES, str(told)], following)
-        running.append(processes.start(service, environ=os.environ, logs=tmp_path))
+        service = Service("foreign", "takeaway.programs.foreign", [sys.executable, "-c", ESCAPES, str(told)], following)
+        running.append(processes.start_process(service, environ=os.environ, logs=tmp_path))
         until(told.exists)
         child = psutil.Process(int(told.read_text()))
         assert os.getsid(child.pid) == child.pid != running[0].pid
         return running[0], child
 
     yield start
-    processes.stop(running, grace=5)
+    processes.stop_processes(running, grace=5)
 
 
 @pytest.mark.end_to_end
 def test_stopping_ends_what_left_the_group(escaping: Callable[..., Started]) -> None:
     running, child = escaping()
-    assert processes.stop([running], grace=20) == []
+    assert processes.stop_processes([running], grace=20) == []
     assert running.process() is None
     assert gone(child)
 
@@ -88,7 +89,7 @@ def test_stopping_ends_what_one_that_was_killed_left_behind(escaping: Callable[.
         process.kill()
     until(lambda: running.process() is None)
     assert not gone(child)
-    assert processes.stop([running], grace=0) == [running]
+    assert processes.stop_processes([running], grace=0) == [running]
     assert gone(child)
 
 
@@ -116,7 +117,7 @@ def test_a_program_follows_the_one_who_started_it(escaping: Callable[..., Starte
 def test_stopping_leaves_others_alone(escaping: Callable[..., Started], tmp_path: Path) -> None:
     running, child = escaping()
     namesake = Running(running.name, 2**22 + 1, 0.0, str(tmp_path / "elsewhere" / "foreign.log"))
-    assert processes.stop([namesake], grace=0) == []
+    assert processes.stop_processes([namesake], grace=0) == []
     assert running.process() is not None
     assert not gone(child)
 
@@ -124,7 +125,7 @@ def test_stopping_leaves_others_alone(escaping: Callable[..., Started], tmp_path
 @pytest.mark.end_to_end
 def test_down_ends_what_a_dead_local_aws_left_behind(escaping: Callable[..., Started], tmp_path: Path) -> None:
     running, child = escaping()
-    processes.save(tmp_path / "services.json", [running])
+    processes.save_services(tmp_path / "services.json", [running])
     for process in (psutil.Process(running.pid), *psutil.Process(running.pid).children()):
         process.kill()
     until(lambda: running.process() is None)
@@ -169,13 +170,13 @@ def test_one_that_cannot_be_installed_says_why_in_its_own_words(tmp_path: Path) 
 
 def test_an_unknown_one_names_those_that_are() -> None:
     with pytest.raises(UserError, match="'moto'") as raised:
-        backends.named("moto")
+        backends.backend_named("moto")
     assert raised.value.fix == "one of: embedded, localstack, docker"
 
 
 @pytest.mark.end_to_end
 def test_another_one_is_up_already(escaping: Callable[..., Started], tmp_path: Path) -> None:
-    processes.save(tmp_path / "services.json", [replace(escaping()[0], name=LOCAL_AWS)])
+    processes.save_services(tmp_path / "services.json", [replace(escaping()[0], name=LOCAL_AWS)])
     (tmp_path / "backend").write_text("localstack")
     with pytest.raises(UserError, match="localstack is up, not embedded"):
         up.up(tmp_path, backend=EMBEDDED, aws_port=1, api_port=1, aws_only=True, speed=1)
@@ -254,10 +255,12 @@ def docker(tmp_path: Path) -> Path:
 @pytest.mark.end_to_end
 def test_docker_takes_its_container_with_it(docker: Path) -> None:
     calls, path = docker / "calls", f"{docker / 'bin'}:{os.environ['PATH']}"
-    service = Service("docker", "takeaway.local.foreign", ["bash", str(LOCALSTACK_FOLDER / "docker.sh"), "run", "4599"])
-    running = processes.start(service, environ={**os.environ, "PATH": path}, logs=docker)
+    service = Service(
+        "docker", "takeaway.programs.foreign", ["bash", str(LOCALSTACK_FOLDER / "docker.sh"), "run", "4599"]
+    )
+    running = processes.start_process(service, environ={**os.environ, "PATH": path}, logs=docker)
     until(lambda: calls.exists() and " up " in calls.read_text())
-    assert processes.stop([running], grace=20) == []
+    assert processes.stop_processes([running], grace=20) == []
     compose = f"compose --project-name takeaway-4599 --file {LOCALSTACK_FOLDER / 'compose.yaml'}"
     started, ended = calls.read_text().splitlines()[-2:]
     assert started == f"{compose} up --no-color port=4599"

@@ -67,7 +67,7 @@ def test_an_engine_that_there_is_not_is_refused() -> None:
 @pytest.mark.end_to_end
 def test_the_daemon_is_told_by_files(a_java: Callable[..., dict[str, str]], tmp_path: Path) -> None:
     environ = a_java(does='echo "$@" > $0.told')
-    assert kcl.run(PROPERTIES, tmp_path / "home", environ, threading.Event().wait) == 0
+    assert kcl.run_kcl(PROPERTIES, tmp_path / "home", environ, threading.Event().wait) == 0
     told = (tmp_path / "bin" / "java.told").read_text().split()
     properties = Path(told[told.index("--properties-file") + 1])
     assert "streamName = orders" in properties.read_text().splitlines()
@@ -78,14 +78,14 @@ def test_the_daemon_is_told_by_files(a_java: Callable[..., dict[str, str]], tmp_
 def test_a_daemon_that_ends_by_itself_gives_its_exit_code(
     a_java: Callable[..., dict[str, str]], tmp_path: Path
 ) -> None:
-    assert kcl.run(PROPERTIES, tmp_path, a_java(does="exit 7"), threading.Event().wait) == 7
+    assert kcl.run_kcl(PROPERTIES, tmp_path, a_java(does="exit 7"), threading.Event().wait) == 7
 
 
 @pytest.mark.end_to_end
 def test_a_stop_reaches_daemon_and_children_and_is_no_failure(
     a_java: Callable[..., dict[str, str]], tmp_path: Path
 ) -> None:
-    assert kcl.run(PROPERTIES, tmp_path, a_java(does=GRACEFUL), once_up(tmp_path)) == 0
+    assert kcl.run_kcl(PROPERTIES, tmp_path, a_java(does=GRACEFUL), once_up(tmp_path)) == 0
     heard = (tmp_path / "bin" / "java.heard").read_text().split()
     assert sorted(heard) == ["child", "daemon"]
 
@@ -94,10 +94,10 @@ def test_a_stop_reaches_daemon_and_children_and_is_no_failure(
 def test_a_daemon_that_does_not_stop_is_killed_and_told_of(
     a_java: Callable[..., dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumers.engines.kcl.daemon.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("consumers.engines.kcl.daemon.DAEMON_GRACE_SECONDS", 0.1)
     monkeypatch.setattr(kcl, "_EXIT_SECONDS", 0.1)
     with pytest.raises(UserError):
-        kcl.run(PROPERTIES, tmp_path, a_java(does=STUBBORN), once_up(tmp_path))
+        kcl.run_kcl(PROPERTIES, tmp_path, a_java(does=STUBBORN), once_up(tmp_path))
 
 
 def once_up(folder: Path) -> Callable[[float], bool]:

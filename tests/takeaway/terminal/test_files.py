@@ -39,4 +39,4 @@ def test_what_was_there_stays_when_the_disk_is_full(tmp_path: Path, monkeypatch:
 def test_a_log_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file where the folder should be")
     with pytest.raises(UserError, match=r"logs/archiver\.log cannot be written: "):
-        processes.start(Service("archiver", "nothing"), environ={}, logs=tmp_path / "logs")
+        processes.start_process(Service("archiver", "nothing"), environ={}, logs=tmp_path / "logs")

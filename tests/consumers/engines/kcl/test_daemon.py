@@ -93,7 +93,7 @@ def test_the_version_of_java(told: str, version: int | None) -> None:
 
 
 def test_the_command_names_jars_that_are_there() -> None:
-    java, flag, jars, main, *_ = kcl_daemon.command("java", Path("kcl.properties"), Path("logback.xml"))
+    java, flag, jars, main, *_ = kcl_daemon.daemon_command("java", Path("kcl.properties"), Path("logback.xml"))
     assert (java, flag) == ("java", "-cp")
     assert main.endswith("MultiLangDaemon")
     assert list(Path(jars).parent.glob("amazon-kinesis-client-multilang-*.jar"))
@@ -102,7 +102,7 @@ def test_the_command_names_jars_that_are_there() -> None:
 def test_without_the_jars_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kcl_daemon, "find_spec", lambda _: None)
     with pytest.raises(LookupError, match="fix: "):
-        kcl_daemon.command("java", Path("kcl.properties"), Path("logback.xml"))
+        kcl_daemon.daemon_command("java", Path("kcl.properties"), Path("logback.xml"))
 
 
 def test_the_daemon_finds_this_python_by_its_name_wherever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

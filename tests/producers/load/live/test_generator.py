@@ -15,8 +15,8 @@ from foundation.clock import Wait
 from producers.load.ledger import LedgerWriter, read_ledger
 from producers.load.live.generator import Generator
 from producers.load.live.orders_client import OrdersClient
-from producers.load.market.arrivals import FlatDemand
-from producers.load.market.orders import IntendedOrder, a_market, orders
+from producers.load.market.demand import FlatDemand
+from producers.load.market.market import IntendedOrder, a_market, orders
 from tests.support.fakes.clock import FakeClock
 from tests.support.worlds.orders_api import KEY
 

@@ -5,8 +5,8 @@ import statistics
 import pytest
 
 from producers.load.live.restaurants import answer_minutes, completion_minutes, live_answer, longest_ticket
-from producers.load.market.arrivals import FlatDemand
 from producers.load.market.catalogue import restaurant, restaurants
+from producers.load.market.demand import FlatDemand
 from producers.load.market.kitchen import (
     ANSWER_DEADLINE,
     LONGEST_COOKING,
@@ -15,7 +15,7 @@ from producers.load.market.kitchen import (
     KitchenPlan,
     Kitchens,
 )
-from producers.load.market.orders import a_market, orders
+from producers.load.market.market import a_market, orders
 from producers.orders.commands import AcceptOrder, RejectOrder
 
 

@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from producers.load.market.arrivals import FlatDemand, WeekDemand
 from producers.load.market.catalogue import restaurants
-from producers.load.market.orders import IntendedOrder, Market, Surge, a_market, choose, orders
+from producers.load.market.demand import FlatDemand, WeekDemand
+from producers.load.market.market import IntendedOrder, Market, Surge, a_market, choose, orders
 from producers.orders.commands import PlaceOrder
 
 

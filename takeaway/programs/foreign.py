@@ -1,4 +1,4 @@
-"""`python -m takeaway.local.foreign COMMAND`: runs a program that is not ours, and leaves nothing of it behind.
+"""`python -m takeaway.programs.foreign COMMAND`: runs a program that is not ours, and leaves nothing of it behind.
 
 LocalStack starts Kinesis in a session of its own, where no signal to LocalStack's group reaches it.
 """
@@ -10,7 +10,7 @@ from types import FrameType
 
 from takeaway.local import processes
 
-# Less than `takeaway.local.following` gives us. LocalStack takes about five seconds.
+# Less than `takeaway.programs.following` gives us. LocalStack takes about five seconds.
 GRACE_SECONDS = 8
 
 

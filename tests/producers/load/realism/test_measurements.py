@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from producers.load.market.arrivals import WeekDemand
-from producers.load.market.orders import Market
-from producers.load.realism.card import PUBLISHED, card
-from producers.load.realism.measure import Measured, gini, measure
+from producers.load.market.demand import WeekDemand
+from producers.load.market.market import Market
+from producers.load.realism.comparison import PUBLISHED, card
+from producers.load.realism.measurements import Measured, gini, measure
 from producers.load.realism.picture import draw
 
 pytestmark = pytest.mark.slow

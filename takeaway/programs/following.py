@@ -1,4 +1,4 @@
-"""`python -m takeaway.local.following MODULE ARGUMENTS`: runs a module, and ends it when its starter is gone.
+"""`python -m takeaway.programs.following MODULE ARGUMENTS`: runs a module, and ends it when its starter is gone.
 
 The starter holds the other end of our standard input; the system closes it however the starter dies, kill -9 included.
 """

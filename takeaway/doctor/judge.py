@@ -6,13 +6,6 @@ from consumers import specs
 from foundation.kinesis.limits import READ_BYTES_PER_SECOND, READS_PER_SECOND
 from foundation.settings import variable
 from takeaway.doctor.facts import (
-    BACK_END,
-    CAPACITY,
-    CONSUMERS,
-    DEAD_LETTERS,
-    LAKE,
-    PROCESSES,
-    RESOURCES,
     BackEnd,
     Checkup,
     Consumer,
@@ -21,6 +14,7 @@ from takeaway.doctor.facts import (
     Problem,
     Process,
     Resource,
+    Section,
 )
 from takeaway.terminal.tables import counted
 
@@ -56,11 +50,13 @@ def findings(checkup: Checkup) -> tuple[Problem, ...]:
 def _process(process: Process) -> Iterator[Problem]:
     if not process.up:
         yield Problem(
-            PROCESSES, f"{process.name} has ended; its log: {process.log}", "`takeaway up`: it starts what is missing"
+            Section.PROCESSES,
+            f"{process.name} has ended; its log: {process.log}",
+            "`takeaway up`: it starts what is missing",
         )
     if process.trouble is not None:
         what = f"{process.name} is up and does not serve: {process.trouble}"
-        yield Problem(PROCESSES, what, f"read {process.log}; `takeaway down` and `takeaway up` start it anew")
+        yield Problem(Section.PROCESSES, what, f"read {process.log}; `takeaway down` and `takeaway up` start it anew")
 
 
 def _back_end(back_end: BackEnd) -> Iterator[Problem]:
@@ -70,41 +66,41 @@ def _back_end(back_end: BackEnd) -> Iterator[Problem]:
             if back_end.local
             else "check the network, the region and the credentials: `aws sts get-caller-identity`"
         )
-        yield Problem(BACK_END, f"{back_end.endpoint} does not answer: {back_end.trouble}", fix)
+        yield Problem(Section.BACK_END, f"{back_end.endpoint} does not answer: {back_end.trouble}", fix)
     ahead = back_end.clock_ahead_seconds
     if ahead is not None and abs(ahead) > CLOCK_TOLERANCE_SECONDS:
         direction = "ahead of" if ahead > 0 else "behind"
         what = f"this machine's clock is {abs(ahead):.0f} s {direction} the back end's"
-        yield Problem(BACK_END, what, "set this machine's clock by NTP: `timedatectl set-ntp true` on Linux")
+        yield Problem(Section.BACK_END, what, "set this machine's clock by NTP: `timedatectl set-ntp true` on Linux")
 
 
 def _resources(resources: tuple[Resource, ...], *, local: bool) -> Iterator[Problem]:
     for one in resources:
         if one.kind == "stack" and one.there and one.status not in _STACK_STANDS:
             yield Problem(
-                RESOURCES, f"the stack {one.name} is in {one.status}", "`takeaway deploy`: it says what failed"
+                Section.RESOURCES, f"the stack {one.name} is in {one.status}", "`takeaway deploy`: it says what failed"
             )
         if one.kind == "stream" and one.there and one.status not in {"ACTIVE", "UPDATING"}:
             yield Problem(
-                RESOURCES, f"the stream {one.name} is in {one.status}", "wait; if it is DELETING, deploy again"
+                Section.RESOURCES, f"the stream {one.name} is in {one.status}", "wait; if it is DELETING, deploy again"
             )
     unknown = [one for one in resources if one.there is None]
     if unknown:
         names = ", ".join(f"{one.kind} {one.name} ({one.detail})" for one in unknown)
         yield Problem(
-            RESOURCES, f"could not be examined: {names}", "allow this identity to describe them, or look again"
+            Section.RESOURCES, f"could not be examined: {names}", "allow this identity to describe them, or look again"
         )
     missing = [one for one in resources if one.there is False and one.kind != "sender"]
     if missing:
         stands = any(one.kind == "stack" and one.status in _STACK_STANDS for one in resources)
         names = ", ".join(f"{one.kind} {one.name}" for one in missing)
-        yield Problem(RESOURCES, f"the stack is half deployed, missing: {names}", _deploy_again(stands=stands))
+        yield Problem(Section.RESOURCES, f"the stack is half deployed, missing: {names}", _deploy_again(stands=stands))
     for one in resources:
         if one.kind == "sender" and one.there is False:
             fix = (
                 "`takeaway deploy`" if local else "verify the address in SES, or name a verified one in TAKEAWAY_SENDER"
             )
-            yield Problem(RESOURCES, f"the sender {one.name} is not verified: no mail leaves", fix)
+            yield Problem(Section.RESOURCES, f"the sender {one.name} is not verified: no mail leaves", fix)
 
 
 def _deploy_again(*, stands: bool) -> str:
@@ -121,7 +117,9 @@ def _consumer(consumer: Consumer) -> Iterator[Problem]:
     start = f"start it: `takeaway work {consumer.name}`"
     if consumer.trouble is not None:
         what = f"{consumer.name}: its leases in {consumer.lease_table} could not be read: {consumer.trouble}"
-        yield Problem(CONSUMERS, what, "allow this identity to scan the table and to read the stream, or look again")
+        yield Problem(
+            Section.CONSUMERS, what, "allow this identity to scan the table and to read the stream, or look again"
+        )
     still = [shard.shard_id for shard in consumer.shards if shard.stands_still]
     if not still:
         return
@@ -130,7 +128,7 @@ def _consumer(consumer: Consumer) -> Iterator[Problem]:
         what = f"{consumer.name} stands still: nobody renews its leases, and records are unread on {shards}"
     else:
         what = f"{consumer.name} never ran, and records wait for it on {shards}"
-    yield Problem(CONSUMERS, what, start)
+    yield Problem(Section.CONSUMERS, what, start)
 
 
 def _capacity(checkup: Checkup) -> Iterator[Problem]:
@@ -139,7 +137,7 @@ def _capacity(checkup: Checkup) -> Iterator[Problem]:
     if reads > READS_PER_SECOND:
         names = ", ".join(f"{consumer.name} {consumer.reads_per_second:g}" for consumer in reading)
         yield Problem(
-            CAPACITY,
+            Section.CAPACITY,
             f"together the consumers read a shard {reads:g} times a second, and it allows {READS_PER_SECOND}: {names}",
             f"lower {' or '.join(_READS_VARIABLES)}, and start the consumers again",
         )
@@ -148,7 +146,7 @@ def _capacity(checkup: Checkup) -> Iterator[Problem]:
         needed = (rate.bytes_per_second or 0) * pollers
         if needed > NEARLY * READ_BYTES_PER_SECOND:
             yield Problem(
-                CAPACITY,
+                Section.CAPACITY,
                 f"{rate.shard_id} takes in {megabytes(rate.bytes_per_second or 0)} a second, which "
                 f"{counted(pollers, 'consumer')} read: {megabytes(needed)} of the {megabytes(READ_BYTES_PER_SECOND)} "
                 "that a shard gives a second",
@@ -156,17 +154,21 @@ def _capacity(checkup: Checkup) -> Iterator[Problem]:
             )
     unknown = [f"{rate.shard_id} ({rate.trouble})" for rate in checkup.rates if rate.trouble is not None]
     if unknown:
-        yield Problem(CAPACITY, f"the in-rate could not be measured: {', '.join(unknown)}", "look again in a moment")
+        yield Problem(
+            Section.CAPACITY, f"the in-rate could not be measured: {', '.join(unknown)}", "look again in a moment"
+        )
 
 
 def _dead_letters(letters: DeadLetters) -> Iterator[Problem]:
     if letters.trouble is not None:
         what = f"the dead letters of {letters.consumer} could not be read: {letters.trouble}"
-        yield Problem(DEAD_LETTERS, what, f"allow this identity to list and read {letters.where}, or look again")
+        yield Problem(
+            Section.DEAD_LETTERS, what, f"allow this identity to list and read {letters.where}, or look again"
+        )
     if letters.count:
         what = f"{letters.consumer} could not process {'more than ' * letters.more}{counted(letters.count, 'record')}"
         yield Problem(
-            DEAD_LETTERS,
+            Section.DEAD_LETTERS,
             what,
             f"`takeaway dlq ls --consumer {letters.consumer}` says why; when the cause is gone, "
             f"`takeaway dlq redrive --consumer {letters.consumer}`. They are kept whole in {letters.where}",
@@ -177,7 +179,7 @@ def _lake(lake: LakeState | None) -> Iterator[Problem]:
     if lake is not None and lake.trouble is not None:
         what = f"the lake at {lake.where} could not be read: {lake.trouble}"
         yield Problem(
-            LAKE, what, "TAKEAWAY_LAKE_BUCKET names its bucket; allow this identity to read it, or look again"
+            Section.LAKE, what, "TAKEAWAY_LAKE_BUCKET names its bucket; allow this identity to read it, or look again"
         )
 
 

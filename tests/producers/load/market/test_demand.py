@@ -6,7 +6,8 @@ import statistics
 
 import pytest
 
-from producers.load.market.arrivals import (
+from producers.load.market.catalogue import seeded
+from producers.load.market.demand import (
     DAY_MINUTES,
     SLOT_MINUTES,
     WEEKDAYS,
@@ -15,7 +16,6 @@ from producers.load.market.arrivals import (
     arrivals,
     poisson,
 )
-from producers.load.market.catalogue import seeded
 
 SLOTS_A_DAY = DAY_MINUTES // SLOT_MINUTES
 

@@ -65,13 +65,13 @@ class Stack:
 
     def start(self, name: str, *arguments: str) -> Running:
         service = Service(name, "takeaway.cli", arguments, self.following)
-        running = processes.start(service, environ=self.environ, logs=self.home / "logs")
+        running = processes.start_process(service, environ=self.environ, logs=self.home / "logs")
         self._started(running)
         return running
 
     def end(self, name: str) -> None:
         """Ends this one, if it runs."""
-        processes.stop([one for one in self.running if one.name == name], grace=STOP_GRACE_SECONDS)
+        processes.stop_processes([one for one in self.running if one.name == name], grace=STOP_GRACE_SECONDS)
         self.running = [one for one in self.running if one.name != name]
 
     def stop(self) -> None:
@@ -83,9 +83,9 @@ class Stack:
             ([one for one in self.running if one.name in CONSUMERS], CONSUMERS_GRACE_SECONDS),
             ([one for one in self.running if one.name == LOCAL_AWS], STOP_GRACE_SECONDS),
         ):
-            processes.stop(some, grace=grace)
+            processes.stop_processes(some, grace=grace)
         # One that ended by itself is not among them, but may have left something behind.
-        processes.stop(processes.load(self.home / "services.json"), grace=0)
+        processes.stop_processes(processes.load_services(self.home / "services.json"), grace=0)
         self.running = []
         (self.home / "services.json").unlink(missing_ok=True)
         for name in ("endpoint", "backend", "api_port"):
@@ -100,7 +100,7 @@ class Stack:
 
     def _started(self, running: Running) -> None:
         self.running.append(running)
-        processes.save(self.home / "services.json", self.running)
+        processes.save_services(self.home / "services.json", self.running)
 
 
 def up(home: Path, *, backend: Backend, aws_port: int, api_port: int, aws_only: bool, speed: float) -> Stack:
@@ -176,7 +176,7 @@ def require_alive(running: Iterable[Running]) -> None:
 
 def existing(home: Path) -> Stack:
     """What an earlier command started and still runs."""
-    running = [one for one in processes.load(home / "services.json") if one.process()]
+    running = [one for one in processes.load_services(home / "services.json") if one.process()]
     return Stack(home, following=False, running=running)
 
 

@@ -10,9 +10,9 @@ from events.envelope import EventEnvelope
 from events.orders import Event, OrderPlaced
 from events.wire import decoded, encode
 from producers.load.ledger import expected_events
-from producers.load.market.arrivals import WeekDemand
-from producers.load.market.journeys import Journey, events, journeys
-from producers.load.market.orders import a_market, orders
+from producers.load.market.demand import WeekDemand
+from producers.load.market.lifecycle import Journey, events, journeys
+from producers.load.market.market import a_market, orders
 from producers.load.market.scenarios import incident
 
 pytestmark = pytest.mark.slow

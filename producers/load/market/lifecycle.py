@@ -15,10 +15,10 @@ from events.choreography import RESTAURANT_NOTIFIER, USER_NOTIFIER
 from events.envelope import following, name_based_uuid
 from events.orders import Event, RestaurantNotified, UserNotified
 from events.wire import EncodedEvent, encoded
-from producers.load.market.arrivals import DAY_MINUTES
 from producers.load.market.catalogue import fingerprint
+from producers.load.market.demand import DAY_MINUTES
 from producers.load.market.kitchen import ANSWER_DEADLINE, KitchenPlan, Kitchens
-from producers.load.market.orders import IntendedOrder, Market
+from producers.load.market.market import IntendedOrder, Market
 from producers.load.market.scenarios import CALM, Incident
 from producers.orders.commands import (
     DEFAULT_KEYS,

@@ -26,7 +26,7 @@ from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.backends import Backend
 from takeaway.local.processes import Running, exit_code
-from takeaway.stack.up import Stack, api_url, require_alive, start_flow
+from takeaway.stack.flow import Stack, api_url, require_alive, start_flow
 from takeaway.terminal.files import writing
 
 LOAD = "load"
@@ -174,7 +174,7 @@ class _Watch:
                 shown = now
             if drain_deadline is None:
                 if self.stop.is_set():
-                    processes.stop([self.load], grace=20)
+                    processes.stop_processes([self.load], grace=20)
                 if self.load.process() is None:
                     self._require_load_ended_well()
                     self.phase = "the last events are on their way into the lake"

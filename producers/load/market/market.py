@@ -11,8 +11,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.load.market.arrivals import Demand, arrivals, poisson
 from producers.load.market.catalogue import CURRENCY, Restaurant, fingerprint, restaurants, seeded
+from producers.load.market.demand import Demand, arrivals, poisson
 from producers.orders.commands import PlaceOrder, derive_order_id
 
 # A basket has 1 + negative binomial dishes, 3.2 on average.

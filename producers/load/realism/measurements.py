@@ -9,10 +9,10 @@ from datetime import timedelta
 
 import numpy as np
 
-from producers.load.market.arrivals import DAY_MINUTES, SLOT_MINUTES, WeekDemand, arrivals
 from producers.load.market.catalogue import fingerprint, restaurants
-from producers.load.market.journeys import Journey, journeys
-from producers.load.market.orders import Market, orders
+from producers.load.market.demand import DAY_MINUTES, SLOT_MINUTES, WeekDemand, arrivals
+from producers.load.market.lifecycle import Journey, journeys
+from producers.load.market.market import Market, orders
 from producers.orders.commands import AcceptOrder
 
 # As Grubhub's ten instances: 15,701 orders, 116 to 323 restaurants.

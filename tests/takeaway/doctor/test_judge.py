@@ -16,7 +16,7 @@ from takeaway.doctor.facts import (
     ShardRate,
     ShardReading,
 )
-from takeaway.doctor.findings import findings
+from takeaway.doctor.judge import findings
 from tests.support.builders import NOON
 
 SHARD = "shardId-000000000000"

@@ -1,0 +1,1 @@
+"""Programs around another one, run with `python -m`: no module imports them."""
