@@ -3,14 +3,16 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 unset VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
+TIMEFORMAT='%0R s, %0U s + %0S s of CPU'
 ran=() failed=() not_run=()
 
 # tier NAME COMMAND...: one that fails does not keep the others from being run.
 tier() {
-  local name=$1 began=$SECONDS
+  local name=$1 took status
   shift
   echo "== $name"
-  if "$@"; then ran+=("$name: $((SECONDS - began)) s"); else failed+=("$name: $((SECONDS - began)) s"); fi
+  { took=$( { time "$@" 1>&3 2>&4; } 2>&1 ); status=$?; } 3>&1 4>&2
+  if [ $status -eq 0 ]; then ran+=("$name: $took"); else failed+=("$name: $took"); fi
 }
 
 # tier_if CHECK NAME COMMAND...: a tier for which this machine may lack something, as the check says on its standard error.

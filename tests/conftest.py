@@ -77,6 +77,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The last word: which tiers ran, on what, and which did not, and why. A green run must not hide the latter."""
     write_tables(terminalreporter)
     write_tiers(terminalreporter, BACKEND_NAME)
+    if terminalreporter.config.getoption("--quick"):
+        return
     for name, backend in backends.BACKENDS.items():
         if name != BACKEND_NAME:
             why = backend.unusable()
