@@ -15,6 +15,8 @@ BENCHES := bench-leases bench-publish bench-consume bench-archive bench-history 
   bench-failover bench-kcl
 # Two files at a time: most tests wait for other processes, and those of a file may share a flow.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# What `make test` leaves to targets of its own.
+APART := prove or chaos or interop or nightly
 
 .DEFAULT_GOAL := help
 # Every target with a description is a command, not a file.
@@ -44,16 +46,18 @@ up: install ## start the local AWS, the API, the consumers and restaurants, and 
 down: install ## stop what `make up` started
 	@$(BIN)/takeaway down
 
-test: install ## all tests, and again on LocalStack what needs an AWS, if Python 3.13 is there; BACKEND=: on that one only
+quick: install ## the pure tests, each held to 50 ms of CPU: in 20 seconds; for the inner loop
+	@$(BIN)/python -m pytest -n 2 --quick $(ARGS)
+
+test: install ## all tests on the embedded back end; BACKEND=localstack: what needs an AWS, on that one alone
 ifeq ($(BACKEND),)
-	@$(PYTEST) -m "not chaos and not interop" $(ARGS)
-ifeq ($(ARGS),)
-	@if localstack/host.sh check >/dev/null 2>&1; then \
-	  echo "and now on LocalStack"; $(MAKE) --no-print-directory test BACKEND=localstack; fi
-endif
+	@$(PYTEST) -m "not ($(APART))" $(ARGS)
 else
-	@TAKEAWAY_TEST_BACKEND=$(BACKEND) $(PYTEST) -m "(local_aws or end_to_end) and not chaos and not interop" $(ARGS)
+	@TAKEAWAY_TEST_BACKEND=$(BACKEND) $(PYTEST) -m "(local_aws or end_to_end) and not ($(APART))" $(ARGS)
 endif
+
+prove: install ## take each guarantee out of a copy of the code, and see its test fail; a worker for each core
+	@$(BIN)/python -m pytest -n logical -m prove tests/test_guarantees.py $(ARGS)
 
 notebook: install ## run the tour of the lake on the lake of `make up`, or any other; build/notebooks has it
 	@$(BIN)/python -m tests.support.notebooks build/notebooks
@@ -62,10 +66,16 @@ chaos: install ## kill, freeze and disturb the real processes, and audit what is
 	@TAKEAWAY_TEST_BACKEND=$(or $(BACKEND),embedded) $(PYTEST) -m chaos $(ARGS)
 
 chaos-lake: install ## kill two archivers with -9 at every step of their commits, 56 times; about five minutes
-	@LAKE_KILL_ROUNDS=4 $(PYTEST) -n 0 -m chaos tests/end_to_end/test_lake_kills.py $(ARGS)
+	@LAKE_KILL_ROUNDS=$(or $(ROUNDS),4) $(PYTEST) -n 0 -m chaos tests/end_to_end/test_lake_kills.py $(ARGS)
 
 interop: install ## beside the real KCL: change the engine and keep the place, and read one stream together; needs Java
 	@$(BIN)/python -m pytest -m interop tests/interop $(ARGS)
+
+states: install ## the larger state spaces, and every property with 2000 examples
+	@$(PYTEST) -m "nightly or hypothesis" --examples nightly $(ARGS)
+
+nightly: ## the longer proofs: states, chaos-lake three times as long, interop, chaos on LocalStack; about an hour
+	@.ci/nightly
 
 bench: ## every benchmark, one after the other: the better part of an hour; the KCL's needs Java
 	@for each in $(BENCHES); do echo "== $$each"; $(MAKE) --no-print-directory $$each || exit 1; done
@@ -110,9 +120,6 @@ $(PEERS)/.installed: tests/benchmarks/peers.lock
 
 lambda-zip: install ## build/takeaway-lambda.zip: the notifiers as a Lambda function; see docs/engines.md
 	@$(BIN)/python -m consumers.entrypoints.lambda_zip build/takeaway-lambda.zip
-
-unit: install ## the tests that start no process, in seconds
-	@$(BIN)/python -m pytest -n 2 -m "not local_aws and not end_to_end and not slow" $(ARGS)
 
 check: install ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff format --check .

@@ -4,10 +4,10 @@ import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import boto3
 from botocore.config import Config
 
 from analytics.settings import CustomerKeySettings, LakeSettings
+from foundation import aws
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK, Clock
 from foundation.diagnostics import Emit
@@ -31,7 +31,7 @@ def customer_keys(environ: Mapping[str, str]) -> "CustomerKeys":
     from analytics.privacy.customer_keys import CustomerKeys, KeyObjects
 
     settings = from_environment(CustomerKeySettings, environ)
-    return CustomerKeys(KeyObjects(Bucket(boto3.client("s3", config=_CONFIG), settings.customer_key_bucket)))
+    return CustomerKeys(KeyObjects(Bucket(aws.client("s3", environ, _CONFIG), settings.customer_key_bucket)))
 
 
 def lake_sink(
@@ -43,7 +43,7 @@ def lake_sink(
     settings = from_environment(LakeSettings, environ)
     return LakeSink(
         stream,
-        _bucket(settings),
+        _bucket(settings, environ),
         _log(settings, environ, clock),
         settings.rotation,
         clock,
@@ -59,48 +59,48 @@ def late_rows(environ: Mapping[str, str], emit: Emit, keys: "CustomerKeys", cloc
     from analytics.maintenance.late import LateRows
 
     settings = from_environment(LakeSettings, environ)
-    return LateRows(_bucket(settings), _log(settings, environ, clock), clock, emit, keys)
+    return LateRows(_bucket(settings, environ), _log(settings, environ, clock), clock, emit, keys)
 
 
 def compactor(environ: Mapping[str, str], emit: Emit, clock: Clock = SYSTEM_CLOCK) -> "Compactor":
     from analytics.maintenance.compaction import CompactionPolicy, Compactor
 
     settings = from_environment(LakeSettings, environ)
-    return Compactor(_bucket(settings), _log(settings, environ, clock), CompactionPolicy(), clock, emit)
+    return Compactor(_bucket(settings, environ), _log(settings, environ, clock), CompactionPolicy(), clock, emit)
 
 
 def vacuum(environ: Mapping[str, str]) -> "Vacuum":
     from analytics.maintenance.vacuum import Vacuum
 
     settings = from_environment(LakeSettings, environ)
-    return Vacuum(_bucket(settings), _log(settings, environ, SYSTEM_CLOCK))
+    return Vacuum(_bucket(settings, environ), _log(settings, environ, SYSTEM_CLOCK))
 
 
 def backfill(environ: Mapping[str, str], emit: Emit, keys: "CustomerKeys", clock: Clock = SYSTEM_CLOCK) -> "Backfill":
     from analytics.maintenance.backfill import Backfill
 
     settings = from_environment(LakeSettings, environ)
-    return Backfill(_bucket(settings), _log(settings, environ, clock), clock, emit, keys)
+    return Backfill(_bucket(settings, environ), _log(settings, environ, clock), clock, emit, keys)
 
 
 def bucket_and_log(environ: Mapping[str, str]) -> "tuple[Bucket, CommitLog]":
     """For whoever looks at both, and changes neither."""
     settings = from_environment(LakeSettings, environ)
-    return _bucket(settings), _log(settings, environ, SYSTEM_CLOCK)
+    return _bucket(settings, environ), _log(settings, environ, SYSTEM_CLOCK)
 
 
-def _bucket(settings: LakeSettings) -> Bucket:
-    return Bucket(boto3.client("s3", config=_CONFIG), settings.lake_bucket)
+def _bucket(settings: LakeSettings, environ: Mapping[str, str]) -> Bucket:
+    return Bucket(aws.client("s3", environ, _CONFIG), settings.lake_bucket)
 
 
 def _log(settings: LakeSettings, environ: Mapping[str, str], clock: Clock) -> "CommitLog":
     from analytics.table.layout import table_uri
-    from analytics.table.log import DeltaLog, storage_options
+    from analytics.table.log import DeltaLog
     from analytics.table.notice import put_up_notice
 
     return DeltaLog(
         table_uri(settings.lake_bucket),
-        storage_options(environ),
+        aws.storage_options(environ),
         clock,
-        before_creation=lambda: put_up_notice(_bucket(settings)),
+        before_creation=lambda: put_up_notice(_bucket(settings, environ)),
     )

@@ -18,8 +18,9 @@ from analytics.reading.orders import ALWAYS, EVERY_ORDER, Window, common_tables
 from analytics.reading.repeats import PLACE, doubtful, find_repeats, without
 from analytics.settings import LakeSettings
 from analytics.table.layout import table_uri
-from analytics.table.log import storage_options
 from analytics.table.schema import EVENT_SCHEMA
+from events.choreography import ARCHIVER
+from foundation import aws
 from foundation.settings import from_environment
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Lake:
         """The lake that TAKEAWAY_LAKE_BUCKET names, with the endpoint and the credentials of the environment."""
         environ = os.environ if environ is None else environ
         settings = from_environment(LakeSettings, environ)
-        return cls.open(table_uri(settings.lake_bucket), storage_options(environ))
+        return cls.open(table_uri(settings.lake_bucket), aws.storage_options(environ))
 
     @property
     def version(self) -> int:
@@ -163,6 +164,7 @@ class Lake:
         """Of these events and of those a day around them, which tell whether one of these is a repeat."""
         near = {file.path for file in self._files.between(window.wider(_DAY))}
         doubted = [file for file in doubtful(self._files.all) if file.path in near]
+        # guarantee: a reader sees every event once, before its day is compacted too
         if not doubted:
             return _NONE
         key = frozenset(file.path for file in doubted)
@@ -172,7 +174,7 @@ class Lake:
 
 
 _FIX = (
-    "run the archiver (`takeaway work archiver`) and place an order; the first file comes when it is due, after "
+    f"run the archiver (`takeaway work {ARCHIVER}`) and place an order; the first file comes when it is due, after "
     "TAKEAWAY_LAKE_FILE_AGE at the latest"
 )
 _DAY = timedelta(days=1)

@@ -4,27 +4,48 @@ What is in the lake decides where reading begins, not the engine's checkpoint: i
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from analytics.archiving.decode import Decoded, decode_payloads
+from analytics.archiving.decode import Decoded, decode_records
 from analytics.archiving.holder import LakeHalt
 from analytics.archiving.shard_sink import LakeGap, ShardSink
 from analytics.archiving.sink import LakeSink
+from analytics.assembly import lake_sink
 from analytics.privacy.customer_keys import CustomerKeys
 from analytics.table.log import SchemaConflict
-from analytics.table.offsets import Moment, Place
 from consumers.dead_letters.bad_runs import BadRuns
 from consumers.dead_letters.letters import DeadLetters, dead_letter
 from consumers.diagnostics import RecordSetApart
-from consumers.processing import Progress, ShardAssignment, ShardStop
-from foundation.clock import Clock
+from consumers.processing import ProcessorFactory, Progress, ShardAssignment, ShardStop
+from consumers.settings import ConsumerSettings
+from events.choreography import ARCHIVER
+from foundation.clock import SYSTEM_CLOCK, Clock, Moment
 from foundation.diagnostics import Emit
 from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber
 
-CONSUMER = "archiver"
 _READING = "reading"
 # Whoever goes on could lose or double rows, or write files that do not belong together.
 _HALTS = (LakeHalt, SchemaConflict)
+
+
+def archivers(
+    settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit, keys: CustomerKeys, letters: DeadLetters
+) -> ProcessorFactory:
+    """One for each shard; all of them share the process' one sink."""
+    sink, bad_runs = lake_sink(environ, settings.stream, emit, keys), BadRuns(ARCHIVER)
+
+    def factory(assignment: ShardAssignment) -> Archiver:
+        return Archiver(
+            assignment,
+            sink=sink,
+            keys=keys,
+            dead_letters=letters,
+            bad_runs=bad_runs,
+            clock=SYSTEM_CLOCK,
+            emit=emit,
+        )
+
+    return factory
 
 
 class Archiver:
@@ -86,32 +107,32 @@ class Archiver:
         except _HALTS as error:
             raise ShardStop(str(error)) from error
 
-    def _take(self, records: Sequence[Record], after: Place | None) -> None:
+    def _take(self, records: Sequence[Record], after: SequenceNumber | None) -> None:
         if not records:
             return
-        decoded = decode_payloads(self._assignment.shard_id, records, self._keys)
+        decoded = decode_records(self._assignment.shard_id, records, self._keys)
         self._require_not_a_deployment(records, decoded)
         for unreadable in decoded.unreadable:
             self._set_apart(records[unreadable.index], unreadable.error)
-        upto = _place(records[-1].sequence_number)
-        set_apart = [_place(records[unreadable.index].sequence_number) for unreadable in decoded.unreadable]
+        upto = records[-1].sequence_number
+        set_apart = [records[unreadable.index].sequence_number for unreadable in decoded.unreadable]
         self._shard.append(decoded.rows, after=after, upto=upto, set_apart=set_apart)
         for unreadable in decoded.unreadable:
             place = records[unreadable.index].sequence_number
-            self._emit(RecordSetApart(CONSUMER, self._assignment.shard_id, str(place), str(unreadable.error)))
+            self._emit(RecordSetApart(ARCHIVER, self._assignment.shard_id, str(place), str(unreadable.error)))
 
-    def _after(self, batch: Batch) -> Place | None:
+    def _after(self, batch: Batch) -> SequenceNumber | None:
         if batch.after is Sentinel.LATEST:
             raise ShardStop(
                 f"{batch.shard_id} was read from LATEST: whatever the stream held before is not in the lake. "
                 "fix: start the archiver at TRIM_HORIZON"
             )
-        return _place(batch.after) if isinstance(batch.after, SequenceNumber) else None
+        return batch.after if isinstance(batch.after, SequenceNumber) else None
 
     def _new(self, records: Sequence[Record]) -> Sequence[Record]:
         """Those behind what was taken: records come in the order of the stream."""
         taken = self._shard.taken
-        return records if taken is None else records[bisect_right(records, taken, key=_record_place) :]
+        return records if taken is None else records[bisect_right(records, taken, key=_sequence_number) :]
 
     def _require_not_a_deployment(self, records: Sequence[Record], decoded: Decoded) -> None:
         """Stops the shard before any of these is set apart, when nobody can read ten in a row."""
@@ -130,7 +151,7 @@ class Archiver:
 
     def _set_apart(self, record: Record, error: Exception) -> None:
         letter = dead_letter(
-            consumer=CONSUMER,
+            consumer=ARCHIVER,
             stream=self._assignment.stream,
             shard_id=self._assignment.shard_id,
             record=record,
@@ -141,15 +162,9 @@ class Archiver:
         self._dead_letters.put(letter)
 
 
-def _place(sequence_number: SequenceNumber) -> Place:
-    return Place(sequence_number.number, sequence_number.sub)
+def _sequence_number(record: Record) -> SequenceNumber:
+    return record.sequence_number
 
 
-def _record_place(record: Record) -> Place:
-    return Place(record.number, record.sub)
-
-
-def _position(place: Place | None) -> Position:
-    if place is None:
-        return Sentinel.TRIM_HORIZON
-    return SequenceNumber(place.sequence_number, place.sub_sequence_number)
+def _position(committed: SequenceNumber | None) -> Position:
+    return Sentinel.TRIM_HORIZON if committed is None else committed

@@ -1,21 +1,22 @@
 """Introduces processors, engines and AWS to each other. Each builder imports what it builds, and nothing else."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-import boto3
 from botocore.config import Config
 
-from consumers.dead_letters.bad_runs import BadRuns
 from consumers.dead_letters.letters import DeadLetters, S3DeadLetters
-from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment
+from consumers.processing import ProcessorFactory
 from consumers.settings import ConsumerSettings
+from consumers.specs import ConsumerSpec, named
 from consumers.steps.outcomes import DynamoDBOutcomes
-from events.orders import OrderAccepted, OrderPlaced
+from events.choreography import Step
+from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
-from foundation.settings import from_environment
+from foundation.settings import SettingsError, from_environment
 
 if TYPE_CHECKING:
     from analytics.privacy.customer_keys import CustomerKeys
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from consumers.engines.kcl.daemon import DaemonSettings
     from consumers.engines.worker import Worker
     from consumers.redrive.redrive import GivesAgain
-    from consumers.steps.step import HandlerStep
-    from foundation.kinesis.records import HashKeyRange
+    from foundation.kinesis.hash_keys import HashKeyRange
 
 # Kinesis may take long on a busy local AWS. A connection for each key that is handled at once, on sixteen shards.
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 4}, read_timeout=60, max_pool_connections=128)
@@ -37,24 +37,24 @@ def worker(consumer: str, environ: Mapping[str, str], emit: Emit) -> "Worker":
     """The consumer, fed by our own engine. Raises `SettingsError` for what `environ` lacks."""
     from consumers.engines.worker import Worker, WorkerSettings
 
-    settings = from_environment(ConsumerSettings, environ)
-    start, start_at = settings.first_position_of(consumer)
+    spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
+    start, start_at = settings.first_position_of(spec)
     return Worker(
         WorkerSettings(
-            application=settings.application(consumer),
+            application=settings.application(spec),
             stream=settings.stream,
             start=start,
             start_at=start_at,
             failover_seconds=settings.failover_seconds,
             fleet=settings.fleet,
             retrieval=settings.retrieval,
-            reads_per_second=settings.reads(consumer),
+            reads_per_second=spec.reads(environ),
             read_bytes_per_second=settings.read_bytes_per_second,
-            batch_records=settings.batch_records(consumer),
+            batch_records=settings.batch_records(spec),
         ),
-        kinesis=boto3.client("kinesis", config=_CONFIG),
-        dynamodb=boto3.client("dynamodb", config=_LEASES),
-        factory=CONSUMERS[consumer](settings, environ, emit),
+        kinesis=aws.client("kinesis", environ, _CONFIG),
+        dynamodb=aws.client("dynamodb", environ, _LEASES),
+        factory=processors(spec, settings, environ, emit),
         clock=SYSTEM_CLOCK,
         emit=emit,
     )
@@ -64,18 +64,18 @@ def kinesis_function(consumer: str, environ: Mapping[str, str], emit: Emit) -> "
     """The consumer, fed by a Lambda event source mapping. Raises `SettingsError` for what `environ` lacks."""
     from consumers.engines.aws_lambda.function import KinesisFunction
 
-    settings = from_environment(ConsumerSettings, environ)
+    spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
 
     def hash_keys_of(stream: str, shard_id: str) -> "HashKeyRange | None":
         from foundation.kinesis.shards import listed_shards
 
-        shards = listed_shards(boto3.client("kinesis", config=_CONFIG), stream)
+        shards = listed_shards(aws.client("kinesis", environ, _CONFIG), stream)
         return next((shard.hash_keys for shard in shards if shard.shard_id == shard_id), None)
 
     return KinesisFunction(
-        CONSUMERS[consumer](settings, environ, emit),
+        processors(spec, settings, environ, emit),
         hash_keys_of=hash_keys_of,
-        batch_records=settings.batch_records(consumer),
+        batch_records=settings.batch_records(spec),
         wait=uninterrupted_wait(),
         emit=emit,
     )
@@ -85,30 +85,30 @@ def kcl_daemon(consumer: str, environ: Mapping[str, str]) -> "DaemonSettings":
     """The consumer, fed by the KCL. Raises `SettingsError` for what `environ` lacks."""
     from consumers.engines.kcl.daemon import DaemonSettings, endpoints
 
-    settings = from_environment(ConsumerSettings, environ)
-    start, start_at = settings.first_position_of(consumer)
+    spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
+    start, start_at = settings.first_position_of(spec)
     return DaemonSettings(
-        application=settings.application(consumer),
+        application=settings.application(spec),
         stream=settings.stream,
         child=("consumers.entrypoints.kcl", consumer),
-        region=environ.get("AWS_DEFAULT_REGION") or environ.get("AWS_REGION"),
+        region=aws.region(environ),
         endpoints=endpoints(environ),
         failover_seconds=settings.failover_seconds,
-        reads_per_second=settings.reads(consumer),
+        reads_per_second=spec.reads(environ),
         start=start,
         start_at=start_at,
         retrieval=settings.retrieval,
     )
 
 
-def dead_letters(settings: ConsumerSettings, keys: "CustomerKeys") -> S3DeadLetters:
-    return S3DeadLetters(boto3.client("s3", config=_CONFIG), settings.dead_letter_bucket, keys)
+def dead_letters(environ: Mapping[str, str], settings: ConsumerSettings, keys: "CustomerKeys") -> S3DeadLetters:
+    return S3DeadLetters(aws.client("s3", environ, _CONFIG), settings.dead_letter_bucket, keys)
 
 
 def redriver(consumer: str, environ: Mapping[str, str], wait: Wait, emit: Emit) -> "GivesAgain":
-    """The way back into one of `CONSUMERS` for its dead letters. Raises `SettingsError` for what `environ` lacks."""
-    settings = from_environment(ConsumerSettings, environ)
-    if consumer not in STEPS:
+    """The way back into the consumer for its dead letters. Raises `SettingsError` for what `environ` lacks."""
+    spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
+    if spec.fills_lake:
         from analytics.assembly import customer_keys, late_rows
         from consumers.redrive.lake import IntoLake
 
@@ -118,100 +118,50 @@ def redriver(consumer: str, environ: Mapping[str, str], wait: Wait, emit: Emit) 
     # A redrive is one attempt, it gathers nothing, and to have grown old is no reason against it.
     settings = replace(settings, max_attempts=1, batching_window_seconds=0, max_record_age_seconds=None)
     again = SetAsideAgain()
-    factory = _performs(STEPS[consumer](settings), settings, environ, emit, again)
-    return ThroughProcessor(factory, again, _outcomes(settings, consumer), wait=wait, emit=emit)
+    factory = _performs(spec, settings, environ, emit, again)
+    return ThroughProcessor(factory, again, _outcomes(spec, settings, environ), wait=wait, emit=emit)
 
 
-def restaurant_notifier(settings: ConsumerSettings) -> "HandlerStep[OrderPlaced]":
-    from consumers.notifiers.restaurant import TicketTopic, notify_restaurant
-    from consumers.steps.step import HandlerStep
-
-    tickets = TicketTopic(boto3.client("sns", config=_CONFIG), settings.ticket_topic)
-    return HandlerStep("restaurant_notifier", OrderPlaced, lambda placed: notify_restaurant(placed, tickets))
-
-
-def user_notifier(settings: ConsumerSettings) -> "HandlerStep[OrderAccepted]":
-    from consumers.notifiers.user import Mail, notify_user
-    from consumers.steps.step import HandlerStep
-
-    mail = Mail(boto3.client("ses", config=_CONFIG), settings.sender)
-    return HandlerStep("user_notifier", OrderAccepted, lambda accepted: notify_user(accepted, mail))
-
-
-def performer(
-    step: "Callable[[ConsumerSettings], HandlerStep[Any]]",
-) -> Callable[[ConsumerSettings, Mapping[str, str], Emit], ProcessorFactory]:
-    """The consumer that performs this step."""
-
-    def build(settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit) -> ProcessorFactory:
-        from analytics.assembly import customer_keys
-
-        letters = dead_letters(settings, customer_keys(environ))
-        return _performs(step(settings), settings, environ, emit, letters)
-
-    return build
-
-
-def archiver(settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit) -> ProcessorFactory:
-    from analytics.assembly import customer_keys, lake_sink
-    from consumers.archiver import Archiver
+def processors(
+    spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit
+) -> ProcessorFactory:
+    """What processes the shards of this consumer, under any engine."""
+    from analytics.assembly import customer_keys
 
     keys = customer_keys(environ)
-    sink = lake_sink(environ, settings.stream, emit, keys)
-    bad_runs = BadRuns("archiver")
-    letters = dead_letters(settings, keys)
-
-    def factory(assignment: ShardAssignment) -> RecordProcessor:
-        return Archiver(
-            assignment,
-            sink=sink,
-            keys=keys,
-            dead_letters=letters,
-            bad_runs=bad_runs,
-            clock=SYSTEM_CLOCK,
-            emit=emit,
-        )
-
-    return factory
-
-
-STEPS: "dict[str, Callable[[ConsumerSettings], HandlerStep[Any]]]" = {
-    "restaurant_notifier": restaurant_notifier,
-    "user_notifier": user_notifier,
-}
-CONSUMERS: dict[str, Callable[[ConsumerSettings, Mapping[str, str], Emit], ProcessorFactory]] = {
-    **{actor: performer(step) for actor, step in STEPS.items()},
-    "archiver": archiver,
-}
+    letters = dead_letters(environ, settings, keys)
+    if isinstance(spec.part, Step):
+        return _performs(spec, settings, environ, emit, letters)
+    observers: ProcessorFactory = spec.builder()(settings, environ, emit, keys, letters)
+    return observers
 
 
 def _performs(
-    step: "HandlerStep[Any]",
-    settings: ConsumerSettings,
-    environ: Mapping[str, str],
-    emit: Emit,
-    letters: DeadLetters,
+    spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit, letters: DeadLetters
 ) -> ProcessorFactory:
     from consumers.dead_letters.set_apart import SetsApart
-    from consumers.steps.step import performs
+    from consumers.steps.step import HandlerStep, performs
     from producers.assembly import event_publisher
 
+    if not isinstance(spec.part, Step) or spec.part.listens_to is None:
+        raise SettingsError(f"{spec.name} performs no step. fix: leave its letters where they are")
+    handle = spec.builder()(settings, partial(aws.client, environ=environ, config=_CONFIG))
     return performs(
-        step,
+        HandlerStep(spec.name, spec.part.listens_to, handle),
         settings.rules,
-        outcomes=_outcomes(settings, step.actor),
+        outcomes=_outcomes(spec, settings, environ),
         publisher=event_publisher(environ, emit),
-        apart=SetsApart(step.actor, letters, clock=SYSTEM_CLOCK, emit=emit),
+        apart=SetsApart(spec.name, letters, clock=SYSTEM_CLOCK, emit=emit),
         clock=SYSTEM_CLOCK,
         emit=emit,
     )
 
 
-def _outcomes(settings: ConsumerSettings, actor: str) -> DynamoDBOutcomes:
+def _outcomes(spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str]) -> DynamoDBOutcomes:
     return DynamoDBOutcomes(
-        boto3.client("dynamodb", config=_CONFIG),
+        aws.client("dynamodb", environ, _CONFIG),
         settings.outcomes_table,
-        settings.application(actor),
+        settings.application(spec),
         keep=settings.keep_outcomes,
         clock=SYSTEM_CLOCK,
         wait=uninterrupted_wait(),

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from consumers.batching.rules import MAX_BATCH_SIZE, BatchRules
+from consumers.batching.rules import BatchRules
+from consumers.specs import ConsumerSpec
+from foundation.kinesis.limits import READ_BYTES_PER_SECOND
 from foundation.kinesis.records import Sentinel
 from foundation.settings import SettingsError, variable
 
@@ -21,12 +23,8 @@ class ConsumerSettings:
     stack: str = "takeaway"
     # Longer than the stream's retention plus the age at which dead letters are redriven.
     outcome_days: int = 30
-    # All who poll a shard share its five reads a second: two notifiers that somebody waits for, an archiver that
-    # gathers a file for a minute anyway, and one read a second left for a person looking on.
-    reads_per_second: float = 1.75
-    archiver_reads_per_second: float = 0.5
-    # The three also share its 2 MiB a second: each has to read all of it.
-    read_bytes_per_second: float = 2 * 1024 * 1024 / 3
+    # Three consumers share a shard's 2 MiB a second: each has to read all of it.
+    read_bytes_per_second: float = READ_BYTES_PER_SECOND / 3
     # fan_out: Kinesis pushes, with 2 MiB a second for this application alone; each shard of it costs money.
     retrieval: Literal["polling", "fan_out"] = "polling"
     # Where a consumer begins on its first day: trim_horizon, latest, or at_timestamp:2026-03-14T12:00:00Z.
@@ -72,26 +70,22 @@ class ConsumerSettings:
             )
         return start, start_at
 
-    def first_position_of(self, consumer: str) -> tuple[Sentinel, datetime | None]:
-        if consumer == "archiver" and self.first_position[0] is Sentinel.LATEST:
+    def first_position_of(self, consumer: ConsumerSpec) -> tuple[Sentinel, datetime | None]:
+        if self.first_position[0] is Sentinel.LATEST and not consumer.may_start_at_latest:
             raise SettingsError(
-                f"{variable('start')} is {self.start!r}, and the lake would lack all that the stream holds by now. "
-                "fix: start the archiver at trim_horizon"
+                f"{variable('start')} is {self.start!r}, and the {consumer.name} would miss all that the stream holds "
+                f"by now. fix: start the {consumer.name} at trim_horizon"
             )
         return self.first_position
 
-    def batch_records(self, consumer: str) -> int:
-        """How many records the worker gives it at a time: a lake file wants many, a step no more than a batch."""
-        return MAX_BATCH_SIZE if consumer == "archiver" else self.batch_size
+    def batch_records(self, consumer: ConsumerSpec) -> int:
+        """How many records the consumer is given at a time."""
+        return consumer.batch_size or self.batch_size
 
     @property
     def keep_outcomes(self) -> timedelta:
         return timedelta(days=self.outcome_days)
 
-    def reads(self, consumer: str) -> float:
-        """How often a second the consumer may read each shard."""
-        return self.archiver_reads_per_second if consumer == "archiver" else self.reads_per_second
-
-    def application(self, consumer: str) -> str:
+    def application(self, consumer: ConsumerSpec) -> str:
         """The consumer's name towards Kinesis and DynamoDB: its lease table, and the owner of its outcomes."""
-        return f"{self.stack}-{consumer}"
+        return f"{self.stack}-{consumer.name}"

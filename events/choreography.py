@@ -40,16 +40,21 @@ class Step:
     deadline: timedelta | None = None
 
 
+RESTAURANT_NOTIFIER = Step(
+    "restaurant_notifier",
+    OrderPlaced,
+    (RestaurantNotified,),
+    Bound.HANDLER,
+    owner="restaurants",
+    deadline=timedelta(minutes=1),
+)
+USER_NOTIFIER = Step(
+    "user_notifier", OrderAccepted, (UserNotified,), Bound.HANDLER, owner="customers", deadline=timedelta(minutes=1)
+)
+
 CHOREOGRAPHY: tuple[Step, ...] = (
     Step("customer", None, (OrderPlaced,), Bound.COMMAND, owner="ordering"),
-    Step(
-        "restaurant_notifier",
-        OrderPlaced,
-        (RestaurantNotified,),
-        Bound.HANDLER,
-        owner="restaurants",
-        deadline=timedelta(minutes=1),
-    ),
+    RESTAURANT_NOTIFIER,
     Step(
         "restaurant",
         RestaurantNotified,
@@ -58,16 +63,16 @@ CHOREOGRAPHY: tuple[Step, ...] = (
         owner="restaurants",
         deadline=timedelta(minutes=10),
     ),
-    Step(
-        "user_notifier", OrderAccepted, (UserNotified,), Bound.HANDLER, owner="customers", deadline=timedelta(minutes=1)
-    ),
+    USER_NOTIFIER,
     Step(
         "restaurant", OrderAccepted, (OrderCompleted,), Bound.COMMAND, owner="restaurants", deadline=timedelta(hours=2)
     ),
 )
 
-# Hears every event, tells none.
-OBSERVERS: tuple[str, ...] = ("archiver",)
+ARCHIVER = "archiver"
+
+# Each hears every event and tells none.
+OBSERVERS: tuple[str, ...] = (ARCHIVER,)
 
 
 def handler_steps(heard: type[Event]) -> tuple[Step, ...]:

@@ -25,7 +25,7 @@ def from_environment(settings: type[SettingsT], environ: Mapping[str, str]) -> S
     for field in dataclasses.fields(settings):  # type: ignore[arg-type]
         text = environ.get(variable(field.name), "")
         if text:
-            values[field.name] = _converted(field, text)
+            values[field.name] = _converted(field.name, field.type, text)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise SettingsError(
                 f"{variable(field.name)} is not set. "
@@ -34,10 +34,15 @@ def from_environment(settings: type[SettingsT], environ: Mapping[str, str]) -> S
     return settings(**values)
 
 
-def _converted(field: "dataclasses.Field[Any]", text: str) -> Any:
+def setting(field: str, kind: type[SettingsT], environ: Mapping[str, str], *, default: SettingsT) -> SettingsT:
+    """One value that stands by itself; empty text counts as unset."""
+    text = environ.get(variable(field), "")
+    value: SettingsT = _converted(field, kind, text) if text else default
+    return value
+
+
+def _converted(field: str, kind: Any, text: str) -> Any:
     try:
-        return msgspec.convert(text, field.type, strict=False)
+        return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(
-            f"{variable(field.name)}: {error}. fix: set it to a value of that kind, or unset it"
-        ) from error
+        raise SettingsError(f"{variable(field)}: {error}. fix: set it to a value of that kind, or unset it") from error

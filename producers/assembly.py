@@ -7,9 +7,9 @@ import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import boto3
 from botocore.config import Config
 
+from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Emit
 from foundation.settings import from_environment
@@ -34,7 +34,7 @@ DYNAMODB = Config(
 def event_publisher(environ: Mapping[str, str], emit: Emit) -> EventPublisher:
     """A running publisher; close it."""
     settings = from_environment(PublisherSettings, environ)
-    client = session(environ).client("kinesis", endpoint_url=endpoint(environ, "KINESIS"), config=KINESIS)
+    client = aws.client("kinesis", environ, KINESIS)
     return EventPublisher(
         client,
         settings.stream,
@@ -51,7 +51,7 @@ def orders_table(environ: Mapping[str, str]) -> "OrdersTable":
     from producers.orders.table import OrdersTable
 
     settings = from_environment(OrdersApiSettings, environ)
-    client = session(environ).client("dynamodb", endpoint_url=endpoint(environ, "DYNAMODB"), config=DYNAMODB)
+    client = aws.client("dynamodb", environ, DYNAMODB)
     return OrdersTable(client, settings.orders_table)
 
 
@@ -71,18 +71,3 @@ def orders_api(environ: Mapping[str, str], emit: Emit) -> "Litestar":
     app = create_app(orders, publisher, key, SYSTEM_CLOCK, emit, answer_within=settings.answer_within)
     app.on_shutdown.append(publisher.close)
     return app
-
-
-def session(environ: Mapping[str, str]) -> boto3.Session:
-    """What `environ` does not say, boto3 finds in its usual places."""
-    return boto3.Session(
-        aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID"),
-        aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY"),
-        aws_session_token=environ.get("AWS_SESSION_TOKEN"),
-        region_name=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION"),
-        profile_name=environ.get("AWS_PROFILE"),
-    )
-
-
-def endpoint(environ: Mapping[str, str], service: str) -> str | None:
-    return environ.get(f"AWS_ENDPOINT_URL_{service}") or environ.get("AWS_ENDPOINT_URL")

@@ -1,15 +1,16 @@
 """`takeaway ...`: the one command line for people. Expected errors come with a fix and exit code 2."""
 
-import os
 import sys
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from foundation.aws import NoRegion
 from takeaway.commands import backfill, customers, dead_letters, doctor, loading, reading, running, stack
 from takeaway.commands import lake as lake_commands
 from takeaway.errors import UserError
 from takeaway.stack import deployment
+from takeaway.stack.environment import endpoint
 
 OUR_PACKAGES = {"analytics", "consumers", "events", "foundation", "producers", "takeaway"}
 
@@ -63,11 +64,11 @@ def main() -> None:
         app()
     except UserError as error:
         _fail(error.what, error.fix)
-    except BotoCoreError as error:
-        told = deployment.unreachable(error, os.environ.get("AWS_ENDPOINT_URL"))
+    except (BotoCoreError, NoRegion) as error:
+        told = deployment.unreachable(error, endpoint())
         _fail(told.what, told.fix)
     except ClientError as error:
-        where = os.environ.get("AWS_ENDPOINT_URL", "AWS")
+        where = endpoint().get("AWS_ENDPOINT_URL", "AWS")
         _fail(f"{where}: {error}", "is it deployed? `takeaway deploy`; `takeaway doctor` says what is missing")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,35 +1,53 @@
 """Fixtures of the whole suite: a local AWS, started once, with our stack on it."""
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import hypothesis
 import pytest
 
+from foundation import aws
 from takeaway.local import aws as local_aws
 from takeaway.local import backends, processes
 from takeaway.local.backends import Backend
 from takeaway.stack import deployment
 from tests.support.tables import write_tables
+from tests.support.tiers import Quick, note_tier, write_tiers
 
 # The one that the local_aws and end_to_end tests run on.
 BACKEND_NAME = os.environ.get("TAKEAWAY_TEST_BACKEND", backends.EMBEDDED.name)
-TIERS = ("unit", "local_aws", "end_to_end")
+
+# How many examples a property is tried with, but for those that say so themselves. No deadline: no test fails by time.
+hypothesis.settings.register_profile("quick", max_examples=10, deadline=None)
+hypothesis.settings.register_profile("usual", max_examples=100, deadline=None)
+hypothesis.settings.register_profile("nightly", max_examples=2000, deadline=None)
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="the pure tests alone, each held to 50 ms of CPU")
+    parser.addoption("--examples", default="", metavar="PROFILE", help="hypothesis': quick, usual or nightly")
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """The tests' AWS is their own: nothing of the user's accounts, profiles or settings may leak in."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "TAKEAWAY_")):
             del os.environ[name]
+    # Else whatever has no credentials asks the network for those of a machine at Amazon.
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
     if BACKEND_NAME not in backends.BACKENDS:
         raise pytest.UsageError(f"TAKEAWAY_TEST_BACKEND={BACKEND_NAME} is none of: {', '.join(backends.BACKENDS)}")
     if why := the_backend().unusable():
         raise pytest.UsageError(why)
-    # Now, since it may take longer than a test may.
-    the_backend().install()
+    is_quick = bool(config.getoption("--quick"))
+    hypothesis.settings.load_profile(config.getoption("--examples") or ("quick" if is_quick else "usual"))
+    if is_quick:
+        config.pluginmanager.register(Quick())
+    else:
+        # Now, since it may take longer than a test may.
+        the_backend().install()
     # What the tests start as a user does, `takeaway demo`, runs on it too; and so do the processes of pytest-xdist.
     os.environ["TAKEAWAY_BACKEND"] = os.environ["TAKEAWAY_TEST_BACKEND"] = BACKEND_NAME
 
@@ -44,6 +62,10 @@ def same_environment() -> Iterator[None]:
         os.environ.update(before)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    note_tier(item)
+
+
 def the_backend() -> Backend:
     return backends.BACKENDS[BACKEND_NAME]
 
@@ -51,25 +73,12 @@ def the_backend() -> Backend:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The last word: which tiers ran, on what, and which did not, and why. A green run must not hide the latter."""
     write_tables(terminalreporter)
-    counts = {tier: Counter[str]() for tier in TIERS}
-    for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed"):
-        for report in terminalreporter.getreports(outcome):
-            if isinstance(report, pytest.TestReport):
-                counts[_tier(report)][outcome] += 1
-    terminalreporter.section("tiers")
-    for tier, outcomes in counts.items():
-        where = "" if tier == "unit" else f" on {BACKEND_NAME}"
-        told = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.items()) or "NOT RUN: deselected"
-        terminalreporter.write_line(f"{tier + where:26} {told}")
+    write_tiers(terminalreporter, BACKEND_NAME)
     for name, backend in backends.BACKENDS.items():
         if name != BACKEND_NAME:
             why = backend.unusable()
             told = why.partition("\n")[0].removeprefix("error: ") if why else f"`make test BACKEND={name}` does"
             terminalreporter.write_line(f"{'any on ' + name:26} NOT RUN HERE: {told}")
-
-
-def _tier(report: pytest.TestReport) -> str:
-    return next((tier for tier in reversed(TIERS) if tier in report.keywords), "unit")
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ class LocalAws:
     environ: dict[str, str]
 
     def client(self, service: str) -> Any:
-        return local_aws.client(service, self.environ)
+        return aws.client(service, self.environ)
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,7 @@ def _vouched(read: pa.Table) -> pa.Table | None:
         where = pa.array(present).take(types)
         if not all(pc.equal(columns[name].is_valid(), where).false_count == 0 for name in names):
             return None
+    # guarantee: Arrow is believed only where each check says yes
     if not all(check(columns[name]) for name, check in _CHECKS.items()):
         return None
     for name in _INSTANTS:

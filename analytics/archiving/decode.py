@@ -1,9 +1,8 @@
-"""A batch of payloads to one Arrow table of the declared schema, with the unreadable ones set apart."""
+"""A batch of records to one Arrow table of the declared schema, with the unreadable ones set apart."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -11,11 +10,11 @@ import pyarrow.compute as pc
 
 from analytics.archiving.columnar import read_columns
 from analytics.privacy.customer_keys import CustomerKeys, order_subject, sealed_texts
-from analytics.table.offsets import Place
 from analytics.table.schema import CONTRACT_SCHEMA, ENVELOPE_COLUMNS, EVENT_COLUMNS, EVENT_SCHEMA
 from events.envelope import EventEnvelope
 from events.orders import Event
 from events.wire import UnreadableEvent, decode, unknown_fields
+from foundation.kinesis.records import Record
 
 # So many records are read at once. When there is a doubt about any of them, so few at once; and when there is a doubt
 # again, one by one: a bad record costs some hundred good ones a closer look, and no more.
@@ -24,46 +23,9 @@ BLOCKS = (10_000, 500)
 _ARRIVED = EVENT_SCHEMA.field("_arrived_at")
 
 
-class UserRecord(Protocol):
-    """One user record as Kinesis had it; `arrived` is in seconds since 1970."""
-
-    @property
-    def number(self) -> str: ...
-
-    @property
-    def sub(self) -> int: ...
-
-    @property
-    def arrived(self) -> float: ...
-
-    @property
-    def data(self) -> bytes: ...
-
-
-@dataclass(frozen=True)
-class Payload:
-    """One user record's bytes, and where and when Kinesis had them."""
-
-    place: Place
-    arrived_at: datetime
-    data: bytes
-
-    @property
-    def number(self) -> str:
-        return self.place.sequence_number
-
-    @property
-    def sub(self) -> int:
-        return self.place.sub_sequence_number
-
-    @property
-    def arrived(self) -> float:
-        return self.arrived_at.timestamp()
-
-
 @dataclass(frozen=True)
 class Unreadable:
-    """The payload at `index` is no event of the contract, and why."""
+    """The record at `index` is no event of the contract, and why."""
 
     index: int
     error: UnreadableEvent
@@ -71,31 +33,31 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Decoded:
-    """`rows` has `EVENT_SCHEMA` and the order of the payloads; every payload is either in it or in `unreadable`."""
+    """`rows` has `EVENT_SCHEMA` and the order of the records; every record is either in it or in `unreadable`."""
 
     rows: pa.Table
     unreadable: tuple[Unreadable, ...]
 
 
-def decode_payloads(shard_id: str, payloads: Sequence[UserRecord], keys: CustomerKeys) -> Decoded:
-    """Judges each payload by the contract and makes a row of what passes, with tokens for what is a customer's.
+def decode_records(shard_id: str, records: Sequence[Record], keys: CustomerKeys) -> Decoded:
+    """Judges each record by the contract and makes a row of what passes, with tokens for what is a customer's.
 
     Arrow reads a block of them at once; where it does not vouch for each single one, `events.wire` reads them one by
     one. Both ways lead to the same rows. The tokens can be read once `keys` are saved.
     """
     parts: list[pa.Table] = []
     unreadable: list[Unreadable] = []
-    for start, block, read in _read([payload.data for payload in payloads], keys):
+    for start, block, read in _read([record.data for record in records], keys):
         unreadable += [Unreadable(start + index, error) for index, error in read.errors.items()]
-        good = payloads[start : start + block]
+        good = records[start : start + block]
         if read.errors:
-            good = [payload for index, payload in enumerate(good) if index not in read.errors]
+            good = [record for index, record in enumerate(good) if index not in read.errors]
         parts.append(_rows(shard_id, good, read.contract, keys))
     return Decoded(pa.concat_tables(parts) if parts else EVENT_SCHEMA.empty_table(), tuple(unreadable))
 
 
 class _Read(NamedTuple):
-    """`contract` has `CONTRACT_SCHEMA` and a row for each payload but those with an error."""
+    """`contract` has `CONTRACT_SCHEMA` and a row for each record but those with an error."""
 
     contract: pa.Table
     errors: Mapping[int, UnreadableEvent]
@@ -104,7 +66,7 @@ class _Read(NamedTuple):
 def _read(
     data: Sequence[bytes], keys: CustomerKeys, start: int = 0, blocks: Sequence[int] = BLOCKS
 ) -> Iterator[tuple[int, int, _Read]]:
-    """Where each part begins, how many payloads it has, and what was read in them."""
+    """Where each part begins, how many records it has, and what was read in them."""
     for at in range(0, len(data), blocks[0]):
         block = data[at : at + blocks[0]]
         contract = read_columns(block)
@@ -145,22 +107,23 @@ def _extra(body: bytes, envelope: EventEnvelope[Event], keys: CustomerKeys) -> s
     if not unknown:
         return None
     subject = getattr(envelope.event, "customer_id", None) or order_subject(envelope.order_id)
+    # guarantee: no text of an unknown field reaches the lake in plain
     sealed = sealed_texts(unknown, lambda text: keys.token(subject, text))
     return msgspec.json.encode(sealed).decode()
 
 
-def _rows(shard_id: str, payloads: Sequence[UserRecord], contract: pa.Table, keys: CustomerKeys) -> pa.Table:
-    """With the places of the payloads beside what they say, and tokens in place of names and addresses."""
+def _rows(shard_id: str, records: Sequence[Record], contract: pa.Table, keys: CustomerKeys) -> pa.Table:
+    """With the places of the records beside what they say, and tokens in place of names and addresses."""
     columns: dict[str, Any] = {name: contract.column(name) for name in contract.column_names}
     names, emails = _tokens(
         contract.column("customer_id"), columns.pop("customer_name"), columns.pop("customer_email"), keys
     )
     columns |= {"customer_name_token": names, "customer_email_token": emails}
     columns |= {
-        "_shard": pa.repeat(pa.scalar(shard_id), len(payloads)),
-        "_sequence_number": pa.array([payload.number for payload in payloads], pa.string()),
-        "_sub_sequence_number": pa.array([payload.sub for payload in payloads], pa.int64()),
-        "_arrived_at": _moments([payload.arrived for payload in payloads]),
+        "_shard": pa.repeat(pa.scalar(shard_id), len(records)),
+        "_sequence_number": pa.array([record.number for record in records], pa.string()),
+        "_sub_sequence_number": pa.array([record.sub for record in records], pa.int64()),
+        "_arrived_at": _moments([record.arrived for record in records]),
     }
     return pa.Table.from_pydict(columns, schema=EVENT_SCHEMA)
 

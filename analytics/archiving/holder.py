@@ -12,10 +12,11 @@ from analytics.archiving.diagnostics import LakeOffsetsRebuilt, LakeShardOpened
 from analytics.archiving.recent_ids import Window, recalled
 from analytics.table.layout import DATA_PREFIX, BatchNumber, ShardPaths
 from analytics.table.log import CommitLog, CommitRejected, LogEntry, Snapshot
-from analytics.table.offsets import Held, NewId, Offsets, OffsetsObject, Pending, Place
+from analytics.table.offsets import Held, NewId, Offsets, OffsetsObject, Pending, place_text
 from analytics.table.parquet import SCHEMA_FINGERPRINT
 from foundation.bucket import Bucket
 from foundation.diagnostics import Emit
+from foundation.kinesis.records import SequenceNumber
 
 # Each round either ends the recovery or finds that the log has moved, which takes another holder.
 _ROUNDS = 4
@@ -83,7 +84,7 @@ class Holder:
             raise RuntimeError(f"{self.paths.application} is not open. fix: a caller's bug; `open` comes first")
         return self._held
 
-    def open(self) -> Place | None:
+    def open(self) -> SequenceNumber | None:
         """Claims the shard and settles what was left pending. Answers the last place that the lake has."""
         self._held = None
         found = self._object.read()
@@ -100,7 +101,7 @@ class Holder:
         offsets = self.held.offsets
         self._emit(
             LakeShardOpened(
-                self.paths.stream, self.paths.shard_id, offsets.epoch, offsets.n, str(offsets.hi), verdict.value
+                self.paths.stream, self.paths.shard_id, offsets.epoch, offsets.n, place_text(offsets.hi), verdict.value
             )
         )
         return offsets.hi
@@ -112,7 +113,7 @@ class Holder:
         return recalled(self.paths, paths, self._bucket, self._emit)
 
     def intend(
-        self, upto: Place, files: tuple[str, ...], rows: int, *, dropped: int = 0, set_apart: int = 0
+        self, upto: SequenceNumber, files: tuple[str, ...], rows: int, *, dropped: int = 0, set_apart: int = 0
     ) -> Pending:
         """Writes down the batch that comes next. Its files are named by `next_number`."""
         offsets = self.held.offsets
@@ -141,11 +142,12 @@ class Holder:
             batch_id=pending.batch_id,
             hi=pending.hi,
             rows=pending.rows,
+            # guarantee: a record that is dropped is accounted for
             dropped=pending.dropped,
             set_apart=pending.set_apart,
         )
 
-    def finalise(self, pending: Pending, caught_up_at: datetime | None = None) -> Place:
+    def finalise(self, pending: Pending, caught_up_at: datetime | None = None) -> SequenceNumber:
         """To be called once the log has the batch. `caught_up_at` is news that holds with this batch in the lake."""
         final = landed(self.held.offsets, pending)
         if caught_up_at is not None:
@@ -170,6 +172,7 @@ class Holder:
             self._opened_with = snapshot
             if pending is None:
                 return verdict
+            # guarantee: a commit that may be in flight is fenced
             if verdict is Verdict.UNKNOWN:
                 self._fence(snapshot, offsets, pending)
                 continue
@@ -231,6 +234,6 @@ class Holder:
         epochs = [number.epoch for number in written] + [entry.epoch if entry else 0]
         rebuilt = Offsets(epoch=max(epochs) + 1, n=version, hi=entry.hi if entry else None)
         self._emit(
-            LakeOffsetsRebuilt(self.paths.stream, self.paths.shard_id, rebuilt.epoch, rebuilt.n, str(rebuilt.hi))
+            LakeOffsetsRebuilt(self.paths.stream, self.paths.shard_id, rebuilt.epoch, rebuilt.n, place_text(rebuilt.hi))
         )
         return rebuilt

@@ -12,9 +12,11 @@ from analytics.archiving.holder import Holder
 from analytics.archiving.recent_ids import Window
 from analytics.archiving.rotation import Backlog
 from analytics.archiving.waiting import Chunk, Load, Waiting, places
-from analytics.table.offsets import SURELY_RETAINED, Moment, Place
-from foundation.clock import Clock
+from analytics.table.offsets import place_text
+from foundation.clock import Clock, Moment
 from foundation.diagnostics import Emit
+from foundation.kinesis.limits import SURELY_RETAINED
+from foundation.kinesis.records import SequenceNumber
 from foundation.settings import variable
 
 # How often the offsets of a shard that brings nothing are told that it is still read to its tip.
@@ -64,8 +66,8 @@ class ShardSink:
         self, committer: Committer, holder: Holder, clock: Clock, emit: Emit, accepted_gaps: Collection[str] = ()
     ) -> None:
         self.holder = holder
-        self.committed: Place | None = None
-        self.taken: Place | None = None
+        self.committed: SequenceNumber | None = None
+        self.taken: SequenceNumber | None = None
         self.is_open = False
         self._committer = committer
         self._clock = clock
@@ -90,13 +92,21 @@ class ShardSink:
         if not self.is_open:
             hi = self.holder.open()
             stored = self.holder.held.offsets.caught_up_at
+            # guarantee: an archiver that takes a shard over knows the events before
             if not self._is_recalled or (hi is not None and (self.taken is None or hi > self.taken)):
                 # Behind what this process took: the window knows only what it took itself.
                 self._window, self._is_recalled = self.holder.recall(), True
             self.settle(hi, self._caught_up or (Moment(stored) if stored else None))
             self.is_open = True
 
-    def append(self, rows: pa.Table, *, after: Place | None, upto: Place, set_apart: Sequence[Place] = ()) -> None:
+    def append(
+        self,
+        rows: pa.Table,
+        *,
+        after: SequenceNumber | None,
+        upto: SequenceNumber,
+        set_apart: Sequence[SequenceNumber] = (),
+    ) -> None:
         """Takes the rows of what lies behind `taken` in (after, upto]; `after` None is the stream's beginning.
 
         A row whose event came before is dropped, and counted; at the places `set_apart` are records that are no rows.
@@ -105,7 +115,9 @@ class ShardSink:
         """
         self.check_gap(after)
         if self.taken is not None and upto <= self.taken:
-            raise ValueError(f"{self.holder.paths.application}: {upto} was taken before, up to {self.taken}")
+            raise ValueError(
+                f"{self.holder.paths.application}: {place_text(upto)} was taken before, up to {place_text(self.taken)}"
+            )
         if not self._committer.has_room(rows.nbytes):
             self._committer.commit_unless(lambda: self._committer.has_room(rows.nbytes))
         self.ready()
@@ -115,7 +127,7 @@ class ShardSink:
             self._window.add(fresh)
             self.taken = upto
 
-    def check_gap(self, after: Place | None) -> None:
+    def check_gap(self, after: SequenceNumber | None) -> None:
         """Goes on from `after` when nothing can be missing before it, or when the loss behind `taken` was accepted.
 
         The stream trims on meanwhile, so a loss is named by where it begins. Whatever came since the shard was last
@@ -123,15 +135,16 @@ class ShardSink:
         """
         if after is None or (self.taken is not None and after <= self.taken):
             return
-        paths, hi = self.holder.paths, str(self.taken or "nothing")
+        paths, hi = self.holder.paths, place_text(self.taken) if self.taken else "nothing"
         gap = f"{paths.shard_id}:{hi}"
         if self._caught_up is not None and self._caught_up.is_within(SURELY_RETAINED, self._clock):
-            self._emit(LakeGapIsEmpty(paths.stream, paths.shard_id, hi, str(after), self._caught_up.at))
+            self._emit(LakeGapIsEmpty(paths.stream, paths.shard_id, hi, place_text(after), self._caught_up.at))
         elif gap in self._accepted_gaps:
-            self._emit(LakeGapAccepted(paths.stream, paths.shard_id, hi, str(after), self._unread()))
+            self._emit(LakeGapAccepted(paths.stream, paths.shard_id, hi, place_text(after), self._unread()))
         else:
             raise LakeGap(
-                f"{paths.application}: the lake has everything up to {hi}, but reading began after {after}. "
+                f"{paths.application}: the lake has everything up to {hi}, but reading began after "
+                f"{place_text(after)}. "
                 f"{self._unread()}, so the stream may have trimmed records between the two before they were read. "
                 "fix: replay the span between the two from another copy; to accept the loss, set "
                 f'{variable("lake_accept_gap")}="{gap}" and restart'
@@ -145,7 +158,7 @@ class ShardSink:
             self._tip = read
             self._catch_up()
 
-    def advance(self) -> Place | None:
+    def advance(self) -> SequenceNumber | None:
         """Commits when a file is due. Answers the last place in the lake."""
         self.ready()
         self._committer.commit_if_due()
@@ -153,13 +166,13 @@ class ShardSink:
             self._committer.refresh(self)
         return self._answer()
 
-    def flush(self) -> Place | None:
+    def flush(self) -> SequenceNumber | None:
         """Commits what waits. Answers the last place in the lake."""
         self.ready()
         self._committer.commit_unless(lambda: self.backlog == Backlog())
         return self._answer()
 
-    def _without_duplicates(self, rows: pa.Table) -> tuple[pa.Table, list[Place]]:
+    def _without_duplicates(self, rows: pa.Table) -> tuple[pa.Table, list[SequenceNumber]]:
         """The rows whose events are new, and the places of the others."""
         known = self._window.known(rows)
         if not known:
@@ -168,7 +181,7 @@ class ShardSink:
         keep = pa.array(sorted(set(range(rows.num_rows)).difference(known)), pa.int64())
         return rows.take(keep), places(repeated)
 
-    def _answer(self) -> Place | None:
+    def _answer(self) -> SequenceNumber | None:
         if not self.is_open:
             self.ready()
         return self.committed
@@ -204,7 +217,7 @@ class ShardSink:
         stored, now = self.holder.held.offsets.caught_up_at, self._caught_up.at
         return now if stored is None or abs(now - stored) >= REFRESH_EVERY else None
 
-    def settle(self, hi: Place | None, caught_up: Moment | None = None) -> None:
+    def settle(self, hi: SequenceNumber | None, caught_up: Moment | None = None) -> None:
         """The lake has everything up to `hi`, and with it all that had come until `caught_up`."""
         with self._lock:
             self.committed = hi

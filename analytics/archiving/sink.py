@@ -18,10 +18,10 @@ from analytics.privacy.customer_keys import CustomerKeys
 from analytics.table.layout import ShardPaths, object_key
 from analytics.table.log import AddedFile, CommitLog, CommitRejected, Snapshot
 from analytics.table.multipart import ObjectWriter
-from analytics.table.offsets import Moment, NewId, Pending, random_id
+from analytics.table.offsets import NewId, Pending, place_text, random_id
 from analytics.table.parquet import days, write_parquet
 from foundation.bucket import Bucket
-from foundation.clock import Clock
+from foundation.clock import Clock, Moment
 from foundation.diagnostics import Emit
 
 # More than this many bytes of rows in memory, and whoever brings more waits for a commit.
@@ -89,6 +89,7 @@ class LakeSink:
     def commit_if_due(self) -> None:
         """Leaves the work to the thread that is at it, if one is."""
         backlog = total(shard.backlog for shard in self._open_shards())
+        # guarantee: processes that start together do not commit together
         policy = self._first or self._policy
         if policy.is_due(backlog, self._clock.monotonic()) and self._committing.acquire(blocking=False):
             try:
@@ -164,6 +165,7 @@ class LakeSink:
         if not batches:
             return []
         with self._left_to_their_threads(*(batch.shard for batch in batches)):
+            # guarantee: keys are safe before rows with their tokens are seen
             self._keys.save()
             snapshot = self._log.snapshot()
             # The same snapshot for check and commit: the log rejects whatever came in between.
@@ -182,6 +184,7 @@ class LakeSink:
     def _follows(self, snapshot: Snapshot, batch: _Batch) -> bool:
         application = batch.shard.holder.paths.application
         version = snapshot.version_of(application)
+        # guarantee: the log is compared before a commit
         if version != batch.pending.n - 1:
             with self._left_to_their_threads(batch.shard):
                 raise CommitRejected(f"the log has batch {version}, so {batch.pending.n} cannot be next")
@@ -207,8 +210,8 @@ def _footer(paths: ShardPaths, epoch: int, pending: Pending) -> dict[str, str]:
         "n": str(pending.n),
         "epoch": str(epoch),
         "batch_id": pending.batch_id,
-        "lo": str(pending.lo),
-        "hi": str(pending.hi),
+        "lo": place_text(pending.lo),
+        "hi": place_text(pending.hi),
         "dropped": str(pending.dropped),
         "set_apart": str(pending.set_apart),
     }

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from analytics.archiving.rotation import Backlog
-from analytics.table.offsets import Place
 from analytics.table.schema import EVENT_SCHEMA
+from foundation.kinesis.records import SequenceNumber
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,16 @@ class Chunk:
     """
 
     rows: pa.Table
-    upto: Place
+    upto: SequenceNumber
     since: float
-    dropped: Sequence[Place] = ()
-    set_apart: Sequence[Place] = ()
+    dropped: Sequence[SequenceNumber] = ()
+    set_apart: Sequence[SequenceNumber] = ()
 
     @cached_property
     def backlog(self) -> Backlog:
         return Backlog(self.rows.num_rows, self.rows.nbytes, self.since)
 
-    def behind(self, place: Place) -> "Chunk":
+    def behind(self, place: SequenceNumber) -> "Chunk":
         """What of it lies behind a place."""
         kept = pa.array([one > place for one in places(self.rows)], pa.bool_())
         dropped = [one for one in self.dropped if one > place]
@@ -43,7 +43,7 @@ class Load:
     """All that waits: rows up to a place, and how many records up to there became none."""
 
     rows: pa.Table
-    upto: Place
+    upto: SequenceNumber
     dropped: int
     set_apart: int
 
@@ -70,7 +70,7 @@ class Waiting:
             set_apart=sum(len(chunk.set_apart) for chunk in self._chunks),
         )
 
-    def drop(self, upto: Place) -> None:
+    def drop(self, upto: SequenceNumber) -> None:
         """Forgets what lies at or before a place: it is in the lake."""
         while self._chunks and self._chunks[0].upto <= upto:
             self._chunks.popleft()
@@ -79,13 +79,13 @@ class Waiting:
         self.backlog = sum((chunk.backlog for chunk in self._chunks), start=Backlog())
 
 
-def places(rows: pa.Table) -> list[Place]:
+def places(rows: pa.Table) -> list[SequenceNumber]:
     """Where on the stream each row was."""
     columns: list[list[Any]] = [rows.column(name).to_pylist() for name in ("_sequence_number", "_sub_sequence_number")]
-    return [Place(*where) for where in zip(*columns, strict=True)]
+    return [SequenceNumber(*where) for where in zip(*columns, strict=True)]
 
 
-def _begins_before(chunk: Chunk, place: Place) -> bool:
+def _begins_before(chunk: Chunk, place: SequenceNumber) -> bool:
     """Whether anything of it may lie at or before the place: what it holds is in the order of the stream."""
     firsts = [*places(chunk.rows.slice(0, 1)), *chunk.dropped[:1], *chunk.set_apart[:1]]
     return any(first <= place for first in firsts)

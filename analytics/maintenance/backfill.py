@@ -3,27 +3,27 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analytics.archiving.decode import Payload, decode_payloads
+from analytics.archiving.decode import decode_records
 from analytics.archiving.diagnostics import SliceLoaded
 from analytics.maintenance.compaction import LONGEST_UNCOMMITTED, TooLate
 from analytics.privacy.customer_keys import CustomerKeys
 from analytics.table.layout import backfill_file, object_key
 from analytics.table.log import AddedFile, CommitLog, CommitRejected, LogEntry, Snapshot
-from analytics.table.offsets import Moment, NewId, Place, random_id
+from analytics.table.offsets import NewId, random_id
 from analytics.table.parquet import days, parquet
 from analytics.table.schema import EVENT_SCHEMA
 from analytics.table.stored_rows import stored_rows
 from events.wire import UnreadableEvent
 from foundation.bucket import Bucket
-from foundation.clock import Clock
+from foundation.clock import Clock, Moment
 from foundation.diagnostics import Emit
+from foundation.kinesis.records import Record, SequenceNumber
 
 # Part of what a slice is: another number would make other slices, under the same names.
 SLICE_LINES = 100_000
@@ -33,7 +33,7 @@ _CHUNK_LINES = 10_000
 _ROUNDS = 10
 
 # Until the event itself tells.
-_ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+_ANY_TIME = 0.0
 _IDS = EVENT_SCHEMA.empty_table().select(["event_id"]).schema
 
 
@@ -169,6 +169,7 @@ class Backfill:
         self._known = {file.path: known[file.path] if file.path in known else self._ids(file) for file in files}
         ids = rows.column("event_id")
         there = pa.chunked_array([chunk for known in self._known.values() for chunk in known.chunks], pa.string())
+        # guarantee: a backfill brings no event that the lake has
         return rows.filter(pc.and_(_is_first(ids), pc.invert(pc.is_in(ids, value_set=there))))
 
     def _ids(self, file: AddedFile) -> "pa.ChunkedArray[Any]":
@@ -184,7 +185,7 @@ class Backfill:
             files.append(AddedFile(path=path, size=len(body), day=day, rows=part.num_rows))
         if not begun.is_within(LONGEST_UNCOMMITTED, self._clock):
             raise TooLate(f"{application}: the commit comes too long after its files. fix: load again")
-        last = Place(str(one.first + len(one.lines) - 1))
+        last = SequenceNumber(str(one.first + len(one.lines) - 1))
         entry = LogEntry(n=1, epoch=0, batch_id=digest, hi=last, rows=rows.num_rows)
         self._keys.save()
         snapshot.commit(files, {application: entry})
@@ -204,8 +205,8 @@ def _decoded(shard_id: str, one: _Slice, keys: CustomerKeys) -> tuple[pa.Table, 
     while chunk := list(islice(numbered, _CHUNK_LINES)):
         payloads = [(number, data) for number, line in chunk if (data := line.strip(b" \t\r\n"))]
         empty += len(chunk) - len(payloads)
-        decoded = decode_payloads(
-            shard_id, [Payload(Place(str(number)), _ANY_TIME, data) for number, data in payloads], keys
+        decoded = decode_records(
+            shard_id, [Record(str(number), "", data, _ANY_TIME) for number, data in payloads], keys
         )
         tables.append(decoded.rows)
         bad += [BadLine(*payloads[one_bad.index], one_bad.error) for one_bad in decoded.unreadable]

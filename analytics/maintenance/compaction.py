@@ -19,12 +19,12 @@ from analytics.archiving.diagnostics import DayCompacted
 from analytics.maintenance.scratch import scratch
 from analytics.table.layout import compacted_file, compaction, is_compacted, object_key
 from analytics.table.log import AddedFile, CommitLog, CommitRejected, LogEntry, Snapshot
-from analytics.table.offsets import Moment, NewId, random_id
+from analytics.table.offsets import NewId, random_id
 from analytics.table.parquet import ZSTD_LEVEL
 from analytics.table.schema import EVENT_SCHEMA
 from analytics.table.stored_rows import stored_rows
 from foundation.bucket import Bucket
-from foundation.clock import Clock
+from foundation.clock import Clock, Moment
 from foundation.diagnostics import Emit
 
 # Files that were uploaded longer ago than this are not committed any more: vacuum may think that nobody needs them.
@@ -217,6 +217,7 @@ class Compactor:
             rows=sum(file.rows for file in files),
             dropped=dropped,
         )
+        # guarantee: a compaction replaces what it has read, and nothing newer
         snapshot.commit(files, {application: entry}, replacing=day)
 
 

@@ -9,18 +9,19 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analytics.archiving.decode import Payload, decode_payloads
+from analytics.archiving.decode import decode_records
 from analytics.archiving.diagnostics import LateRowsCommitted
 from analytics.maintenance.compaction import LONGEST_UNCOMMITTED
 from analytics.privacy.customer_keys import CustomerKeys
 from analytics.table.layout import ShardPaths, late_file, object_key
 from analytics.table.log import AddedFile, CommitLog, CommitRejected, LogEntry, Snapshot
-from analytics.table.offsets import Moment, NewId, OffsetsObject, Place, random_id
+from analytics.table.offsets import NewId, OffsetsObject, place_text, random_id
 from analytics.table.parquet import days, parquet
 from events.wire import UnreadableEvent
 from foundation.bucket import Bucket
-from foundation.clock import Clock
+from foundation.clock import Clock, Moment
 from foundation.diagnostics import Emit
+from foundation.kinesis.records import Record, SequenceNumber, StreamPosition
 
 # Each round that fails means that somebody else committed one of these very records, or that it took too long.
 _ROUNDS = 4
@@ -34,16 +35,16 @@ class LateRecord:
 
     stream: str
     shard_id: str
-    payload: Payload
+    record: Record
 
     @property
     def application(self) -> str:
         """The application id of its one transaction in the log."""
-        return f"late/{self.stream}/{self.shard_id}/{self.payload.place}"
+        return f"late/{self.stream}/{self.shard_id}/{place_text(self.record.sequence_number)}"
 
     @property
-    def where(self) -> tuple[str, Place]:
-        return self.shard_id, self.payload.place
+    def where(self) -> StreamPosition:
+        return self.shard_id, self.record.sequence_number
 
 
 class NotYetPassed(Exception):
@@ -86,11 +87,12 @@ class LateRows:
         rows: dict[LateRecord, pa.Table] = {}
         passed = {(record.stream, record.shard_id): self._passed(record) for record in _one_of_each_shard(records)}
         for record in records:
-            decoded = decode_payloads(record.shard_id, [record.payload], self._keys)
+            decoded = decode_records(record.shard_id, [record.record], self._keys)
             hi = passed[record.stream, record.shard_id]
             if decoded.unreadable:
                 refused[record] = decoded.unreadable[0].error
-            elif hi is None or record.payload.place > hi:
+            # guarantee: a record that an archiver may still bring is no late row
+            elif hi is None or record.record.sequence_number > hi:
                 refused[record] = _not_yet_passed(record, hi)
             else:
                 rows[record] = decoded.rows
@@ -109,7 +111,7 @@ class LateRows:
             f"{len(rows)} late rows could not be committed in {_ROUNDS} rounds. fix: try again; see what else writes"
         )
 
-    def _passed(self, record: LateRecord) -> Place | None:
+    def _passed(self, record: LateRecord) -> SequenceNumber | None:
         """The last place of the record's shard that no archiver reads again."""
         key = ShardPaths(record.stream, record.shard_id).offsets_key
         held = OffsetsObject(self._bucket, key, self._new_id).read()
@@ -124,15 +126,16 @@ class LateRows:
             for path in snapshot.files(day)
             for where in self._places(path)
         }
+        # guarantee: a record that an archiver has brought is no late row
         return {record: row for record, row in rest.items() if record.where not in there}
 
-    def _places(self, path: str) -> set[tuple[str, Place]]:
+    def _places(self, path: str) -> set[StreamPosition]:
         stored = self._bucket.read(object_key(path))
         if stored is None:
             raise CommitRejected(f"{path} was removed while it was looked for. fix: try again")
         table = pq.read_table(pa.BufferReader(stored.body), columns=_PLACE_COLUMNS)
         columns = [table.column(name).to_pylist() for name in _PLACE_COLUMNS]
-        return {(shard_id, Place(number, sub)) for shard_id, number, sub in zip(*columns, strict=True)}
+        return {(shard_id, SequenceNumber(number, sub)) for shard_id, number, sub in zip(*columns, strict=True)}
 
     def _commit(self, snapshot: Snapshot, rows: dict[LateRecord, pa.Table]) -> None:
         """Files under names that nobody had before, and with them all transactions, or nothing."""
@@ -144,10 +147,11 @@ class LateRows:
         if not begun.is_within(LONGEST_UNCOMMITTED, self._clock):
             raise CommitRejected("the commit of late rows comes too long after their files. fix: try again")
         entries = {
-            record.application: LogEntry(n=1, epoch=0, batch_id=batch_id, hi=record.payload.place, rows=1)
+            record.application: LogEntry(n=1, epoch=0, batch_id=batch_id, hi=record.record.sequence_number, rows=1)
             for record in rows
         }
         self._keys.save()
+        # guarantee: a late row comes with a transaction of its own
         snapshot.commit(files, entries)
         self._emit(LateRowsCommitted(rows=len(rows), files=len(files)))
 
@@ -156,8 +160,8 @@ def _one_of_each_shard(records: Sequence[LateRecord]) -> Iterable[LateRecord]:
     return {(record.stream, record.shard_id): record for record in records}.values()
 
 
-def _not_yet_passed(record: LateRecord, hi: Place | None) -> NotYetPassed:
+def _not_yet_passed(record: LateRecord, hi: SequenceNumber | None) -> NotYetPassed:
     return NotYetPassed(
         f"the lake has {record.shard_id} up to {hi or 'nothing'}, and the record lies behind that at "
-        f"{record.payload.place}. fix: let the archiver come past it, then redrive again"
+        f"{place_text(record.record.sequence_number)}. fix: let the archiver come past it, then redrive again"
     )

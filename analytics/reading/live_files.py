@@ -12,6 +12,7 @@ from pyarrow import fs
 
 from analytics.reading.orders import Window
 from analytics.table.log import AddedFile, files_of
+from foundation import aws
 
 
 class LiveFiles:
@@ -46,6 +47,7 @@ class LiveFiles:
         """The files of the days that the window touches."""
         first = date.min if window.since is None else _day(window.since)
         last = date.max if window.until is None else _day(window.until)
+        # guarantee: a window opens the files of its days only
         return [file for file in self.all if first <= file.day <= last]
 
     def dataset(self, files: Collection[AddedFile]) -> ds.Dataset:
@@ -60,18 +62,10 @@ def lake_filesystem(uri: str, options: Mapping[str, str]) -> fs.FileSystem:
     deltalake's would call back into Python from Arrow's threads, which read ahead even when a query wants no more: a
     process that ends at that moment crashes.
     """
-    place, endpoint = urlsplit(uri), urlsplit(options.get("aws_endpoint", ""))
+    place = urlsplit(uri)
     if place.scheme != "s3":
         return fs.SubTreeFileSystem(uri, fs.LocalFileSystem())
-    s3 = fs.S3FileSystem(
-        access_key=options.get("aws_access_key_id"),
-        secret_key=options.get("aws_secret_access_key"),
-        session_token=options.get("aws_session_token"),
-        region=options.get("aws_region"),
-        scheme="http" if endpoint.scheme == "http" else "https",
-        endpoint_override=endpoint.netloc or None,
-    )
-    return fs.SubTreeFileSystem(f"{place.netloc}{place.path}", s3)
+    return fs.SubTreeFileSystem(f"{place.netloc}{place.path}", aws.arrow_s3(options))
 
 
 def _day(moment: datetime) -> date:

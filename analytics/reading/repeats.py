@@ -35,6 +35,7 @@ def doubtful(files: Iterable[AddedFile]) -> list[AddedFile]:
     """
     files = list(files)
     fresh = {file.day for file in files if not is_compacted(file.path)}
+    # guarantee: a repeat past midnight is found
     return [file for file in files if fresh & _neighbourhood(file.day)]
 
 

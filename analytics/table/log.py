@@ -14,9 +14,9 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.transaction import AddAction
 
 from analytics.table.layout import PARTITION_KEY
-from analytics.table.offsets import Place
 from analytics.table.schema import EVENT_SCHEMA, PARTITION_COLUMN
 from foundation.clock import Clock
+from foundation.kinesis.records import SequenceNumber
 
 TABLE_SCHEMA = pa.schema([*EVENT_SCHEMA, PARTITION_COLUMN])
 _OUR_SCHEMA = Schema.from_arrow(TABLE_SCHEMA)
@@ -56,7 +56,7 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     epoch: int
     batch_id: str | None
-    hi: Place | None
+    hi: SequenceNumber | None
     rows: int | None = None
     dropped: int = 0
     set_apart: int = 0
@@ -173,6 +173,7 @@ class DeltaLog:
                 partition_by=[PARTITION_KEY],
                 configuration=TABLE_CONFIGURATION,
                 # Tried again, who lost the race to make it would make it anew on top of the winner's.
+                # guarantee: a fleet that makes the lake's table makes it once, and goes on
                 commit_properties=CommitProperties(max_commit_retries=0),
                 storage_options=self._storage_options,
             )
@@ -231,6 +232,7 @@ class DeltaSnapshot:
         properties = CommitProperties(
             app_transactions=[Transaction(application, entry.n) for application, entry in entries.items()],
             custom_metadata={_BATCHES: msgspec.to_builtins(dict(entries))},
+            # guarantee: a commit outlasts the lost races that Delta gives up after
             max_commit_retries=_COMMIT_RETRIES,
         )
         with _rejections_named(self._table, f"the commit of {sorted(entries)}"):
@@ -277,24 +279,6 @@ def files_of(table: DeltaTable) -> list[AddedFile]:
     """Every file that a reader of this handle sees, as the log describes it."""
     actions = pa.table(table.get_add_actions(flatten=True)).select(_FILE_COLUMNS).to_pydict()
     return [AddedFile(*columns) for columns in zip(*actions.values(), strict=True)]
-
-
-def storage_options(environ: Mapping[str, str]) -> dict[str, str]:
-    """How deltalake reaches S3: it does not read AWS_ENDPOINT_URL by itself.
-
-    With an endpoint the credentials of the environment go along; on AWS itself the default chain finds them.
-    """
-    options = {"aws_conditional_put": "etag"}
-    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
-    if region:
-        options["aws_region"] = region
-    endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
-    if endpoint:
-        options |= {"aws_endpoint": endpoint, "aws_allow_http": str(endpoint.startswith("http://")).lower()}
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-            if environ.get(name):
-                options[name.lower()] = environ[name]
-    return options
 
 
 def _add_action(file: AddedFile, modified_at: int) -> AddAction:

@@ -44,6 +44,7 @@ class ObjectWriter(io.RawIOBase):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        # guarantee: a large file is whole or not there
         if error is None:
             self._finish()
         elif self._upload_id is not None and isinstance(error, Exception):

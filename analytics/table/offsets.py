@@ -3,74 +3,24 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import total_ordering
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
 
 from foundation.bucket import Bucket
-from foundation.clock import Clock
+from foundation.kinesis.records import SequenceNumber
 
 NewId = Callable[[], str]
-
-# Kinesis keeps a record for 24 hours at least: https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention
-# One hour of it is margin, for clocks that differ and for the time between a judgement and its read.
-SURELY_RETAINED = timedelta(hours=23)
 
 
 def random_id() -> str:
     return uuid.uuid4().hex
 
 
-@total_ordering
-@dataclass(frozen=True, eq=False)
-class Place:
-    """A user record's place in its shard. Compared as integers, kept as the text received."""
-
-    sequence_number: str
-    sub_sequence_number: int = 0
-
-    @property
-    def key(self) -> tuple[int, int]:
-        return int(self.sequence_number), self.sub_sequence_number
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Place) and self.key == other.key
-
-    def __lt__(self, other: "Place") -> bool:
-        return self.key < other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __str__(self) -> str:
-        return f"{self.sequence_number}.{self.sub_sequence_number}"
-
-
-@dataclass(frozen=True)
-class Moment:
-    """When something was so. `monotonic` is None when another process noted it."""
-
-    at: datetime
-    monotonic: float | None = None
-
-    @classmethod
-    def now(cls, clock: Clock) -> "Moment":
-        return cls(clock.now(), clock.monotonic())
-
-    def age(self, clock: Clock) -> timedelta:
-        """By the clock that says more: a wall clock that is set back makes it no younger, nor does a machine's sleep.
-
-        Negative when the wall clock has not come there yet.
-        """
-        by_wall = clock.now() - self.at
-        if self.monotonic is None or by_wall < timedelta(0):
-            return by_wall
-        return max(by_wall, timedelta(seconds=clock.monotonic() - self.monotonic))
-
-    def is_within(self, span: timedelta, clock: Clock) -> bool:
-        return timedelta(0) <= self.age(clock) <= span
+def place_text(place: SequenceNumber | None) -> str:
+    """How the lake's footers, transactions and messages name a place: always with the sub-number; `None` for none."""
+    return "None" if place is None else f"{place.number}.{place.sub}"
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,8 +31,8 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
 
     batch_id: str
     n: int
-    lo: Place | None
-    hi: Place
+    lo: SequenceNumber | None
+    hi: SequenceNumber
     files: tuple[str, ...]
     rows: int
     schema: str
@@ -101,7 +51,7 @@ class Offsets(msgspec.Struct, frozen=True, kw_only=True):
     revision: str = ""
     epoch: int
     n: int
-    hi: Place | None
+    hi: SequenceNumber | None
     pending: Pending | None = None
     caught_up_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 

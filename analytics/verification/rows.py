@@ -10,11 +10,12 @@ import pyarrow as pa
 
 from analytics.table.layout import ShardPaths
 from analytics.table.log import AddedFile, LogEntry
-from analytics.table.offsets import Place
+from analytics.table.offsets import place_text
 from analytics.table.stored_rows import MissingFile, TornFile, stored_file
 from analytics.verification.findings import Finding, Kind
 from events.wire import UnreadableEvent, decode
 from foundation.bucket import Bucket
+from foundation.kinesis.records import SequenceNumber
 
 # Named one by one up to this many; a broken lake has millions.
 MOST_NAMED = 20
@@ -32,7 +33,7 @@ class StreamRecord:
     """One user record that the stream retains. `set_apart` when the dead letters have it."""
 
     shard_id: str
-    place: Place
+    place: SequenceNumber
     data: bytes
     set_apart: bool = False
 
@@ -47,7 +48,7 @@ class RowChecks:
         self,
         database: duckdb.DuckDBPyConnection,
         bucket: Bucket,
-        covered: Mapping[str, Place],
+        covered: Mapping[str, SequenceNumber],
         logged: Mapping[tuple[str, int], LogEntry],
     ) -> None:
         self._database = database
@@ -118,14 +119,15 @@ class RowChecks:
         found = {name: footer.get(name) for name in named}
         lo, hi = footer.get("lo", ""), footer.get("hi", "")
         entry = self._logged.get((paths.application, number.n))
-        if found != named or (entry and (footer.get("batch_id"), hi) != (entry.batch_id, str(entry.hi))):
+        if found != named or (entry and (footer.get("batch_id"), hi) != (entry.batch_id, place_text(entry.hi))):
             yield Finding(Kind.FOREIGN_FOOTER, f"{file.path} says of itself: {dict(footer)}")
             self._name(index, file)
             return
         before = self._logged.get((paths.application, number.n - 1))
-        if before and lo != str(before.hi):
+        if before and lo != place_text(before.hi):
             yield Finding(
-                Kind.GAP_IN_RANGES, f"{file.path} begins after {lo}, and the batch before it ends at {before.hi}"
+                Kind.GAP_IN_RANGES,
+                f"{file.path} begins after {lo}, and the batch before it ends at {place_text(before.hi)}",
             )
         self._name(index, file, paths.shard_id, _key_of_text(lo), _key_of_text(hi))
 
@@ -189,8 +191,8 @@ END AS fate FROM stream LEFT JOIN covered ON stream.shard = covered.shard
 """
 
 
-def _key(place: Place) -> str:
-    return f"{place.sequence_number:0>{_DIGITS}}.{place.sub_sequence_number:0>{_SUB_DIGITS}}"
+def _key(place: SequenceNumber) -> str:
+    return f"{place.number:0>{_DIGITS}}.{place.sub:0>{_SUB_DIGITS}}"
 
 
 def _key_of_text(place: str) -> str:
@@ -198,7 +200,7 @@ def _key_of_text(place: str) -> str:
     if place == "None":
         return ""
     number, _, sub = place.partition(".")
-    return _key(Place(number, int(sub)))
+    return _key(SequenceNumber(number, int(sub)))
 
 
 def _readable(what: str) -> str:

@@ -11,10 +11,11 @@ from analytics.archiving.holder import Verdict, judge
 from analytics.maintenance.scratch import scratch
 from analytics.table.layout import DATA_PREFIX, LOG_PREFIX, OFFSETS_PREFIX, ShardPaths, is_ours, object_key
 from analytics.table.log import CommitLog, LogEntry, LoggedCommit, Snapshot
-from analytics.table.offsets import Offsets, Place, read_offsets
+from analytics.table.offsets import Offsets, place_text, read_offsets
 from analytics.verification.findings import Finding, Kind
 from analytics.verification.rows import RowChecks, StreamRecord
 from foundation.bucket import Bucket
+from foundation.kinesis.records import SequenceNumber
 
 _LOG_FILE = re.compile(r"(\d{20})\.json")
 # An archiver goes on meanwhile: what seems to disagree is looked at so often before it is believed.
@@ -186,7 +187,7 @@ def _ranges(history: list[LoggedCommit]) -> Iterator[Finding]:
                 yield Finding(
                     Kind.GAP_IN_RANGES,
                     f"{application}: batch {n} of version {version} is followed by batch {entry.n} of {commit.version}"
-                    + (f", which goes back to {entry.hi}" if hi < last else ""),
+                    + (f", which goes back to {place_text(entry.hi)}" if hi < last else ""),
                 )
             before[application] = (commit.version, entry.n, hi)
 
@@ -234,9 +235,9 @@ def _logged(history: list[LoggedCommit]) -> dict[tuple[str, int], LogEntry]:
     return {(name, entry.n): entry for commit in history for name, entry in commit.entries.items()}
 
 
-def _covered(history: list[LoggedCommit], shards: list[_Shard]) -> dict[str, Place]:
+def _covered(history: list[LoggedCommit], shards: list[_Shard]) -> dict[str, SequenceNumber]:
     """Up to where the log has each shard, by its id."""
-    covered: dict[str, Place] = {}
+    covered: dict[str, SequenceNumber] = {}
     for commit in history:
         for name, entry in commit.entries.items():
             paths = ShardPaths.of(name)

@@ -39,6 +39,7 @@ class Waiting(Generic[HeardT]):
         """To be handled again, unless that was its last attempt. Only its own and its handler's errors are attempts."""
         self.state, self.error = State.HEARD, error
         fault = fault_of(error)
+        # guarantee: a broken world makes no record a dead letter
         if fault in {Fault.RECORD, Fault.HANDLER}:
             self.attempts += 1
             if fault is Fault.RECORD or self.attempts >= rules.max_attempts:
@@ -93,6 +94,7 @@ class Attempt(Generic[HeardT]):
             if blamed[0].state is not State.BROKEN:
                 self._failed(handled.error)
                 return
+            # guarantee: a poison record alone is set apart
             if len(blamed) > 1 and self._rules.bisect_batch_on_error:
                 for waiting in blamed:
                     waiting.state = State.HEARD

@@ -71,6 +71,7 @@ class BatchProcessor(Generic[HeardT]):
             self._gather_until = self._clock.monotonic() + self._rules.batching_window.total_seconds()
             return
         known = {_place(one.record) for one in self._waiting}
+        # guarantee: what is done behind a failed record is not done again
         self._waiting += [Waiting(record) for record in records if _place(record) not in known]
         self._waiting.sort(key=lambda one: one.record.sequence_number.key)
 
@@ -140,6 +141,7 @@ class BatchProcessor(Generic[HeardT]):
                 one.state = State.HEARD
                 continue
             try:
+                # guarantee: progress waits for Kinesis' acknowledgement
                 if one.promise is not None:
                     one.promise.result()
             except Exception as error:  # noqa: BLE001 - its fault decides what follows
@@ -185,6 +187,7 @@ def _by_key(batch: Iterable[Waiting[HeardT]]) -> list[list[Waiting[HeardT]]]:
     chains: dict[str, list[Waiting[HeardT]]] = {}
     for one in batch:
         if one.state is State.HEARD:
+            # guarantee: keys run side by side, and one key's records one after the other
             chains.setdefault(one.record.partition_key, []).append(one)
     return list(chains.values())
 

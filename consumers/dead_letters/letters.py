@@ -159,6 +159,7 @@ class S3DeadLetters:
         self._client.put_object(
             Bucket=self._bucket.name,
             Key=letter.key,
+            # guarantee: a dead letter is sealed
             Body=msgspec.json.encode(_written(letter, self._seal(letter))),
             ContentType="application/json",
         )

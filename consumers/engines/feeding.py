@@ -70,6 +70,7 @@ class Feeder:
         failures = 0
         while True:
             try:
+                # guarantee: a checkpoint follows its effect
                 progress = self._processor.process(batch)
             except ShardStop:
                 raise

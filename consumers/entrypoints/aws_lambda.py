@@ -7,7 +7,8 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from consumers.assembly import CONSUMERS, kinesis_function
+from consumers.assembly import kinesis_function
+from consumers.specs import CONSUMERS
 from foundation.diagnostics import json_lines
 from foundation.settings import SettingsError, variable
 

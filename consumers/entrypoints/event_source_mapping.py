@@ -1,4 +1,4 @@
-"""The settings of the Kinesis event source mapping that a consumer needs on Lambda, from the choreography.
+"""The settings of the Kinesis event source mapping that a consumer needs on Lambda, from its spec and its step.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
 """
@@ -6,7 +6,9 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-parameters.html
 import json
 from typing import Any
 
-from events.choreography import CHOREOGRAPHY, OBSERVERS, Bound
+from consumers.settings import ConsumerSettings
+from consumers.specs import named
+from events.choreography import Step
 from events.orders import EVENT_TYPES
 
 _FAN_OUT_CONSUMER = "/consumer/"
@@ -15,19 +17,15 @@ _FAN_OUT_CONSUMER = "/consumer/"
 def event_source_mapping(consumer: str, *, source: str, function: str) -> dict[str, Any]:
     """The properties of an `AWS::Lambda::EventSourceMapping`, which are CreateEventSourceMapping's parameters too.
 
-    `source` is the ARN of the stream, or of a fan-out consumer of it. Raises ValueError for a consumer nobody knows.
+    `source` is the ARN of the stream, or of a fan-out consumer of it. Raises `SettingsError` for an unknown consumer.
     """
-    steps = {step.actor: step for step in CHOREOGRAPHY if step.bound_by is Bound.HANDLER}
-    if consumer not in {*steps, *OBSERVERS}:
-        raise ValueError(f"no consumer is called {consumer!r}. fix: name one of {', '.join((*steps, *OBSERVERS))}")
-    hears_all = consumer in OBSERVERS
+    spec = named(consumer)
     mapping: dict[str, Any] = {
         "FunctionName": function,
         "EventSourceArn": source,
         "StartingPosition": "TRIM_HORIZON",
-        # A lake file wants many records; somebody waits for a notifier.
-        "BatchSize": 10_000 if hears_all else 500,
-        "MaximumBatchingWindowInSeconds": 60 if hears_all else 0,
+        "BatchSize": spec.batch_size or ConsumerSettings.batch_size,
+        "MaximumBatchingWindowInSeconds": int(spec.batching_window.total_seconds()),
         # Lambda tells keys apart by the record's own, which of an aggregate is none of its orders': several batches of
         # a shard at once would mix up an order's events. The function itself handles several orders at once.
         "ParallelizationFactor": 1,
@@ -38,7 +36,8 @@ def event_source_mapping(consumer: str, *, source: str, function: str) -> dict[s
         "MaximumRetryAttempts": -1,
         "MaximumRecordAgeInSeconds": -1,
     }
-    heard = None if hears_all else steps[consumer].listens_to
+    heard = spec.part.listens_to if isinstance(spec.part, Step) else None
+    # guarantee: Lambda filters nothing where it cannot look into aggregates
     if heard is not None and _FAN_OUT_CONSUMER in source:
         # Lambda looks into aggregates for a fan-out consumer only; reading the stream itself, it would drop them whole:
         # https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html

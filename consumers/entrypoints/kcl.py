@@ -3,20 +3,20 @@
 import os
 import sys
 
-from consumers.assembly import CONSUMERS
+from consumers.assembly import processors
 from consumers.engines.kcl.child import DaemonLine
 from consumers.settings import ConsumerSettings
+from consumers.specs import named
 from foundation.diagnostics import json_lines
 from foundation.settings import from_environment
 
 
 def main() -> None:
     line = DaemonLine.taken()
-    consumer = sys.argv[1]
-    settings = from_environment(ConsumerSettings, os.environ)
-    emit = json_lines(consumer)
-    factory = CONSUMERS[consumer](settings, os.environ, emit)
-    line.serve(settings.stream, factory, emit, batch_records=settings.batch_records(consumer))
+    spec, settings = named(sys.argv[1]), from_environment(ConsumerSettings, os.environ)
+    emit = json_lines(spec.name)
+    factory = processors(spec, settings, os.environ, emit)
+    line.serve(settings.stream, factory, emit, batch_records=settings.batch_records(spec))
 
 
 if __name__ == "__main__":

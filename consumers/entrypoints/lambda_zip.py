@@ -16,6 +16,7 @@ DISTRIBUTIONS = (
     "cffi",
     "cryptography",
     "jmespath",
+    "localstack-client",
     "msgspec",
     "protobuf",
     "python-dateutil",

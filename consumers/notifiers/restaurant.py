@@ -1,7 +1,8 @@
 """Tells the restaurant about a new order: hears order_placed, sends a ticket over SNS, tells restaurant_notified."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from botocore.exceptions import ClientError
@@ -13,6 +14,15 @@ from foundation.error_codes import error_code
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
+
+    from consumers.settings import ConsumerSettings
+
+
+def handler(
+    settings: "ConsumerSettings", client: Callable[[str], Any]
+) -> Callable[[EventEnvelope[OrderPlaced]], RestaurantNotified]:
+    tickets = TicketTopic(client("sns"), settings.ticket_topic)
+    return lambda placed: notify_restaurant(placed, tickets)
 
 
 def notify_restaurant(placed: EventEnvelope[OrderPlaced], tickets: "TicketTopic") -> RestaurantNotified:

@@ -1,7 +1,8 @@
 """Tells the customer of an acceptance: hears order_accepted, sends an e-mail over SES, tells user_notified."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -12,6 +13,15 @@ from foundation.error_codes import error_code
 
 if TYPE_CHECKING:
     from mypy_boto3_ses import SESClient
+
+    from consumers.settings import ConsumerSettings
+
+
+def handler(
+    settings: "ConsumerSettings", client: Callable[[str], Any]
+) -> Callable[[EventEnvelope[OrderAccepted]], UserNotified]:
+    mail = Mail(client("ses"), settings.sender)
+    return lambda accepted: notify_user(accepted, mail)
 
 
 def notify_user(accepted: EventEnvelope[OrderAccepted], mail: "Mail") -> UserNotified:

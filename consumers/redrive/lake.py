@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-from analytics.archiving.decode import Payload
 from analytics.maintenance.late import LateRecord, LateRows, NotYetPassed
-from analytics.table.offsets import Place
 from consumers.dead_letters.letters import DeadLetter, dead_letter
 from consumers.redrive.redrive import Given
 from foundation.clock import Clock
@@ -47,5 +45,4 @@ class IntoLake:
 
 
 def _late(letter: DeadLetter) -> LateRecord:
-    place = Place(letter.sequence_number, letter.sub_sequence_number)
-    return LateRecord(letter.stream, letter.shard_id, Payload(place, letter.arrived_at, letter.payload))
+    return LateRecord(letter.stream, letter.shard_id, letter.record)

@@ -121,6 +121,7 @@ class Redrive:
         at_once, stopped_by = CANARIES, None
         while waiting and stopped_by is None and not self._wait(0):
             claimed = self._claimed(waiting, at_once, fates)
+            # guarantee: a dead letter is removed after its effect
             given = self._give([one.letter for one, _ in claimed])
             for one, before in claimed:
                 self._settle(one, before, given, fates)
@@ -137,6 +138,7 @@ class Redrive:
             return Given(stopped_by=error)
 
     def _canary_failed(self, given: Given, at_once: int) -> Exception | None:
+        # guarantee: no letter is redriven after a canary that failed
         if at_once == CANARIES and (given.failed or given.held_back):
             return CanaryFailed(
                 f"{len(given.failed)} of the first letters failed again, {len(given.held_back)} were held back: no "
@@ -166,6 +168,7 @@ class Redrive:
         claim = Claim(self._name, now + CLAIMED_FOR)
         claimed = replace(letter, attempts=letter.attempts + 1, claim=claim)
         try:
+            # guarantee: a dead letter is claimed before it is given again
             return self._letters.replace(stored, claimed)
         except WriteRefused:
             found = self._letters.read(letter.key)

@@ -61,6 +61,7 @@ class ThroughProcessor:
         failed: dict[str, DeadLetter] = {}
         held_back: dict[str, str] = {}
         for wave in waves(letters):
+            # guarantee: an order's letters are redriven one after the other
             held_back |= {letter.key: _HELD_BACK for letter in wave if letter.partition_key in self._failed_keys}
             trying = sorted((letter for letter in wave if letter.key not in held_back), key=_by_shard)
             for (stream, shard_id), some in groupby(trying, key=lambda letter: (letter.stream, letter.shard_id)):

@@ -92,6 +92,7 @@ class StepHandler(Generic[EventT]):
             )
         follows = encoded(following(heard, event, occurred_at=self._clock.now(), producer=self._step.actor))
         self._emit(StepPerformed(self._step.actor, heard.order_id, heard.event_id, follows.envelope.event_type))
+        # guarantee: an outcome is remembered before it is told
         stands = self._outcomes.remember(heard.event_id, follows.data)
         return follows if stands == follows.data else decoded(stands)
 

@@ -2,7 +2,12 @@
 
 https://github.com/awslabs/amazon-kinesis-producer/blob/master/aggregation-format.md
 
-Its protobuf message is written a few hundred records at a time, column by column: a step of Python for each field of
+The bytes are a magic number of four, a protobuf message, and the message's MD5. The message has a table of partition
+keys, a table of explicit hash keys, and the records: each has its data, and the index of its key in the table. The KPL
+puts the whole under partition key `a` and routes it by an explicit hash key of the shard it was packed for; where a
+record in it belongs to another shard, readers drop the whole, since the KPL sends it again (`deaggregation`).
+
+The protobuf message is written a few hundred records at a time, column by column: a step of Python for each field of
 each record would cost as much as the checksum. Fields may come in any order, and a number in more bytes than it needs.
 """
 
@@ -17,7 +22,7 @@ import msgspec
 
 # The KPL's default: two of the 25 KB units that AWS counts, and about 130 order events.
 AGGREGATE_BYTES = 51_200
-# The KPL puts every aggregate under this key, and readers know its wrong-shard rule by it.
+# Readers know by it that the rule about other shards' records holds.
 AGGREGATE_KEY = "a"
 
 _MAGIC = b"\xf3\x89\x9a\xc2"

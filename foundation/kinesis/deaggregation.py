@@ -1,6 +1,6 @@
-"""The user records inside a Kinesis record that the Kinesis Producer Library (KPL) or a likeness of it has packed.
+"""The user records inside an aggregated record, as the KPL or a likeness of it has packed them.
 
-https://github.com/awslabs/amazon-kinesis-producer/blob/master/aggregation-format.md
+The format is told in `foundation.kinesis.aggregation`; this is apart from it, so that a producer loads no protobuf.
 """
 
 import hashlib
@@ -10,10 +10,9 @@ from aws_kinesis_agg import DIGEST_SIZE, MAGIC
 from aws_kinesis_agg.deaggregator import messages_pb2
 from google.protobuf.message import DecodeError
 
-from foundation.kinesis.records import HashKeyRange, Record
-
-# The KPL puts every aggregate under this partition key and routes it by explicit hash key.
-KPL_PARTITION_KEY = "a"
+from foundation.kinesis.aggregation import AGGREGATE_KEY
+from foundation.kinesis.hash_keys import HashKeyRange, hash_key
+from foundation.kinesis.records import Record
 
 
 class Aggregate:
@@ -27,7 +26,7 @@ class Aggregate:
             for sub, inner in enumerate(message.records)
         ]
         # What routes each of them matters for the KPL's own aggregates only.
-        self._hash_keys = _hash_keys(message, keys) if outer.partition_key == KPL_PARTITION_KEY else []
+        self._hash_keys = _hash_keys(message, keys) if outer.partition_key == AGGREGATE_KEY else []
 
     def is_stray(self, hash_keys: HashKeyRange) -> bool:
         """A KPL aggregate that holds a record of another shard: the shard was split while it was under way.
@@ -35,7 +34,7 @@ class Aggregate:
         The KPL sees where it landed and sends all of it again, so that delivering it would double it. Other writers of
         this format never send it again: theirs is delivered.
         """
-        return any(hash_key not in hash_keys for hash_key in self._hash_keys)
+        return any(routed_by not in hash_keys for routed_by in self._hash_keys)
 
 
 def any_packed(records: Iterable[Record]) -> bool:
@@ -53,6 +52,7 @@ def unpack(record: Record) -> Aggregate | None:
     if not data.startswith(MAGIC):
         return None
     message = data[len(MAGIC) : -DIGEST_SIZE]
+    # guarantee: an aggregate's checksum is checked
     if _digest(message) != data[-DIGEST_SIZE:]:
         return None
     try:
@@ -70,7 +70,7 @@ def _hash_keys(message: messages_pb2.AggregatedRecord, keys: list[str]) -> list[
     return [
         explicit[inner.explicit_hash_key_index]
         if inner.HasField("explicit_hash_key_index")
-        else int.from_bytes(_digest(keys[inner.partition_key_index].encode()))
+        else hash_key(keys[inner.partition_key_index])
         for inner in message.records
     ]
 

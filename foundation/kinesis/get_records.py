@@ -87,7 +87,7 @@ def get_records(kinesis: "KinesisClient", iterator: str, limit: int) -> Answer:
     """One GetRecords by a `decoding` client. Raises botocore's errors, and `UnreadableAnswer`, which is one of them."""
     answer = cast("dict[str, Any]", kinesis.get_records(ShardIterator=iterator, Limit=limit))
     if _DECODED not in answer:
-        raise TypeError("this client's GetRecords is botocore's own. fix: make it a `kinesis_wire.decoding` one")
+        raise TypeError("this client's GetRecords is botocore's own. fix: make it one with `decoding`")
     return cast("Answer", answer[_DECODED])
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from functools import total_ordering
 
 import msgspec
 
@@ -20,12 +19,13 @@ class Sentinel(Enum):
         return self.value
 
 
-@total_ordering
-@dataclass(frozen=True, eq=False)
-class SequenceNumber:
+class SequenceNumber(
+    msgspec.Struct, frozen=True, eq=False, rename={"number": "sequence_number", "sub": "sub_sequence_number"}
+):
     """A user record's place in its shard: Kinesis' number, and the index inside an aggregated record (0 when plain).
 
     Compared as integers; `number` is stored and sent back as the text received, since some services pad it with zeros.
+    As JSON it has the long names, by which the lake has always written it.
     """
 
     number: str
@@ -38,8 +38,21 @@ class SequenceNumber:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SequenceNumber) and self.key == other.key
 
+    def __ne__(self, other: object) -> bool:
+        # A struct has one of its own, which would not ask the above.
+        return not self == other
+
     def __lt__(self, other: "SequenceNumber") -> bool:
         return self.key < other.key
+
+    def __le__(self, other: "SequenceNumber") -> bool:
+        return self.key <= other.key
+
+    def __gt__(self, other: "SequenceNumber") -> bool:
+        return self.key > other.key
+
+    def __ge__(self, other: "SequenceNumber") -> bool:
+        return self.key >= other.key
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -49,6 +62,9 @@ class SequenceNumber:
 
 
 Position = SequenceNumber | Sentinel
+
+# Where a user record lies on its stream: the shard's id, and the number in that shard.
+StreamPosition = tuple[str, SequenceNumber]
 
 _RANKS = {Sentinel.AT_TIMESTAMP: -3, Sentinel.TRIM_HORIZON: -2, Sentinel.LATEST: -1}
 
@@ -94,14 +110,3 @@ class Batch:
     after: Position
     records: tuple[Record, ...]
     millis_behind_latest: int
-
-
-@dataclass(frozen=True)
-class HashKeyRange:
-    """The hash keys of a shard, both ends included."""
-
-    first: int
-    last: int
-
-    def __contains__(self, hash_key: int) -> bool:
-        return self.first <= hash_key <= self.last

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from foundation.kinesis.get_records import ChildShard, HashKeys
-from foundation.kinesis.records import HashKeyRange
+from foundation.kinesis.hash_keys import HashKeyRange
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import httpx
 from botocore.config import Config
 
+from foundation import aws
 from foundation.settings import from_environment
-from producers.assembly import endpoint, session
 from producers.load.live.tickets import TicketQueue
 from producers.settings import TicketQueueSettings
 
@@ -18,8 +18,7 @@ SQS = Config(
 
 def ticket_queue(environ: Mapping[str, str]) -> TicketQueue:
     settings = from_environment(TicketQueueSettings, environ)
-    client = session(environ).client("sqs", endpoint_url=endpoint(environ, "SQS"), config=SQS)
-    return TicketQueue(client, settings.ticket_queue)
+    return TicketQueue(aws.client("sqs", environ, SQS), settings.ticket_queue)
 
 
 def orders_http(url: str) -> httpx.Client:

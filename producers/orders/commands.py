@@ -233,6 +233,7 @@ def perform(
     command: RestaurantCommand, order: Order, *, restaurant_id: str, idempotency_key: str, at: datetime
 ) -> Performed[Event] | Refusal:
     """What this command does to the order. A repeat gives what `order.history` has for it already."""
+    # guarantee: a restaurant touches only its own orders
     if order.placed.restaurant_id != restaurant_id:
         return unknown_order()
     kind = type(command)

@@ -72,6 +72,7 @@ class TokenKey:
         claims, dot, signature = token.partition(".")
         if not (claims and dot and signature):
             raise MalformedToken("not a token of this API")
+        # guarantee: a token's signature is checked
         if not hmac.compare_digest(signature.encode(), self._signature(claims).encode()):
             raise WrongSignature("the token was not signed by this API")
         try:

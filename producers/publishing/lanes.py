@@ -12,17 +12,17 @@ from itertools import islice
 import msgspec
 
 from foundation.kinesis.aggregation import AGGREGATE_BYTES, pack
+from foundation.kinesis.limits import (
+    MAX_KEY_CHARACTERS,
+    MAX_LARGE_REQUEST_BYTES,
+    MAX_RECORD_BYTES,
+    MAX_REQUEST_BYTES,
+    MAX_REQUEST_RECORDS,
+)
+from foundation.kinesis.shards import Shard
 from producers.publishing.publication import Publication
 from producers.publishing.quota import Quota, ShardBudget
-from producers.publishing.shard_map import Shard, ShardMap
-
-# https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html; keys count into both sizes.
-MAX_REQUEST_ENTRIES = 500
-MAX_REQUEST_BYTES = 5 * 1024 * 1024
-MAX_RECORD_BYTES = 1024 * 1024
-# Where the stream allows larger records than that: https://docs.aws.amazon.com/streams/latest/dev/large-records.html
-MAX_LARGE_REQUEST_BYTES = 10 * 1024 * 1024
-MAX_KEY_CHARACTERS = 256
+from producers.publishing.shard_map import ShardMap
 
 # A lane whose records Kinesis refused is one as any other again once so many went together.
 _MANY_RECORDS = 256
@@ -162,11 +162,12 @@ class Lanes:
         count, first = len(self._lanes), self._first
         for place in range(first, first + count):
             lane = self._lanes[place % count]
+            # guarantee: nothing of a lane goes while an aggregate of it is in doubt
             if not lane.waiting or lane.in_doubt or lane.starts_at(now) > now:
                 continue
             # Who finds no room, or must go alone, is the first next time.
             self._first = place % count
-            if len(parcels) == MAX_REQUEST_ENTRIES or (parcels and lane.at_most is not None):
+            if len(parcels) == MAX_REQUEST_RECORDS or (parcels and lane.at_most is not None):
                 break
             parcel = self._parcel(lane, min(limits.record_bytes, lane.budget.left(now)))
             # A record over all limits goes alone, for Kinesis to judge: the stream's own limit may have been lowered.
@@ -213,8 +214,13 @@ class Lanes:
             packed.records,
             packed.data,
             packed.partition_key,
-            lane.shard.explicit_hash_key if packed.aggregated else None,
+            explicit_hash_key(lane.shard) if packed.aggregated else None,
         )
+
+
+def explicit_hash_key(shard: Shard) -> str:
+    """One that leads to the shard. The last one: a stream made anew with more shards is noticed by every lane."""
+    return str(shard.hash_keys.last)
 
 
 def _give_up_at(record: Publication) -> float:

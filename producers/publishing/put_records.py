@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
-from producers.publishing.lanes import MAX_RECORD_BYTES, Limits, Parcel
+from foundation.kinesis.limits import MAX_RECORD_BYTES
+from foundation.kinesis.shards import listed_shards
+from producers.publishing.lanes import Limits, Parcel
 from producers.publishing.shard_map import ShardMap
 
 if TYPE_CHECKING:
@@ -64,17 +66,13 @@ def put_records(
     answer = kinesis.put_records(StreamName=stream, Records=written)
     told: list[Any] = list(answer.get("Records") or [])[: len(parcels)]
     results = [one if isinstance(one, dict) else None for one in told]
+    # guarantee: what is acknowledged was acknowledged by Kinesis
     return cast("list[PutRecordsResultEntryTypeDef | None]", results + [None] * (len(parcels) - len(results)))
 
 
 def shard_map(kinesis: "KinesisClient", stream: str) -> ShardMap:
     """Raises what the client does, and `BrokenShardMap` while a reshard is being told of."""
-    page = kinesis.list_shards(StreamName=stream)
-    shards = page["Shards"]
-    while token := page.get("NextToken"):
-        page = kinesis.list_shards(NextToken=token)
-        shards = shards + page["Shards"]
-    return ShardMap.of(shards)
+    return ShardMap.of(listed_shards(kinesis, stream))
 
 
 def limits(kinesis: "KinesisClient", stream: str) -> Limits:

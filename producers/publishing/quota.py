@@ -6,6 +6,8 @@ A lone writer that keeps to it is never throttled; one that shares the shard fin
 from collections import deque
 from dataclasses import dataclass, field
 
+from foundation.kinesis.limits import WRITE_BYTES_PER_SECOND, WRITE_RECORDS_PER_SECOND
+
 _SECOND = 1.0
 # What a throttled record takes off our share of the quota, and what a second without one gives back.
 _CUT = 0.8
@@ -15,10 +17,10 @@ _LEAST_SHARE = 1 / 64
 
 @dataclass(frozen=True)
 class Quota:
-    """What a shard takes in any one second: https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html"""
+    """What a shard takes in any one second."""
 
-    bytes_a_second: float = 1024 * 1024
-    records_a_second: float = 1000
+    bytes_a_second: float = WRITE_BYTES_PER_SECOND
+    records_a_second: float = WRITE_RECORDS_PER_SECOND
 
 
 KINESIS_QUOTA = Quota()
@@ -59,6 +61,7 @@ class ShardBudget:
 
     def spend(self, size: int, counted_at: float) -> None:
         """Kinesis counted a record at that time, and took it."""
+        # guarantee: a shard is asked for no more than its quota
         self._spent.append((counted_at, size))
         self._spent_bytes += size
         if self._changed_at is not None and self.share < 1:

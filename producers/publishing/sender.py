@@ -38,6 +38,7 @@ _THROTTLED = "ProvisionedThroughputExceededException"
 _STREAM_AWAY = "ResourceNotFoundException"
 # A stream takes longer than that to be deleted and made anew. Who has heard nothing from it for so long asks for its
 # shards first: they may have the old ones' names, and other keys.
+# guarantee: nothing is sent by a map that was not asked for in a while
 _STALE_AFTER = 10.0
 # Of what went wrong: an error may hold a whole answer.
 _TOLD_CHARACTERS = 500
@@ -164,6 +165,7 @@ class Sender:
 
     def _hold_until_known(self) -> None:
         """The stream may be made anew, with other shards of the same names: nothing is sent before these are known."""
+        # guarantee: nothing is sent by the map of a stream that went away
         self._needs_map = self._is_map_stale = True
 
     def _leave_what_nobody_waits_for(self) -> None:
@@ -199,10 +201,12 @@ class Sender:
         try:
             results = kinesis_wire.put_records(self._client, self._stream, parcels)
         except ClientError as error:
+            # guarantee: a record that Kinesis refuses fails alone
             if error_code(error) in _REFUSALS:
                 self._divide(parcels, error)
             else:
                 self._request_failed(parcels, error)
+        # guarantee: a proxy's page does not end the publisher
         except Exception as error:  # noqa: BLE001 - what botocore did not expect, it passes on
             self._spend(parcels, sent_at)
             self._request_failed(parcels, error)
@@ -221,6 +225,7 @@ class Sender:
     def _settle(self, parcels: Sequence[Parcel], results: "Sequence[PutRecordsResultEntryTypeDef | None]") -> None:
         rejected: list[Parcel] = []
         for parcel, result in zip(parcels, results, strict=True):
+            # guarantee: only rejected entries are sent again
             if result is None or not _taken(result):
                 self._reject(parcel, result)
                 rejected.append(parcel)
@@ -238,11 +243,13 @@ class Sender:
         lane.refused(now + self._backoff(lane.failures + 1))
         if result and result.get("ErrorCode") == _THROTTLED:
             lane.budget.throttled(now)
+        # guarantee: what was refused stays before what is behind it
         _note_failure(parcel, _reason(result))
 
     def _answered_elsewhere(self, parcel: Parcel, result: "PutRecordsResultEntryTypeDef") -> None:
         """The stream is not what the map says. A plain record is where its key belongs all the same."""
         self._needs_map = True
+        # guarantee: an aggregate that landed beside its shard is not acknowledged
         if parcel.explicit_hash_key is None:
             self._acknowledge(parcel, result)
         else:

@@ -1,6 +1,7 @@
 from typing import Any
 
 class Session:
+    _service_endpoint_mapping: dict[str, str]
     def __init__(
         self,
         aws_access_key_id: str = ...,

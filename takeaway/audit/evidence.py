@@ -7,16 +7,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from consumers.specs import LAKE_FILLERS
 from events.wire import UnreadableEvent, decode
+from foundation import aws
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait
+from foundation.kinesis.records import SequenceNumber, StreamPosition
 from foundation.settings import variable
 from takeaway.audit.observer import StreamObserver
 from takeaway.audit.stream import retained_records
-from takeaway.audit.verdict import Effect, Evidence, Fact, StreamPlace
+from takeaway.audit.verdict import Effect, Evidence, Fact
 from takeaway.errors import UserError
 from takeaway.http import get
-from takeaway.local import aws as local_aws
 
 # While the audit looks, nobody else sees the message; afterwards it is given back.
 _LOOKING_SECONDS = 120
@@ -35,7 +37,7 @@ def gather(environ: Mapping[str, str], ledger: Path) -> Evidence:
     """
     require_auditable(environ, ledger)
     facts, unreadable = stream_facts(environ)
-    letters = Bucket(local_aws.client("s3", environ), environ[variable("dead_letter_bucket")])
+    letters = Bucket(aws.client("s3", environ), environ[variable("dead_letter_bucket")])
     return Evidence(
         ledger=ledger_facts(ledger),
         stream=facts,
@@ -43,12 +45,12 @@ def gather(environ: Mapping[str, str], ledger: Path) -> Evidence:
         lake=lake_facts(environ),
         unreadable=unreadable,
         dropped=dropped_records(environ),
-        quarantined=frozenset(letter_place(key) for key in letters.keys("archiver/")),
+        quarantined=frozenset(letter_place(key) for name in LAKE_FILLERS for key in letters.keys(f"{name}/")),
     )
 
 
 def require_auditable(environ: Mapping[str, str], ledger: Path) -> None:
-    if not local_aws.reaches_only_local(environ) or variable("audit_queue") not in environ:
+    if not aws.reaches_only_local(environ) or variable("audit_queue") not in environ:
         raise UserError(
             "an audit needs a local AWS: it reads back every message and mail that was sent",
             "`takeaway up`, or set AWS_ENDPOINT_URL; `takeaway deploy` there makes the audit's queue",
@@ -81,12 +83,12 @@ def ledger_facts(directory: Path) -> tuple[Fact, ...]:
     )
 
 
-def stream_facts(environ: Mapping[str, str]) -> tuple[tuple[Fact, ...], frozenset[StreamPlace]]:
+def stream_facts(environ: Mapping[str, str]) -> tuple[tuple[Fact, ...], frozenset[StreamPosition]]:
     """Every user record that the stream retains: the readable ones as facts, the places of the others."""
     facts: list[Fact] = []
-    unreadable: set[StreamPlace] = set()
+    unreadable: set[StreamPosition] = set()
     for shard_id, record in retained_records(environ):
-        place = StreamPlace(shard_id, int(record.sequence_number.number), record.sequence_number.sub)
+        place = shard_id, record.sequence_number
         try:
             envelope = decode(record.data)
         except UnreadableEvent:
@@ -101,7 +103,8 @@ def ticket_effects(environ: Mapping[str, str]) -> list[Effect]:
 
     A message is hidden from others while it is looked at; whatever happens, it is given back.
     """
-    sqs, url = local_aws.client("sqs", environ), environ[variable("audit_queue")]
+    sqs: Any = aws.client("sqs", environ)
+    url = environ[variable("audit_queue")]
     hidden = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessagesNotVisible"])
     if int(hidden["Attributes"]["ApproximateNumberOfMessagesNotVisible"]):
         raise UserError(
@@ -168,7 +171,7 @@ def lake_facts(environ: Mapping[str, str]) -> tuple[Fact, ...]:
             row["event_id"],
             row["event_type"],
             row["order_id"],
-            StreamPlace(row["_shard"], int(row["_sequence_number"]), row["_sub_sequence_number"]),
+            (row["_shard"], SequenceNumber(row["_sequence_number"], row["_sub_sequence_number"])),
         )
         for row in rows
     )
@@ -190,10 +193,10 @@ def dropped_records(environ: Mapping[str, str]) -> int:
     from deltalake.exceptions import TableNotFoundError
 
     from analytics.table.layout import table_uri
-    from analytics.table.log import dropped_by, storage_options
+    from analytics.table.log import dropped_by
 
     try:
-        table = DeltaTable(table_uri(environ[variable("lake_bucket")]), storage_options=storage_options(environ))
+        table = DeltaTable(table_uri(environ[variable("lake_bucket")]), storage_options=aws.storage_options(environ))
     except TableNotFoundError:
         return 0
     return sum(dropped_by(commit) for commit in table.history())
@@ -205,11 +208,11 @@ def lake_has(environ: Mapping[str, str], records: int) -> bool:
     return rows >= records or rows + dropped_records(environ) >= records
 
 
-def letter_place(key: str) -> StreamPlace:
+def letter_place(key: str) -> StreamPosition:
     """The place that a dead letter's key names: consumer/stream/shard/number-sub.json."""
     _, _, shard_id, name = key.split("/")
     number, sub = name.removesuffix(".json").rsplit("-", 1)
-    return StreamPlace(shard_id, int(number), int(sub))
+    return shard_id, SequenceNumber(number, int(sub))
 
 
 def _is_ministack(endpoint: str) -> bool:

@@ -108,6 +108,7 @@ def _promised(directory: Path) -> Promised:
 def _events(promised: Promised, seen: Counter[str]) -> Iterator[Finding]:
     for event_id, event_type in promised.events.items():
         times, allowed = seen[event_id], 1 + promised.doubled[event_id]
+        # guarantee: a history is audited event by event
         if times < allowed:
             yield Finding(LOST, f"{event_type} {event_id} is in the ledger {allowed} times, and in the file {times}")
         elif times > allowed:

@@ -7,14 +7,16 @@ from botocore.exceptions import ClientError
 from consumers.diagnostics import ReadFailed
 from consumers.engines.worker.reading.cursor import ShardCursor
 from consumers.engines.worker.reading.polling import ShardReader
-from consumers.engines.worker.settings import READS_PER_SECOND, WorkerSettings
+from consumers.engines.worker.settings import WorkerSettings
+from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Wait, uninterrupted_wait
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.get_records import decoding
-from foundation.kinesis.records import HashKeyRange, Record, Sentinel
+from foundation.kinesis.limits import READS_PER_SECOND
+from foundation.kinesis.records import Record, Sentinel
+from foundation.kinesis.shards import listed_shards
 from foundation.settings import variable
 from takeaway.errors import UserError
-from takeaway.local import aws as local_aws
 
 
 class StreamAway(UserError):
@@ -28,12 +30,11 @@ class StreamAway(UserError):
 
 def shard_readers(environ: Mapping[str, str], *, wait: Wait) -> dict[str, ShardReader]:
     """A reader for every shard; `wait` passes between two reads. What cannot be read is raised as `StreamAway`."""
-    kinesis = decoding(local_aws.client("kinesis", environ))
+    kinesis = decoding(aws.client("kinesis", environ))
     stream = environ[variable("stream")]
     settings = WorkerSettings("looking-on", stream, worker_id="looking-on", reads_per_second=READS_PER_SECOND)
     try:
-        pages = kinesis.get_paginator("list_shards").paginate(StreamName=stream)
-        shards = [shard for page in pages for shard in page["Shards"]]
+        shards = listed_shards(kinesis, stream)
     except ClientError as error:
         raise UserError(
             f"cannot list the shards of stream {stream}: {error}",
@@ -41,10 +42,8 @@ def shard_readers(environ: Mapping[str, str], *, wait: Wait) -> dict[str, ShardR
         ) from error
     readers = {}
     for shard in shards:
-        ends = shard["HashKeyRange"]
-        hash_keys = HashKeyRange(int(ends["StartingHashKey"]), int(ends["EndingHashKey"]))
-        cursor = ShardCursor(settings, shard["ShardId"], hash_keys, clock=SYSTEM_CLOCK, emit=_raise_what_failed)
-        readers[shard["ShardId"]] = ShardReader(
+        cursor = ShardCursor(settings, shard.shard_id, shard.hash_keys, clock=SYSTEM_CLOCK, emit=_raise_what_failed)
+        readers[shard.shard_id] = ShardReader(
             kinesis, settings, cursor, clock=SYSTEM_CLOCK, wait=wait, emit=_raise_what_failed
         )
     return readers

@@ -6,18 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from events.orders import EVENT_TYPES, Event, OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected
+from foundation.kinesis.records import StreamPosition
 
 # The events that a message to somebody must answer, and where that message is looked for.
 EFFECTS = {EVENT_TYPES[OrderPlaced]: "ticket", EVENT_TYPES[OrderAccepted]: "e-mail"}
-
-
-@dataclass(frozen=True, order=True)
-class StreamPlace:
-    """Where a user record lies on the stream: unique, whatever it holds."""
-
-    shard_id: str
-    sequence_number: int
-    sub_sequence_number: int
 
 
 @dataclass(frozen=True)
@@ -27,7 +19,7 @@ class Fact:
     event_id: str
     event_type: str
     order_id: str
-    place: StreamPlace | None = None
+    place: StreamPosition | None = None
     certain: bool = True
 
 
@@ -51,8 +43,8 @@ class Evidence:
     stream: tuple[Fact, ...]
     effects: tuple[Effect, ...]
     lake: tuple[Fact, ...]
-    unreadable: frozenset[StreamPlace] = frozenset()
-    quarantined: frozenset[StreamPlace] = frozenset()
+    unreadable: frozenset[StreamPosition] = frozenset()
+    quarantined: frozenset[StreamPosition] = frozenset()
     dropped: int = 0
 
 
@@ -244,8 +236,8 @@ def _name(fact: Fact) -> str:
     return f"{fact.event_type} {fact.event_id} of order {fact.order_id}"
 
 
-def _where(place: StreamPlace | None) -> str:
+def _where(place: StreamPosition | None) -> str:
     if place is None:
         return "an unknown place"
-    sub = f".{place.sub_sequence_number}" if place.sub_sequence_number else ""
-    return f"{place.shard_id} {place.sequence_number}{sub}"
+    shard_id, number = place
+    return f"{shard_id} {number}"

@@ -116,7 +116,7 @@ def _letters(environ: Mapping[str, str]) -> "S3DeadLetters":
     from consumers.assembly import dead_letters
     from consumers.settings import ConsumerSettings
 
-    return dead_letters(from_environment(ConsumerSettings, environ), customer_keys(environ))
+    return dead_letters(environ, from_environment(ConsumerSettings, environ), customer_keys(environ))
 
 
 def _prefix(consumer: str | None) -> str:
@@ -156,7 +156,7 @@ def _chosen(letters: "S3DeadLetters", keys: Sequence[str] | None, consumer: str 
 
 
 def _of_consumers(chosen: "Sequence[StoredLetter]") -> "dict[str, list[StoredLetter]]":
-    from consumers.assembly import CONSUMERS
+    from consumers.specs import CONSUMERS
 
     of_consumers: dict[str, list[StoredLetter]] = {}
     for stored in chosen:

@@ -198,7 +198,8 @@ def _lag(shard: "ShardReading") -> str:
 
 
 def _capacity(checkup: "Checkup") -> Rows:
-    from takeaway.doctor.findings import READ_BYTES_PER_SECOND, megabytes
+    from foundation.kinesis.limits import READ_BYTES_PER_SECOND
+    from takeaway.doctor.findings import megabytes
 
     readers = sum(consumer.reads for consumer in checkup.consumers)
     rows = []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from foundation import aws
 from foundation.diagnostics import json_lines
 from foundation.settings import variable
 from takeaway.commands.options import Json
@@ -190,22 +191,18 @@ def vacuum(
 
 def _retained(environ: Mapping[str, str]) -> "Iterator[StreamRecord]":
     from analytics.assembly import customer_keys
-    from analytics.table.offsets import Place
     from analytics.verification.rows import StreamRecord
     from consumers.dead_letters.letters import S3DeadLetters
+    from consumers.specs import LAKE_FILLERS
     from takeaway.audit.evidence import letter_place
     from takeaway.audit.stream import retained_records
-    from takeaway.audit.verdict import StreamPlace
-    from takeaway.local import aws as local_aws
 
-    letters = S3DeadLetters(
-        local_aws.client("s3", environ), environ[variable("dead_letter_bucket")], customer_keys(environ)
-    )
-    set_apart = {letter_place(key) for key in letters.keys(f"archiver/{environ[variable('stream')]}/")}
+    letters = S3DeadLetters(aws.client("s3", environ), environ[variable("dead_letter_bucket")], customer_keys(environ))
+    stream = environ[variable("stream")]
+    set_apart = {letter_place(key) for name in LAKE_FILLERS for key in letters.keys(f"{name}/{stream}/")}
     for shard_id, record in retained_records(environ):
-        number = record.sequence_number
-        place = StreamPlace(shard_id, int(number.number), number.sub)
-        yield StreamRecord(shard_id, Place(number.number, number.sub), record.data, place in set_apart)
+        place = shard_id, record.sequence_number
+        yield StreamRecord(*place, record.data, place in set_apart)
 
 
 def _compacted(day: Any) -> dict[str, Any]:

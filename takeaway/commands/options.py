@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
+from foundation import aws
 from foundation.settings import variable
 from takeaway.errors import UserError
-from takeaway.local import aws as local_aws
 from takeaway.stack.environment import HOME
 
 Seed = Annotated[int | None, typer.Option(help="The same seed gives the same orders. Chosen and printed when absent.")]
@@ -42,7 +42,7 @@ def port(field: str, default: int) -> int:
 
 def confirm(environ: Mapping[str, str], question: str, *, yes: bool, otherwise: str) -> None:
     """Asks before what cannot be taken back on real AWS; where there is nobody to ask, `otherwise` ends the command."""
-    if yes or local_aws.reaches_only_local(environ):
+    if yes or aws.reaches_only_local(environ):
         return
     if not sys.stdin.isatty():
         raise UserError(otherwise, "--yes if you mean it")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from foundation import aws
 from foundation.clock import uninterrupted_wait
 from takeaway.commands.options import LEDGER, Json, Ledger
-from takeaway.local import aws as local_aws
 from takeaway.stack.environment import HOME, resolved
 from takeaway.stack.lake_errors import lake_told_in_one_line
 from takeaway.terminal.tables import in_words, show_rows
@@ -40,7 +40,7 @@ def report(
 
     environ = resolved()
     verdict = None
-    if ledger.exists() and local_aws.reaches_only_local(environ):
+    if ledger.exists() and aws.reaches_only_local(environ):
         with Console(stderr=True).status(SETTLING):
             settle(environ, within=90, wait=uninterrupted_wait())
         verdict = judge(gather(environ, ledger), ignore_others=True)

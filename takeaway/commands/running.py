@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from consumers.specs import CONSUMERS, named
 from foundation.diagnostics import json_lines
 from foundation.settings import variable
 from takeaway.commands.options import LEDGER, Ledger, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
@@ -39,7 +40,7 @@ def serve(
 
 
 def work(
-    consumer: Annotated[str, typer.Argument(help="restaurant_notifier, user_notifier or archiver")],
+    consumer: Annotated[str, typer.Argument(help=f"One of: {', '.join(CONSUMERS)}.")],
     engine: Annotated[
         Engine, typer.Option(help="What feeds it: our worker, or the KCL, which needs Java.")
     ] = Engine.WORKER,
@@ -50,10 +51,7 @@ def work(
 
     Example: takeaway work archiver
     """
-    from consumers.assembly import CONSUMERS
-
-    if consumer not in CONSUMERS:
-        raise UserError(f"no consumer is called {consumer!r}", f"one of: {', '.join(CONSUMERS)}")
+    named(consumer)
     environ = resolved()
     if engine is Engine.KCL:
         raise typer.Exit(_work_under_the_kcl(consumer, environ))

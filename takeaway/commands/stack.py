@@ -109,9 +109,7 @@ def deploy(
     """
     from takeaway.stack import deployment
 
-    environ = endpoint()
-    os.environ.update(environ)
-    settings = deployment.deploy(environ, shards=shards)
+    settings = deployment.deploy(endpoint(), shards=shards)
     if as_json:
         print(json.dumps(settings))
         return
@@ -124,9 +122,8 @@ def env() -> None:
 
     Example: eval "$(takeaway env)"
     """
-    before = dict(os.environ)
     for name, value in sorted(resolved().items()):
-        if before.get(name) != value and name != variable("token_key"):
+        if os.environ.get(name) != value and name != variable("token_key"):
             print(f"export {name}={shlex.quote(value)}")
 
 

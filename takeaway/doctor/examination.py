@@ -7,19 +7,19 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import NoCredentialsError, NoRegionError
+from botocore.exceptions import NoCredentialsError
 
 from analytics.table.layout import table_uri
-from consumers.assembly import CONSUMERS
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.settings import ConsumerSettings
+from consumers.specs import CONSUMERS, ConsumerSpec
+from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait, uninterrupted_wait
 from foundation.settings import from_environment
 from takeaway.doctor import resources as probes
 from takeaway.doctor.facts import SETTINGS, Checkup, Consumer, DeadLetters, LakeState, Problem, ShardRate
 from takeaway.doctor.readers import CONSUMER_SECONDS, SHARDS_SECONDS, ReadingProbe
-from takeaway.doctor.settings import shown, stack_settings, unreadable
-from takeaway.local import aws as local_aws
+from takeaway.doctor.settings import as_problem, shown, stack_settings, unreadable
 from takeaway.stack import deployment
 from takeaway.stack.environment import HOME, Source, merged
 from takeaway.stack.time_limit import Asked, Unanswered
@@ -38,10 +38,12 @@ def examine(
     started, told = probes.started(home), shown(sources, home)
     try:
         back_end = probes.back_end(merged(sources), clock)
-    except (NoCredentialsError, NoRegionError) as error:
-        nobody = deployment.unreachable(error, None)
+    except (NoCredentialsError, aws.NoRegion) as error:
+        nobody = deployment.unreachable(error, merged(sources))
         problem = Problem(SETTINGS, nobody.what, nobody.fix)
         return Checkup(clock.now(), None, settings=told, unsettled=(problem,), processes=started)
+    except aws.HalfCredentials as error:
+        return Checkup(clock.now(), None, settings=told, unsettled=(as_problem(error),), processes=started)
     found = Checkup(clock.now(), back_end, settings=told, processes=started)
     if back_end.trouble is not None:
         return found
@@ -51,7 +53,7 @@ def examine(
     if not unsettled:
         unsettled = unreadable(environ, home)
     found = dataclasses.replace(found, settings=shown(sources, home), unsettled=unsettled)
-    clients = cache(partial(local_aws.client, environ=environ))
+    clients = cache(partial(aws.client, environ=environ))
     resources = probes.resources(environ, clients, ASK_SECONDS)
     there = {field: one.name for field, one in resources.items() if one.there}
     named = tuple(resources.values())
@@ -76,14 +78,16 @@ def _examine_what_is_there(
     `now` is the back end's time.
     """
     letters: dict[str, Asked[DeadLetters]] = {}
+    workers: dict[str, WorkerSettings] = {}
     consumers: dict[str, Asked[Consumer]] = {}
     rates: Asked[tuple[ShardRate, ...]] | None = None
     lake: Asked[LakeState] | None = None
     settings = None if found.unsettled else from_environment(ConsumerSettings, environ)
     if settings and "stream" in there:
         probe = ReadingProbe(clients("kinesis"), settings.stream, now, clock)
-        for name in CONSUMERS:
-            look = partial(probe.consumer, name, clients("dynamodb"), _worker_settings(name, settings), wait)
+        for name, spec in CONSUMERS.items():
+            workers[name] = _worker_settings(spec, settings, environ)
+            look = partial(probe.consumer, name, clients("dynamodb"), workers[name], wait)
             consumers[name] = Asked(look, CONSUMER_SECONDS, clock)
         rates = Asked(probe.rates, SHARDS_SECONDS + ASK_SECONDS, clock)
     if bucket := there.get("dead_letter_bucket"):
@@ -96,13 +100,13 @@ def _examine_what_is_there(
         dead_letters=tuple(_letters(name, one.answer(), there) for name, one in letters.items()),
         lake=_lake(lake.answer(), there) if lake else None,
         rates=_rates(rates.answer()) if rates else (),
-        consumers=tuple(_consumer(name, one.answer(), settings) for name, one in consumers.items() if settings),
+        consumers=tuple(_consumer(name, one.answer(), workers[name]) for name, one in consumers.items()),
     )
 
 
-def _consumer(name: str, answer: Consumer | Unanswered, settings: ConsumerSettings) -> Consumer:
+def _consumer(name: str, answer: Consumer | Unanswered, settings: WorkerSettings) -> Consumer:
     if isinstance(answer, Unanswered):
-        return Consumer(name, settings.application(name), settings.reads(name), trouble=answer.reason)
+        return Consumer(name, settings.application, settings.reads_per_second, trouble=answer.reason)
     return answer
 
 
@@ -122,11 +126,12 @@ def _lake(answer: LakeState | Unanswered, there: Mapping[str, str]) -> LakeState
     return answer
 
 
-def _worker_settings(consumer: str, settings: ConsumerSettings) -> WorkerSettings:
+def _worker_settings(spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str]) -> WorkerSettings:
     """As the consumer's own workers have them; the name is for a worker that takes no lease."""
     return WorkerSettings(
-        application=settings.application(consumer),
+        application=settings.application(spec),
         stream=settings.stream,
         worker_id="doctor",
         failover_seconds=settings.failover_seconds,
+        reads_per_second=spec.reads(environ),
     )

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 
+from consumers import specs
+from foundation.kinesis.limits import READ_BYTES_PER_SECOND, READS_PER_SECOND
+from foundation.settings import variable
 from takeaway.doctor.facts import (
     BACK_END,
     CAPACITY,
@@ -23,10 +26,7 @@ from takeaway.terminal.tables import counted
 
 # Signatures are refused from five minutes on; long before that, times written by two machines contradict each other.
 CLOCK_TOLERANCE_SECONDS = 30.0
-# What all polling applications of one shard share.
-# https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
-READ_BYTES_PER_SECOND = 2 * 1024 * 1024
-READS_PER_SECOND = 5
+_READS_VARIABLES = dict.fromkeys(variable(spec.reads_field) for spec in specs.CONSUMERS.values())
 # So near a limit a peak is over it.
 NEARLY = 0.8
 
@@ -141,7 +141,7 @@ def _capacity(checkup: Checkup) -> Iterator[Problem]:
         yield Problem(
             CAPACITY,
             f"together the consumers read a shard {reads:g} times a second, and it allows {READS_PER_SECOND}: {names}",
-            "lower TAKEAWAY_READS_PER_SECOND or TAKEAWAY_ARCHIVER_READS_PER_SECOND, and start the consumers again",
+            f"lower {' or '.join(_READS_VARIABLES)}, and start the consumers again",
         )
     pollers = max(len(reading), 1)
     for rate in checkup.rates:

@@ -17,8 +17,8 @@ from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from analytics.table.layout import table_uri
-from analytics.table.log import storage_options
 from consumers.dead_letters.letters import NoLetter, kind_of
+from foundation import aws
 from foundation.bucket import Bucket
 from foundation.clock import Clock
 from foundation.error_codes import error_code
@@ -26,7 +26,6 @@ from foundation.settings import variable
 from takeaway.doctor.facts import BackEnd, DeadLetters, LakeState, Process, Resource
 from takeaway.doctor.settings import shown_url
 from takeaway.http import get
-from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.stack import deployment
 from takeaway.stack.time_limit import Asked, Unanswered
@@ -70,13 +69,13 @@ def _api_trouble(home: Path) -> str | None:
 def back_end(environ: Mapping[str, str], clock: Clock) -> BackEnd:
     """Whether it answers, how fast, and what time it thinks it is. Raises when there are no credentials to ask with."""
     url = environ.get("AWS_ENDPOINT_URL", "")
-    local = bool(url) and local_aws.is_local(url)
+    local = bool(url) and aws.is_local(url)
     started, before = clock.monotonic(), clock.now()
     if local:
         name = shown_url(url)
         answer = Asked(lambda: _local_date(url, "/_localstack/health"), HEALTH_SECONDS, clock).answer()
     else:
-        sts = local_aws.client("sts", environ)
+        sts = aws.client("sts", environ)
         name = shown_url(url) if url else f"AWS {sts.meta.region_name}"
         answer = Asked(lambda: _date(sts.get_caller_identity()), IDENTITY_SECONDS, clock).answer()
     seconds = clock.monotonic() - started
@@ -181,7 +180,7 @@ def lake(environ: Mapping[str, str], bucket: str) -> LakeState:
     where = table_uri(bucket)
     limits = {"connect_timeout": "2s", "timeout": "3s", "max_retries": "1"}
     try:
-        table = DeltaTable(where, storage_options={**storage_options(environ), **limits})
+        table = DeltaTable(where, storage_options={**aws.storage_options(environ), **limits})
     except TableNotFoundError:
         return LakeState(where)
     files = pa.table(table.get_add_actions(flatten=True))

@@ -2,12 +2,15 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from analytics.settings import LakeSettings
 from consumers.settings import ConsumerSettings
+from consumers.specs import CONSUMERS
+from foundation import aws
 from foundation.settings import PREFIX, SettingsError, from_environment, variable
 from producers.settings import OrdersApiSettings, PublisherSettings, TicketQueueSettings, TokenSettings
 from takeaway.doctor.facts import SETTINGS, Problem, Setting
@@ -38,13 +41,22 @@ def unreadable(environ: Mapping[str, str], home: Path) -> tuple[Problem, ...]:
     values = {**environ, variable("token_key"): environ.get(variable("token_key")) or _local_token_key(environ, home)}
     wanted = _SETTINGS if not values[variable("token_key")] else (*_SETTINGS, TokenSettings)
     problems: dict[str, Problem] = {}
-    for settings in wanted:
+    readings: list[Callable[[], object]] = [
+        *(partial(from_environment, settings, values) for settings in wanted),
+        *(partial(spec.reads, values) for spec in CONSUMERS.values()),
+    ]
+    for reading in readings:
         try:
-            from_environment(settings, values)
+            reading()
         except SettingsError as error:
-            what, _, fix = str(error).partition(" fix: ")
-            problems[what] = Problem(SETTINGS, what.rstrip("."), fix)
+            problem = as_problem(error)
+            problems[problem.what] = problem
     return tuple(problems.values())
+
+
+def as_problem(error: SettingsError) -> Problem:
+    what, _, fix = str(error).partition(" fix: ")
+    return Problem(SETTINGS, what.rstrip("."), fix)
 
 
 def shown(sources: Sequence[Source], home: Path) -> tuple[Setting, ...]:
@@ -67,6 +79,7 @@ def _defaults(home: Path) -> dict[str, str]:
     fields = [field for settings in _SETTINGS for field in dataclasses.fields(settings)]
     return {
         **{variable(field.name): _text(field.default) for field in fields if field.default is not dataclasses.MISSING},
+        **{variable(spec.reads_field): _text(spec.reads_per_second) for spec in CONSUMERS.values()},
         variable("home"): str(home),
         variable("aws_port"): str(local_aws.DEFAULT_PORT),
         variable("api_port"): str(DEFAULT_API_PORT),
@@ -80,7 +93,7 @@ def _text(value: object) -> str:
 
 def _local_token_key(environ: Mapping[str, str], home: Path) -> str:
     path = home / TOKEN_KEY_FILE
-    return path.read_text().strip() if local_aws.reaches_only_local(environ) and path.exists() else ""
+    return path.read_text().strip() if aws.reaches_only_local(environ) and path.exists() else ""
 
 
 def shown_url(url: str) -> str:

@@ -1,14 +1,7 @@
-"""A local AWS: know its endpoint from the real thing, ask for its health, make clients for either."""
+"""A local AWS: its port, the variables that lead to it, and its health."""
 
 import socket
-from collections.abc import Mapping
 from http import HTTPStatus
-from ipaddress import ip_address
-from typing import Any
-from urllib.parse import urlsplit
-
-import boto3
-from localstack_client.session import Session as LocalSession
 
 from takeaway.errors import UserError
 
@@ -26,38 +19,6 @@ def local_environ(endpoint: str) -> dict[str, str]:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-
-
-def is_local(endpoint: str) -> bool:
-    """Whether this endpoint is this machine, or a neighbour container: no mail or load leaves for real AWS."""
-    host = urlsplit(endpoint).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return "." not in host or host.endswith((".localhost", ".localstack.cloud", ".docker.internal"))
-
-
-def reaches_only_local(environ: Mapping[str, str]) -> bool:
-    """Whether every endpoint that boto3 would use with these variables is local."""
-    endpoints = [url for name, url in environ.items() if name.startswith("AWS_ENDPOINT_URL") and url]
-    return bool(environ.get("AWS_ENDPOINT_URL")) and all(is_local(endpoint) for endpoint in endpoints)
-
-
-def client(service: str, environ: Mapping[str, str]) -> Any:
-    """A boto3 client for these variables: through localstack-client for a local endpoint, plain boto3 for AWS."""
-    endpoint = environ.get("AWS_ENDPOINT_URL", "")
-    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
-    if not endpoint or not is_local(endpoint):
-        # Without a region in the variables boto3 looks into the profile, as it does in the consumers.
-        return boto3.client(service, region_name=region)  # type: ignore[call-overload]
-    host = urlsplit(endpoint)
-    session = LocalSession(
-        aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID", "test"),
-        aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY", "test"),
-        region_name=region or REGION,
-        localstack_host=f"{host.hostname}:{host.port or DEFAULT_PORT}",
-    )
-    return session.client(service)
 
 
 def free_port() -> int:

@@ -3,7 +3,6 @@
 Everything else knows an endpoint. What they do differently from AWS is in docs/backends.md.
 """
 
-import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -105,7 +104,7 @@ def named(name: str) -> Backend:
 def _environ(port: int) -> dict[str, str]:
     """The user's variables but for those of AWS, and MiniStack's own settings."""
     return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        **processes.without_aws(),
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "MINISTACK_HOST": "127.0.0.1",

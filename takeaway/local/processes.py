@@ -112,6 +112,11 @@ def stop(running: Iterable[Running], *, grace: float) -> list[Running]:
     return [one for one in asked if one.pid in stubborn_pids or _mark(one.log) in marks]
 
 
+def without_aws() -> dict[str, str]:
+    """This process' variables but for those of AWS: what a child gets that works on an AWS of ours."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
 def end_relatives() -> None:
     """SIGKILL to everything that belongs to the same service as this process, which stays."""
     _kill(_related({os.environ[_MARK]}).keys())

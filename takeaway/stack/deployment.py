@@ -12,14 +12,12 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     EndpointConnectionError,
     NoCredentialsError,
-    NoRegionError,
     WaiterError,
 )
-from botocore.session import Session
 
+from foundation import aws
 from foundation.settings import variable
 from takeaway.errors import UserError
-from takeaway.local import aws as local_aws
 from takeaway.local.backends import LOCALSTACK_FOLDER
 from takeaway.terminal.files import write
 
@@ -41,13 +39,13 @@ def deploy(environ: Mapping[str, str], *, shards: int | None = None) -> dict[str
     On a local endpoint the audit's queue comes with it and the sender's address is verified at once; on AWS
     verifying an address is the owner's own act.
     """
-    cloudformation = local_aws.client("cloudformation", environ)
+    cloudformation = aws.client("cloudformation", environ)
     stack = environ.get(variable("stack"), DEFAULT_STACK)
-    local = local_aws.reaches_only_local(environ)
+    local = aws.reaches_only_local(environ)
     parameters = {"WithAuditQueue": "yes" if local else "no"}
     if shards is not None:
         parameters["ShardCount"] = str(shards)
-    request: dict[str, object] = {
+    request: dict[str, Any] = {
         "StackName": stack,
         "TemplateBody": template(),
         "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
@@ -59,7 +57,7 @@ def deploy(environ: Mapping[str, str], *, shards: int | None = None) -> dict[str
         else:
             _update(cloudformation, request, stack, local=local)
         if local:
-            local_aws.client("ses", environ).verify_email_identity(EmailAddress=sender(environ))
+            aws.client("ses", environ).verify_email_identity(EmailAddress=sender(environ))
     except WaiterError as error:
         raise UserError(
             f"the stack {stack} ended in {_status(cloudformation, stack)}: {_first_failure(cloudformation, stack)}",
@@ -72,27 +70,28 @@ def settings(environ: Mapping[str, str]) -> dict[str, str]:
     """The stack's outputs as TAKEAWAY_* variables. Raises `UserError` when there is no such stack."""
     stack = environ.get(variable("stack"), DEFAULT_STACK)
     try:
-        found = local_aws.client("cloudformation", environ).describe_stacks(StackName=stack)["Stacks"]
+        found = aws.client("cloudformation", environ).describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:
         raise UserError(
             f"no stack {stack!r} at {environ.get('AWS_ENDPOINT_URL', 'AWS')}: {error.response['Error']['Message']}",
             "`takeaway deploy`, or name another stack in TAKEAWAY_STACK",
         ) from error
-    except BotoCoreError as error:
-        raise unreachable(error, environ.get("AWS_ENDPOINT_URL")) from error
+    except (BotoCoreError, aws.NoRegion) as error:
+        raise unreachable(error, environ) from error
     outputs = {variable(_snake(o["OutputKey"])): o["OutputValue"] for o in found[0].get("Outputs", [])}
     return {**outputs, variable("sender"): sender(environ)}
 
 
-def unreachable(error: BotoCoreError, url: str | None) -> UserError:
+def unreachable(error: BotoCoreError | aws.NoRegion, environ: Mapping[str, str]) -> UserError:
     """What to tell a person where there is nobody to ask: no AWS at all, or no answer from the one in use."""
-    if isinstance(error, NoCredentialsError | NoRegionError):
-        only_region = isinstance(error, NoRegionError) and Session().get_credentials() is not None
+    if isinstance(error, NoCredentialsError | aws.NoRegion):
+        only_region = isinstance(error, aws.NoRegion) and aws.finds_credentials(environ)
         lacking = "region is" if only_region else "credentials are"
         return UserError(
             f"no local AWS is up, and no AWS {lacking} set",
             "`takeaway up` starts a local AWS; or set AWS_ENDPOINT_URL, or AWS credentials and a region",
         )
+    url = environ.get("AWS_ENDPOINT_URL")
     if url and isinstance(error, EndpointConnectionError | ConnectTimeoutError):
         return nothing_answers(url)
     return UserError(f"{url or 'AWS'}: {error}", "is it up and deployed? `takeaway up`, or `takeaway deploy`")
@@ -115,7 +114,7 @@ def token_key(path: Path) -> str:
     return path.read_text().strip()
 
 
-def _update(cloudformation: Any, request: dict[str, object], stack: str, *, local: bool) -> None:
+def _update(cloudformation: Any, request: dict[str, Any], stack: str, *, local: bool) -> None:
     try:
         cloudformation.update_stack(**request)
     except ClientError as error:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from foundation import aws
 from foundation.settings import variable
 from takeaway.errors import UserError
 from takeaway.local import aws as local_aws
@@ -43,9 +44,7 @@ def endpoint_sources(home: Path = HOME) -> list[Source]:
     """
     own = Source(ENVIRONMENT, dict(os.environ))
     if url := own.values.get("AWS_ENDPOINT_URL"):
-        return (
-            [own, Source(DEFAULT, local_aws.local_environ(url))] if local_aws.reaches_only_local(own.values) else [own]
-        )
+        return [own, Source(DEFAULT, local_aws.local_environ(url))] if aws.reaches_only_local(own.values) else [own]
     running = processes.load(home / "services.json")
     if any(one.name == LOCAL_AWS and one.process() for one in running):
         return [Source(RUNNING, local_aws.local_environ((home / "endpoint").read_text())), own]
@@ -70,23 +69,17 @@ def endpoint(home: Path = HOME) -> dict[str, str]:
 
 
 def resolved(home: Path = HOME) -> dict[str, str]:
-    """`endpoint()` plus the settings of the deployed stack, and the token key of a local one. Sets `os.environ` too.
-
-    boto3 reads the process' environment, so what is resolved is also what it sees.
-    """
+    """`endpoint()` plus the settings of the deployed stack, and the token key of a local one."""
     sources = endpoint_sources(home)
-    environ = merged(sources)
-    os.environ.update(environ)
-    environ = merged([*sources, *stack_sources(environ)])
-    if local_aws.reaches_only_local(environ) and not environ.get(variable("token_key")):
+    environ = merged([*sources, *stack_sources(merged(sources))])
+    if aws.reaches_only_local(environ) and not environ.get(variable("token_key")):
         environ[variable("token_key")] = deployment.token_key(home / TOKEN_KEY_FILE)
-    os.environ.update(environ)
     return environ
 
 
 def require_local(environ: dict[str, str], what: str) -> None:
     """Refuses to aim load and mail at real AWS by accident."""
-    if not local_aws.reaches_only_local(environ):
+    if not aws.reaches_only_local(environ):
         raise UserError(
             f"{what} would reach real AWS: {environ.get('AWS_ENDPOINT_URL') or 'no local endpoint is set'}",
             "`takeaway up` starts a local AWS, or set AWS_ENDPOINT_URL; --yes-really-aws if you mean it",

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from events.choreography import ARCHIVER
+from foundation import aws
 from foundation.settings import variable
 from takeaway.errors import UserError
-from takeaway.local import aws as local_aws
 from takeaway.stack import deployment
 
 
@@ -20,7 +21,7 @@ def lake_told_in_one_line(environ: Mapping[str, str]) -> Iterator[None]:
     from takeaway.stack.time_limit import answers, reason
 
     url = environ.get("AWS_ENDPOINT_URL", "")
-    if url and local_aws.is_local(url) and not answers(url):
+    if url and aws.is_local(url) and not answers(url):
         raise deployment.nothing_answers(url)
     try:
         yield
@@ -30,5 +31,5 @@ def lake_told_in_one_line(environ: Mapping[str, str]) -> Iterator[None]:
         bucket = environ.get(variable("lake_bucket"), "")
         raise UserError(
             f"cannot read the lake in bucket {bucket!r}: {reason(error)}",
-            "`takeaway deploy` makes the bucket, `takeaway work archiver` fills it; TAKEAWAY_LAKE_BUCKET names it",
+            f"`takeaway deploy` makes the bucket, `takeaway work {ARCHIVER}` fills it; TAKEAWAY_LAKE_BUCKET names it",
         ) from error

@@ -1,12 +1,12 @@
 """Everything on this machine, in the background: the local AWS, the API, every consumer, simulated restaurants."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from consumers.specs import CONSUMERS
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.settings import variable
 from takeaway.errors import UserError
@@ -21,11 +21,11 @@ from takeaway.terminal.files import write, writing
 if TYPE_CHECKING:
     from producers.orders.tokens import Role
 
-CONSUMERS = ("restaurant_notifier", "user_notifier", "archiver")
 API, RESTAURANTS = "api", "restaurants"
 DEFAULT_API_PORT = 8080
-# A consumer drains, commits what waits for a file and hands its leases back; an archiver needs longest.
 STOP_GRACE_SECONDS = 30.0
+# One drains, commits what waits for a file and hands its leases back; all do it at once.
+CONSUMERS_GRACE_SECONDS = max(spec.stops_within for spec in CONSUMERS.values()).total_seconds()
 API_START_SECONDS = 30.0
 LAKE_FILE_AGE = "10"
 
@@ -57,10 +57,7 @@ class Stack:
         write(self.home / "endpoint", endpoint)
         write(self.home / "backend", backend.name)
         self._put_old_ledger_aside()
-        own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        self.environ = {**own, **local_aws.local_environ(endpoint)}
-        # boto3 and localstack-client of this very process read it too.
-        os.environ.update(local_aws.local_environ(endpoint))
+        self.environ = {**processes.without_aws(), **local_aws.local_environ(endpoint)}
 
     def deploy(self) -> None:
         self.environ |= deployment.deploy(self.environ)
@@ -80,13 +77,13 @@ class Stack:
     def stop(self) -> None:
         """In the order of the flow: what makes events first, the local AWS last, so that nobody loses its world."""
         before_consumers = [one for one in self.running if one.name not in (*CONSUMERS, API, LOCAL_AWS)]
-        for some in (
-            before_consumers,
-            [one for one in self.running if one.name == API],
-            [one for one in self.running if one.name in CONSUMERS],
-            [one for one in self.running if one.name == LOCAL_AWS],
+        for some, grace in (
+            (before_consumers, STOP_GRACE_SECONDS),
+            ([one for one in self.running if one.name == API], STOP_GRACE_SECONDS),
+            ([one for one in self.running if one.name in CONSUMERS], CONSUMERS_GRACE_SECONDS),
+            ([one for one in self.running if one.name == LOCAL_AWS], STOP_GRACE_SECONDS),
         ):
-            processes.stop(some, grace=STOP_GRACE_SECONDS)
+            processes.stop(some, grace=grace)
         # One that ended by itself is not among them, but may have left something behind.
         processes.stop(processes.load(self.home / "services.json"), grace=0)
         self.running = []

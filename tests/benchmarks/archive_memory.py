@@ -23,6 +23,7 @@ from analytics.table.layout import DATA_PREFIX
 from consumers.archiver import Archiver
 from consumers.dead_letters.bad_runs import BadRuns
 from consumers.processing import ShardAssignment
+from foundation import aws
 from foundation.clock import SYSTEM_CLOCK
 from foundation.kinesis.records import Batch, Position, Record, Sentinel
 from takeaway.local import aws as local_aws
@@ -137,7 +138,7 @@ def _figures(environ: dict[str, str], count: int) -> list[Figure]:
     rows, dropped = sum(one.rows for one in commits), sum(one.dropped for one in commits)
     if rows + dropped != count:
         raise SystemExit(f"{rows} rows and {dropped} dropped of {count} events")
-    s3 = local_aws.client("s3", environ)
+    s3 = aws.client("s3", environ)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=environ["TAKEAWAY_LAKE_BUCKET"], Prefix=DATA_PREFIX)
     files = [entry for page in pages for entry in page.get("Contents", [])]
     days = {entry["Key"].split("/")[1] for entry in files}

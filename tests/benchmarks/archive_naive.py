@@ -21,7 +21,7 @@ from botocore.parsers import create_parser
 from analytics.assembly import customer_keys
 from analytics.table.schema import EVENT_SCHEMA, STREAM_COLUMNS
 from events.wire import decode as judge
-from takeaway.local import aws as local_aws
+from foundation import aws
 
 _SAID = [name for name in EVENT_SCHEMA.names if name not in {field.name for field in STREAM_COLUMNS}]
 _PLAIN = ("customer_name", "customer_email")
@@ -50,7 +50,7 @@ def by_json(body: bytes) -> list[dict[str, Any]]:
 def archived(read: Callable[[bytes], list[dict[str, Any]]], stream: str, files: Sequence[Path]) -> dict[str, Any]:
     bodies = [file.read_bytes() for file in files]
     keys = customer_keys(os.environ)
-    s3, bucket = local_aws.client("s3", dict(os.environ)), os.environ["TAKEAWAY_LAKE_BUCKET"]
+    s3, bucket = aws.client("s3", dict(os.environ)), os.environ["TAKEAWAY_LAKE_BUCKET"]
     began = time.process_time()
     seen: set[str] = set()
     rows: list[dict[str, Any]] = []

@@ -19,18 +19,18 @@ from analytics.archiving.sink import LakeSink
 from analytics.assembly import customer_keys, lake_sink
 from analytics.privacy.customer_keys import CustomerKeys
 from analytics.table.layout import ShardPaths, object_key, table_uri
-from analytics.table.log import AddedFile, DeltaLog, LogEntry, storage_options
-from analytics.table.offsets import Place, random_id
+from analytics.table.log import AddedFile, DeltaLog, LogEntry
+from analytics.table.offsets import random_id
 from analytics.table.parquet import days, parquet
 from consumers.archiver import Archiver
 from consumers.dead_letters.bad_runs import BadRuns
 from consumers.processing import ShardAssignment
+from foundation import aws
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.get_records import decode
-from foundation.kinesis.records import Batch, Position, Record, Sentinel
-from takeaway.local import aws as local_aws
+from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber
 
 SHARD = "shardId-000000000000"
 
@@ -113,15 +113,15 @@ class Stages:
 
     def _commit(self, keys: CustomerKeys, made: Sequence[tuple[Any, int, bytes]]) -> None:
         name = self.environ["TAKEAWAY_LAKE_BUCKET"]
-        bucket = Bucket(local_aws.client("s3", self.environ), name)
+        bucket = Bucket(aws.client("s3", self.environ), name)
         paths, files = ShardPaths(f"{self.stream}-stages", SHARD), []
         for day, count, body in made:
             path = f"event_date={day.isoformat()}/{random_id()}.parquet"
             bucket.create(object_key(path), body)
             files.append(AddedFile(path=path, size=len(body), day=day, rows=count))
         keys.save()
-        entry = LogEntry(n=1, epoch=1, batch_id="stages", hi=Place("1"))
-        log = DeltaLog(table_uri(name), storage_options(self.environ), SYSTEM_CLOCK)
+        entry = LogEntry(n=1, epoch=1, batch_id="stages", hi=SequenceNumber("1"))
+        log = DeltaLog(table_uri(name), aws.storage_options(self.environ), SYSTEM_CLOCK)
         log.snapshot().commit(files, {paths.application: entry})
 
 

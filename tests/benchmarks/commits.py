@@ -26,7 +26,8 @@ import psutil
 from analytics.archiving.rotation import RotationPolicy
 from analytics.lake import Lake
 from analytics.table.layout import table_uri
-from analytics.table.log import DeltaLog, storage_options
+from analytics.table.log import DeltaLog
+from foundation.aws import client, storage_options
 from foundation.clock import SYSTEM_CLOCK
 from foundation.percentiles import percentile
 from foundation.settings import variable
@@ -58,7 +59,7 @@ class Aws:
     def lake(self) -> dict[str, str]:
         """The variables that lead to an empty lake."""
         name = f"lake-{next(_lakes)}"
-        local_aws.client("s3", self.environ).create_bucket(Bucket=name)
+        client("s3", self.environ).create_bucket(Bucket=name)
         return {**self.environ, variable("lake_bucket"): name}
 
     def cpu(self) -> float:
@@ -73,7 +74,7 @@ def served(backend: str) -> Iterator[Aws]:
         running, endpoint = backends.named(backend).start(local_aws.free_port(), Path(logs), following=True)
         try:
             environ = {**os.environ, **local_aws.local_environ(endpoint), variable("customer_key_bucket"): "keys"}
-            local_aws.client("s3", environ).create_bucket(Bucket="keys")
+            client("s3", environ).create_bucket(Bucket="keys")
             process = running.process()
             assert process is not None
             yield Aws(environ, process)

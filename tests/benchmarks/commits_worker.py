@@ -22,10 +22,11 @@ from analytics.archiving.sink import LakeSink
 from analytics.assembly import customer_keys
 from analytics.privacy.customer_keys import CustomerKeys
 from analytics.table.layout import table_uri
-from analytics.table.log import AddedFile, CommitLog, DeltaLog, LogEntry, Snapshot, storage_options
+from analytics.table.log import AddedFile, CommitLog, DeltaLog, LogEntry, Snapshot
 from consumers.archiver import Archiver
 from consumers.dead_letters.bad_runs import BadRuns
 from consumers.processing import ShardAssignment
+from foundation.aws import storage_options
 from foundation.backoff import pause_after
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait

@@ -17,12 +17,13 @@ from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
 from consumers.engines.worker.reading.cursor import ShardCursor
 from consumers.engines.worker.reading.polling import ShardReader
-from consumers.engines.worker.settings import READS_PER_SECOND, WorkerSettings
+from consumers.engines.worker.settings import WorkerSettings
 from consumers.engines.worker.shard_worker import ShardWorker
 from consumers.processing import Progress, ShardAssignment
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.get_records import decoding
+from foundation.kinesis.limits import READS_PER_SECOND
 from foundation.kinesis.records import Batch, Position, Sentinel
 from foundation.kinesis.shards import listed_shards
 from tests.benchmarks.order_events import differences, order_events

@@ -18,6 +18,7 @@ from typing import Any
 from consumers.engines.worker import WorkerSettings
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
+from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.percentiles import percentile
 from takeaway.local import aws as local_aws
@@ -53,11 +54,11 @@ class Pair:
     started: int = 0
 
     def __post_init__(self) -> None:
-        self.kinesis: Any = local_aws.client("kinesis", self.environ)
+        self.kinesis: Any = aws.client("kinesis", self.environ)
         self.kinesis.create_stream(StreamName=self.name, ShardCount=SHARDS)
         self.kinesis.get_waiter("stream_exists").wait(StreamName=self.name)
         application = f"{self.name}-{CONSUMER}"
-        self._table = LeaseTable(local_aws.client("dynamodb", self.environ), application, "onlooker")
+        self._table = LeaseTable(aws.client("dynamodb", self.environ), application, "onlooker")
 
     def start_worker(self) -> None:
         self.started += 1

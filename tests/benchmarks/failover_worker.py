@@ -13,9 +13,9 @@ import msgspec
 
 from consumers import assembly as wiring
 from consumers.processing import ProcessorFactory, Progress, RecordProcessor, ShardAssignment
-from consumers.settings import ConsumerSettings
+from consumers.specs import CONSUMERS, ConsumerSpec
 from foundation.clock import SYSTEM_CLOCK
-from foundation.diagnostics import Emit, json_lines
+from foundation.diagnostics import json_lines
 from foundation.kinesis.records import Batch, Position
 from takeaway.commands.options import stop_on_signal
 
@@ -56,16 +56,18 @@ def given(file: Path) -> Iterator[Given]:
         yield msgspec.json.decode(line, type=Given)
 
 
-def main() -> None:
+def time_keepers(*_: object) -> ProcessorFactory:
     file = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-    def time_keeper(_settings: ConsumerSettings, _environ: object, _emit: Emit) -> ProcessorFactory:
-        def factory(assignment: ShardAssignment) -> RecordProcessor:
-            return TimeKeeper(file, assignment)
+    def factory(assignment: ShardAssignment) -> RecordProcessor:
+        return TimeKeeper(file, assignment)
 
-        return factory
+    return factory
 
-    wiring.CONSUMERS[CONSUMER] = time_keeper
+
+def main() -> None:
+    build = "tests.benchmarks.failover_worker:time_keepers"
+    CONSUMERS[CONSUMER] = ConsumerSpec(part=CONSUMER, build=build, reads_per_second=1.75)
     wiring.worker(CONSUMER, os.environ, json_lines(CONSUMER)).run(stop_on_signal())
 
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from foundation.clock import uninterrupted_wait
-from tests.end_to_end.proxy import Answer, Request, proxy
+from tests.support.proxy import Answer, Request, proxy
 
 # What a small request takes within a region, more or less.
 SECONDS = 0.03

@@ -11,12 +11,14 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from analytics.archiving.rotation import RotationPolicy
 from analytics.lake import Lake, NoLake
 from events.envelope import EventEnvelope, partition_key
 from events.orders import Event
 from events.wire import encode
+from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.percentiles import percentile
 from foundation.settings import variable
@@ -61,8 +63,8 @@ class Stream:
         return cls(name, environ, processes.start(archiver, environ=environ, logs=home / "logs"))
 
     def put(self, events: Sequence[EventEnvelope[Event]]) -> None:
-        records = [{"Data": encode(event), "PartitionKey": partition_key(event)} for event in events]
-        kinesis = local_aws.client("kinesis", self.environ)
+        records: list[Any] = [{"Data": encode(event), "PartitionKey": partition_key(event)} for event in events]
+        kinesis = aws.client("kinesis", self.environ)
         answer = kinesis.put_records(StreamName=self.environ[variable("stream")], Records=records)
         if answer["FailedRecordCount"]:
             raise RuntimeError(f"{self.name}: {answer['FailedRecordCount']} records were refused")

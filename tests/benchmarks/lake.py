@@ -20,8 +20,10 @@ import pyarrow as pa
 from analytics.maintenance.compaction import CompactionPolicy, Compactor
 from analytics.report.questions import FIVE_QUESTIONS
 from analytics.table.layout import BatchNumber, ShardPaths, object_key, table_uri
-from analytics.table.log import AddedFile, DeltaLog, LogEntry, storage_options
+from analytics.table.log import AddedFile, DeltaLog, LogEntry
 from analytics.table.parquet import parquet
+from foundation import aws
+from foundation.aws import storage_options
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import variable
@@ -46,7 +48,7 @@ def served() -> Iterator[dict[str, str]]:
         running, endpoint = backends.EMBEDDED.start(local_aws.free_port(), Path(logs), following=True)
         try:
             environ = {**os.environ, **local_aws.local_environ(endpoint), variable("lake_bucket"): BUCKET}
-            local_aws.client("s3", environ).create_bucket(Bucket=BUCKET)
+            aws.client("s3", environ).create_bucket(Bucket=BUCKET)
             yield environ
         finally:
             processes.stop([running], grace=5)
@@ -54,7 +56,7 @@ def served() -> Iterator[dict[str, str]]:
 
 def fill(environ: Mapping[str, str], events: int) -> None:
     """As archivers would have: a file for each shard and flush, and the commits that made them visible."""
-    bucket, log = Bucket(local_aws.client("s3", environ), BUCKET), _log(environ)
+    bucket, log = Bucket(aws.client("s3", environ), BUCKET), _log(environ)
     n = 0
     for day, rows in big_lake.days(events):
         step = -(-rows.num_rows // COMMITS_A_DAY)
@@ -73,7 +75,7 @@ def _put(bucket: Bucket, day: date, n: int, shard: int, rows: pa.Table) -> Added
 
 
 def compact(environ: Mapping[str, str]) -> None:
-    bucket = Bucket(local_aws.client("s3", environ), BUCKET)
+    bucket = Bucket(aws.client("s3", environ), BUCKET)
     compactor = Compactor(bucket, _log(environ), CompactionPolicy(), SYSTEM_CLOCK, lambda _: None)
     done = list(compactor.run(compactor.due()))
     before, after = sum(day.files_before for day in done), sum(day.files_after for day in done)

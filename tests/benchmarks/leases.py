@@ -7,7 +7,8 @@ from consumers.engines.worker.leases.coverage import Leases, to_create, to_delet
 from consumers.engines.worker.leases.fair_share import planned, sighted
 from consumers.engines.worker.leases.lease import Lease
 from foundation.clock import SYSTEM_CLOCK
-from foundation.kinesis.records import HashKeyRange, Sentinel, SequenceNumber
+from foundation.kinesis.hash_keys import HashKeyRange
+from foundation.kinesis.records import Sentinel, SequenceNumber
 from foundation.kinesis.shards import Shard
 from tests.benchmarks.figures import Figure, one_line, within
 

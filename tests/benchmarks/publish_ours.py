@@ -15,6 +15,8 @@ import boto3
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.aggregation import AGGREGATE_BYTES, pack
+from foundation.kinesis.hash_keys import HashKeyRange
+from foundation.kinesis.shards import Shard
 from producers.publishing.lanes import Lanes
 from producers.publishing.publication import Publication
 from producers.publishing.publisher import RecordPublisher
@@ -53,14 +55,7 @@ def published(stream: str, events: Events) -> int:
 def aggregated(events: Events) -> int:
     """How many records came out in aggregates of the usual size, each for its shard."""
     bounds = [HASH_KEYS * at // SHARDS for at in range(SHARDS + 1)]
-    shards = ShardMap.of(
-        {
-            "ShardId": f"shard-{at}",
-            "HashKeyRange": {"StartingHashKey": str(bounds[at]), "EndingHashKey": str(bounds[at + 1] - 1)},
-            "SequenceNumberRange": {},
-        }
-        for at in range(SHARDS)
-    )
+    shards = ShardMap.of(Shard(f"shard-{at}", HashKeyRange(bounds[at], bounds[at + 1] - 1)) for at in range(SHARDS))
     lanes = Lanes(shards, UNLIMITED)
     # How many filled the last aggregate: with fewer, none is begun before the end.
     enough, count = 1, 0

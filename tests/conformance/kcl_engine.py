@@ -10,7 +10,8 @@ from typing import Any
 
 from consumers.engines.kcl.processor import KclProcessor
 from foundation.kinesis.deaggregation import unpack
-from foundation.kinesis.records import HashKeyRange, Position, Record, Sentinel, position_key
+from foundation.kinesis.hash_keys import HashKeyRange
+from foundation.kinesis.records import Position, Record, Sentinel, position_key
 from tests.conformance.engine import FIRST, Gone
 from tests.conformance.scene import BATCH_RECORDS, STREAM, Scene
 from tests.support.fakes.kcl_daemon import FakeDaemon

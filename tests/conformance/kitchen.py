@@ -13,8 +13,8 @@ from consumers.steps.step import HandlerStep, performs
 from events.envelope import EventEnvelope
 from events.orders import Event, OrderPlaced, RestaurantNotified
 from events.wire import EncodedEvent, encode
-from tests.conformance.scene import Scene, packed
-from tests.support.builders import an_envelope
+from tests.conformance.scene import Scene
+from tests.support.builders import an_envelope, packed
 
 
 class Kitchen:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumers.engines.aws_lambda.function import KinesisFunction
-from foundation.kinesis.records import HashKeyRange, Position, Sentinel, SequenceNumber
+from foundation.kinesis.hash_keys import HashKeyRange
+from foundation.kinesis.records import Position, Sentinel, SequenceNumber
 from tests.conformance.engine import FIRST, Gone
 from tests.conformance.scene import BATCH_RECORDS, STREAM, Scene
 

@@ -1,9 +1,7 @@
 """What all engines are tried on, on simulated time: a stream, what is put on it, and what came of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
-
-from aws_kinesis_agg.aggregator import RecordAggregator
 
 from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment
 from foundation.diagnostics import Diagnostic
@@ -11,6 +9,7 @@ from foundation.kinesis.records import Batch, Position, Record
 from tests.conformance.engine import FIRST, Engine
 from tests.conformance.hooks import nothing
 from tests.conformance.processors import Effect, notes
+from tests.support.builders import packed
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
 from tests.support.fakes.kinesis_stream import HASH_KEYS, hash_key
@@ -123,15 +122,6 @@ def _is_in_order(wanted: list[str], noted: list[str]) -> bool:
             return False
         furthest = max(furthest, place)
     return True
-
-
-def packed(data: Iterable[bytes], key: str) -> bytes:
-    """One aggregated record's bytes."""
-    aggregator = RecordAggregator()
-    for each in data:
-        aggregator.add_user_record(key, each)
-    _, _, packed_data = aggregator.clear_and_get().get_contents()
-    return bytes(packed_data)
 
 
 def another_process(scene: Scene, engine: Engine) -> None:

@@ -1,11 +1,14 @@
 """An aggregate comes as its records; what fails inside one skips nothing."""
 
+import pytest
+
 from consumers.diagnostics import AggregateDropped
 from foundation.kinesis.records import SequenceNumber
 from tests.conformance.engine import Engine
 from tests.conformance.hooks import AWAY, refusing
 from tests.conformance.kitchen import Kitchen
-from tests.conformance.scene import STREAM, TAKE_OVER, Scene, key_of_half, packed
+from tests.conformance.scene import STREAM, TAKE_OVER, Scene, key_of_half
+from tests.support.builders import packed
 
 
 def test_an_aggregate_comes_as_its_records(scene: Scene, engine: Engine) -> None:
@@ -61,6 +64,7 @@ def test_a_failure_inside_an_aggregate_skips_nothing(scene: Scene, engine: Engin
     assert scene.in_order()
 
 
+@pytest.mark.slow
 def test_a_checkpoint_lies_inside_an_aggregate(scene: Scene, engine: Engine) -> None:
     number = scene.put_aggregate("a", "b", "c", "d")
     scene.before = refusing("c", times=9)
@@ -74,6 +78,7 @@ def test_a_checkpoint_lies_inside_an_aggregate(scene: Scene, engine: Engine) -> 
     assert scene.texts == ["a", "b", "c", "d"]
 
 
+@pytest.mark.slow
 def test_inside_an_aggregate_no_effect_is_repeated(scene: Scene, engine: Engine) -> None:
     kitchen = Kitchen(scene)
     kitchen.place_together("a", "b", "c", "d")

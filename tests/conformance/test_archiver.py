@@ -16,8 +16,8 @@ from foundation.kinesis.records import SequenceNumber, position_key
 from tests.conformance.conftest import MAKES
 from tests.conformance.differences import ENGINES, LAMBDA
 from tests.conformance.engine import FIRST, Engine, Gone
-from tests.conformance.scene import Scene, packed
-from tests.support.builders import an_envelope
+from tests.conformance.scene import Scene
+from tests.support.builders import an_envelope, packed
 from tests.support.fakes.bucket import Gate
 from tests.support.worlds.lake_world import KEYS, World
 
@@ -74,6 +74,7 @@ class Archive:
         self.engine.die()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("applied", [False, True])
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_row_is_in_the_lake_once_whichever_call_was_the_last(name: str, applied: bool) -> None:

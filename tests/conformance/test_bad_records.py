@@ -1,5 +1,7 @@
 """Records that nobody can process are set apart; bad deployments stop."""
 
+import pytest
+
 from consumers.diagnostics import ShardStopped
 from consumers.processing import ShardStop, Unprocessable
 from foundation.kinesis.records import SequenceNumber
@@ -30,6 +32,7 @@ def test_unreadable_bytes_are_set_apart_whole(scene: Scene, engine: Engine) -> N
     assert [letter.payload for letter in kitchen.letters] == [b"no event"]
 
 
+@pytest.mark.slow
 def test_a_poison_record_is_set_apart_after_its_attempts(scene: Scene, engine: Engine) -> None:
     kitchen = Kitchen(scene)
     kitchen.place("a", "b", "c")
@@ -40,6 +43,7 @@ def test_a_poison_record_is_set_apart_after_its_attempts(scene: Scene, engine: E
     assert [letter.attempts for letter in kitchen.letters] == [5]
 
 
+@pytest.mark.slow
 def test_a_poison_record_inside_an_aggregate_alone_is_set_apart(scene: Scene, engine: Engine) -> None:
     kitchen = Kitchen(scene)
     kitchen.place_together("a", "b", "c", "d")
@@ -50,6 +54,7 @@ def test_a_poison_record_inside_an_aggregate_alone_is_set_apart(scene: Scene, en
     assert [letter.sub_sequence_number for letter in kitchen.letters] == [1]
 
 
+@pytest.mark.slow
 def test_several_keys_at_once_keep_their_order(scene: Scene, engine: Engine) -> None:
     kitchen = Kitchen(scene, keys_at_once=4)
     orders = [f"order-{number}" for number in range(12)]

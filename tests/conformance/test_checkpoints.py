@@ -1,5 +1,7 @@
 """Checkpoints that are throttled, and shards that were lost to somebody else."""
 
+import pytest
+
 from consumers.diagnostics import CheckpointFailed, LeaseLost
 from foundation.kinesis.records import SequenceNumber
 from tests.conformance.engine import Engine
@@ -39,6 +41,7 @@ def test_who_lost_its_shard_checkpoints_nothing(scene: Scene, engine: Engine) ->
     assert scene.nothing_lost()
 
 
+@pytest.mark.slow
 def test_who_lost_its_shard_stops(scene: Scene, engine: Engine) -> None:
     engine.start()
     scene.run(10)

@@ -1,5 +1,7 @@
 """A process is gone, at each step: nothing lost, repeats bounded."""
 
+import pytest
+
 from tests.conformance.engine import Engine
 from tests.conformance.hooks import once
 from tests.conformance.kitchen import Kitchen
@@ -46,6 +48,7 @@ def test_gone_inside_an_aggregate_nothing_is_lost(scene: Scene, engine: Engine) 
     assert scene.in_order()
 
 
+@pytest.mark.slow
 def test_gone_again_and_again_nothing_is_lost(scene: Scene, engine: Engine) -> None:
     scene.put(*TEXTS)
     engine.start()
@@ -85,6 +88,7 @@ def test_a_lost_answer_repeats_no_more_than_a_batch(scene: Scene, engine: Engine
     assert scene.repeats <= 3
 
 
+@pytest.mark.slow
 def test_two_processes_deliver_nothing_twice(scene: Scene, engine: Engine) -> None:
     scene.split()
     for number, text in enumerate(TEXTS):

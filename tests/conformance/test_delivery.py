@@ -1,5 +1,7 @@
 """Everything comes, whole, once and in order."""
 
+import pytest
+
 from foundation.kinesis.records import SequenceNumber
 from tests.conformance.engine import Engine
 from tests.conformance.hooks import refusing
@@ -23,6 +25,7 @@ def test_what_comes_later_comes_too(scene: Scene, engine: Engine) -> None:
     assert scene.texts == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_keys_of_several_shards_keep_their_order(scene: Scene, engine: Engine) -> None:
     scene.split()
     for text in TEXTS:
@@ -71,6 +74,7 @@ def test_reads_that_fail_lose_nothing(scene: Scene, engine: Engine) -> None:
     assert scene.texts == TEXTS
 
 
+@pytest.mark.slow
 def test_an_idle_stretch_loses_nothing(scene: Scene, engine: Engine) -> None:
     engine.start()
     scene.run(60)

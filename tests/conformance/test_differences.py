@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conformance.differences import DIFFERENCES, ENGINES
 from tests.support import ROOT
 
@@ -12,6 +14,7 @@ _CASE = re.compile(r"^def test_(\w+)\([^)]*\bengine: Engine\b", re.MULTILINE)
 _COLLECTED = re.compile(r"::test_(\w+)\[(.+)\]$", re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_what_is_not_run_is_what_is_declared() -> None:
     suite = Path(__file__).parent
     cases = {case for file in suite.glob("test_*.py") for case in _CASE.findall(file.read_text())}

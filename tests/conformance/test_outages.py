@@ -1,5 +1,7 @@
 """The world is broken, and back: it is waited for, and costs nothing."""
 
+import pytest
+
 from consumers.diagnostics import LeaseLost, ShardFailed, ShardWaits
 from foundation.kinesis.records import Record, SequenceNumber, position_key
 from tests.conformance.engine import Engine
@@ -16,6 +18,7 @@ def test_a_failed_record_is_waited_for_and_nothing_is_skipped(scene: Scene, engi
     assert [wait.retry_in_seconds for wait in scene.all(ShardWaits)] == [1, 2, 4, 8, 16]
 
 
+@pytest.mark.slow
 def test_a_world_broken_for_an_hour_costs_nothing(scene: Scene, engine: Engine) -> None:
     numbers = scene.put("a", "b", "c")
     scene.before = refusing("b", times=1000, because=THROTTLED)
@@ -28,6 +31,7 @@ def test_a_world_broken_for_an_hour_costs_nothing(scene: Scene, engine: Engine) 
     assert scene.texts == ["a", "b", "c"]
 
 
+@pytest.mark.slow
 def test_while_it_is_broken_nobody_is_called_in_haste(scene: Scene, engine: Engine) -> None:
     scene.put("a")
     scene.before = refusing("a", times=1000)
@@ -51,6 +55,7 @@ def test_a_checkpoint_never_runs_ahead_of_an_effect(scene: Scene, engine: Engine
     assert early == []
 
 
+@pytest.mark.slow
 def test_an_error_out_of_a_processor_loses_nothing(scene: Scene, engine: Engine) -> None:
     scene.put(*TEXTS)
     scene.before = failing("text-11", RuntimeError("no answer"), times=3)

@@ -1,10 +1,14 @@
 """Children begin when all their parents are done."""
 
+import pytest
+
 from foundation.kinesis.records import Sentinel
 from tests.conformance.engine import Engine
 from tests.conformance.hooks import once, refusing
 from tests.conformance.processors import lake
 from tests.conformance.scene import TAKE_OVER, TEXTS, Scene, another_process, key_of_half
+
+pytestmark = pytest.mark.slow
 
 SECOND, THIRD, FOURTH = (f"shardId-{number:012}" for number in (1, 2, 3))
 

@@ -10,6 +10,7 @@ from tests.conformance.hooks import THROTTLED, Refused
 from tests.conformance.scene import Scene
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_a_storm_loses_nothing(scene: Scene, engine: Engine, seed: int) -> None:
     """Failures, deaths and a split, at random moments."""

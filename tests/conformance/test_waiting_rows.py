@@ -1,5 +1,7 @@
 """Rows that wait for a file are kept once, at every moment."""
 
+import pytest
+
 from consumers.diagnostics import ShardStopped
 from foundation.kinesis.records import Sentinel, SequenceNumber
 from tests.conformance.engine import FIRST, Engine
@@ -44,6 +46,7 @@ def test_where_the_processor_is_ahead_nothing_is_given_again(scene: Scene, engin
     assert engine.checkpoint() == SequenceNumber(numbers[-1])
 
 
+@pytest.mark.slow
 def test_where_the_processor_is_behind_nothing_is_left_out(scene: Scene, engine: Engine) -> None:
     scene.consumer = lake
     scene.put(*TEXTS)
@@ -59,6 +62,7 @@ def test_where_the_processor_is_behind_nothing_is_left_out(scene: Scene, engine:
     assert scene.texts == [*TEXTS, "late"] or (scene.texts == [] and scene.all(ShardStopped))
 
 
+@pytest.mark.slow
 def test_a_flush_that_fails_is_tried_again(scene: Scene, engine: Engine) -> None:
     scene.consumer = lake
     scene.put(*TEXTS)
@@ -71,6 +75,7 @@ def test_a_flush_that_fails_is_tried_again(scene: Scene, engine: Engine) -> None
     assert engine.checkpoint() is Sentinel.SHARD_END
 
 
+@pytest.mark.slow
 def test_a_lake_away_for_an_hour_loses_nothing(scene: Scene, engine: Engine) -> None:
     scene.consumer = lake
     scene.put(*TEXTS)
@@ -109,6 +114,7 @@ def test_stopping_flushes_what_waits(scene: Scene, engine: Engine) -> None:
     assert engine.checkpoint() == SequenceNumber(number)
 
 
+@pytest.mark.slow
 def test_a_restart_repeats_nothing(scene: Scene, engine: Engine) -> None:
     scene.put(*TEXTS)
     engine.start()
@@ -120,6 +126,7 @@ def test_a_restart_repeats_nothing(scene: Scene, engine: Engine) -> None:
     assert scene.texts == [*TEXTS, "late"]
 
 
+@pytest.mark.slow
 def test_stopping_while_a_record_fails_loses_nothing(scene: Scene, engine: Engine) -> None:
     numbers = scene.put("a", "b", "c")
     scene.before = refusing("b", times=1000)

@@ -237,6 +237,7 @@ def streamed(world: World, letters: S3DeadLetters) -> Iterator[Streamed]:
     made.engine.end()
 
 
+@pytest.mark.slow
 def test_after_an_idle_day_a_failed_read_stops_nothing(streamed: Streamed) -> None:
     streamed.trim(2)
     streamed.engine.kinesis.fail("get_records", EndpointConnectionError(endpoint_url="http://kinesis"))
@@ -249,6 +250,7 @@ def test_after_an_idle_day_a_failed_read_stops_nothing(streamed: Streamed) -> No
     assert streamed.engine.all(ShardStopped) == []
 
 
+@pytest.mark.slow
 def test_after_an_idle_day_a_restart_stops_nothing(streamed: Streamed) -> None:
     streamed.stop()
     streamed.trim(2)
@@ -374,6 +376,7 @@ def archived_days(world: World) -> list[str]:
     return sorted(added.day.isoformat() for commit in world.log.commits for added in commit.files)
 
 
+@pytest.mark.slow
 def test_events_of_any_year_are_kept_each_in_its_own_day(world: World, archiver_of: Any) -> None:
     """A date is what its producer says, however implausible: the record is there once, and readers choose the days."""
     moments = [datetime(year, 7, 1, 12, tzinfo=UTC) for year in (1, 2019, 2026, 2093, 9999)]
@@ -385,6 +388,7 @@ def test_events_of_any_year_are_kept_each_in_its_own_day(world: World, archiver_
     assert len(world.log.commits) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["unknown", "city"])
 def test_a_record_as_large_as_kinesis_takes_disturbs_no_other(
     world: World, letters: S3DeadLetters, archiver_of: Any, field: str
@@ -403,6 +407,7 @@ def test_a_record_as_large_as_kinesis_takes_disturbs_no_other(
         assert kept[0].letter.payload == large.data
 
 
+@pytest.mark.slow
 def test_a_repeated_record_is_dropped_counted_and_passed(world: World, archiver_of: Any) -> None:
     archiver = archiver_of(AT_ONCE)
     again = a_record(1).data
@@ -415,6 +420,7 @@ def test_a_repeated_record_is_dropped_counted_and_passed(world: World, archiver_
     assert world.archived() == [1, 4]
 
 
+@pytest.mark.slow
 def test_every_record_is_a_row_or_dropped_or_set_apart_wherever_the_archiver_crashes(letters: S3DeadLetters) -> None:
     """Repeats and bad records among others, a crash at each call in turn: the log accounts for each of them, once."""
     batch = a_batch(

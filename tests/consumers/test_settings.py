@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from consumers.settings import ConsumerSettings
+from consumers.specs import CONSUMERS
 from foundation.kinesis.records import Sentinel
 from foundation.settings import SettingsError, from_environment
 
@@ -56,10 +57,10 @@ def test_any_other_beginning_is_refused_with_what_would_do(start: str) -> None:
 
 def test_the_archiver_leaves_nothing_out() -> None:
     for start in ("trim_horizon", "at_timestamp:2026-03-14T12:00:00Z"):
-        settings(start=start).first_position_of("archiver")
+        settings(start=start).first_position_of(CONSUMERS["archiver"])
     with pytest.raises(SettingsError, match="fix: start the archiver at trim_horizon"):
-        settings(start="latest").first_position_of("archiver")
-    assert settings(start="latest").first_position_of("user_notifier") == (Sentinel.LATEST, None)
+        settings(start="latest").first_position_of(CONSUMERS["archiver"])
+    assert settings(start="latest").first_position_of(CONSUMERS["user_notifier"]) == (Sentinel.LATEST, None)
 
 
 def test_records_are_polled_unless_told() -> None:

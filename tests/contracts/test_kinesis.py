@@ -265,6 +265,7 @@ def test_the_fakes_iterators_expire(clock: FakeClock) -> None:
     assert code_of(error) == "ExpiredIteratorException"
 
 
+@pytest.mark.slow
 def test_the_fake_limits_writes_when_told(clock: FakeClock) -> None:
     kinesis = FakeKinesis(clock.clock, write_limits=True)
     entries = [{"Data": b"x", "PartitionKey": "k"}] * 400
@@ -278,6 +279,7 @@ def test_the_fake_limits_writes_when_told(clock: FakeClock) -> None:
     assert len(kinesis.records()) == 1400
 
 
+@pytest.mark.slow
 def test_the_fake_keeps_a_big_read_away_for_its_seconds(clock: FakeClock) -> None:
     kinesis = FakeKinesis(clock.clock)
     for _ in range(8):

@@ -14,7 +14,8 @@ from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
 from consumers.engines.worker.leases.table_making import OWNER_INDEX
 from foundation.clock import uninterrupted_wait
-from foundation.kinesis.records import HashKeyRange, Sentinel, SequenceNumber
+from foundation.kinesis.hash_keys import HashKeyRange
+from foundation.kinesis.records import Sentinel, SequenceNumber
 from tests.support.builders import NOON
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.leases import FakeDynamoDB

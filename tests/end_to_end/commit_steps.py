@@ -9,7 +9,7 @@ import msgspec
 import psutil
 
 from analytics.table.offsets import Offsets
-from tests.end_to_end.proxy import Answer, Behaviour, Request
+from tests.support.proxy import Answer, Behaviour, Request
 
 # In an order in which each leaves behind what the next needs: a claim needs a restart, a fence a batch under way.
 STEPS = ("intent", "claim", "put", "fence", "commit", "finalise", "checkpoint")

@@ -13,12 +13,11 @@ import msgspec
 
 from consumers import assembly as wiring
 from consumers.processing import ProcessorFactory, Progress, RecordProcessor, ShardAssignment
-from consumers.settings import ConsumerSettings
+from consumers.specs import CONSUMERS, ConsumerSpec
 from events.wire import decode
 from foundation.clock import uninterrupted_wait
-from foundation.diagnostics import Emit, json_lines
-from foundation.kinesis.records import Batch, Position
-from takeaway.audit.verdict import StreamPlace
+from foundation.diagnostics import json_lines
+from foundation.kinesis.records import Batch, Position, SequenceNumber, StreamPosition
 from takeaway.commands.options import stop_on_signal
 from takeaway.stack.environment import resolved
 
@@ -37,8 +36,8 @@ class Seen(NamedTuple):
     sub: int
 
     @property
-    def place(self) -> StreamPlace:
-        return StreamPlace(self.shard_id, int(self.number), self.sub)
+    def place(self) -> StreamPosition:
+        return self.shard_id, SequenceNumber(self.number, self.sub)
 
 
 class Recorder:
@@ -68,16 +67,19 @@ def seen(file: Path) -> Iterator[Seen]:
         yield msgspec.json.decode(line, type=Seen)
 
 
-def main() -> None:
+def recorders(*_: object) -> ProcessorFactory:
     file = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-    def recorder(_settings: ConsumerSettings, _environ: object, _emit: Emit) -> ProcessorFactory:
-        def factory(assignment: ShardAssignment) -> RecordProcessor:
-            return Recorder(file, assignment)
+    def factory(assignment: ShardAssignment) -> RecordProcessor:
+        return Recorder(file, assignment)
 
-        return factory
+    return factory
 
-    wiring.CONSUMERS[RECORDER] = recorder
+
+def main() -> None:
+    CONSUMERS[RECORDER] = ConsumerSpec(
+        part=RECORDER, build="tests.end_to_end.recorder:recorders", reads_per_second=1.75
+    )
     wiring.worker(RECORDER, resolved(), json_lines(RECORDER)).run(stop_on_signal())
 
 

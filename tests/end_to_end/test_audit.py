@@ -14,16 +14,17 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from analytics.table.layout import table_uri
-from analytics.table.log import storage_options
 from events.wire import encode
+from foundation import aws
+from foundation.aws import storage_options
 from producers.load.ledger import read_ledger
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.backends import LOCAL_AWS
 from takeaway.stack import deployment
 from tests.end_to_end.conftest import run_takeaway
-from tests.end_to_end.proxy import Answer, Behaviour, Request, proxy
 from tests.support.builders import an_envelope, an_order_completed
+from tests.support.proxy import Answer, Behaviour, Request, proxy
 
 pytestmark = pytest.mark.end_to_end
 ORDERS = 20
@@ -39,7 +40,7 @@ class Finished:
     accepted: str
 
     def client(self, service: str) -> Any:
-        return local_aws.client(service, self.environ)
+        return aws.client(service, self.environ)
 
     def audit(self, endpoint: str | None = None) -> tuple[int, list[str]]:
         """The exit code, and what was found."""

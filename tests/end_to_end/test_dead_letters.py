@@ -13,13 +13,13 @@ import pytest
 from events.envelope import EventEnvelope
 from events.orders import Event
 from events.wire import decode, encode
+from foundation.aws import client
 from takeaway.audit.evidence import lake_facts, stream_facts, ticket_effects
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
-from tests.conformance.scene import packed
 from tests.conftest import the_backend
 from tests.end_to_end.flow import Flow, until
-from tests.support.builders import an_envelope
+from tests.support.builders import an_envelope, packed
 
 pytestmark = pytest.mark.end_to_end
 
@@ -126,7 +126,7 @@ def put_with_poison_in_the_middle(flow: Flow, placed: list[EventEnvelope[Event]]
     first, middle, last = (encode(envelope) for envelope in placed)
     poison = json.dumps(json.loads(middle) | {"schema_version": 2}).encode()
     assert decode(first).order_id == "order-1"
-    local_aws.client("kinesis", flow.environ).put_record(
+    client("kinesis", flow.environ).put_record(
         StreamName=flow.environ["TAKEAWAY_STREAM"],
         PartitionKey="order-1",
         Data=packed((first, poison, last), key="order-1"),

@@ -14,17 +14,18 @@ from pathlib import Path
 
 import pytest
 
+from consumers.specs import CONSUMERS
 from events.wire import encode
+from foundation.aws import client
 from takeaway.audit.evidence import stream_facts
 from takeaway.audit.verdict import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVENT, Bounds
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.processes import Running
-from takeaway.stack.up import CONSUMERS
 from tests.conftest import the_backend
 from tests.end_to_end.flow import Flow, frozen, pause, until
-from tests.end_to_end.proxy import INTERNAL_ERROR, Answer, Request, proxy
 from tests.support.builders import an_envelope
+from tests.support.proxy import INTERNAL_ERROR, Answer, Request, proxy
 from tests.support.tables import Tables
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos, pytest.mark.timeout(240)]
@@ -153,7 +154,7 @@ main()
 
 def test_a_hundred_unreadable_records_stop_the_shard_loudly_and_it_resumes_after_a_fix(stage: Stage) -> None:
     flow = stage.flow
-    kinesis, stream = local_aws.client("kinesis", flow.environ), flow.environ["TAKEAWAY_STREAM"]
+    kinesis, stream = client("kinesis", flow.environ), flow.environ["TAKEAWAY_STREAM"]
     for number in range(100):
         fields = json.loads(encode(an_envelope(order_id=f"order-{number}"))) | {"schema_version": 2}
         kinesis.put_record(StreamName=stream, PartitionKey="x", ExplicitHashKey="0", Data=json.dumps(fields).encode())
@@ -164,7 +165,7 @@ def test_a_hundred_unreadable_records_stop_the_shard_loudly_and_it_resumes_after
     assert "cannot process 10 records in a row" in said["error"]
     assert "unknown schema_version 2" in said["error"]
     assert "fix: this looks like a bad deployment" in said["error"]
-    letters = local_aws.client("s3", flow.environ).list_objects_v2(Bucket=flow.environ["TAKEAWAY_DEAD_LETTER_BUCKET"])
+    letters = client("s3", flow.environ).list_objects_v2(Bucket=flow.environ["TAKEAWAY_DEAD_LETTER_BUCKET"])
     assert letters["KeyCount"] == 9
     assert flow.running["restaurant_notifier"].process() is not None
     assert flow.stop("restaurant_notifier") == 0
@@ -177,7 +178,7 @@ def test_a_hundred_unreadable_records_stop_the_shard_loudly_and_it_resumes_after
 
     until(lambda: told() == 91, every=0.5)
     assert flow.stop("restaurant_notifier") == 0
-    letters = local_aws.client("s3", flow.environ).list_objects_v2(Bucket=flow.environ["TAKEAWAY_DEAD_LETTER_BUCKET"])
+    letters = client("s3", flow.environ).list_objects_v2(Bucket=flow.environ["TAKEAWAY_DEAD_LETTER_BUCKET"])
     assert letters["KeyCount"] == 9
 
 
@@ -185,7 +186,7 @@ def test_a_stream_deleted_under_a_consumer_is_said_and_waited_out(stage: Stage) 
     flow = stage.flow
     flow.start_consumer("restaurant_notifier")
     until(lambda: flow.log("restaurant_notifier").count("ShardStarted") == 2)
-    local_aws.client("kinesis", flow.environ).delete_stream(StreamName=flow.environ["TAKEAWAY_STREAM"])
+    client("kinesis", flow.environ).delete_stream(StreamName=flow.environ["TAKEAWAY_STREAM"])
     until(lambda: "ReadFailed" in flow.log("restaurant_notifier"))
     lines = len(flow.log("restaurant_notifier").splitlines())
     pause(3)

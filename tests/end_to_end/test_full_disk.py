@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from consumers.specs import CONSUMERS
 from takeaway.audit.verdict import Bounds
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
-from takeaway.stack.up import CONSUMERS, api_url
+from takeaway.stack.up import api_url
 from tests.conftest import the_backend
 from tests.end_to_end.conftest import Takeaway
 from tests.end_to_end.flow import Flow

@@ -72,14 +72,12 @@ def rows(environ: dict[str, str]) -> list[dict[str, Any]]:
     return found
 
 
-def test_the_journey_as_it_is_told(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch, calls: list[str]) -> None:
+def test_the_journey_as_it_is_told(local_aws: LocalAws, calls: list[str]) -> None:
     environ = {name: value for name, value in local_aws.environ.items() if not name.startswith("TAKEAWAY_")}
     environ |= {"TAKEAWAY_STACK": f"journey-{uuid.uuid4().hex[:8]}", "TAKEAWAY_TOKEN_KEY": "k" * 64}
     environ |= deployment.deploy(environ, shards=1)
     environ |= {"TAKEAWAY_LAKE_FILE_AGE": "1", "TAKEAWAY_READS_PER_SECOND": "5"}
     environ |= {"TAKEAWAY_ARCHIVER_READS_PER_SECOND": "5"}
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
 
     def headers(subject: str, role: Any) -> dict[str, str]:
         expires_at = SYSTEM_CLOCK.now().replace(year=2100)

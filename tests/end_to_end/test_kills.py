@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 
 from consumers.batching.rules import BatchRules
+from consumers.specs import CONSUMERS
 from events.wire import encode
+from foundation import aws
 from takeaway.audit.evidence import lake_facts, lake_rows, stream_facts
 from takeaway.audit.observer import StreamObserver
 from takeaway.audit.verdict import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVENT, Bounds
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
-from takeaway.stack.up import CONSUMERS
 from tests.conftest import the_backend
 from tests.end_to_end.commit_steps import STEPS, WHEN, CommitSteps
 from tests.end_to_end.flow import Flow, pause, until
-from tests.end_to_end.proxy import proxy
 from tests.support.builders import an_envelope
+from tests.support.proxy import proxy
 from tests.support.tables import Tables
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos]
@@ -99,7 +100,7 @@ def test_the_archiver_killed_at_each_step_of_its_commit(tmp_path: Path, tables: 
     backend, endpoint = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
     flow = Flow.deployed(tmp_path, endpoint, shards=1)
     steps = CommitSteps()
-    kinesis = local_aws.client("kinesis", flow.environ)
+    kinesis = aws.client("kinesis", flow.environ)
     put = 0
 
     def put_events(count: int) -> None:

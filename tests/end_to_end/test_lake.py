@@ -16,6 +16,7 @@ import pytest
 from analytics.lake import Lake
 from analytics.maintenance.backfill import SLICE_LINES
 from events.wire import encode
+from foundation import aws
 from foundation.clock import SYSTEM_CLOCK
 from takeaway.audit.evidence import lake_rows
 from takeaway.local import aws as local_aws
@@ -57,7 +58,7 @@ def history(path: Path, events: int) -> Path:
 
 
 def put(flow: Flow, numbers: range, *, at: datetime = YESTERDAY) -> None:
-    kinesis = local_aws.client("kinesis", flow.environ)
+    kinesis = aws.client("kinesis", flow.environ)
     for number in numbers:
         data = encode(an_envelope(order_id=f"order-{number}", occurred_at=at))
         kinesis.put_record(StreamName=flow.environ["TAKEAWAY_STREAM"], PartitionKey=f"order-{number}", Data=data)
@@ -90,7 +91,7 @@ def test_the_life_of_a_lake(flow: Flow, tmp_path: Path) -> None:
 
     assert run(flow, "vacuum") == {"removed": False, "objects": []}
     victim = next(iter(local_keys(flow, "compact-")))
-    s3, bucket = local_aws.client("s3", flow.environ), flow.environ["TAKEAWAY_LAKE_BUCKET"]
+    s3, bucket = aws.client("s3", flow.environ), flow.environ["TAKEAWAY_LAKE_BUCKET"]
     s3.delete_object(Bucket=bucket, Key=victim)
     broken = run(flow, "verify", code=1)
     assert "missing-object" in {finding["kind"] for finding in broken["findings"]}
@@ -123,6 +124,6 @@ def rows(flow: Flow) -> Any:
 
 
 def local_keys(flow: Flow, part: str) -> list[str]:
-    s3, bucket = local_aws.client("s3", flow.environ), flow.environ["TAKEAWAY_LAKE_BUCKET"]
+    s3, bucket = aws.client("s3", flow.environ), flow.environ["TAKEAWAY_LAKE_BUCKET"]
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="events/event_date=")
     return [one["Key"] for page in pages for one in page.get("Contents", []) if part in one["Key"]]

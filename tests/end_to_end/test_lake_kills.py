@@ -15,17 +15,17 @@ import pytest
 
 from consumers.batching.rules import BatchRules
 from events.wire import encode
+from foundation import aws
 from takeaway.audit.evidence import lake_facts, lake_rows
 from takeaway.audit.verdict import DOUBLED, LOST, Bounds
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.processes import Running
-from tests.conformance.scene import packed
 from tests.conftest import the_backend
 from tests.end_to_end.commit_steps import STEPS, WHEN, Armed, CommitSteps
 from tests.end_to_end.flow import Flow, frozen, pause, until
-from tests.end_to_end.proxy import proxy
-from tests.support.builders import an_envelope
+from tests.support.builders import an_envelope, packed
+from tests.support.proxy import proxy
 from tests.support.tables import Tables
 
 pytestmark = [
@@ -57,7 +57,7 @@ def flow(tmp_path: Path) -> Iterator[Flow]:
 @contextmanager
 def trickle(flow: Flow) -> Iterator[threading.Event]:
     """Events of orders that no load placed, until it is told to stop: there is always something to commit."""
-    kinesis, stop = local_aws.client("kinesis", flow.environ), threading.Event()
+    kinesis, stop = aws.client("kinesis", flow.environ), threading.Event()
 
     def put() -> None:
         number = 0

@@ -17,9 +17,8 @@ from foundation.kinesis.records import Record
 from takeaway.local import aws as local_aws
 from takeaway.local import backends, processes
 from takeaway.stack import deployment
-from tests.conformance.scene import packed
 from tests.conftest import BACKEND_NAME, LocalAws
-from tests.support.builders import an_envelope
+from tests.support.builders import an_envelope, packed
 
 pytestmark = [
     pytest.mark.local_aws,

@@ -14,13 +14,14 @@ import pytest
 
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
+from consumers.specs import CONSUMERS
 from events.wire import encode
-from foundation.kinesis.records import position_key
+from foundation import aws
+from foundation.kinesis.records import StreamPosition, position_key
 from takeaway.audit.evidence import lake_facts, stream_facts
-from takeaway.audit.verdict import DOUBLED, LOST, UNEXPECTED, Audit, Bounds, Fact, StreamPlace
+from takeaway.audit.verdict import DOUBLED, LOST, UNEXPECTED, Audit, Bounds, Fact
 from takeaway.local import aws as local_aws
 from takeaway.local import backends, processes
-from takeaway.stack.up import CONSUMERS
 from tests.conftest import the_backend
 from tests.end_to_end.flow import Flow, until
 from tests.end_to_end.recorder import RECORDER, Seen, seen
@@ -54,7 +55,7 @@ class Stream:
     """Reshards, and waits until that is done."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._kinesis = local_aws.client("kinesis", environ)
+        self._kinesis: Any = aws.client("kinesis", environ)
         self._name = environ["TAKEAWAY_STREAM"]
 
     def shards(self) -> list[Shard]:
@@ -129,7 +130,7 @@ class Resharded:
 
 
 def leases(flow: Flow, application: str) -> dict[str, Lease]:
-    return LeaseTable(local_aws.client("dynamodb", flow.environ), f"takeaway-{application}", "looking-on").list()
+    return LeaseTable(aws.client("dynamodb", flow.environ), f"takeaway-{application}", "looking-on").list()
 
 
 def names(application: str) -> list[str]:
@@ -151,7 +152,7 @@ def are_shared(flow: Flow, application: str) -> bool:
     """Whether each worker holds a lease of a shard that it can read."""
     try:
         found = leases(flow, application).values()
-    except local_aws.client("dynamodb", flow.environ).exceptions.ResourceNotFoundException:
+    except aws.client("dynamodb", flow.environ).exceptions.ResourceNotFoundException:
         return False
     return len({lease.owner for lease in found if lease.owner and not lease.finished}) == WORKERS
 
@@ -167,7 +168,7 @@ def unread(flow: Flow, shard: Shard) -> bool:
     """Whether every consumer still has records of this shard before it; one that stopped before it had
     a lease of a new shard has all of them before it."""
     places = (fact.place for fact in stream_facts(flow.environ)[0])
-    last = max((place.sequence_number for place in places if place and place.shard_id == shard.shard_id), default=-1)
+    last = max((int(place[1].number) for place in places if place and place[0] == shard.shard_id), default=-1)
     found = (leases(flow, application).get(shard.shard_id) for application in APPLICATIONS)
     return last >= 0 and all(lease is None or position_key(lease.checkpoint)[0] < last for lease in found)
 
@@ -245,7 +246,7 @@ def test_the_stream_was_resharded_in_all_ways(resharded: Resharded) -> None:
     assert shapes[0, True] == 2, "both first shards are closed"
     assert shapes[1, True] + shapes[1, False] >= 4, "a split, and what UpdateShardCount split"
     (merged,) = (shard for shard in resharded.shards.values() if shard.parents == resharded.merged)
-    assert any(fact.place and fact.place.shard_id == merged.shard_id for fact in resharded.stream)
+    assert any(fact.place and fact.place[0] == merged.shard_id for fact in resharded.stream)
 
 
 def test_nothing_is_lost_and_nothing_doubled(resharded: Resharded) -> None:
@@ -257,17 +258,17 @@ def test_nothing_is_lost_and_nothing_doubled(resharded: Resharded) -> None:
 
 
 def test_each_order_is_seen_in_the_order_of_the_stream_across_parents_and_children(resharded: Resharded) -> None:
-    told: dict[str, list[StreamPlace]] = defaultdict(list)
+    told: dict[str, list[StreamPosition]] = defaultdict(list)
     for fact in resharded.stream:
         assert fact.place is not None
         told[fact.order_id].append(fact.place)
     for places in told.values():
-        places.sort(key=lambda place: (resharded.generation(place.shard_id), place.sequence_number))
-    saw: dict[str, dict[StreamPlace, None]] = defaultdict(dict)
+        places.sort(key=lambda place: (resharded.generation(place[0]), place[1]))
+    saw: dict[str, dict[StreamPosition, None]] = defaultdict(dict)
     for one in resharded.seen:
         saw[one.order_id].setdefault(one.place)
     assert {order_id: list(places) for order_id, places in saw.items()} == told
-    crossing = [places for places in told.values() if len({place.shard_id for place in places}) > 1]
+    crossing = [places for places in told.values() if len({shard_id for shard_id, _ in places}) > 1]
     assert len(crossing) > 5, "hardly an order lies on a parent and its child: the test shows nothing"
 
 

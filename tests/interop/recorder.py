@@ -16,6 +16,7 @@ from consumers.engines.kcl.child import DaemonLine
 from consumers.engines.kcl.daemon import DaemonSettings
 from consumers.engines.worker import Worker, WorkerSettings
 from consumers.processing import ProcessorFactory, Progress, RecordFailure, RecordProcessor, ShardAssignment, ShardStop
+from foundation import aws
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import json_lines
 from foundation.kinesis.records import Batch, Position, Record
@@ -116,8 +117,8 @@ def _work(settings: RecorderSettings) -> None:
             batch_records=_BATCH_RECORDS,
             fleet="kcl" if settings.fleet == "kcl" else "own",
         ),
-        kinesis=local_aws.client("kinesis", os.environ),
-        dynamodb=local_aws.client("dynamodb", os.environ),
+        kinesis=aws.client("kinesis", os.environ),
+        dynamodb=aws.client("dynamodb", os.environ),
         factory=_factory(WORKER, settings),
         clock=SYSTEM_CLOCK,
         emit=json_lines(WORKER),

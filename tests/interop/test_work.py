@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from events.wire import encode
+from foundation import aws
 from takeaway.audit.evidence import lake_facts
-from takeaway.local import aws as local_aws
 from tests.end_to_end.flow import Flow, until
 from tests.support.builders import an_envelope
 from tests.support.tables import Tables
@@ -39,7 +39,7 @@ def test_the_archiver_under_the_kcl_then_under_ours_holds_every_event_once(
 
 
 def put(flow: Flow, turn: int) -> None:
-    kinesis: Any = local_aws.client("kinesis", flow.environ)
+    kinesis: Any = aws.client("kinesis", flow.environ)
     events = [an_envelope(order_id=f"order-{turn}-{number}") for number in range(EVENTS)]
     records = [{"Data": encode(event), "PartitionKey": event.order_id} for event in events]
     answer = kinesis.put_records(StreamName=flow.environ["TAKEAWAY_STREAM"], Records=records)

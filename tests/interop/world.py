@@ -13,8 +13,8 @@ from aws_kinesis_agg.aggregator import RecordAggregator
 
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
-from foundation.kinesis.deaggregation import KPL_PARTITION_KEY
-from takeaway.local import aws as local_aws
+from foundation import aws
+from foundation.kinesis.aggregation import AGGREGATE_KEY
 from takeaway.local import processes
 from takeaway.local.processes import Running, Service
 from tests.interop.recorder import KCL, WORKER, Seen, seen
@@ -34,8 +34,8 @@ class World:
     put: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.kinesis: Any = local_aws.client("kinesis", self.environ)
-        self.dynamodb: Any = local_aws.client("dynamodb", self.environ)
+        self.kinesis: Any = aws.client("kinesis", self.environ)
+        self.dynamodb: Any = aws.client("dynamodb", self.environ)
         self._started = 0
         self.running: list[Running] = []
         self.kinesis.create_stream(StreamName=self.stream, ShardCount=SHARDS)
@@ -56,12 +56,14 @@ class World:
         for _ in range(rounds):
             for hash_key in self._hash_keys:
                 plain = [self._data(0) for _ in range(AGGREGATED)]
-                entries = [{"Data": data, "PartitionKey": data, "ExplicitHashKey": hash_key} for data in plain]
+                entries: list[Any] = [
+                    {"Data": data, "PartitionKey": data, "ExplicitHashKey": hash_key} for data in plain
+                ]
                 aggregate = RecordAggregator()
                 for sub in range(AGGREGATED):
                     aggregate.add_user_record("key", self._data(sub).encode(), hash_key)
                 _, _, packed = aggregate.clear_and_get().get_contents()
-                entries.append({"Data": packed, "PartitionKey": KPL_PARTITION_KEY, "ExplicitHashKey": hash_key})
+                entries.append({"Data": packed, "PartitionKey": AGGREGATE_KEY, "ExplicitHashKey": hash_key})
                 answer = self.kinesis.put_records(StreamName=self.stream, Records=entries)
                 assert answer["FailedRecordCount"] == 0
 

@@ -78,6 +78,7 @@ def test_settings_become_durations() -> None:
     assert OrdersApiSettings("orders", answer_within_seconds=3).answer_within == timedelta(seconds=3)
 
 
+@pytest.mark.slow
 def test_a_consumer_that_publishes_loads_no_web_framework() -> None:
     script = "import sys, producers.assembly; print([name for name in ('litestar', 'httpx') if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603

@@ -1,9 +1,11 @@
 """Events, records and batches with good defaults: a test names only what it is about."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from aws_kinesis_agg.aggregator import RecordAggregator
 
 from events.envelope import EventEnvelope, first, following
 from events.orders import Event, Item, OrderAccepted, OrderCompleted, OrderPlaced, RestaurantNotified
@@ -72,3 +74,12 @@ def a_record(number: int | str = 1, *, data: bytes | None = None, sub: int = 0, 
 
 def a_batch(*records: Record, after: Position = Sentinel.TRIM_HORIZON, shard_id: str = "shardId-000000000000") -> Batch:
     return Batch(stream="orders", shard_id=shard_id, after=after, records=records, millis_behind_latest=0)
+
+
+def packed(data: Iterable[bytes], key: str) -> bytes:
+    """One aggregated record's bytes."""
+    aggregator = RecordAggregator()
+    for each in data:
+        aggregator.add_user_record(key, each)
+    _, _, packed_data = aggregator.clear_and_get().get_contents()
+    return bytes(packed_data)

@@ -2,23 +2,16 @@
 
 from functools import cache
 from itertools import count
-from typing import Any
 
+from foundation.kinesis.hash_keys import HASH_KEYS, HashKeyRange
+from foundation.kinesis.shards import Shard
 from producers.publishing.shard_map import ShardMap
-from tests.support.fakes.kinesis_stream import HASH_KEYS, hash_key
+from tests.support.fakes.kinesis_stream import hash_key
 
 
-def listed(shards: int) -> list[dict[str, Any]]:
-    """As ListShards shows them."""
+def listed(shards: int) -> list[Shard]:
     bounds = [HASH_KEYS * at // shards for at in range(shards + 1)]
-    return [
-        {
-            "ShardId": f"shard-{at}-of-{shards}",
-            "HashKeyRange": {"StartingHashKey": str(bounds[at]), "EndingHashKey": str(bounds[at + 1] - 1)},
-            "SequenceNumberRange": {"StartingSequenceNumber": "1"},
-        }
-        for at in range(shards)
-    ]
+    return [Shard(f"shard-{at}-of-{shards}", HashKeyRange(bounds[at], bounds[at + 1] - 1)) for at in range(shards)]
 
 
 def a_map(shards: int) -> ShardMap:

@@ -9,6 +9,10 @@ import pytest
 
 from takeaway.http import get
 
+pytestmark = pytest.mark.slow
+
+pytestmark = pytest.mark.slow
+
 
 class Answering(BaseHTTPRequestHandler):
     def do_GET(self) -> None:

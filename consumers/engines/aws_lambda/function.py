@@ -13,8 +13,10 @@ from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignm
 from foundation.backoff import pause_after
 from foundation.clock import Wait
 from foundation.diagnostics import Emit
-from foundation.kinesis.deaggregation import KPL_PARTITION_KEY, Aggregate, unpack
-from foundation.kinesis.records import Batch, HashKeyRange, Position, Record, Sentinel, position_key
+from foundation.kinesis.aggregation import AGGREGATE_KEY
+from foundation.kinesis.deaggregation import Aggregate, unpack
+from foundation.kinesis.hash_keys import HashKeyRange
+from foundation.kinesis.records import Batch, Position, Record, Sentinel, position_key
 
 # A record that fails by a handler's error is tried several times in one invocation, with pauses: shorter is too short.
 LEAST_SECONDS = 60.0
@@ -60,10 +62,12 @@ class KinesisFunction:
         new = _behind(after, self._user_records(given))
         batch = Batch(given.stream, given.shard_id, after, new, _BEHIND)
         done = self._fed(processor, assignment, batch, wait) if batch.records else batch.after
+        # guarantee: an invocation answers for what it has flushed, no more
         undone = _behind(done, batch.records)
         if not undone:
             return {"batchItemFailures": []}
         self._emit(BatchHandedBack(given.shard_id, str(undone[0].sequence_number), len(undone)))
+        # guarantee: Lambda is told the first record that is not done
         return {"batchItemFailures": [{"itemIdentifier": undone[0].number}]}
 
     def _opened(self, assignment: ShardAssignment, wait: Wait) -> RecordProcessor:
@@ -92,6 +96,7 @@ class KinesisFunction:
         feeder = Feeder(processor, assignment, checkpoint=note, wait=wait, emit=self._emit, at_most=self._batch_records)
         try:
             if feeder.feed(batch):
+                # guarantee: an invocation flushes before it answers
                 feeder.finish()
             elif (error := feeder.flush()) is not None:
                 self._emit(ShardFailed(assignment.shard_id, error, 0))
@@ -112,7 +117,7 @@ class KinesisFunction:
                 yield from aggregate.records
 
     def _is_stray(self, record: Record, aggregate: Aggregate, given: Delivery) -> bool:
-        if record.partition_key != KPL_PARTITION_KEY:
+        if record.partition_key != AGGREGATE_KEY:
             return False
         place = given.stream, given.shard_id
         if place not in self._hash_keys:

@@ -38,6 +38,7 @@ class DaemonLine:
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
+        # guarantee: nothing but the protocol reaches the KCL's daemon
         os.dup2(2, 1)
         told_to_stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -14,13 +14,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from foundation import aws
+from foundation.kinesis.limits import MAX_READ_RECORDS
 from foundation.kinesis.records import Sentinel
 
 # https://github.com/awslabs/amazon-kinesis-client-python/blob/master/README.md
 OLDEST_JAVA = 8
-
-# https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
-READ_RECORDS = 10_000
 
 # How long the daemon waits at SIGTERM for its children to flush and checkpoint.
 GRACE_SECONDS = 60.0
@@ -55,7 +54,7 @@ class DaemonSettings:
     application: str
     stream: str
     child: Sequence[str]
-    region: str | None
+    region: str
     endpoints: Mapping[str, str]
     failover_seconds: float
     reads_per_second: float
@@ -83,7 +82,7 @@ class DaemonSettings:
             "callProcessRecordsEvenForEmptyRecordList": "true",
             "failoverTimeMillis": _millis(self.failover_seconds),
             "idleTimeBetweenReadsInMillis": _millis(1 / self.reads_per_second),
-            "maxRecords": str(READ_RECORDS),
+            "maxRecords": str(MAX_READ_RECORDS),
             "shutdownGraceMillis": _millis(GRACE_SECONDS),
             "metricsLevel": "NONE",
         }
@@ -129,12 +128,8 @@ def java_version(told: str) -> int | None:
 
 
 def endpoints(environ: Mapping[str, str]) -> dict[str, str]:
-    """As boto3 finds them: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html"""
-    found = {
-        service: environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or environ.get("AWS_ENDPOINT_URL")
-        for service in ("kinesis", "dynamodb")
-    }
-    return {service: url for service, url in found.items() if url}
+    """Of the services that the daemon itself speaks to; none of AWS' own."""
+    return {service: url for service in ("kinesis", "dynamodb") if (url := aws.endpoint(service, environ))}
 
 
 def _jars() -> Path:

@@ -106,6 +106,7 @@ class KclProcessor(RecordProcessorBase):
             if batch.records:
                 self._delivered = batch.records[-1].sequence_number
             if not self._feeder.feed(batch):
+                # guarantee: under the KCL nothing is taken behind a batch that was cut short
                 self._end()
 
     def shard_ended(self, shard_ended_input: messages.ShardEndedInput) -> None:
@@ -173,6 +174,7 @@ class KclProcessor(RecordProcessorBase):
 
     def _checkpoint(self, position: Position) -> bool:
         """The daemon refuses what it has not delivered: a processor that is further ahead is told again later."""
+        # guarantee: the KCL is told of no record that it has not delivered
         upto = min(position, self._delivered, key=position_key)
         if isinstance(upto, SequenceNumber) and position_key(upto) > position_key(self._written):
             return self._write(upto) and upto == position
@@ -236,6 +238,7 @@ class KclProcessor(RecordProcessorBase):
             raise SystemExit(1) from error
         except Exception as error:
             self._emit(ShardFailed(self._shard_id, error, 0))
+            # guarantee: what kclpy would swallow and report as done ends the daemon
             raise SystemExit(1) from error
 
 

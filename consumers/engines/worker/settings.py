@@ -6,13 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from foundation.kinesis.limits import MAX_READ_RECORDS, READ_BYTES_PER_SECOND, READS_PER_SECOND
 from foundation.kinesis.records import Sentinel
-
-# https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html
-READS_PER_SECOND = 5
-READ_BYTES_PER_SECOND = 2 * 1024 * 1024
-READ_RECORDS = 10_000
-
 
 # Whose workers read the stream together: ours alone, or those of a running KCL, with a Java worker as their leader.
 FleetKind = Literal["own", "kcl"]
@@ -42,8 +37,8 @@ class WorkerSettings:
     retrieval: Retrieval = "polling"
     reads_per_second: float = 1.0
     read_bytes_per_second: float = READ_BYTES_PER_SECOND
-    read_records: int = READ_RECORDS
-    batch_records: int = READ_RECORDS
+    read_records: int = MAX_READ_RECORDS
+    batch_records: int = MAX_READ_RECORDS
     shard_sync_seconds: float = 60.0
     stopped_seconds: float = 300.0
     drain_seconds: float = 60.0
@@ -53,8 +48,8 @@ class WorkerSettings:
             raise ValueError("start is SHARD_END. fix: use TRIM_HORIZON, LATEST or AT_TIMESTAMP")
         if (self.start is Sentinel.AT_TIMESTAMP) != (self.start_at is not None):
             raise ValueError(f"start is {self.start.value} and start_at is {self.start_at}. fix: AT_TIMESTAMP needs it")
-        if not 1 <= self.read_records <= READ_RECORDS:
-            raise ValueError(f"read_records is {self.read_records}. fix: use 1 to {READ_RECORDS}")
+        if not 1 <= self.read_records <= MAX_READ_RECORDS:
+            raise ValueError(f"read_records is {self.read_records}. fix: use 1 to {MAX_READ_RECORDS}")
         if self.batch_records < 1:
             raise ValueError(f"batch_records is {self.batch_records}. fix: use at least 1")
         if not 0 < self.reads_per_second <= READS_PER_SECOND:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from foundation.kinesis.limits import MAX_RECORD_BYTES
 from producers.load.ledger import FaultKind, InjectedFault, Verdict, digest
 from producers.load.market.catalogue import seeded
 
@@ -30,7 +31,7 @@ Rates = Callable[[datetime], Mapping[FaultKind, float]]
 """The share of the events that each fault befalls, at a moment."""
 
 # Beyond what a record could be before Kinesis took large ones.
-OVERSIZE_BYTES = 1024 * 1024
+OVERSIZE_BYTES = MAX_RECORD_BYTES
 POISON_DEPTH = 5_000
 
 
@@ -80,6 +81,7 @@ def _befall(
             verdict=verdict,
         )
     )
+    # guarantee: no injected fault loses an event
     return [made, *others] if verdict == "kept" else [event, *others, made]
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from statistics import NormalDist
 from typing import Literal
 
+from events.choreography import RESTAURANT_NOTIFIER, USER_NOTIFIER
 from events.envelope import following, name_based_uuid
 from events.orders import Event, RestaurantNotified, UserNotified
 from events.wire import EncodedEvent, encoded
@@ -130,7 +131,8 @@ def events(journey: Journey, start: datetime) -> Iterator[EncodedEvent[Event]]:
     told = RestaurantNotified(
         restaurant_id=intended.body.restaurant_id, channel="sns", message_id=_message("ticket", intended.order_id)
     )
-    yield encoded(following(placed, told, occurred_at=at(journey.restaurant_notified), producer="restaurant_notifier"))
+    notified_at = at(journey.restaurant_notified)
+    yield encoded(following(placed, told, occurred_at=notified_at, producer=RESTAURANT_NOTIFIER.actor))
     if journey.answered is None:
         return
     answered = _perform(journey.answer, order, at(journey.answered))
@@ -139,8 +141,8 @@ def events(journey: Journey, start: datetime) -> Iterator[EncodedEvent[Event]]:
         read = UserNotified(
             customer_id=intended.customer_id, channel="ses", message_id=_message("mail", intended.order_id)
         )
-        told_of = following(answered.envelope, read, occurred_at=at(journey.user_notified), producer="user_notifier")
-        yield encoded(told_of)
+        notified_at = at(journey.user_notified)
+        yield encoded(following(answered.envelope, read, occurred_at=notified_at, producer=USER_NOTIFIER.actor))
     if journey.completed is not None:
         order = Order(order.placing, (answered,))
         yield _perform(CompleteOrder(), order, at(journey.completed)).encoded

@@ -58,6 +58,7 @@ class Kitchen:
         rejects = dice.random() < self._of.rejected_share
         reason = dice.choice(REASONS)
         answer_after = dice.lognormvariate(math.log(self._of.median_answer), ANSWER_SIGMA)
+        # guarantee: a simulated restaurant that died gives the same answer again
         promise = _in_fives(dice.gauss(1, 0.15) * self._of.mean_cooking + 1)
         mean = self._of.mean_cooking * slowness
         cooking = min(max(dice.gammavariate(COOKING_SHAPE, mean / COOKING_SHAPE), SHORTEST_COOKING), LONGEST_COOKING)

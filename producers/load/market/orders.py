@@ -117,6 +117,7 @@ def choose(marks: NDArray[np.uint64], places: NDArray[np.uint64], weights: NDArr
 
     Whoever joins the market gets orders from all others, and moves none between them.
     """
+    # guarantee: another restaurant moves no order between the others
     bits = _mixed(marks[:, None] ^ places[None, :])
     shares = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) / 2**53
     with np.errstate(divide="ignore"):

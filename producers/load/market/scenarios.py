@@ -6,6 +6,7 @@ A scenario is what a file of events can show. What needs shards, as a reshard in
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from events.choreography import RESTAURANT_NOTIFIER
 from producers.load.ledger import FaultKind
 from producers.load.market.arrivals import DAY_MINUTES
 from producers.load.market.orders import Market, Surge
@@ -64,7 +65,7 @@ def incident(name: str, market: Market, days: int) -> Incident:
 
 
 def _notifier_outage(blank: Incident, _: Market) -> Incident:
-    answer = "restaurant_notifier told nobody; then all at once, and restaurants answered late"
+    answer = f"{RESTAURANT_NOTIFIER.actor} told nobody; then all at once, and restaurants answered late"
     return replace(blank, notifier_down=True, answer=answer)
 
 

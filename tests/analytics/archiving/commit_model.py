@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from analytics.archiving.holder import Verdict, judge
-from analytics.table.offsets import Offsets, Pending, Place
+from analytics.table.offsets import Offsets, Pending
+from foundation.kinesis.records import SequenceNumber
 
 
 class Flaw(Enum):
@@ -289,13 +290,13 @@ def _judged(holder: Holder, log: Log, flaw: Flaw) -> Verdict:
         pending = Pending(
             batch_id=str(known.pending.batch_id),
             n=known.pending.n,
-            lo=Place(str(known.pending.lo)),
-            hi=Place(str(known.pending.hi)),
+            lo=SequenceNumber(str(known.pending.lo)),
+            hi=SequenceNumber(str(known.pending.hi)),
             files=(),
             rows=0,
             schema="",
         )
-    offsets = Offsets(epoch=known.epoch, n=known.n, hi=Place(str(known.hi)), pending=pending)
+    offsets = Offsets(epoch=known.epoch, n=known.n, hi=SequenceNumber(str(known.hi)), pending=pending)
     return judge(offsets, holder.version, logged)
 
 

@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics.archiving.columnar import read_columns
-from analytics.archiving.decode import BLOCKS, Payload, _one_by_one, decode_payloads
-from analytics.table.offsets import Place
+from analytics.archiving.decode import BLOCKS, _one_by_one, decode_records
 from events.envelope import following
 from events.orders import EVENT_TYPES, EVENTS, Event, OrderRejected, UserNotified
 from events.wire import UnreadableEvent, decode, encode
+from foundation.kinesis.records import Record
 from tests.support.builders import (
     NOON,
     a_restaurant_notified,
@@ -159,8 +159,8 @@ def test_what_arrow_vouches_for_is_what_the_contract_says(bodies: list[bytes]) -
 @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.lists(_bodies(), min_size=1, max_size=6))
 def test_each_payload_is_a_row_or_set_apart_as_the_contract_says(bodies: list[bytes]) -> None:
-    payloads = [Payload(Place(str(number)), NOON, body) for number, body in enumerate(bodies)]
-    decoded = decode_payloads(SHARD, payloads, KEYS)
+    payloads = [Record(str(number), "", body, NOON.timestamp()) for number, body in enumerate(bodies)]
+    decoded = decode_records(SHARD, payloads, KEYS)
     good = {}
     for index, body in enumerate(bodies):
         try:

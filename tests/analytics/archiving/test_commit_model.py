@@ -4,6 +4,8 @@ import pytest
 
 from tests.analytics.archiving.commit_model import Bounds, Flaw, explore
 
+pytestmark = pytest.mark.slow
+
 TWO_HOLDERS = Bounds(holders=2, records=2, writes=6)
 THREE_HOLDERS = Bounds(holders=3, records=2, writes=5)
 LOST_OFFSETS = Bounds(holders=2, records=2, writes=6, offsets_may_be_lost=True)

@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analytics.archiving.decode import Decoded, Payload, decode_payloads
-from analytics.table.offsets import Place
+from analytics.archiving.decode import Decoded, decode_records
 from analytics.table.parquet import days, parquet
 from analytics.table.schema import EVENT_SCHEMA
 from events.envelope import following
 from events.wire import encode
+from foundation.kinesis.records import Record
 from tests.support.builders import (
     NOON,
     a_restaurant_notified,
@@ -33,8 +33,10 @@ COMPLETED = following(ACCEPTED, an_order_completed(), occurred_at=NOON, producer
 
 
 def decoded(*bodies: bytes) -> Decoded:
-    payloads = [Payload(Place(f"{number:056d}", 3), ARRIVED, body) for number, body in enumerate(bodies, start=1)]
-    return decode_payloads(SHARD, payloads, KEYS)
+    payloads = [
+        Record(f"{number:056d}", "", body, ARRIVED.timestamp(), 3) for number, body in enumerate(bodies, start=1)
+    ]
+    return decode_records(SHARD, payloads, KEYS)
 
 
 def changed(**changes: Any) -> bytes:

@@ -9,8 +9,8 @@ import pytest
 
 from analytics.archiving.holder import ShardTaken
 from analytics.archiving.shard_sink import CommitFailed, ShardSink
-from analytics.table.offsets import Place
 from foundation.bucket import WriteRefused
+from foundation.kinesis.records import SequenceNumber
 from tests.support.fakes.bucket import Gate
 from tests.support.worlds.lake_world import OTHER_SHARD, SHARD, Crash, World, feed
 
@@ -59,10 +59,10 @@ def finish(world: World) -> None:
     for shard_id in (SHARD, OTHER_SHARD):
         check_moment(world, shard_id)
         shard = sink.open(shard_id)
-        there = int(shard.committed.sequence_number) if shard.committed else 0
+        there = int(shard.committed.number) if shard.committed else 0
         assert world.archived(shard_id) == list(range(1, there + 1))
         feed(shard, EVERYTHING)
-        assert shard.flush() == Place("9")
+        assert shard.flush() == SequenceNumber("9")
         assert world.archived(shard_id) == list(EVERYTHING)
         world.idle(shard)
         check_moment(world, shard_id)
@@ -91,7 +91,7 @@ def survivor(world: World, gate: Gate) -> None:
         for shard in shards:
             persistently(partial(feed, shard, numbers))
         for shard in shards:
-            while persistently(shard.flush) != Place(str(numbers[-1])):
+            while persistently(shard.flush) != SequenceNumber(str(numbers[-1])):
                 pass
         for shard in shards:
             persistently(partial(world.idle, shard))

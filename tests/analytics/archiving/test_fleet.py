@@ -17,16 +17,17 @@ from analytics.archiving.sink import LakeSink
 from analytics.assembly import lake_sink
 from analytics.settings import LakeSettings
 from analytics.table.layout import table_uri
-from analytics.table.log import CommitLog, DeltaLog, LogEntry, storage_options
-from analytics.table.offsets import Place
+from analytics.table.log import CommitLog, DeltaLog, LogEntry
+from foundation.aws import storage_options
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Diagnostic
+from foundation.kinesis.records import SequenceNumber
 from foundation.settings import variable
-from tests.analytics.maintenance.test_compaction_race import HeldLog
 from tests.conftest import LocalAws
-from tests.end_to_end.proxy import Answer, Request, proxy
 from tests.support.fakes.bucket import FakeBucket, Gate
+from tests.support.fakes.held_log import HeldLog
+from tests.support.proxy import Answer, Request, proxy
 from tests.support.worlds.lake_world import KEYS, NEVER, OTHER_SHARD, SHARD, STREAM, World, feed, rows
 
 AGE = timedelta(seconds=60)
@@ -36,6 +37,7 @@ def a_sink(bucket: Bucket, log: CommitLog, told: list[Diagnostic]) -> LakeSink:
     return LakeSink(STREAM, bucket, log, NEVER, SYSTEM_CLOCK, told.append, keys=KEYS)
 
 
+@pytest.mark.slow
 def test_a_commit_that_another_process_came_before_fails_no_shard_and_is_written_once() -> None:
     world = World()
     other = world.sink().open(OTHER_SHARD)
@@ -47,7 +49,7 @@ def test_a_commit_that_another_process_came_before_fails_no_shard_and_is_written
     # The call after the snapshot of the commit: the log has moved when it comes to be told.
     shard = world.sink(Gate(5 + 4, overtake)).open(SHARD)
     feed(shard, [1, 2])
-    assert shard.flush() == Place("2")
+    assert shard.flush() == SequenceNumber("2")
     assert [list(commit.entries) for commit in world.log.commits] == [
         [f"archive/{STREAM}/{OTHER_SHARD}"],
         [f"archive/{STREAM}/{SHARD}"],
@@ -67,9 +69,9 @@ def test_eight_processes_that_commit_from_one_version_of_the_log_all_do(tmp_path
         shard_id = f"shardId-{number:012d}"
         shard = a_sink(bucket, HeldLog(log, barrier), told).open(shard_id)
         for first in (1, 3, 5):
-            after = Place(str(first - 1)) if first > 1 else None
-            shard.append(rows(first, first + 1, shard_id=shard_id), after=after, upto=Place(str(first + 1)))
-            assert shard.flush() == Place(str(first + 1))
+            after = SequenceNumber(str(first - 1)) if first > 1 else None
+            shard.append(rows(first, first + 1, shard_id=shard_id), after=after, upto=SequenceNumber(str(first + 1)))
+            assert shard.flush() == SequenceNumber(str(first + 1))
 
     _all_of([lambda number=number: archive(number) for number in range(8)])  # type: ignore[misc]
     assert [failed for failed in told if isinstance(failed, LakeShardFailed)] == []
@@ -101,7 +103,7 @@ def test_a_commit_outlasts_twenty_lost_races(local_aws: LocalAws, tmp_path: Path
         options = storage_options({**local_aws.environ, "AWS_ENDPOINT_URL": endpoint})
         shard = a_sink(Bucket(s3, name), DeltaLog(table_uri(name), options, SYSTEM_CLOCK), told).open(SHARD)
         feed(shard, [1, 2])
-        assert shard.flush() == Place("2")
+        assert shard.flush() == SequenceNumber("2")
     assert len(set(winners)) == 20
     assert [type(one) for one in told if isinstance(one, LakeShardFailed | LakeCommitted)] == [LakeCommitted]
     assert shard.holder.held.offsets.epoch == 1
@@ -130,6 +132,7 @@ def test_who_makes_the_table_an_instant_after_another_finds_that_ones(local_aws:
     assert [commit.operation for commit in log.snapshot().history()] == ["WRITE", "CREATE TABLE"]
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_commit_one_by_one() -> None:
     """Each at its own moment within the age; from then on an age apart."""
     world, moments = World(), dict[str, list[float]]()
@@ -161,12 +164,12 @@ def test_a_size_that_is_reached_makes_the_first_commit_too() -> None:
     policy = RotationPolicy(rows=3, age=AGE)
     shard = world.sink(policy=policy, first=policy.sooner(random.Random(1))).open(SHARD)
     feed(shard, [1, 2, 3])
-    assert shard.advance() == Place("3")
+    assert shard.advance() == SequenceNumber("3")
     feed(shard, [4])
     world.clock.advance(59)
-    assert shard.advance() == Place("3")
+    assert shard.advance() == SequenceNumber("3")
     world.clock.advance(1)
-    assert shard.advance() == Place("4")
+    assert shard.advance() == SequenceNumber("4")
 
 
 def test_no_first_commit_comes_later_than_the_age_and_they_are_spread_evenly() -> None:

@@ -7,7 +7,7 @@ from analytics.archiving.holder import LakeHalt, ShardTaken, Verdict
 from analytics.archiving.shard_sink import CommitFailed
 from analytics.table.layout import ShardPaths
 from analytics.table.log import LogEntry
-from analytics.table.offsets import Place
+from foundation.kinesis.records import SequenceNumber
 from tests.support.builders import NOON
 from tests.support.fakes.bucket import Gate
 from tests.support.fakes.commit_log import MemorySnapshot
@@ -31,7 +31,7 @@ def test_who_was_overtaken_hears_it_once_and_may_then_take_the_shard_back(world:
         overtaken.flush()
     with pytest.raises(ShardTaken, match="epoch 2 was claimed after ours, 1"):
         overtaken.flush()
-    assert overtaken.flush() == Place("2")
+    assert overtaken.flush() == SequenceNumber("2")
     assert world.archived() == [1, 2]
     feed(successor, [2])
     with pytest.raises(CommitFailed):
@@ -56,7 +56,7 @@ def test_another_batch_in_the_pending_ones_place_halts(world: World) -> None:
     feed(crashed, [1])
     with pytest.raises(Crash):
         crashed.flush()
-    world.log.snapshot().commit((), {PATHS.application: LogEntry(n=1, epoch=9, batch_id="x", hi=Place("5"))})
+    world.log.snapshot().commit((), {PATHS.application: LogEntry(n=1, epoch=9, batch_id="x", hi=SequenceNumber("5"))})
     with pytest.raises(LakeHalt, match=Verdict.FOREIGN.value):
         world.sink().open(SHARD)
 
@@ -65,6 +65,7 @@ def _crash() -> None:
     raise Crash
 
 
+@pytest.mark.slow
 def test_lost_offsets_are_rebuilt_from_the_log_with_an_epoch_above_any_file(world: World) -> None:
     shard = world.sink().open(SHARD)
     for number in (1, 2):
@@ -76,7 +77,7 @@ def test_lost_offsets_are_rebuilt_from_the_log_with_an_epoch_above_any_file(worl
     again = world.sink().open(SHARD)
     (rebuilt,) = world.seen(LakeOffsetsRebuilt)
     assert (rebuilt.epoch, rebuilt.n, rebuilt.hi) == (2, 2, "2.0")
-    assert again.committed == Place("2")
+    assert again.committed == SequenceNumber("2")
     feed(again, [3])
     again.flush()
     assert world.archived() == [1, 2, 3]
@@ -85,11 +86,11 @@ def test_lost_offsets_are_rebuilt_from_the_log_with_an_epoch_above_any_file(worl
 def test_lost_offsets_are_rebuilt_after_a_fence(world: World) -> None:
     feed(shard := world.sink().open(SHARD), [1, 2])
     shard.flush()
-    fence = LogEntry(n=2, epoch=4, batch_id=None, hi=Place("2"))
+    fence = LogEntry(n=2, epoch=4, batch_id=None, hi=SequenceNumber("2"))
     world.log.snapshot().commit((), {PATHS.application: fence})
     del world.bucket.objects[PATHS.offsets_key]
     again = world.sink().open(SHARD)
-    assert again.committed == Place("2")
+    assert again.committed == SequenceNumber("2")
     assert again.holder.held.offsets.epoch == 5
 
 
@@ -141,4 +142,4 @@ def test_opening_tells_what_the_last_holder_had_left(world: World, interrupted_a
             shard.flush()
     again = world.sink().open(SHARD)
     assert world.seen(LakeShardOpened)[-1].recovered == verdict.value
-    assert again.committed == (None if verdict is Verdict.FENCED else Place("1"))
+    assert again.committed == (None if verdict is Verdict.FENCED else SequenceNumber("1"))

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pytest
 from botocore.exceptions import ClientError
 
-from analytics.archiving.decode import Payload, decode_payloads
+from analytics.archiving.decode import decode_records
 from analytics.archiving.diagnostics import LakeCommitted, LakeFileUnread
 from analytics.archiving.recent_ids import Window
 from analytics.archiving.shard_sink import CommitFailed, ShardSink
 from analytics.table.layout import ShardPaths
-from analytics.table.offsets import Place
 from events.wire import encode
+from foundation.kinesis.records import Record, SequenceNumber
 from tests.support.builders import NOON, an_envelope
 from tests.support.worlds.lake_world import KEYS, OTHER_SHARD, SHARD, STREAM, World
 
@@ -24,12 +24,12 @@ PATHS = ShardPaths(STREAM, SHARD)
 def rows(*events: tuple[int, str], shard_id: str = SHARD, minutes: float = 0) -> pa.Table:
     """A row for each place and event."""
     arrived_at = NOON + timedelta(minutes=minutes)
-    payloads = [Payload(Place(str(at)), arrived_at, encode(an_envelope(cause=event))) for at, event in events]
-    return decode_payloads(shard_id, payloads, KEYS).rows
+    payloads = [Record(str(at), "", encode(an_envelope(cause=event)), arrived_at.timestamp()) for at, event in events]
+    return decode_records(shard_id, payloads, KEYS).rows
 
 
 def append(shard: ShardSink, *events: tuple[int, str], **changes: Any) -> None:
-    upto = Place(str(events[-1][0]))
+    upto = SequenceNumber(str(events[-1][0]))
     shard.append(rows(*events, shard_id=shard.holder.paths.shard_id, **changes), after=shard.taken, upto=upto)
 
 
@@ -38,13 +38,14 @@ def world() -> World:
     return World()
 
 
+@pytest.mark.slow
 def test_a_repeat_in_the_batch_and_in_the_next_is_dropped_and_counted(world: World) -> None:
     shard = world.sink().open(SHARD)
     append(shard, (1, "a"), (2, "a"), (3, "b"))
     append(shard, (4, "b"), (5, "c"), (6, "c"))
-    assert shard.flush() == Place("6")
+    assert shard.flush() == SequenceNumber("6")
     append(shard, (7, "a"), (8, "d"))
-    assert shard.flush() == Place("8")
+    assert shard.flush() == SequenceNumber("8")
     assert world.archived() == [1, 3, 5, 8]
     told = [(entry.rows, entry.dropped) for commit in world.log.commits for entry in commit.entries.values()]
     assert told == [(3, 3), (1, 1)]
@@ -56,12 +57,13 @@ def test_a_batch_of_nothing_but_repeats_moves_on_and_is_told_in_the_log(world: W
     append(shard, (1, "a"))
     shard.flush()
     append(shard, (2, "a"))
-    assert shard.flush() == Place("2")
+    assert shard.flush() == SequenceNumber("2")
     assert world.archived() == [1]
     assert world.log.commits[-1].files == ()
     assert world.log.commits[-1].entries[PATHS.application].dropped == 1
 
 
+@pytest.mark.slow
 def test_who_takes_over_knows_what_its_predecessor_wrote(world: World) -> None:
     shard = world.sink().open(SHARD)
     append(shard, (1, "a"), (2, "b"))
@@ -69,10 +71,11 @@ def test_who_takes_over_knows_what_its_predecessor_wrote(world: World) -> None:
     append(shard, (3, "c"))  # never committed: its successor reads it itself
     successor = world.sink().open(SHARD)
     append(successor, (3, "c"), (4, "a"), (5, "b"))
-    assert successor.flush() == Place("5")
+    assert successor.flush() == SequenceNumber("5")
     assert world.archived() == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_child_knows_what_its_parent_wrote(world: World) -> None:
     sink = world.sink()
     for shard_id, event in ((SHARD, "a"), (OTHER_SHARD, "b")):
@@ -92,7 +95,7 @@ def test_a_commit_that_fails_drops_nothing_that_it_did_not_keep(world: World) ->
     with pytest.raises(CommitFailed):
         shard.flush()
     append(shard, (3, "a"), (4, "c"))
-    assert shard.flush() == Place("4")
+    assert shard.flush() == SequenceNumber("4")
     assert world.archived() == [1, 2, 4]
 
 
@@ -135,6 +138,7 @@ def test_the_window_forgets_what_lies_far_back(world: World) -> None:
     assert world.archived() == [1, 2, 4, 5]
 
 
+@pytest.mark.slow
 def test_the_window_is_bounded_by_number_too() -> None:
     window = Window(most=10)
     for number in range(1000):

@@ -18,8 +18,10 @@ from analytics.archiving.shard_sink import CommitFailed, LakeGap, ShardSink
 from analytics.assembly import lake_sink
 from analytics.settings import LakeSettings
 from analytics.table.layout import ShardPaths
-from analytics.table.offsets import Moment, Offsets, Place
+from analytics.table.offsets import Offsets
 from foundation.bucket import WriteRefused
+from foundation.clock import Moment
+from foundation.kinesis.records import SequenceNumber
 from foundation.settings import from_environment
 from tests.support.builders import NOON
 from tests.support.fakes.bucket import Gate
@@ -62,9 +64,9 @@ def test_rows_wait_until_a_file_is_due(world: World) -> None:
     shard = world.sink(policy=RotationPolicy(rows=5)).open(SHARD)
     feed(shard, range(1, 5))
     assert shard.advance() is None
-    assert shard.taken == Place("4")
+    assert shard.taken == SequenceNumber("4")
     feed(shard, range(5, 6))
-    assert shard.advance() == Place("5")
+    assert shard.advance() == SequenceNumber("5")
     assert world.archived() == [1, 2, 3, 4, 5]
 
 
@@ -75,9 +77,9 @@ def test_time_alone_makes_a_file_due(world: World) -> None:
     feed(shard, [2])
     assert shard.advance() is None
     world.clock.advance(1)
-    assert shard.advance() == Place("2")
+    assert shard.advance() == SequenceNumber("2")
     world.clock.advance(3600)
-    assert shard.advance() == Place("2")
+    assert shard.advance() == SequenceNumber("2")
     assert len(world.log.commits) == 1
 
 
@@ -88,24 +90,24 @@ def test_a_wall_clock_that_jumps_neither_rushes_nor_delays_a_file(world: World) 
         world.clock._start += timedelta(days=days)
         assert shard.advance() is None
     world.clock.advance(60)
-    assert shard.advance() == Place("1")
+    assert shard.advance() == SequenceNumber("1")
 
 
 def test_all_shards_and_all_days_leave_in_one_commit(world: World) -> None:
     sink = world.sink()
     first, second = sink.open(SHARD), sink.open(OTHER_SHARD)
     feed(first, [1])
-    first.append(rows(2, occurred_at=NOON - timedelta(days=1)), after=Place("1"), upto=Place("2"))
+    first.append(rows(2, occurred_at=NOON - timedelta(days=1)), after=SequenceNumber("1"), upto=SequenceNumber("2"))
     feed(second, [1, 2, 3])
-    assert first.flush() == Place("2")
+    assert first.flush() == SequenceNumber("2")
     assert len(world.log.commits) == 1
     assert [file.path.partition("/")[0] for file in world.log.commits[0].files] == [
         "event_date=2026-03-13",
         "event_date=2026-03-14",
         "event_date=2026-03-14",
     ]
-    assert second.committed == Place("3")
-    assert second.flush() == Place("3")
+    assert second.committed == SequenceNumber("3")
+    assert second.flush() == SequenceNumber("3")
     (committed,) = world.seen(LakeCommitted)
     assert (committed.shards, committed.rows, committed.files) == (2, 5, 3)
     assert committed.size == sum(file.size for file in world.log.commits[0].files)
@@ -134,18 +136,18 @@ def test_a_file_tells_in_its_footer_what_it_covers(world: World) -> None:
 def test_records_that_became_no_rows_are_covered_too(world: World) -> None:
     sink = world.sink()
     shard = sink.open(SHARD)
-    shard.append(rows(), after=None, upto=Place("3"))
-    assert shard.flush() == Place("3")
+    shard.append(rows(), after=None, upto=SequenceNumber("3"))
+    assert shard.flush() == SequenceNumber("3")
     assert world.log.commits[0].files == ()
-    assert world.sink().open(SHARD).committed == Place("3")
+    assert world.sink().open(SHARD).committed == SequenceNumber("3")
 
 
 def test_a_gap_halts_and_names_both_places(world: World) -> None:
     shard = world.sink().open(SHARD)
     feed(shard, [1, 2])
     with pytest.raises(LakeGap, match=r"up to 2\.0.*after 3\.0"):
-        shard.append(rows(4), after=Place("3"), upto=Place("4"))
-    shard.append(rows(3), after=Place("2"), upto=Place("3"))
+        shard.append(rows(4), after=SequenceNumber("3"), upto=SequenceNumber("4"))
+    shard.append(rows(3), after=SequenceNumber("2"), upto=SequenceNumber("3"))
     shard.flush()
     assert world.archived() == [1, 2, 3]
 
@@ -153,21 +155,22 @@ def test_a_gap_halts_and_names_both_places(world: World) -> None:
 def test_an_empty_lake_takes_nothing_but_the_beginning(world: World) -> None:
     shard = world.sink().open(SHARD)
     with pytest.raises(LakeGap, match=r"up to nothing.*after 3\.0"):
-        shard.append(rows(4), after=Place("3"), upto=Place("4"))
+        shard.append(rows(4), after=SequenceNumber("3"), upto=SequenceNumber("4"))
 
 
 def test_a_place_inside_an_aggregate_counts(world: World) -> None:
     shard = world.sink().open(SHARD)
-    shard.append(rows(1), after=None, upto=Place("1", 4))
+    shard.append(rows(1), after=None, upto=SequenceNumber("1", 4))
     with pytest.raises(LakeGap):
-        shard.check_gap(Place("1", 5))
-    shard.check_gap(Place("0001", 4))
+        shard.check_gap(SequenceNumber("1", 5))
+    shard.check_gap(SequenceNumber("0001", 4))
 
 
+@pytest.mark.slow
 def test_trimmed_records_behind_a_shard_lately_caught_up_were_all_in_the_lake(world: World) -> None:
     shard = idle_since(world, hours=23)
-    shard.append(rows(6), after=Place("5"), upto=Place("6"))
-    assert shard.flush() == Place("6")
+    shard.append(rows(6), after=SequenceNumber("5"), upto=SequenceNumber("6"))
+    assert shard.flush() == SequenceNumber("6")
     assert world.archived() == [1, 2, 6]
     (told,) = world.seen(LakeGapIsEmpty)
     assert (told.shard_id, told.hi, told.after) == (SHARD, "2.0", "5.0")
@@ -179,8 +182,8 @@ def test_a_span_that_may_have_been_trimmed_unread_halts_and_says_what_to_do(worl
     named = rf'23\.1 hours ago.*fix: .*TAKEAWAY_LAKE_ACCEPT_GAP="{SHARD}:2\.0" and restart'
     for _ in range(2):
         with pytest.raises(LakeGap, match=named):
-            shard.append(rows(6), after=Place("5"), upto=Place("6"))
-    assert shard.taken == Place("2")
+            shard.append(rows(6), after=SequenceNumber("5"), upto=SequenceNumber("6"))
+    assert shard.taken == SequenceNumber("2")
     assert world.seen(LakeGapIsEmpty) == []
 
 
@@ -189,7 +192,7 @@ def test_when_nobody_knows_the_last_tip_a_gap_halts(world: World) -> None:
     shard.flush()
     again = world.sink().open(SHARD)
     with pytest.raises(LakeGap, match=r"up to 2\.0.*after 5\.0.*is not known"):
-        again.check_gap(Place("5"))
+        again.check_gap(SequenceNumber("5"))
 
 
 def test_offsets_of_an_older_release_tell_no_tip(world: World) -> None:
@@ -198,14 +201,14 @@ def test_offsets_of_an_older_release_tell_no_tip(world: World) -> None:
     del body["caught_up_at"]
     world.bucket.objects[PATHS.offsets_key] = msgspec.json.encode(body)
     with pytest.raises(LakeGap, match="is not known"):
-        world.sink().open(SHARD).check_gap(Place("5"))
+        world.sink().open(SHARD).check_gap(SequenceNumber("5"))
 
 
 def test_a_tip_in_the_future_proves_nothing(world: World) -> None:
     shard = idle_since(world, hours=1)
     world.clock._start -= timedelta(hours=2)
     with pytest.raises(LakeGap, match="has not reached yet"):
-        shard.check_gap(Place("5"))
+        shard.check_gap(SequenceNumber("5"))
 
 
 @pytest.mark.parametrize(("hours", "wall_hours"), [(24, -10), (0, 24)], ids=["set back", "slept"])
@@ -216,18 +219,18 @@ def test_within_one_life_both_clocks_must_agree(world: World, hours: int, wall_h
     world.clock.advance(hours * HOUR)
     world.clock._start += timedelta(hours=wall_hours)
     with pytest.raises(LakeGap, match=r"24\.0 hours ago"):
-        shard.check_gap(Place("5"))
+        shard.check_gap(SequenceNumber("5"))
 
 
 def test_while_rows_wait_the_shard_is_not_caught_up(world: World) -> None:
     feed(shard := world.sink().open(SHARD), [1, 2])
     world.idle(shard)
     with pytest.raises(LakeGap):
-        shard.check_gap(Place("5"))
+        shard.check_gap(SequenceNumber("5"))
     assert offsets(world).caught_up_at is None
     shard.flush()
     assert offsets(world).caught_up_at == world.clock.now()
-    shard.check_gap(Place("5"))
+    shard.check_gap(SequenceNumber("5"))
 
 
 def test_rows_that_come_during_a_commit_do_not_hide_the_tip_before_them(world: World) -> None:
@@ -239,19 +242,20 @@ def test_rows_that_come_during_a_commit_do_not_hide_the_tip_before_them(world: W
     feed(shard, [1, 2])
     shard.at_tip(before := Moment.now(world.clock.clock))
     shard.flush()
-    assert (offsets(world).hi, offsets(world).caught_up_at) == (Place("2"), before.at)
+    assert (offsets(world).hi, offsets(world).caught_up_at) == (SequenceNumber("2"), before.at)
 
 
+@pytest.mark.slow
 def test_only_the_gap_that_was_named_is_accepted(world: World) -> None:
     idle_since(world, hours=30)
     for named in (f"{SHARD}:1.0", f"{SHARD}:5.0", f"{OTHER_SHARD}:2.0", "2.0"):
         with pytest.raises(LakeGap):
-            world.sink(accepted_gaps={named}).open(SHARD).check_gap(Place("5"))
+            world.sink(accepted_gaps={named}).open(SHARD).check_gap(SequenceNumber("5"))
     shard = world.sink(accepted_gaps={f"{SHARD}:2.0"}).open(SHARD)
-    shard.append(rows(6), after=Place("5"), upto=Place("6"))
+    shard.append(rows(6), after=SequenceNumber("5"), upto=SequenceNumber("6"))
     with pytest.raises(LakeGap):
-        shard.check_gap(Place("8"))
-    assert shard.flush() == Place("6")
+        shard.check_gap(SequenceNumber("8"))
+    assert shard.flush() == SequenceNumber("6")
     (told,) = world.seen(LakeGapAccepted)
     assert (told.shard_id, told.hi, told.after) == (SHARD, "2.0", "5.0")
     assert "30.0 hours ago" in told.unread
@@ -302,7 +306,7 @@ def test_a_refresh_without_an_answer_opens_the_shard_again(world: World, applied
     with pytest.raises(CommitFailed):
         world.idle(shard)
     assert offsets(world).epoch == 1
-    assert shard.advance() == Place("2")
+    assert shard.advance() == SequenceNumber("2")
     assert (offsets(world).epoch, offsets(world).caught_up_at) == (2, world.clock.now())
     feed(shard, [3])
     shard.flush()
@@ -321,7 +325,7 @@ def test_a_crash_at_a_refresh_leaves_what_was_told_before(world: World) -> None:
     with pytest.raises(Crash):
         world.idle(shard)
     assert offsets(world) == before
-    world.sink().open(SHARD).check_gap(Place("5"))
+    world.sink().open(SHARD).check_gap(SequenceNumber("5"))
 
 
 def test_a_zombies_refresh_is_refused(world: World) -> None:
@@ -357,7 +361,7 @@ def test_nothing_is_taken_twice(world: World) -> None:
     shard = world.sink().open(SHARD)
     feed(shard, [1, 2])
     with pytest.raises(ValueError, match="taken before"):
-        shard.append(rows(2), after=Place("1"), upto=Place("2"))
+        shard.append(rows(2), after=SequenceNumber("1"), upto=SequenceNumber("2"))
 
 
 def test_a_failed_shard_leaves_the_group_and_the_others_commit(world: World) -> None:
@@ -366,7 +370,7 @@ def test_a_failed_shard_leaves_the_group_and_the_others_commit(world: World) -> 
     feed(first, [1])
     feed(second, [1])
     thief = world.sink().open(OTHER_SHARD)  # so that the second shard's intent is refused
-    assert first.flush() == Place("1")
+    assert first.flush() == SequenceNumber("1")
     assert world.archived(SHARD) == [1]
     assert world.archived(OTHER_SHARD) == []
     with pytest.raises(CommitFailed, match=OTHER_SHARD) as raised:
@@ -388,7 +392,7 @@ def test_an_uploaded_file_whose_answer_was_lost_is_known_again(world: World) -> 
         return put(**parameters)
 
     world.bucket._put = put_twice  # type: ignore[method-assign, assignment]
-    assert shard.flush() == Place("1")
+    assert shard.flush() == SequenceNumber("1")
     assert world.archived() == [1]
 
 
@@ -399,11 +403,12 @@ def test_a_file_that_another_wrote_is_never_taken_for_ones_own(world: World) -> 
     world.bucket.objects[in_the_way] = b"another's"
     with pytest.raises(CommitFailed, match="create"):
         shard.flush()
-    assert shard.flush() == Place("1")
+    assert shard.flush() == SequenceNumber("1")
     assert world.archived() == [1]
     assert world.bucket.objects[in_the_way] == b"another's"
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_by_a_commit(world: World) -> None:
     size = rows(1).nbytes
     shard = world.sink(most_waiting=3 * size).open(SHARD)
@@ -424,6 +429,7 @@ def test_a_shard_whose_processor_is_gone_is_forgotten(world: World) -> None:
     assert (world.archived(SHARD), world.archived(OTHER_SHARD)) == ([], [1])
 
 
+@pytest.mark.slow
 def test_others_go_on_buffering_while_one_commits(world: World) -> None:
     at_the_log, go_on = threading.Event(), threading.Event()
 
@@ -440,8 +446,8 @@ def test_others_go_on_buffering_while_one_commits(world: World) -> None:
     assert second.advance() is None  # due, but somebody is at it
     go_on.set()
     committing.join(10)
-    assert first.committed == Place("1")
-    assert second.advance() == Place("2")
+    assert first.committed == SequenceNumber("1")
+    assert second.advance() == SequenceNumber("2")
     assert (world.archived(SHARD), world.archived(OTHER_SHARD)) == ([1], [1, 2])
 
 
@@ -451,12 +457,13 @@ def test_rows_that_come_during_a_commit_wait_for_the_next(world: World) -> None:
 
     shard = world.sink(Gate(8, more)).open(SHARD)
     feed(shard, [1])
-    assert shard.flush() == Place("1")
-    assert shard.taken == Place("2")
-    assert shard.flush() == Place("2")
+    assert shard.flush() == SequenceNumber("1")
+    assert shard.taken == SequenceNumber("2")
+    assert shard.flush() == SequenceNumber("2")
     assert world.archived() == [1, 2]
 
 
+@pytest.mark.slow
 def test_many_threads_share_one_committer(world: World) -> None:
     sink = world.sink(policy=RotationPolicy(rows=7), most_waiting=20 * rows(1).nbytes)
     shard_ids = [f"shardId-{number:012d}" for number in range(4)]
@@ -466,7 +473,7 @@ def test_many_threads_share_one_committer(world: World) -> None:
         for number in range(1, 31):
             feed(shard, [number])
             shard.advance()
-        assert shard.flush() == Place("30")
+        assert shard.flush() == SequenceNumber("30")
 
     threads = [_thread(partial(read, shard_id)) for shard_id in shard_ids]
     for thread in threads:
@@ -485,4 +492,4 @@ def test_a_policy_that_never_fires_leaves_rows_to_flush(world: World) -> None:
     shard = world.sink(policy=NEVER).open(SHARD)
     feed(shard, range(1, 100))
     assert shard.advance() is None
-    assert shard.flush() == Place("99")
+    assert shard.flush() == SequenceNumber("99")

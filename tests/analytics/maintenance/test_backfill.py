@@ -7,14 +7,16 @@ from datetime import timedelta
 import pytest
 
 from analytics.archiving.diagnostics import SliceLoaded
-from analytics.maintenance.backfill import AnotherHistory, Backfill, BadLine, Loaded
+from analytics.maintenance.backfill import AnotherHistory, BadLine, Loaded
 from analytics.verification.verify import verify
 from events.wire import encode
 from foundation.bucket import Bucket
-from tests.analytics.maintenance.test_compaction import DAY, compactor, content
 from tests.support.builders import NOON, an_envelope
 from tests.support.fakes.bucket import Gate
-from tests.support.worlds.lake_world import KEYS, SHARD, Crash, World, feed
+from tests.support.worlds.kept_lake import DAY, backfill, compactor, content
+from tests.support.worlds.lake_world import SHARD, Crash, World, feed
+
+pytestmark = pytest.mark.slow
 
 SLICE = 4
 
@@ -29,13 +31,6 @@ HISTORY = (
     *(line(3), b"\n", line(4, days=1), line(2)),
     *(line(5, days=1), line(6)),
 )
-
-
-def backfill(world: World, gate: Gate | None = None) -> Backfill:
-    """A new process."""
-    gate = gate or Gate()
-    bucket = Bucket(world.bucket.through(gate), world.bucket.name)
-    return Backfill(bucket, world.log.through(gate), world.clock.clock, world.diagnostics.append, KEYS)
 
 
 def load(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,55 +12,33 @@ from analytics.archiving.diagnostics import DayCompacted
 from analytics.maintenance.compaction import (
     LONGEST_UNCOMMITTED,
     CompactionPolicy,
-    Compactor,
     RowsLost,
     TooLate,
 )
 from analytics.table.layout import is_compacted, is_ours, object_key
-from analytics.table.log import AddedFile, CommitRejected, LogEntry
-from analytics.table.offsets import Place
-from analytics.table.parquet import days, parquet
+from analytics.table.log import CommitRejected
 from analytics.table.stored_rows import MissingFile, NewerColumns, TornFile
-from foundation.bucket import Bucket
-from tests.analytics.maintenance.test_late import LATE, archived_world, late, late_rows
 from tests.support.builders import NOON
 from tests.support.fakes.bucket import Gate
+from tests.support.worlds.kept_lake import (
+    DAY,
+    LATE,
+    NEXT_DAY,
+    append,
+    archived,
+    archived_world,
+    compactor,
+    content,
+    doubled,
+    lake_of_small_files,
+    late,
+    late_rows,
+)
 from tests.support.worlds.lake_world import OTHER_SHARD, SHARD, Crash, World, rows
 
-DAY = NOON.date()
-NEXT_DAY = DAY + timedelta(days=1)
+pytestmark = pytest.mark.slow
+
 SMALL = CompactionPolicy(file_size=1, row_group=4)
-
-
-def compactor(world: World, gate: Gate | None = None, policy: CompactionPolicy | None = None) -> Compactor:
-    """A new process."""
-    gate = gate or Gate()
-    bucket = Bucket(world.bucket.through(gate), world.bucket.name)
-    return Compactor(
-        bucket, world.log.through(gate), policy or CompactionPolicy(), world.clock.clock, world.diagnostics.append
-    )
-
-
-def archived(world: World, *numbers: int, at: datetime = NOON, shard_id: str = SHARD) -> None:
-    """One commit of these records by a new holder, gap or not."""
-    shard = world.sink().open(shard_id)
-    table = rows(*numbers, shard_id=shard_id, occurred_at=at)
-    shard.append(table, after=None, upto=Place(str(numbers[-1])))
-    shard.flush()
-
-
-def lake_of_small_files() -> World:
-    """Nine events of one day in three files, and one of the next day."""
-    world = World()
-    for numbers in ((1, 2), (3, 4, 5), (6, 7, 8, 9)):
-        archived(world, *numbers)
-    archived(world, 10, at=NOON + timedelta(days=1))
-    world.clock.advance(3 * 24 * 3600)
-    return world
-
-
-def content(world: World) -> list[str]:
-    return sorted(map(repr, world.visible()))
 
 
 @pytest.fixture
@@ -156,32 +134,6 @@ def test_a_neighbour_that_was_compacted_before_loses_what_turns_up_later() -> No
     assert sorted(world.archived()) == [1, 9]
 
 
-def doubled(
-    table: pa.Table, numbers: tuple[int, ...], *, arrived: datetime, at: datetime = NOON, shard_id: str = SHARD
-) -> pa.Table:
-    """The table's first events as they came once more."""
-    listed = [
-        row | {"_sequence_number": str(number), "_arrived_at": arrived, "occurred_at": at, "_shard": shard_id}
-        for row, number in zip(table.to_pylist(), numbers, strict=False)
-    ]
-    return pa.Table.from_pylist(listed, schema=table.schema)
-
-
-_appended = iter(range(1, 1_000_000))
-
-
-def append(world: World, table: pa.Table) -> None:
-    """By somebody of whom a shard's offsets know nothing, as late rows are."""
-    number = next(_appended)
-    files = []
-    for day, part in days(table):
-        path, body = f"event_date={day}/late-{number:032x}.parquet", parquet(part, {})
-        world.bucket.objects[object_key(path)] = body
-        files.append(AddedFile(path, len(body), day, part.num_rows))
-    entry = LogEntry(n=1, epoch=0, batch_id=str(number), hi=None, rows=table.num_rows)
-    world.log.snapshot().commit(files, {f"late/{number}": entry})
-
-
 def test_a_row_that_is_there_twice_stops_the_compaction(world: World) -> None:
     """It is no duplicate of an event: somebody broke the lake, and has to look."""
     append(world, rows(3))
@@ -255,7 +207,6 @@ def test_a_compaction_is_made_of_the_steps_that_are_broken_below() -> None:
     assert len(CALLS) == 1 + 4 + 3 + 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("event", [die, lose_the_answer])
 @pytest.mark.parametrize("applied", [False, True])
 @pytest.mark.parametrize("at", CALLS)
@@ -293,7 +244,6 @@ def neighbours_compactor(world: World) -> None:
     list(compactor(world).run([NEXT_DAY]))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("other", [another_compactor, an_archiver, late_records, neighbours_compactor])
 @pytest.mark.parametrize("at", CALLS)
 def test_whoever_writes_at_any_moment_of_a_compaction_loses_nothing(at: int, other: Callable[[World], None]) -> None:

@@ -3,10 +3,9 @@
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,18 +13,19 @@ from analytics.archiving.shard_sink import CommitFailed
 from analytics.archiving.sink import LakeSink
 from analytics.maintenance.compaction import CompactedDay, CompactionPolicy, Compactor
 from analytics.table.layout import is_compacted, object_key, table_uri
-from analytics.table.log import CommitLog, CommitRejected, DeltaLog, Snapshot, storage_options
-from analytics.table.offsets import Place
+from analytics.table.log import CommitLog, CommitRejected, DeltaLog
 from analytics.table.schema import EVENT_SCHEMA
 from analytics.table.stored_rows import stored_rows
+from foundation.aws import storage_options
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
+from foundation.kinesis.records import SequenceNumber
 from tests.support.builders import NOON
 from tests.support.fakes.bucket import FakeBucket
+from tests.support.fakes.held_log import TIMEOUT, HeldLog
 from tests.support.worlds.lake_world import KEYS, NEVER, rows
 
 DAY = NOON.date()
-TIMEOUT = 20
 
 
 @dataclass(frozen=True)
@@ -47,37 +47,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TheLake]:
     yield TheLake(Bucket(s3, name), DeltaLog(table_uri(name), storage_options(local_aws.environ), SYSTEM_CLOCK))
 
 
-class HeldSnapshot:
-    """A snapshot whose commit waits until all who take part have come to theirs, once each."""
-
-    def __init__(self, snapshot: Snapshot, barrier: threading.Barrier, passed: list[None]) -> None:
-        self._snapshot = snapshot
-        self._barrier = barrier
-        self._passed = passed
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._snapshot, name)
-
-    def commit(self, *arguments: Any, **options: Any) -> None:
-        if not self._passed:
-            self._barrier.wait(TIMEOUT)
-            self._passed.append(None)
-        self._snapshot.commit(*arguments, **options)
-
-
-@dataclass(frozen=True)
-class HeldLog:
-    log: CommitLog
-    barrier: threading.Barrier
-    passed: list[None] = field(default_factory=list)
-
-    def exists(self) -> bool:
-        return self.log.exists()
-
-    def snapshot(self) -> Any:
-        return HeldSnapshot(self.log.snapshot(), self.barrier, self.passed)
-
-
 def sink(place: TheLake, log: CommitLog) -> LakeSink:
     return LakeSink("orders", place.bucket, log, NEVER, SYSTEM_CLOCK, lambda _: None, keys=KEYS)
 
@@ -91,7 +60,7 @@ def visible(place: TheLake) -> list[str]:
 def test_two_compactors_and_an_archiver_at_a_barrier(place: TheLake) -> None:
     shard = sink(place, place.log).open("shardId-0")
     for number in range(1, 7):
-        shard.append(rows(number, shard_id="shardId-0"), after=None, upto=Place(str(number)))
+        shard.append(rows(number, shard_id="shardId-0"), after=None, upto=SequenceNumber(str(number)))
         shard.flush()
     barrier = threading.Barrier(3)
     before, outcomes = visible(place), dict[str, object]()
@@ -109,7 +78,7 @@ def test_two_compactors_and_an_archiver_at_a_barrier(place: TheLake) -> None:
         other = sink(place, HeldLog(place.log, barrier))
         # Opening a shard that nobody had commits nothing.
         new = other.open("shardId-1")
-        new.append(rows(7, 8, shard_id="shardId-1"), after=None, upto=Place("8"))
+        new.append(rows(7, 8, shard_id="shardId-1"), after=None, upto=SequenceNumber("8"))
         # Whoever adds from a snapshot that a compaction has overtaken is rejected, and tries again as engines do.
         while "archiver" not in outcomes:
             with suppress(CommitFailed):
@@ -126,7 +95,7 @@ def test_two_compactors_and_an_archiver_at_a_barrier(place: TheLake) -> None:
         thread.join(2 * TIMEOUT)
     added = sorted(str(row) for row in rows(7, 8, shard_id="shardId-1").to_pylist())
     assert visible(place) == sorted(before + added)
-    assert outcomes["archiver"] == Place("8")
+    assert outcomes["archiver"] == SequenceNumber("8")
     kinds = {type(outcomes["first"]), type(outcomes["second"])}
     assert kinds == {CompactedDay, CommitRejected}, outcomes
     paths = place.log.snapshot().files(DAY)
@@ -137,7 +106,7 @@ def test_two_compactors_and_an_archiver_at_a_barrier(place: TheLake) -> None:
     assert sum(is_compacted(key) for key in left) == 1
     Compactor(place.bucket, place.log, CompactionPolicy(), SYSTEM_CLOCK, lambda _: None).compact(DAY)
     assert visible(place) == sorted(before + added)
-    shard.append(rows(9, shard_id="shardId-0"), after=Place("6"), upto=Place("9"))
-    assert shard.flush() == Place("9")
+    shard.append(rows(9, shard_id="shardId-0"), after=SequenceNumber("6"), upto=SequenceNumber("9"))
+    assert shard.flush() == SequenceNumber("9")
     assert len(visible(place)) == 9
     assert place.log.snapshot().unneeded(timedelta(0))

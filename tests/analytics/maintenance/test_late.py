@@ -2,34 +2,20 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
 
 import pytest
 
-from analytics.archiving.decode import Payload
 from analytics.archiving.diagnostics import LateRowsCommitted
 from analytics.maintenance.compaction import LONGEST_UNCOMMITTED
-from analytics.maintenance.late import LateRecord, LateRows, NotYetPassed
+from analytics.maintenance.late import LateRecord, NotYetPassed
 from analytics.table.layout import ShardPaths
-from analytics.table.offsets import Place
-from events.wire import UnreadableEvent, encode
-from foundation.bucket import Bucket
-from tests.support.builders import NOON, an_envelope
+from events.wire import UnreadableEvent
+from foundation.kinesis.records import SequenceNumber
 from tests.support.fakes.bucket import Gate
-from tests.support.worlds.lake_world import KEYS, OTHER_SHARD, SHARD, STREAM, Crash, World, feed
+from tests.support.worlds.kept_lake import LATE, archived_world, late, late_rows
+from tests.support.worlds.lake_world import OTHER_SHARD, SHARD, STREAM, Crash, World, feed
 
-
-def late(number: int, *, shard_id: str = SHARD, days: int = 0, data: bytes | None = None) -> LateRecord:
-    envelope = an_envelope(cause=f"key-{number}", occurred_at=NOON + timedelta(days=days))
-    payload = Payload(Place(str(number)), NOON, encode(envelope) if data is None else data)
-    return LateRecord(STREAM, shard_id, payload)
-
-
-def late_rows(world: World, gate: Gate | None = None) -> LateRows:
-    """A new process."""
-    gate = gate or Gate()
-    bucket = Bucket(world.bucket.through(gate), world.bucket.name)
-    return LateRows(bucket, world.log.through(gate), world.clock.clock, world.diagnostics.append, KEYS)
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -38,17 +24,6 @@ def world() -> World:
     return archived_world()
 
 
-def archived_world() -> World:
-    world = World()
-    sink = world.sink()
-    for shard_id, missing in ((SHARD, (3, 5, 7)), (OTHER_SHARD, (5,))):
-        shard = sink.open(shard_id)
-        feed(shard, [number for number in range(1, 10) if number not in missing])
-        shard.flush()
-    return world
-
-
-LATE = (late(3), late(5), late(7, days=-1), late(5, shard_id=OTHER_SHARD))
 WHOLE = list(range(1, 10))
 
 
@@ -105,7 +80,7 @@ def test_shards_offsets_are_not_touched_and_archivers_go_on(world: World) -> Non
     late_rows(world).add(LATE)
     assert world.bucket.objects[ShardPaths(STREAM, SHARD).offsets_key] == claimed
     feed(shard, range(10, 12))
-    assert shard.flush() == Place("11")
+    assert shard.flush() == SequenceNumber("11")
     assert sorted(world.archived(SHARD)) == list(range(1, 12))
 
 
@@ -216,4 +191,4 @@ def test_lost_offsets_are_rebuilt_beside_late_files(world: World) -> None:
     late_rows(world).add(LATE)
     del world.bucket.objects[ShardPaths(STREAM, SHARD).offsets_key]
     shard = world.sink().open(SHARD)
-    assert shard.committed == Place("9")
+    assert shard.committed == SequenceNumber("9")

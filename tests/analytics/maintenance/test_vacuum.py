@@ -6,19 +6,15 @@ from datetime import timedelta
 import pytest
 
 from analytics.archiving.shard_sink import ShardSink
-from analytics.maintenance.vacuum import LEAST_RETENTION, NEVER_VISIBLE, REPLACED, RETENTION, RetentionTooShort, Vacuum
+from analytics.maintenance.vacuum import LEAST_RETENTION, NEVER_VISIBLE, REPLACED, RETENTION, RetentionTooShort
 from analytics.table.layout import DATA_PREFIX, object_key
-from foundation.bucket import Bucket
-from tests.analytics.maintenance.test_compaction import DAY, compactor, content, lake_of_small_files
 from tests.support.fakes.bucket import Gate
+from tests.support.worlds.kept_lake import DAY, compactor, content, lake_of_small_files, vacuum
 from tests.support.worlds.lake_world import SHARD, Crash, World, feed
 
+pytestmark = pytest.mark.slow
+
 HOUR = timedelta(hours=1)
-
-
-def vacuum(world: World, gate: Gate | None = None) -> Vacuum:
-    gate = gate or Gate()
-    return Vacuum(Bucket(world.bucket.through(gate), world.bucket.name), world.log.through(gate))
 
 
 def vacuumed(world: World, retention: timedelta = RETENTION) -> dict[str, str]:

@@ -17,10 +17,11 @@ from analytics.assembly import lake_sink
 from analytics.lake import Lake, NoLake
 from analytics.reading.live_files import lake_filesystem
 from analytics.table.layout import NOTICE_KEY
-from analytics.table.log import CommitRejected, DeltaLog, LogEntry, storage_options
-from analytics.table.offsets import Place
+from analytics.table.log import CommitRejected, DeltaLog, LogEntry
+from foundation.aws import storage_options
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
+from foundation.kinesis.records import SequenceNumber
 from foundation.settings import SettingsError
 from tests.support.builders import NOON
 from tests.support.fakes.bucket import Gate
@@ -138,7 +139,7 @@ def test_readers_see_every_column_by_every_route(world: RealWorld) -> None:
     yesterday = NOON - timedelta(days=1)
     shard = world.sink().open(SHARD)
     feed(shard, [1, 2])
-    shard.append(rows(3, occurred_at=yesterday), after=shard.taken, upto=Place(str(3)))
+    shard.append(rows(3, occurred_at=yesterday), after=shard.taken, upto=SequenceNumber(str(3)))
     shard.flush()
     lake = world.lake()
     table = lake.dataset().to_table()
@@ -200,7 +201,7 @@ def three_moments(local_aws: Any) -> Lake:
     shard = world.sink().open(SHARD)
     moments = [NOON - timedelta(hours=13), NOON, NOON + timedelta(microseconds=1)]
     for number, moment in enumerate(moments, start=1):
-        shard.append(rows(number, occurred_at=moment), after=shard.taken, upto=Place(str(number)))
+        shard.append(rows(number, occurred_at=moment), after=shard.taken, upto=SequenceNumber(str(number)))
     shard.flush()
     return world.lake()
 

@@ -7,15 +7,16 @@ import pandas as pd
 import pytest
 
 from analytics.lake import Lake
-from tests.analytics.reading.test_orders import GOOD, an_order
 from tests.support import ROOT
 from tests.support.builders import NOON
+from tests.support.lake_rows import GOOD, an_order
 from tests.support.worlds.lake_folder import FolderLake
 
 _DOCUMENT = (ROOT / "docs/lake.md").read_text(encoding="utf-8")
 CELLS = re.findall(r"```python\n(.*?)```", _DOCUMENT, flags=re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_cells_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     folder = FolderLake(tmp_path / "events")
     folder.archive(*an_order(*GOOD), *an_order("restaurant_notified", order_id="order-2", after=60))

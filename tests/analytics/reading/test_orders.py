@@ -1,70 +1,18 @@
 """Timelines: what happened to each order, however its events arrive."""
 
 import random
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from itertools import count
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from analytics.reading.orders import NEEDED_COLUMNS, UnusableRecords, Window, timelines
-from analytics.table.schema import EVENT_SCHEMA, PARTITION_COLUMN
 from events.orders import EVENT_TYPES
 from tests.support.builders import NOON
+from tests.support.lake_rows import GOOD, a_table, an_event, an_order
 
-_numbers = count(10**55)
-
-
-def an_event(event_type: str, *, order_id: str = "order-1", after: float = 0.0, **changes: Any) -> dict[str, Any]:
-    """A row of the lake: an event `after` seconds past noon, that arrived at once and behind all made before it."""
-    occurred_at = changes.pop("occurred_at", NOON + timedelta(seconds=after))
-    number = str(next(_numbers))
-    row: dict[str, Any] = dict.fromkeys([*EVENT_SCHEMA.names, PARTITION_COLUMN.name])
-    row |= {
-        "event_id": f"{order_id}/{event_type}/{number}",
-        "event_type": event_type,
-        "schema_version": 1,
-        "order_id": order_id,
-        "occurred_at": occurred_at,
-        "event_date": occurred_at.astimezone(UTC).date(),
-        "cause": "cause",
-        "traceparent": "00-0-0-01",
-        "producer": "test",
-        "_shard": "shardId-000000000000",
-        "_sequence_number": number,
-        "_sub_sequence_number": 0,
-        "_arrived_at": occurred_at,
-    }
-    if event_type != "user_notified":
-        row["restaurant_id"] = "restaurant-1"
-    if event_type != "restaurant_notified":
-        row["customer_id"] = "customer-1"
-    if event_type == "order_placed":
-        row |= {"total": 1900, "currency": "EUR", "city": "Utrecht"}
-    if event_type == "order_completed":
-        row |= {"total": 1900, "currency": "EUR"}
-    if event_type == "order_rejected":
-        row["reason"] = "too_busy"
-    return row | changes
-
-
-def an_order(*steps: str, order_id: str = "order-1", after: float = 0.0, **placed: Any) -> list[dict[str, Any]]:
-    """The events of an order, ten seconds apart: `order_placed` with `placed` changed, then `steps`."""
-    rows = [an_event("order_placed", order_id=order_id, after=after, **placed)]
-    where = {"restaurant_id": placed["restaurant_id"]} if "restaurant_id" in placed else {}
-    for position, step in enumerate(steps, start=1):
-        changes = {} if step == "user_notified" else where
-        rows.append(an_event(step, order_id=order_id, after=after + 10 * position, **changes))
-    return rows
-
-
-GOOD = ("restaurant_notified", "order_accepted", "user_notified", "order_completed")
-
-
-def a_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist(list(rows), schema=EVENT_SCHEMA.append(PARTITION_COLUMN))
+pytestmark = pytest.mark.slow
 
 
 def only(table: pa.Table) -> dict[str, Any]:

@@ -16,9 +16,11 @@ import pytest
 from analytics.lake import Lake
 from analytics.reading.orders import timelines
 from analytics.reading.repeats import find_repeats
-from tests.analytics.reading.test_orders import GOOD, a_table, an_event, an_order
 from tests.support.builders import NOON
+from tests.support.lake_rows import GOOD, a_table, an_event, an_order
 from tests.support.worlds.lake_folder import FolderLake
+
+pytestmark = pytest.mark.slow
 
 PI_DAY = date(2026, 3, 14)
 ONE_DAY = timedelta(days=1)

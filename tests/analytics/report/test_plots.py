@@ -12,8 +12,9 @@ import pytest
 
 from analytics.report import plots
 from analytics.report.questions import FUNNEL, STEP_LATENCY, answers, orders_over_time
-from tests.analytics.reading.test_orders import GOOD, a_table, an_event, an_order
-from tests.analytics.report.test_questions import some_orders
+from tests.support.lake_rows import GOOD, a_table, an_event, an_order, some_orders
+
+pytestmark = pytest.mark.slow
 
 Figure = Callable[..., str]
 BUCKET = timedelta(minutes=5)

@@ -1,6 +1,5 @@
 """The questions, answered by SQL and, as the oracle, by plain Python over the same events."""
 
-import random
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -34,35 +33,12 @@ from analytics.report.questions import (
 )
 from events.choreography import CHOREOGRAPHY
 from events.orders import EVENT_TYPES
-from tests.analytics.reading.test_orders import GOOD, a_table, an_event, an_order
 from tests.support.builders import NOON
+from tests.support.lake_rows import GOOD, a_table, an_event, an_order, some_orders
+
+pytestmark = pytest.mark.slow
 
 QUESTIONS = tuple(dict.fromkeys((*every_question(timedelta(minutes=5)), *FIVE_QUESTIONS)))
-CITIES = (("Utrecht", "EUR"), ("Berlin", "EUR"), ("London", "GBP"), ("Kyoto", "JPY"))
-
-
-def some_orders(orders: int = 300, seed: int = 7) -> list[dict[str, Any]]:
-    """Orders over three hours that stop anywhere, with made-up waiting times; in no order."""
-    chance = random.Random(seed)
-    rows: list[dict[str, Any]] = []
-    for number in range(orders):
-        city, currency = chance.choice(CITIES)
-        order_id, after = f"order-{number:03}", chance.uniform(0, 3 * 3600)
-        where = {"restaurant_id": f"restaurant-{chance.randrange(20)}"}
-        placed = {"city": city, "currency": currency, "total": chance.randrange(1, 9999)} | where
-        rows.append(an_event("order_placed", order_id=order_id, after=after, **placed))
-        for step in GOOD:
-            after += chance.expovariate(1 / 300)
-            if chance.random() < 0.1:
-                break
-            if step == "order_accepted" and chance.random() < 0.2:
-                reason = chance.choice(["closed", "too_busy", "other"])
-                rows.append(an_event("order_rejected", order_id=order_id, after=after, reason=reason, **where))
-                break
-            changes = {} if step == "user_notified" else where
-            rows.append(an_event(step, order_id=order_id, after=after, **changes))
-    chance.shuffle(rows)
-    return rows
 
 
 @pytest.fixture(scope="module")

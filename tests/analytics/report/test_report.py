@@ -25,9 +25,8 @@ from analytics.report.report import (
     report_data,
     share,
 )
-from tests.analytics.reading.test_orders import GOOD, a_table, an_event, an_order
-from tests.analytics.report.test_questions import some_orders
 from tests.support.builders import NOON
+from tests.support.lake_rows import GOOD, a_table, an_event, an_order, some_orders
 
 NOTHING = "\N{EN DASH}"
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
@@ -106,6 +105,7 @@ def test_the_page_fetches_nothing_and_runs_nothing(page: Page) -> None:
     assert len(page.html.encode()) < 1_000_000
 
 
+@pytest.mark.slow
 def test_words_from_outside_are_shown_and_never_run() -> None:
     words = {
         where: EVIL.replace("1", str(place))
@@ -129,6 +129,7 @@ def test_an_order_id_cannot_smuggle_a_command_into_the_line_to_paste(page_of_fou
     assert "40 s notified restaurant-1 takeaway trace 'd; rm -rf ~'" in page_of_four.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("audit", "says", "not_says"),
     [
@@ -143,6 +144,7 @@ def test_the_stamp_says_what_the_audit_said(audit: AuditStamp | None, says: str,
     assert not_says not in page.text
 
 
+@pytest.mark.slow
 def test_the_page_says_what_it_is_about() -> None:
     window = Window(NOON - timedelta(hours=1), NOON + timedelta(hours=2))
     text = a_page([], window=window, lake_version=17, title="Lunch").text
@@ -150,6 +152,7 @@ def test_the_page_says_what_it_is_about() -> None:
     assert "From 2026-03-14 11:00:00 To 2026-03-14 14:00:00 Made 2026-03-14 15:00:00 Lake version 17" in text
 
 
+@pytest.mark.slow
 def test_without_a_window_the_page_names_the_first_and_the_last_event() -> None:
     text = a_page([an_event("order_accepted"), an_event("order_completed", after=40)]).text
     assert "From 2026-03-14 12:00:00 To 2026-03-14 12:00:40" in text
@@ -197,6 +200,7 @@ def test_the_figures_labels_hold_their_numbers(page_of_four: Page) -> None:
     assert "at most 4 in 1 s" in labels[2].replace("\N{NO-BREAK SPACE}", " ")
 
 
+@pytest.mark.slow
 def test_a_window_in_which_all_is_well_makes_a_page_too() -> None:
     text = a_page(an_order(*GOOD)).text
     assert "100.0% of orders are completed." in text
@@ -204,6 +208,7 @@ def test_a_window_in_which_all_is_well_makes_a_page_too() -> None:
     assert "Oldest open orders" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [[], [an_event("order_completed")]], ids=["no events", "no placing"])
 def test_a_window_without_orders_says_so(rows: list[dict[str, Any]]) -> None:
     page = a_page(rows)
@@ -211,14 +216,17 @@ def test_a_window_without_orders_says_so(rows: list[dict[str, Any]]) -> None:
     assert page.all("figure") == []
 
 
+@pytest.mark.slow
 def test_orders_to_which_nothing_happened_yet_make_a_page_too() -> None:
     assert "0.0% of orders are completed" in a_page(an_order()).text
 
 
+@pytest.mark.slow
 def test_the_same_events_make_the_same_page(page_of_four: Page) -> None:
     assert a_page(FOUR_ORDERS[::-1]).html == page_of_four.html
 
 
+@pytest.mark.slow
 def test_the_data_is_plain_json_with_the_same_answers_and_their_sql() -> None:
     rows = some_orders()
     window = Window(NOON, NOON + timedelta(hours=2))
@@ -241,6 +249,7 @@ def test_the_data_is_plain_json_with_the_same_answers_and_their_sql() -> None:
             assert anyones.sql(answer["sql"]).to_arrow_table().num_rows == len(answer["rows"])
 
 
+@pytest.mark.slow
 def test_a_report_without_a_window_or_an_audit_says_null() -> None:
     data = report_data(a_report(an_order(*GOOD)))
     assert [data[name] for name in ("since", "until", "lake_version", "audit")] == [None] * 4

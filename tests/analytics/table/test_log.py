@@ -16,10 +16,9 @@ from analytics.table.log import (
     LogEntry,
     LoggedCommit,
     SchemaConflict,
-    storage_options,
 )
-from analytics.table.offsets import Place
 from analytics.table.schema import EVENT_SCHEMA, PARTITION_COLUMN
+from foundation.kinesis.records import SequenceNumber
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.commit_log import MemoryLog
 from tests.support.worlds.lake_world import rows
@@ -33,7 +32,7 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> CommitLog:
 
 
 def entry(n: int, batch_id: str | None = "batch") -> LogEntry:
-    return LogEntry(n=n, epoch=1, batch_id=batch_id, hi=Place(str(n), 2))
+    return LogEntry(n=n, epoch=1, batch_id=batch_id, hi=SequenceNumber(str(n), 2))
 
 
 def test_a_new_application_has_version_zero_and_no_entry(log: CommitLog) -> None:
@@ -71,6 +70,7 @@ def test_one_stale_application_takes_the_whole_group_down(log: CommitLog) -> Non
     assert log.snapshot().version_of(B) == 0
 
 
+@pytest.mark.slow
 def test_a_stale_snapshot_is_rebased_over_other_applications(log: CommitLog) -> None:
     stale = log.snapshot()
     for n in range(1, 4):
@@ -113,28 +113,6 @@ def test_two_who_create_the_table_find_the_same_one(tmp_path: Path) -> None:
     assert logs[1].snapshot().version_of(A) == 1
 
 
-def test_a_local_endpoint_takes_its_credentials_along() -> None:
-    environ = {
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-    }
-    assert storage_options(environ) == {
-        "aws_conditional_put": "etag",
-        "aws_region": "eu-west-1",
-        "aws_endpoint": "http://127.0.0.1:4566",
-        "aws_allow_http": "true",
-        "aws_access_key_id": "test",
-        "aws_secret_access_key": "secret",
-    }
-
-
-def test_on_aws_itself_credentials_are_left_to_the_default_chain() -> None:
-    environ = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKIA"}
-    assert storage_options(environ) == {"aws_conditional_put": "etag", "aws_region": "eu-west-1"}
-
-
 def test_a_day_has_the_files_that_a_reader_sees(log: CommitLog) -> None:
     stale = log.snapshot()
     pi_day = AddedFile("event_date=2026-03-14/a.parquet", 1, date(2026, 3, 14), 1)
@@ -152,6 +130,7 @@ def a_file(name: str, day: date = DAY) -> AddedFile:
     return AddedFile(f"event_date={day}/{name}.parquet", 7, day, 3)
 
 
+@pytest.mark.slow
 def test_a_replacement_removes_the_days_files_of_its_own_snapshot_only(log: CommitLog) -> None:
     elsewhere = a_file("elsewhere", date(2026, 3, 15))
     log.snapshot().commit((a_file("one"), a_file("two"), elsewhere), {A: entry(1)})
@@ -221,6 +200,7 @@ class OlderLake:
         DeltaLog(self.uri, {}, FakeClock().clock).snapshot().commit([added], {A: entry(1)})
 
 
+@pytest.mark.slow
 def test_a_table_that_lacks_columns_gets_them_and_older_files_read_as_null(tmp_path: Path) -> None:
     older = OlderLake(tmp_path, "_extra", "customer_name_token", "reason")
     older.add(older.schema, "older.parquet")
@@ -234,6 +214,7 @@ def test_a_table_that_lacks_columns_gets_them_and_older_files_read_as_null(tmp_p
     assert DeltaTable(older.uri).version() == version
 
 
+@pytest.mark.slow
 def test_columns_of_a_newer_release_are_left_alone(tmp_path: Path) -> None:
     older = OlderLake(tmp_path)
     newer = pa.schema([*EVENT_SCHEMA, pa.field("tip", pa.int64())])

@@ -97,7 +97,7 @@ def calls() -> range:
 
 def finish(world: World) -> None:
     shard = world.sink().open(SHARD)
-    there = int(shard.committed.sequence_number) if shard.committed else 0
+    there = int(shard.committed.number) if shard.committed else 0
     assert world.archived() == list(range(1, there + 1))
     feed(shard, NUMBERS)
     shard.flush()

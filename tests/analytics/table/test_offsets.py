@@ -5,17 +5,21 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from analytics.table.offsets import Moment, Offsets, OffsetsObject, Pending, Place, random_id
+from analytics.table.offsets import Offsets, OffsetsObject, Pending, random_id
 from foundation.bucket import Bucket, WriteRefused
+from foundation.clock import Moment
+from foundation.kinesis.records import SequenceNumber
 from tests.support.fakes.bucket import FakeBucket
 from tests.support.fakes.clock import FakeClock
 
-BEFORE = Offsets(epoch=1, n=3, hi=Place("0049", 2))
+BEFORE = Offsets(epoch=1, n=3, hi=SequenceNumber("0049", 2))
 BETWEEN = Offsets(
     epoch=1,
     n=3,
-    hi=Place("0049", 2),
-    pending=Pending(batch_id="b", n=4, lo=Place("0049", 2), hi=Place("50"), files=("a",), rows=1, schema="s"),
+    hi=SequenceNumber("0049", 2),
+    pending=Pending(
+        batch_id="b", n=4, lo=SequenceNumber("0049", 2), hi=SequenceNumber("50"), files=("a",), rows=1, schema="s"
+    ),
 )
 
 
@@ -29,7 +33,7 @@ def test_what_is_written_is_read_back_with_its_text_as_received(offsets: Offsets
     held = offsets.replace(offsets.create(BEFORE), BETWEEN)
     assert offsets.read() == held
     assert held.offsets.hi is not None
-    assert held.offsets.hi.sequence_number == "0049"
+    assert held.offsets.hi.number == "0049"
     assert held.offsets.pending == BETWEEN.pending
 
 
@@ -42,9 +46,9 @@ def test_a_content_that_comes_back_is_not_the_one_that_was_read(offsets: Offsets
 
 
 def test_places_are_compared_as_integers() -> None:
-    assert Place("9") < Place("10") < Place("10", 1) < Place("0011")
-    assert Place("0010") == Place("10")
-    assert len({Place("0010"), Place("10")}) == 1
+    assert SequenceNumber("9") < SequenceNumber("10") < SequenceNumber("10", 1) < SequenceNumber("0011")
+    assert SequenceNumber("0010") == SequenceNumber("10")
+    assert len({SequenceNumber("0010"), SequenceNumber("10")}) == 1
 
 
 def test_a_body_from_before_the_moment_was_told_does_not_tell_it() -> None:

@@ -14,18 +14,20 @@ from deltalake import DeltaTable
 from analytics.archiving.sink import LakeSink
 from analytics.table.layout import DATA_PREFIX, ShardPaths, object_key
 from analytics.table.log import AddedFile, CommitLog, DeltaLog, LogEntry
-from analytics.table.offsets import Place
 from analytics.verification.findings import Kind
 from analytics.verification.rows import MOST_NAMED, StreamRecord
 from analytics.verification.verify import Verified, verify
 from events.wire import encode
 from foundation.bucket import Bucket
-from tests.analytics.maintenance.test_compaction import DAY, append, compactor, doubled
+from foundation.kinesis.records import SequenceNumber
 from tests.support.builders import NOON, an_envelope
 from tests.support.fakes.bucket import Gate
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.commit_log import MemoryLog, MemorySnapshot
+from tests.support.worlds.kept_lake import DAY, append, compactor, doubled
 from tests.support.worlds.lake_world import KEYS, NEVER, OTHER_SHARD, SHARD, STREAM, Crash, World, feed, rows
+
+pytestmark = pytest.mark.slow
 
 PATHS = ShardPaths(STREAM, SHARD)
 
@@ -36,10 +38,10 @@ def sound_world() -> World:
     sink = world.sink()
     shard, other = sink.open(SHARD), sink.open(OTHER_SHARD)
     feed(shard, [1, 2, 3])
-    other.append(rows(1, 2, shard_id=OTHER_SHARD), after=None, upto=Place("2"))
+    other.append(rows(1, 2, shard_id=OTHER_SHARD), after=None, upto=SequenceNumber("2"))
     shard.flush()
     tomorrow = rows(5, occurred_at=NOON + timedelta(days=1))
-    shard.append(pa.concat_tables([rows(4), tomorrow]), after=Place("3"), upto=Place("5"))
+    shard.append(pa.concat_tables([rows(4), tomorrow]), after=SequenceNumber("3"), upto=SequenceNumber("5"))
     shard.flush()
     feed(shard, [6, 7])
     shard.flush()
@@ -247,16 +249,22 @@ def restore_older_offsets(world: World) -> None:
 
 def put_another_batch_in_the_pending_ones_place(world: World) -> None:
     shard = world.sink().open(SHARD)
-    shard.holder.intend(Place("8"), (), 1)
-    world.log.snapshot().commit((), {PATHS.application: LogEntry(n=4, epoch=9, batch_id="x", hi=Place("8"), rows=0)})
+    shard.holder.intend(SequenceNumber("8"), (), 1)
+    world.log.snapshot().commit(
+        (), {PATHS.application: LogEntry(n=4, epoch=9, batch_id="x", hi=SequenceNumber("8"), rows=0)}
+    )
 
 
 def skip_a_batch(world: World) -> None:
-    world.log.snapshot().commit((), {PATHS.application: LogEntry(n=9, epoch=9, batch_id="x", hi=Place("8"), rows=0)})
+    world.log.snapshot().commit(
+        (), {PATHS.application: LogEntry(n=9, epoch=9, batch_id="x", hi=SequenceNumber("8"), rows=0)}
+    )
 
 
 def go_back(world: World) -> None:
-    world.log.snapshot().commit((), {PATHS.application: LogEntry(n=4, epoch=9, batch_id="x", hi=Place("2"), rows=0)})
+    world.log.snapshot().commit(
+        (), {PATHS.application: LogEntry(n=4, epoch=9, batch_id="x", hi=SequenceNumber("2"), rows=0)}
+    )
 
 
 def skip_a_range(world: World) -> None:
@@ -264,7 +272,7 @@ def skip_a_range(world: World) -> None:
     first = world.log.commits[0]
     entry = first.entries[PATHS.application]
     first.entries[PATHS.application] = LogEntry(
-        n=entry.n, epoch=entry.epoch, batch_id=entry.batch_id, hi=Place("2"), rows=entry.rows
+        n=entry.n, epoch=entry.epoch, batch_id=entry.batch_id, hi=SequenceNumber("2"), rows=entry.rows
     )
 
 
@@ -304,7 +312,7 @@ def test_what_was_tampered_with_is_found_by_name(
 def retained(*numbers: int) -> list[StreamRecord]:
     return [
         StreamRecord(
-            SHARD, Place(str(number)), encode(an_envelope(order_id=f"order-of-{SHARD}", cause=f"key-{number}"))
+            SHARD, SequenceNumber(str(number)), encode(an_envelope(order_id=f"order-of-{SHARD}", cause=f"key-{number}"))
         )
         for number in numbers
     ]
@@ -319,7 +327,7 @@ def test_each_retained_record_is_a_row_or_still_to_come(world: World) -> None:
 
 def test_a_record_that_the_lake_has_passed_and_lacks_is_missing(world: World) -> None:
     first = world.sink().open(SHARD)
-    first.append(rows(8, 10), after=Place("7"), upto=Place("10"))
+    first.append(rows(8, 10), after=SequenceNumber("7"), upto=SequenceNumber("10"))
     first.flush()
     found = verified(world, retained(7, 8, 9, 10))
     assert kinds(found) == {Kind.MISSING_RECORD}
@@ -334,10 +342,10 @@ def test_a_row_that_the_stream_does_not_know_is_told(world: World) -> None:
 
 def test_duplicates_that_were_removed_and_records_set_apart_are_not_missing(world: World) -> None:
     shard = world.sink().open(SHARD)
-    shard.append(rows(8).slice(1), after=Place("7"), upto=Place("20"))
+    shard.append(rows(8).slice(1), after=SequenceNumber("7"), upto=SequenceNumber("20"))
     shard.flush()
-    again = replace(retained(3)[0], place=Place("11"))
-    apart = StreamRecord(SHARD, Place("12"), b"no event", set_apart=True)
+    again = replace(retained(3)[0], place=SequenceNumber("11"))
+    apart = StreamRecord(SHARD, SequenceNumber("12"), b"no event", set_apart=True)
     found = verified(world, [*retained(1, 2, 3, 4, 5, 6, 7), again, apart])
     assert found.findings == ()
     assert (found.counts["retained_duplicate"], found.counts["retained_set_apart"]) == (1, 1)
@@ -347,7 +355,7 @@ def test_duplicates_that_were_removed_and_records_set_apart_are_not_missing(worl
 
 def test_a_lake_that_is_wrong_all_over_is_told_briefly(world: World) -> None:
     shard = world.sink().open(SHARD)
-    shard.append(rows(500), after=Place("7"), upto=Place("500"))
+    shard.append(rows(500), after=SequenceNumber("7"), upto=SequenceNumber("500"))
     shard.flush()
     found = verified(world, retained(*range(1, 501)))
     assert len(found.findings) == MOST_NAMED + 1
@@ -396,7 +404,7 @@ def disk(tmp_path: Path) -> OnDisk:
     bucket = Bucket(disk.world.bucket.client, disk.world.bucket.name)
     shard = LakeSink(STREAM, bucket, disk.log, NEVER, disk.world.clock.clock, lambda _: None, keys=KEYS).open(SHARD)
     for number in (1, 2, 3):
-        shard.append(rows(number), after=None, upto=Place(str(number)))
+        shard.append(rows(number), after=None, upto=SequenceNumber(str(number)))
         shard.flush()
     return disk
 

@@ -85,6 +85,7 @@ def put_on_shard(kinesis: FakeKinesis, shard: int, *texts: str) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_a_handler_blocked_for_a_minute_keeps_its_lease_while_other_shards_go_on() -> None:
     handler = Handler()
     world = a_world(handler, shards=len(SHARDS))

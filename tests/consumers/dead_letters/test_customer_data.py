@@ -189,6 +189,7 @@ class _OrdersOf:
         return pa.table({"order_id": [row["order_id"] for row in self._rows if row["customer_id"] == "customer-7"]})
 
 
+@pytest.mark.slow
 def test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,8 +8,8 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from consumers.assembly import CONSUMERS
 from consumers.entrypoints.event_source_mapping import event_source_mapping
+from consumers.specs import CONSUMERS
 from events.choreography import CHOREOGRAPHY
 from events.wire import encode
 from tests.support import ROOT

@@ -10,6 +10,8 @@ import pytest
 
 from consumers.entrypoints import lambda_zip
 
+pytestmark = pytest.mark.slow
+
 # Lambda takes 50 MB uploaded at once, 250 MB unpacked: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MOST_BYTES = 8_000_000
 

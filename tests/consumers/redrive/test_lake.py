@@ -77,6 +77,7 @@ def test_what_is_still_unreadable_fails_again(scene: Scene) -> None:
     assert scene.lake.archived() == [1, 3]
 
 
+@pytest.mark.slow
 def test_once_it_can_be_read_a_letter_becomes_a_row(scene: Scene) -> None:
     scene.archive(*RECORDS)
     scene.learn()
@@ -129,9 +130,10 @@ def calls_of_a_redrive() -> range:
 CALLS = calls_of_a_redrive()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("applied", [False, True])
 @pytest.mark.parametrize("at", CALLS)
-def test_killed_at_any_call_the_next_redrive_ends_it(scene: Scene, at: int, applied: bool) -> None:
+def test_killed_at_any_call_the_next_redrive_into_the_lake_ends_it(scene: Scene, at: int, applied: bool) -> None:
     def die() -> None:
         raise Crash
 
@@ -145,6 +147,7 @@ def test_killed_at_any_call_the_next_redrive_ends_it(scene: Scene, at: int, appl
     assert scene.world.stored() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen_for", [0.0, CLAIMED_FOR.total_seconds()])
 @pytest.mark.parametrize("at", CALLS)
 def test_two_at_once_even_beyond_their_claims_add_each_row_once(scene: Scene, at: int, frozen_for: float) -> None:

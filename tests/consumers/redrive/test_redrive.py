@@ -302,6 +302,7 @@ def test_two_at_once_repeat_no_effect(at: int, applied: bool) -> None:
     check_all_done(world, at_most_repeated=0)
 
 
+@pytest.mark.slow
 def test_two_from_one_listing_repeat_no_effect() -> None:
     def another() -> None:
         world.redrive(of=listed)
@@ -359,6 +360,7 @@ def test_what_is_no_letter_is_named_and_nobody_stumbles_over_it(world: World) ->
     }
 
 
+@pytest.mark.slow
 def test_thousands_are_read_in_the_order_of_their_keys(world: World) -> None:
     world.put(*(a_letter(number, data=b"x") for number in range(2500)))
     assert [key for key, _ in world.letters.read_all(world.letters.keys())] == sorted(world.bucket.objects)

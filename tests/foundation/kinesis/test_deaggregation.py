@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.kinesis.deaggregation import Aggregate, unpack
-from foundation.kinesis.records import HashKeyRange
+from foundation.kinesis.hash_keys import HashKeyRange
 from tests.support.builders import NOON, a_record
 
 LOW, HIGH = HashKeyRange(0, 2**127 - 1), HashKeyRange(2**127, 2**128 - 1)

@@ -30,8 +30,12 @@ class _Raw(io.BytesIO):
         yield self.read()
 
 
+# It reads the service's description once for all clients.
+SESSION = botocore.session.Session()
+
+
 def a_client() -> Any:
-    client: Any = botocore.session.Session().create_client(
+    client: Any = SESSION.create_client(
         "kinesis",
         region_name="us-east-1",
         endpoint_url="http://127.0.0.1:9",
@@ -111,5 +115,5 @@ def test_anything_else_is_an_error_of_botocores_kind_that_shows_no_data(name: st
 
 
 def test_a_client_that_does_not_decode_is_told_apart() -> None:
-    with pytest.raises(TypeError, match="fix: make it a"):
+    with pytest.raises(TypeError, match="fix: make it one with"):
         get_records(answering(a_client(), body()), "iterator", 10)

@@ -206,6 +206,7 @@ def test_simultaneous_repeats_make_one_event(api: OrdersApi) -> None:
     assert len({envelope.event_id for envelope in api.stream()}) == 2
 
 
+@pytest.mark.slow
 def test_of_simultaneous_accept_and_reject_one_wins(api: OrdersApi) -> None:
     for _ in range(10):
         order_id = api.placed()
@@ -242,6 +243,7 @@ def test_a_command_overtaken_between_reading_and_writing_follows_what_is_stored(
 
 
 class TestWhenKinesisIsDown:
+    @pytest.mark.slow
     def test_the_customer_is_told_to_repeat_and_the_repeat_works(self, api: OrdersApi) -> None:
         api.kinesis.fail("put_records", "InternalFailure", times=10_000)
         down = api.http.post("/orders", json=api.body, headers=api.customer)
@@ -256,6 +258,7 @@ class TestWhenKinesisIsDown:
         assert up.status_code == 201
         assert [envelope.event_id for envelope in api.stream()] == [up.json()["event_id"]]
 
+    @pytest.mark.slow
     def test_a_restaurants_plain_retry_is_enough(self, api: OrdersApi) -> None:
         order_id = api.placed()
         api.kinesis.fail("put_records", "InternalFailure", times=10_000)
@@ -264,6 +267,7 @@ class TestWhenKinesisIsDown:
         assert api.command(order_id, "accept", {"ready_in_minutes": 5}).status_code == 200
         assert [type(envelope.event) for envelope in api.stream()] == [OrderPlaced, OrderAccepted]
 
+    @pytest.mark.slow
     def test_what_was_never_acknowledged_is_published_before_what_follows(self, api: OrdersApi) -> None:
         order_id = api.placed()
         api.kinesis.fail("put_records", "InternalFailure", times=10_000)
@@ -272,6 +276,7 @@ class TestWhenKinesisIsDown:
         assert api.command(order_id, "complete").json()["state"] == "completed"
         assert [type(envelope.event) for envelope in api.stream()] == [OrderPlaced, OrderAccepted, OrderCompleted]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("name", "body"), [("accept", {"ready_in_minutes": 5}), ("reject", {"reason": "closed"})])
     def test_a_placing_that_was_never_acknowledged_is_too(self, api: OrdersApi, name: str, body: Any) -> None:
         api.kinesis.fail("put_records", "InternalFailure", times=10_000)
@@ -281,6 +286,7 @@ class TestWhenKinesisIsDown:
         assert api.command(order_id, name, body).status_code == 200
         assert [envelope.event_type for envelope in api.stream()] == ["order_placed", f"order_{name}ed"]
 
+    @pytest.mark.slow
     def test_three_events_that_were_never_acknowledged_come_in_order(self, api: OrdersApi) -> None:
         api.kinesis.fail("put_records", "InternalFailure", times=100_000)
         api.http.post("/orders", json=api.body, headers=KEY_1 | api.customer)
@@ -291,6 +297,7 @@ class TestWhenKinesisIsDown:
         assert api.command(order_id, "complete").status_code == 200
         assert [type(envelope.event) for envelope in api.stream()] == [OrderPlaced, OrderAccepted, OrderCompleted]
 
+    @pytest.mark.slow
     def test_nothing_is_answered_before_all_that_came_earlier_is_acknowledged(self, api: OrdersApi) -> None:
         """Kinesis takes only completions: none may be published, so none is acknowledged."""
         order_id = api.placed()
@@ -303,6 +310,7 @@ class TestWhenKinesisIsDown:
         problem(api.command(order_id, "complete"), 503, "unacknowledged")
         assert [type(envelope.event) for envelope in api.stream()] == [OrderPlaced]
 
+    @pytest.mark.slow
     def test_a_refusal_that_tells_a_state_comes_after_the_event_that_made_it(self, api: OrdersApi) -> None:
         """A client that takes a new key for each attempt learns that its order is accepted; so must the customer."""
         order_id = api.placed()
@@ -313,6 +321,7 @@ class TestWhenKinesisIsDown:
         problem(api.command(order_id, "accept", {"ready_in_minutes": 5}, **KEY_1), 409, "wrong-state")
         assert [type(envelope.event) for envelope in api.stream()] == [OrderPlaced, OrderAccepted]
 
+    @pytest.mark.slow
     def test_another_restaurant_publishes_nothing(self, api: OrdersApi) -> None:
         api.kinesis.fail("put_records", "InternalFailure", times=100_000)
         api.http.post("/orders", json=api.body, headers=KEY_1 | api.customer)
@@ -667,6 +676,7 @@ def refusals(api: OrdersApi, path: str, method: str) -> Iterator[Any]:
     return (answer for answer in answers() if answer.is_error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_the_document_lists_exactly_the_problems_an_operation_answers_with(
     api: OrdersApi, path: str, method: str
@@ -741,6 +751,7 @@ def test_the_document_names_the_headers_of_a_success(api: OrdersApi) -> None:
     assert len(answer.headers["Idempotency-Key"]) == 32
 
 
+@pytest.mark.slow
 def test_no_diagnostic_holds_a_customers_data(api: OrdersApi) -> None:
     api.kinesis.fail("put_records", "InternalFailure", times=10_000)
     api.http.post("/orders", json=api.body, headers=api.customer)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from foundation.kinesis.aggregation import AGGREGATE_BYTES
-from producers.publishing.lanes import MAX_RECORD_BYTES, MAX_REQUEST_BYTES, MAX_REQUEST_ENTRIES, Lanes, Limits, Parcel
+from foundation.kinesis.limits import MAX_RECORD_BYTES, MAX_REQUEST_BYTES, MAX_REQUEST_RECORDS
+from producers.publishing.lanes import Lanes, Limits, Parcel
 from producers.publishing.publication import Publication
 from producers.publishing.quota import KINESIS_QUOTA, Quota
 from tests.support.shards import a_map, key_in
@@ -55,11 +56,12 @@ def test_what_is_taken_out_lets_the_next_ones_up() -> None:
     assert names(filled.due(0, LIMITS)) == [["1", "2"]]
 
 
+@pytest.mark.slow
 def test_a_request_has_500_entries_at_most_and_the_others_are_first_in_the_next() -> None:
-    count = MAX_REQUEST_ENTRIES + 3
+    count = MAX_REQUEST_RECORDS + 3
     filled = lanes(*(waiting(key_in(at, count), str(at)) for at in range(count)), shards=count)
     first = filled.due(0, LIMITS)
-    assert names(first) == [[str(at)] for at in range(MAX_REQUEST_ENTRIES)]
+    assert names(first) == [[str(at)] for at in range(MAX_REQUEST_RECORDS)]
     assert names(filled.due(0, LIMITS))[:4] == [["500"], ["501"], ["502"], ["0"]]
 
 

@@ -158,6 +158,7 @@ def test_flush_that_comes_when_the_last_answer_is_on_its_way_ends_with_it(bench:
     assert future.done()
 
 
+@pytest.mark.slow
 def test_what_is_queued_at_once_keeps_to_the_bound_in_bytes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(producers.publishing.publisher, "MAX_QUEUED_BYTES", 4 * 1024 * 1024)
     queued: list[int] = []
@@ -174,6 +175,7 @@ def test_what_is_queued_at_once_keeps_to_the_bound_in_bytes(bench: Bench, monkey
     assert max(queued) < 5.3 * 1024 * 1024
 
 
+@pytest.mark.slow
 def test_a_failure_that_was_raised_keeps_nothing_of_who_asked() -> None:
     class Asker:
         pass

@@ -69,6 +69,7 @@ def parcels(*records: Publication) -> Any:
 A, B = key_in(0, 2), key_in(1, 2)
 
 
+@pytest.mark.slow
 def test_the_body_is_ours_and_all_around_it_botocores() -> None:
     network = Network((200, {"FailedRecordCount": 0, "Records": [RESULT, RESULT]}))
     sent = parcels(Publication(A, b"one"), Publication(A, b"two"), Publication(B, b'"plain"'))

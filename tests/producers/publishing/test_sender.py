@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
 from foundation.kinesis.aggregation import AGGREGATE_BYTES, AGGREGATE_KEY
+from foundation.kinesis.limits import MAX_RECORD_BYTES, MAX_REQUEST_RECORDS
 from producers.publishing.diagnostics import (
     AggregateAstray,
     EntriesRejected,
@@ -18,7 +19,7 @@ from producers.publishing.diagnostics import (
     ShardMapFollowed,
     ShardMapUnknown,
 )
-from producers.publishing.lanes import MAX_RECORD_BYTES, MAX_REQUEST_ENTRIES, Lanes
+from producers.publishing.lanes import Lanes
 from producers.publishing.quota import Quota
 from tests.support.fakes.kinesis_stream import HASH_KEYS, WRITTEN_BYTES_PER_SECOND, hash_key
 from tests.support.worlds.sender_world import World, failed, keys
@@ -61,13 +62,15 @@ def test_a_future_tells_shard_number_place_and_attempts(world: World) -> None:
     assert {record.result(0).attempts for record in records} == {1}
 
 
+@pytest.mark.slow
 def test_no_request_has_more_than_500_entries() -> None:
-    world = World(shards=MAX_REQUEST_ENTRIES + 50)
+    world = World(shards=MAX_REQUEST_RECORDS + 50)
     world.deliver(keys(8000))
-    assert max(len(request) for request in world.requests) == MAX_REQUEST_ENTRIES
+    assert max(len(request) for request in world.requests) == MAX_REQUEST_RECORDS
     world.check()
 
 
+@pytest.mark.slow
 def test_no_request_is_larger_than_5_mebibytes_and_no_shard_waits_for_ever() -> None:
     world = World(shards=8, quota=UNLIMITED)
     world.deliver(keys(400, each=40), size=1000)
@@ -76,6 +79,7 @@ def test_no_request_is_larger_than_5_mebibytes_and_no_shard_waits_for_ever() -> 
     world.check()
 
 
+@pytest.mark.slow
 def test_a_backlog_grows_its_aggregates_towards_the_record_limit() -> None:
     world = World(shards=1, quota=UNLIMITED)
     world.deliver(keys(100, each=100), size=500)
@@ -91,6 +95,7 @@ def test_a_backlog_grows_its_aggregates_towards_the_record_limit() -> None:
 # Order through failures.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("share", [0.02, 0.3])
 def test_order_holds_through_partial_failures(seed: int, share: float) -> None:
@@ -162,6 +167,7 @@ def test_credentials_or_a_network_that_are_away_for_a_while_cost_nothing(world: 
     world.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_answers_lost_after_applying_double_records_and_neither_lose_nor_disorder_any(seed: int) -> None:
     world = World(shards=4, seed=seed)
@@ -268,6 +274,7 @@ def test_nothing_goes_while_the_shards_that_answered_are_unknown(world: World) -
     world.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_order_and_every_record_survive_reshards_in_the_middle_of_it_all(seed: int) -> None:
     world = World(shards=4, seed=seed)
@@ -294,6 +301,7 @@ def test_order_and_every_record_survive_reshards_in_the_middle_of_it_all(seed: i
     world.check()
 
 
+@pytest.mark.slow
 def test_with_lost_answers_too_a_reshard_loses_nothing() -> None:
     world = World(shards=2)
     for turn in range(20):
@@ -398,6 +406,7 @@ def test_keys_beyond_ascii_go_their_way(world: World) -> None:
     world.check()
 
 
+@pytest.mark.slow
 def test_where_the_stream_allows_it_a_record_may_have_10_mebibytes() -> None:
     world = World(record_kibibytes=10_240)
     large = world.take(["order-1"], size=10_240 * 1024 - len("order-1"))
@@ -501,6 +510,7 @@ def test_an_error_nobody_knows_is_a_defect_and_not_swallowed(world: World, monke
 # The shards' quota.
 
 
+@pytest.mark.slow
 def test_nearly_all_of_a_streams_quota_is_used_and_hardly_an_entry_is_throttled() -> None:
     world = World(shards=4, write_limits=True)
     world.kinesis.latency = (0.01, 0.05)
@@ -513,6 +523,7 @@ def test_nearly_all_of_a_streams_quota_is_used_and_hardly_an_entry_is_throttled(
     assert throttled < 0.01 * entries
 
 
+@pytest.mark.slow
 def test_far_from_kinesis_most_of_the_quota_is_used_too() -> None:
     world = World(shards=1, write_limits=True)
     world.kinesis.latency = (0.2, 0.4)
@@ -521,6 +532,7 @@ def test_far_from_kinesis_most_of_the_quota_is_used_too() -> None:
     assert written / 20 > 0.7 * WRITTEN_BYTES_PER_SECOND
 
 
+@pytest.mark.slow
 def test_who_shares_a_shard_finds_out_how_much_is_left() -> None:
     """Another writer takes half of the bytes."""
     world = World(shards=1, write_limits=True)

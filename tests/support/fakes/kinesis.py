@@ -12,7 +12,9 @@ from botocore.hooks import HierarchicalEmitter
 
 from foundation.clock import Clock
 from foundation.kinesis.deaggregation import unpack
-from foundation.kinesis.records import HashKeyRange, Record
+from foundation.kinesis.hash_keys import HashKeyRange
+from foundation.kinesis.limits import MAX_READ_RECORDS
+from foundation.kinesis.records import Record
 from tests.support.fakes.faults import Service
 from tests.support.fakes.kinesis_fan_out import FanOut, arn_of
 from tests.support.fakes.kinesis_stream import HASH_KEYS, MEBIBYTE, Shard, Stream, hash_key
@@ -28,7 +30,6 @@ REQUEST_BYTES = 5 * MEBIBYTE
 # Where larger records than a mebibyte are allowed.
 LARGE_REQUEST_BYTES = 10 * MEBIBYTE
 KEY_CHARACTERS = 256
-READ_RECORDS = 10_000
 READ_BYTES = 10 * 1000 * 1000
 ITERATOR_SECONDS = 300
 LISTED_SHARDS = 1000
@@ -357,7 +358,7 @@ class FakeKinesis(Service):
             offset = found + (kind == "AFTER_SEQUENCE_NUMBER" and is_record)
         return offset
 
-    def _get_records(self, ShardIterator: str, Limit: int = READ_RECORDS, **_: Any) -> Answer:  # noqa: N803
+    def _get_records(self, ShardIterator: str, Limit: int = MAX_READ_RECORDS, **_: Any) -> Answer:  # noqa: N803
         operation = "get_records"
         try:
             name, shard_id, offset, issued_at = _read_token(ShardIterator)
@@ -368,8 +369,8 @@ class FakeKinesis(Service):
         now = self.clock.monotonic()
         if now - issued_at > ITERATOR_SECONDS:
             raise self.error(operation, "ExpiredIteratorException", f"Iterator expired: {now - issued_at:.0f} s old")
-        if Limit > READ_RECORDS:
-            raise self.error(operation, "InvalidArgumentException", f"Limit {Limit} exceeds {READ_RECORDS}")
+        if Limit > MAX_READ_RECORDS:
+            raise self.error(operation, "InvalidArgumentException", f"Limit {Limit} exceeds {MAX_READ_RECORDS}")
         if not shard.allows_read(now):
             raise self.error(operation, THROTTLED, f"Rate exceeded for shard {shard_id}")
         return self._read(stream, shard, max(offset, shard.trimmed), Limit)

@@ -20,8 +20,8 @@ from typing import Any
 from analytics.archiving.holder import ShardTaken
 from analytics.archiving.shard_sink import CommitFailed
 from analytics.table.log import AddedFile, DeltaLog, LogEntry, Snapshot
-from analytics.table.offsets import Place
 from foundation.bucket import WriteRefused
+from foundation.kinesis.records import SequenceNumber
 from tests.support.fakes.bucket import FakeBucket, Gate
 from tests.support.worlds.lake_world import OTHER_SHARD, SHARD, World, feed, rows
 
@@ -143,10 +143,10 @@ def finish(world: World, gate: Gate) -> None:
     sink = world.sink()
     for shard_id in SHARDS:
         shard = sink.open(shard_id)
-        there = int(shard.committed.sequence_number) if shard.committed else 0
+        there = int(shard.committed.number) if shard.committed else 0
         assert sorted(world.archived(shard_id)) == list(range(1, there + 1))
         feed(shard, EVERYTHING)
-        assert shard.flush() == Place(str(EVERYTHING[-1]))
+        assert shard.flush() == SequenceNumber(str(EVERYTHING[-1]))
         assert sorted(world.archived(shard_id)) == list(EVERYTHING)
 
 

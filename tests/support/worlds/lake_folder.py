@@ -11,8 +11,8 @@ from analytics.lake import Lake
 from analytics.table.layout import PARTITION_KEY, compacted_file
 from analytics.table.log import AddedFile, DeltaLog, LogEntry
 from analytics.table.schema import EVENT_SCHEMA
-from tests.analytics.reading.test_orders import a_table
 from tests.support.fakes.clock import FakeClock
+from tests.support.lake_rows import a_table
 
 
 class FolderLake:

@@ -9,16 +9,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analytics.archiving.decode import Payload, decode_payloads
+from analytics.archiving.decode import decode_records
 from analytics.archiving.rotation import RotationPolicy
 from analytics.archiving.shard_sink import ShardSink
 from analytics.archiving.sink import LakeSink
 from analytics.privacy.customer_keys import CustomerKeys, KeyObjects
 from analytics.table.layout import ShardPaths, object_key
-from analytics.table.offsets import Held, Moment, OffsetsObject, Place, random_id
+from analytics.table.offsets import Held, OffsetsObject, random_id
 from events.wire import encode
 from foundation.bucket import Bucket
+from foundation.clock import Moment
 from foundation.diagnostics import Diagnostic
+from foundation.kinesis.records import Record, SequenceNumber
 from tests.support.builders import NOON, an_envelope
 from tests.support.fakes.bucket import FakeBucket, Gate
 from tests.support.fakes.clock import FakeClock
@@ -48,14 +50,15 @@ KEYS = some_keys()
 def rows(*numbers: int, shard_id: str = SHARD, occurred_at: datetime = NOON) -> pa.Table:
     """A row per sequence number."""
     payloads = [
-        Payload(
-            Place(str(number)),
-            NOON,
+        Record(
+            str(number),
+            f"order-of-{shard_id}",
             encode(an_envelope(order_id=f"order-of-{shard_id}", cause=f"key-{number}", occurred_at=occurred_at)),
+            NOON.timestamp(),
         )
         for number in numbers
     ]
-    decoded = decode_payloads(shard_id, payloads, KEYS)
+    decoded = decode_records(shard_id, payloads, KEYS)
     assert not decoded.unreadable
     return decoded.rows
 
@@ -69,7 +72,7 @@ class World:
     log: MemoryLog = field(default_factory=MemoryLog)
     clock: FakeClock = field(default_factory=FakeClock)
     diagnostics: list[Diagnostic] = field(default_factory=list)
-    tips: dict[datetime, Place | None] = field(default_factory=dict)
+    tips: dict[datetime, SequenceNumber | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.bucket.now = self.log.now = self.clock.now
@@ -124,7 +127,7 @@ class World:
 def feed(shard: ShardSink, numbers: Iterable[int]) -> None:
     """Hands over the records that the shard has not taken, as an engine does after a failure."""
     shard.ready()
-    new = [number for number in numbers if shard.taken is None or Place(str(number)) > shard.taken]
+    new = [number for number in numbers if shard.taken is None or SequenceNumber(str(number)) > shard.taken]
     if new:
-        after = Place(str(new[0] - 1)) if new[0] > 1 else None
-        shard.append(rows(*new, shard_id=shard.holder.paths.shard_id), after=after, upto=Place(str(new[-1])))
+        after = SequenceNumber(str(new[0] - 1)) if new[0] > 1 else None
+        shard.append(rows(*new, shard_id=shard.holder.paths.shard_id), after=after, upto=SequenceNumber(str(new[-1])))

@@ -11,6 +11,8 @@ from producers.load.ledger import FaultKind
 from takeaway.audit.history import HistoryAudit, audit_history
 from takeaway.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 RATES = {FaultKind.DUPLICATE: 0.02, FaultKind.OVERSIZE: 0.001, FaultKind.LATE: 0.02, FaultKind.CLOCK_SKEW: 0.02}
 BROKEN = {FaultKind.TRUNCATED: 0.02, FaultKind.POISON: 0.005, FaultKind.NOT_UTF8: 0.01}
 

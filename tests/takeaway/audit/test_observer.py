@@ -5,11 +5,10 @@ from typing import Any
 import pytest
 
 from events.wire import encode
+from foundation import aws
 from takeaway.audit.observer import StreamObserver
 from takeaway.audit.stream import StreamAway, retained_records
-from takeaway.local import aws as local_aws
-from tests.conformance.scene import packed
-from tests.support.builders import an_envelope
+from tests.support.builders import an_envelope, packed
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
 
@@ -34,7 +33,7 @@ def time() -> FakeClock:
 @pytest.fixture
 def kinesis(time: FakeClock, monkeypatch: pytest.MonkeyPatch) -> FakeKinesis:
     kinesis = PagedKinesis(time.clock, shards=2)
-    monkeypatch.setattr(local_aws, "client", lambda *_: kinesis)
+    monkeypatch.setattr(aws, "client", lambda *_: kinesis)
     return kinesis
 
 

@@ -2,11 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from takeaway.audit.verdict import Audit, Bounds, Effect, Evidence, Fact, StreamPlace, audit
+from foundation.kinesis.records import SequenceNumber, StreamPosition
+from takeaway.audit.verdict import Audit, Bounds, Effect, Evidence, Fact, audit
 
 
-def place(number: int) -> StreamPlace:
-    return StreamPlace("shardId-000000000000", number, 0)
+def place(number: int) -> StreamPosition:
+    return "shardId-000000000000", SequenceNumber(str(number))
 
 
 PLACED = Fact("placed-1", "order_placed", "order-1", place(1))

@@ -27,7 +27,7 @@ from takeaway.stack.time_limit import reason
 from takeaway.terminal.tables import Rows, counted, in_words, show_rows
 from tests.conftest import LocalAws
 from tests.end_to_end.conftest import Takeaway, run_takeaway
-from tests.producers.load.history.test_history import SAMPLE_OF_SEED_7
+from tests.support.samples import SAMPLE_OF_SEED_7
 
 # Almost every test here runs a process.
 pytestmark = pytest.mark.end_to_end
@@ -58,6 +58,13 @@ def test_without_any_endpoint_it_says_how_to_get_one(takeaway: Takeaway) -> None
     expect(takeaway("deploy", AWS_REGION="eu-west-1", **nothing), NO_AWS, "takeaway up")
     own = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
     expect(takeaway("deploy", **own, **nothing), "no local AWS is up, and no AWS region is set", "takeaway up")
+
+
+def test_half_of_the_credentials_is_named(takeaway: Takeaway) -> None:
+    half = {"AWS_ACCESS_KEY_ID": "key", "AWS_REGION": "eu-west-1"}
+    for command in ("deploy", "doctor"):
+        told = "error: AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not"
+        expect(takeaway(command, **half), told, "set AWS_SECRET_ACCESS_KEY")
 
 
 def test_an_endpoint_where_nobody_answers(takeaway: Takeaway) -> None:

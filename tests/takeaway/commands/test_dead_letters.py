@@ -17,6 +17,8 @@ from takeaway.errors import UserError
 from takeaway.local.aws import local_environ
 from tests.support.worlds.redrive_world import World, a_letter
 
+pytestmark = pytest.mark.slow
+
 LOCAL = local_environ("http://127.0.0.1:4566")
 REMOTE = {"AWS_ENDPOINT_URL": "https://aws.example.com"}
 

@@ -68,6 +68,7 @@ def test_a_load_that_could_not_hold_its_rate_is_a_finding(monkeypatch: pytest.Mo
     assert "the rate could not be held" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_history_and_its_audit(tmp_path: Path) -> None:
     out = str(tmp_path / "orders.jsonl")
     wanted = ["--days", "1", "--seed", "7", "--scenario", "poison-pill", "--fault", "duplicate=0.02"]

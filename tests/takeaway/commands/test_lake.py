@@ -19,13 +19,13 @@ from takeaway.commands import backfill as backfill_command
 from takeaway.commands import lake as lake_commands
 from takeaway.errors import UserError
 from takeaway.terminal.bad_lines import BadLines
-from tests.analytics.maintenance.test_backfill import backfill
-from tests.analytics.maintenance.test_compaction import DAY, NEXT_DAY, compactor, content, lake_of_small_files
-from tests.analytics.maintenance.test_vacuum import vacuum
-from tests.analytics.reading.test_orders import GOOD, an_order
 from tests.support.builders import NOON, an_envelope
+from tests.support.lake_rows import GOOD, an_order
+from tests.support.worlds.kept_lake import DAY, NEXT_DAY, backfill, compactor, content, lake_of_small_files, vacuum
 from tests.support.worlds.lake_folder import FolderLake
 from tests.support.worlds.lake_world import KEYS, World
+
+pytestmark = pytest.mark.slow
 
 
 class _Spans:

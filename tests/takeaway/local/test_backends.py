@@ -27,6 +27,8 @@ from takeaway.stack import deployment, up
 from tests.conftest import LocalAws, the_backend
 from tests.support.fakes.clock import FakeClock
 
+pytestmark = pytest.mark.slow
+
 # Starts a process that leaves the group and the session, as LocalStack does with Kinesis, and waits for ever.
 ESCAPES = """
 import pathlib, signal, subprocess, sys

@@ -11,6 +11,8 @@ from takeaway.cli import app
 from takeaway.errors import UserError
 from takeaway.local import kcl
 
+pytestmark = pytest.mark.slow
+
 PROPERTIES = {"streamName": "orders", "executableName": "python3 -m consumers.entrypoints.kcl archiver"}
 
 # A child that notes the signal it is sent, beside a daemon that ends as a JVM does.

@@ -73,6 +73,7 @@ def planned(
         mine = [min(pool.free or supply, key=lambda lease: _preference(me, lease))]
     free = {lease.shard_id for lease in pool.free}
     take = [*pool.given, *(lease for lease in mine if lease.shard_id in free)]
+    # guarantee: rebalancing repeats no effect
     ask_for = [lease for lease in mine if lease.shard_id not in free]
     unsettled = bool(ask_for or pool.awaited or (is_new and mine))
     due = min((sightings[lease.shard_id].since + failover - now for lease in pool.others), default=usual)

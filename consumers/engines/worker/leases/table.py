@@ -196,6 +196,7 @@ class LeaseTable:
                 TableName=self._name,
                 Key={row.KEY: {"S": lease.shard_id}},
                 UpdateExpression=change,
+                # guarantee: a lease is written only by the worker that saw its last counter
                 ConditionExpression=condition,
                 ExpressionAttributeValues=values,
                 ReturnValues="ALL_NEW",

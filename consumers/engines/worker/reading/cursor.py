@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from consumers.diagnostics import AggregateDropped, RecordsTrimmed, ShardGone
 from consumers.engines.worker.leases.lease import position_text
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.processing import ShardStop
-from foundation.clock import Clock
+from foundation.clock import Clock, Moment
 from foundation.diagnostics import Emit
 from foundation.kinesis.deaggregation import any_packed, unpack
-from foundation.kinesis.records import Batch, HashKeyRange, Position, Record, Sentinel, SequenceNumber, position_key
+from foundation.kinesis.hash_keys import HashKeyRange
+from foundation.kinesis.limits import SURELY_RETAINED
+from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber, position_key
 from foundation.kinesis.shards import Shard, is_gone
 
 if TYPE_CHECKING:
@@ -20,10 +22,6 @@ if TYPE_CHECKING:
 
 # What Kinesis answers where the stream, the shard or the consumer is not there.
 NOT_THERE = "ResourceNotFoundException"
-
-# Kinesis keeps a record for 24 hours at least: https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention
-# One hour of it is margin.
-SURELY_RETAINED = timedelta(hours=23)
 
 
 @dataclass(frozen=True)
@@ -54,24 +52,6 @@ class BatchReader(Protocol):
     def batches(self, after: Position) -> Iterator[Batch]:
         """Every record behind `after`, then new ones as they come; an empty batch when there are none."""
         ...
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A moment by both clocks, so that neither a wall clock that is set back nor a machine that slept moves it."""
-
-    wall: datetime
-    monotonic: float
-
-    @classmethod
-    def now(cls, clock: Clock) -> "Moment":
-        return cls(clock.now(), clock.monotonic())
-
-    def is_within(self, limit: timedelta, clock: Clock) -> bool:
-        """Whether it is surely no longer ago than that."""
-        by_wall = clock.now() - self.wall
-        by_monotonic = timedelta(seconds=clock.monotonic() - self.monotonic)
-        return timedelta(0) <= by_wall <= limit and by_monotonic <= limit
 
 
 @dataclass(frozen=True)
@@ -142,6 +122,7 @@ class ShardCursor:
         place = self._delivered
         self._resumes = isinstance(place, SequenceNumber)
         if isinstance(place, SequenceNumber):
+            # guarantee: the rest of a half processed aggregate is still to come
             return Start("AT_SEQUENCE_NUMBER", number=place.number)
         if place is Sentinel.AT_TIMESTAMP:
             if self._settings.start_at is None:
@@ -157,7 +138,7 @@ class ShardCursor:
     def started(self, asked: Moment) -> None:
         """Kinesis has accepted where to begin."""
         if self._delivered is Sentinel.LATEST and self._latest_since is None:
-            self._latest_since = asked.wall
+            self._latest_since = asked.at
 
     def batch(self, delivered: Sequence[Record], millis_behind_latest: int, asked: Moment) -> Batch:
         """The user records behind the position, in order; all that came before `asked` if none are left behind."""

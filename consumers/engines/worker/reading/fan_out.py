@@ -9,13 +9,13 @@ from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from consumers.diagnostics import ReadFailed
-from consumers.engines.worker.reading.cursor import NOT_THERE, EndOfShard, Moment, ShardCursor
+from consumers.engines.worker.reading.cursor import NOT_THERE, EndOfShard, ShardCursor
 from consumers.engines.worker.reading.event_pump import Subscription, pumped
 from consumers.engines.worker.reading.polling import ShardReader
 from consumers.engines.worker.reading.stream_consumer import StreamConsumer
 from consumers.engines.worker.settings import WorkerSettings
 from foundation.backoff import pause_after
-from foundation.clock import Clock, Wait
+from foundation.clock import Clock, Moment, Wait
 from foundation.diagnostics import Emit
 from foundation.error_codes import error_code
 from foundation.kinesis.get_records import pushed
@@ -39,7 +39,7 @@ Listen = Callable[[Subscription[Event]], Iterator[Event | None]]
 class FanOutReader:
     """A `BatchReader` that subscribes to its shard, and again whenever a subscription ends.
 
-    `kinesis` is a `kinesis_wire.decoding` client, for the rest of a closed shard: some services end a subscription
+    `kinesis` is a `decoding` client, for the rest of a closed shard: some services end a subscription
     there without a word about children, and then only polling tells whether all was read.
     """
 
@@ -149,5 +149,6 @@ class FanOutReader:
         polling = ShardReader(
             self._kinesis, self._settings, self._cursor, clock=self._clock, wait=self._wait, emit=self._emit
         )
+        # guarantee: a shard that only seems to have ended is read to its end
         yield from polling.batches(self.position)
         self.end = polling.end

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.diagnostics import ReadFailed, ReadThrottled
-from consumers.engines.worker.reading.cursor import NOT_THERE, EndOfShard, Moment, ShardCursor
+from consumers.engines.worker.reading.cursor import NOT_THERE, EndOfShard, ShardCursor
 from consumers.engines.worker.reading.pacing import Pace
 from consumers.engines.worker.settings import WorkerSettings
 from foundation.backoff import pause_after
-from foundation.clock import Clock, Wait
+from foundation.clock import Clock, Moment, Wait
 from foundation.diagnostics import Emit
 from foundation.error_codes import error_code
 from foundation.kinesis.get_records import get_records
@@ -28,7 +28,7 @@ _EXPIRED = "ExpiredIteratorException"
 class ShardReader:
     """A `BatchReader` that keeps to the application's share of what all who poll the shard have together.
 
-    `kinesis` is a `kinesis_wire.decoding` client.
+    `kinesis` is a `decoding` client.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ShardReader:
         iterator: str | None = None
         failures = 0
         while True:
-            asked = Moment.now(self._clock)
+            asked, began = Moment.now(self._clock), self._clock.monotonic()
             try:
                 iterator = iterator or self._iterator(asked)
                 answer = get_records(self._kinesis, iterator, min(self._pace.limit, self._settings.read_records))
@@ -80,6 +80,7 @@ class ShardReader:
                 failures += 1
                 # A bad iterator may show as an error of the server: only a throttled one is known to be good.
                 iterator = iterator if code in _THROTTLED else None
+                # guarantee: a bad iterator is not asked with again and again
                 if not (code == _EXPIRED and failures == 1) and self._pause(code, error, failures):
                     return
                 continue
@@ -91,7 +92,7 @@ class ShardReader:
             if iterator is None:
                 self.end = EndOfShard(children_of(self._shard_id, answer.child_shards or ()))
                 return
-            next_at = asked.monotonic + self._pace.until_next(self._chance.random(), size)
+            next_at = began + self._pace.until_next(self._chance.random(), size)
             if self._wait(max(0.0, next_at - self._clock.monotonic())):
                 return
 

@@ -13,9 +13,9 @@ from consumers.engines.aws_lambda.function import LEAST_SECONDS, KinesisFunction
 from consumers.processing import Progress, RecordFailure, RecordProcessor, ShardAssignment, ShardStop
 from events.wire import encode
 from foundation.diagnostics import Diagnostic
-from foundation.kinesis.records import Batch, HashKeyRange, Position, SequenceNumber
-from tests.conformance.scene import packed
-from tests.support.builders import an_envelope
+from foundation.kinesis.hash_keys import HashKeyRange
+from foundation.kinesis.records import Batch, Position, SequenceNumber
+from tests.support.builders import an_envelope, packed
 from tests.support.fakes.clock import FakeClock
 
 SHARD = "shardId-000000000000"

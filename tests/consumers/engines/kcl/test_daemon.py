@@ -65,10 +65,6 @@ def test_an_endpoint_of_one_service_goes_before_that_of_all() -> None:
     assert (told["kinesisEndpoint"], told["dynamoDBEndpoint"]) == ("http://all", "http://tables")
 
 
-def test_without_a_region_the_daemon_looks_for_one_itself() -> None:
-    assert "regionName" not in settings(region=None).properties()
-
-
 @pytest.mark.parametrize(
     ("value", "written"),
     [

@@ -22,6 +22,8 @@ from foundation.kinesis.records import Sentinel, SequenceNumber
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.leases import FakeDynamoDB
 
+pytestmark = pytest.mark.slow
+
 FAILOVER = 10.0
 SHARDS = 6
 NOTHING_DONE = 0

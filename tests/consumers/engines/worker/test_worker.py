@@ -149,6 +149,7 @@ def test_a_restart_goes_on_where_it_stopped_without_waiting(world: World) -> Non
     assert world.texts("worker-2") == ["c"]
 
 
+@pytest.mark.slow
 def test_a_failing_record_is_tried_again_until_it_works_and_nothing_is_skipped(world: World) -> None:
     world.put(*TEXTS, key="order-1")
     world.before = failing(7, "text-11", Refused("not now"))
@@ -211,6 +212,7 @@ def test_a_shard_whose_children_are_not_listed_yet_does_not_end(world: World) ->
     assert set(world.leases()) >= {"shardId-000000000001", "shardId-000000000002"}
 
 
+@pytest.mark.slow
 def test_a_deliberate_stop_keeps_the_lease_and_tries_again_minutes_later(world: World) -> None:
     world.put("a", "b", key="order-1")
     world.before = failing(1, "b", ShardStop("ten bad records in a row"))
@@ -275,6 +277,7 @@ def test_after_a_crash_inside_an_aggregate_its_rest_is_read(world: World) -> Non
     assert checkpoint(world) == SequenceNumber(number, 3)
 
 
+@pytest.mark.slow
 def test_a_zombie_writes_no_checkpoint_and_stops(world: World) -> None:
     world.put("a", key="order-1")
     world.before = lambda worker, record: world.sleep(5) if (worker, record.data) == ("worker-1", b"a") else None
@@ -310,6 +313,7 @@ def test_a_lost_lease_is_neither_flushed_nor_checkpointed(world: World) -> None:
     assert world.leases()["shardId-000000000000"] == before
 
 
+@pytest.mark.slow
 def test_a_shard_never_has_two_threads_in_one_worker(world: World) -> None:
     world.put("slow", key="order-1")
     inside: list[int] = []
@@ -332,6 +336,7 @@ def test_a_shard_never_has_two_threads_in_one_worker(world: World) -> None:
     assert set(world.texts()) == {"slow"}
 
 
+@pytest.mark.slow
 def test_two_workers_share_fairly_and_then_leave_it_at_that() -> None:
     world = World(shards=8)
     world.start()
@@ -348,6 +353,7 @@ def test_two_workers_share_fairly_and_then_leave_it_at_that() -> None:
     world.end()
 
 
+@pytest.mark.slow
 def test_rebalancing_hands_over_and_repeats_no_effect() -> None:
     """Under load, with effects that take their time, and checkpoints that follow each batch."""
     world = World(shards=8)
@@ -369,6 +375,7 @@ def test_rebalancing_hands_over_and_repeats_no_effect() -> None:
     world.end()
 
 
+@pytest.mark.slow
 def test_a_shard_that_does_not_come_to_an_end_is_taken_in_the_end() -> None:
     world = World(shards=2)
     world.start()
@@ -389,6 +396,7 @@ def test_a_shard_that_does_not_come_to_an_end_is_taken_in_the_end() -> None:
     world.end()
 
 
+@pytest.mark.slow
 def test_who_dies_after_asking_leaves_nothing_unread() -> None:
     world = World(shards=2)
     world.start()
@@ -421,6 +429,7 @@ def test_who_stops_after_asking_takes_it_back() -> None:
     world.end()
 
 
+@pytest.mark.slow
 def test_a_row_that_makes_no_sense_is_told_once_and_stops_no_other_shard() -> None:
     world = World(shards=2)
     broken, _ = world.kinesis.shard_ids()
@@ -439,6 +448,7 @@ def test_a_row_that_makes_no_sense_is_told_once_and_stops_no_other_shard() -> No
     world.end()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", ["scan", "update_item", "put_item", "delete_item"])
 def test_a_round_that_breaks_off_of_anything_is_told_and_made_again(world: World, operation: str) -> None:
     world.put("a")
@@ -492,6 +502,7 @@ def test_after_a_merge_the_child_waits_for_both_parents() -> None:
     world.end()
 
 
+@pytest.mark.slow
 def test_a_reshard_in_the_middle_loses_nothing(world: World) -> None:
     world.start()
     world.start("worker-2")
@@ -511,6 +522,7 @@ def test_a_reshard_in_the_middle_loses_nothing(world: World) -> None:
     assert len(world.all(ShardFinished)) == 3
 
 
+@pytest.mark.slow
 def test_a_finished_lease_goes_when_its_children_are_being_read_and_does_not_come_back(world: World) -> None:
     world.start()
     world.run(3)
@@ -525,6 +537,7 @@ def test_a_finished_lease_goes_when_its_children_are_being_read_and_does_not_com
     assert sorted(world.texts()) == sorted(TEXTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", ["update_item", "put_item", "scan", "get_item"])
 def test_lost_answers_of_the_table_cost_no_lease_and_double_nothing(world: World, operation: str) -> None:
     world.put(*TEXTS, key="order-1")

@@ -14,8 +14,9 @@ from events.wire import UnreadableEvent, decode
 from producers.load.history.history import START, HistoryExists, HistoryPlan, ledger_beside, sample, write_history
 from producers.load.ledger import FaultKind, Ledger, LedgerUnwritable, read_ledger
 from producers.load.market.scenarios import SCENARIOS
+from tests.support.samples import SAMPLE_OF_SEED_7
 
-SAMPLE_OF_SEED_7 = "a278bd4d23b8efe66adfa656b545ff9e80ac1d0358353e7c23c5e52ae2e02b82"
+pytestmark = pytest.mark.slow
 
 
 def made(tmp_path: Path, name: str = "orders.jsonl", **plan: object) -> tuple[list[bytes], Ledger]:
@@ -162,7 +163,6 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
-@pytest.mark.slow
 def test_memory_does_not_grow_with_the_days(tmp_path: Path) -> None:
     peaks = []
     for days in (2, 12):

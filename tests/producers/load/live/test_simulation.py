@@ -30,6 +30,8 @@ from producers.orders.commands import AcceptOrder
 from tests.support.fakes.sqs import FakeSqs
 from tests.support.worlds.orders_api import KEY, OrdersApi
 
+pytestmark = pytest.mark.slow
+
 # Kitchens of less than a millisecond: the load runs on real time, and nobody waits for it.
 SPEED = 1e6
 PLAN = LoadPlan(seed=5, rate=1000, count=40, speed=SPEED, drain_timeout=timedelta(seconds=30))

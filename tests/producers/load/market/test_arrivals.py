@@ -30,6 +30,7 @@ def test_minutes_rise_and_lie_in_their_slot() -> None:
         assert all(slot.number <= minute / SLOT_MINUTES < slot.number + 1 for minute in slot.minutes)
 
 
+@pytest.mark.slow
 def test_counts_are_burstier_than_a_plain_poisson_process() -> None:
     """At 300 in five minutes, the variance is far above the mean; with the drift taken out it is the mean."""
     bursty = counts(FlatDemand(60), 400)
@@ -56,11 +57,12 @@ def test_a_history_may_begin_on_any_weekday(weekday: int) -> None:
     assert shifted.hour(90.0) == 1.5
 
 
+@pytest.mark.slow
 def test_a_day_has_its_orders_on_average() -> None:
     assert sum(counts(WeekDemand(500), 28 * SLOTS_A_DAY)) == pytest.approx(28 * 500 * sum(WEEKDAYS) / 7, rel=0.03)
 
 
-@pytest.mark.parametrize("mean", [0.0, 0.3, 40.0, 1800.0])
+@pytest.mark.parametrize("mean", [0.0, 0.3, 40.0, pytest.param(1800.0, marks=pytest.mark.slow)])
 def test_poisson_has_its_mean_and_its_variance(mean: float) -> None:
     dice = seeded(1, mean)
     drawn = [poisson(dice, mean) for _ in range(1500)]

@@ -15,6 +15,8 @@ from producers.load.market.journeys import Journey, events, journeys
 from producers.load.market.orders import a_market, orders
 from producers.load.market.scenarios import incident
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2026, 6, 1, tzinfo=UTC)
 ORDERS = {
     "completed": ["order_placed", "restaurant_notified", "order_accepted", "user_notified", "order_completed"],

@@ -74,6 +74,7 @@ def test_people_promise_in_fives() -> None:
     assert len(set(promises)) > 1
 
 
+@pytest.mark.slow
 def test_each_kitchen_is_made_for_its_share() -> None:
     """The flat load that a market's kitchens are made for makes no queue that grows."""
     market = a_market(5, FlatDemand(20))
@@ -93,6 +94,7 @@ def test_a_kitchen_that_is_not_of_the_market_cooks_too() -> None:
     assert kitchens.of("somebody's") is kitchens.of("somebody's")
 
 
+@pytest.mark.slow
 def test_outcomes_have_their_shares() -> None:
     drawn: list[KitchenPlan] = []
     for one in restaurants(9, 100):

@@ -50,6 +50,7 @@ def test_another_restaurant_changes_no_other() -> None:
     assert restaurants(5, 21)[:20] == restaurants(5, 20)
 
 
+@pytest.mark.slow
 def test_another_restaurant_gets_orders_from_all_and_moves_none_between_them() -> None:
     few, more = (list(orders(Market(5, WeekDemand(833), restaurants(5, number)), 3000)) for number in (20, 21))
     moved = [(was, now) for was, now in zip(few, more, strict=True) if was.body.restaurant_id != now.body.restaurant_id]
@@ -84,6 +85,7 @@ def test_no_two_orders_are_one(many: list[IntendedOrder]) -> None:
     assert len({order.order_id for order in many}) == len(many)
 
 
+@pytest.mark.slow
 def test_orders_come_in_time_and_speed_makes_minutes_seconds(many: list[IntendedOrder]) -> None:
     offsets = [order.offset for order in many]
     assert offsets == sorted(offsets)
@@ -92,6 +94,7 @@ def test_orders_come_in_time_and_speed_makes_minutes_seconds(many: list[Intended
         assert fast.body == slow.body
 
 
+@pytest.mark.slow
 def test_a_live_load_holds_its_rate_at_any_speed() -> None:
     for rate, speed in ((20.0, 60.0), (300.0, 1.0), (2.0, 1000.0)):
         placed = list(orders(flat(11, rate, speed), 6000, speed))
@@ -105,6 +108,7 @@ def test_baskets_have_about_3_dishes_and_a_main_one(many: list[IntendedOrder]) -
     assert all(any("-main-" in item.sku for item in order.body.items) for order in many)
 
 
+@pytest.mark.slow
 def test_nobody_orders_from_a_closed_restaurant() -> None:
     market = a_market(3, WeekDemand(3000))
     own = {one.restaurant_id: one for one in market.restaurants}
@@ -114,6 +118,7 @@ def test_nobody_orders_from_a_closed_restaurant() -> None:
             assert own[order.body.restaurant_id].is_open(hour)
 
 
+@pytest.mark.slow
 def test_a_surge_lasts_from_minute_to_minute() -> None:
     market = a_market(3, FlatDemand(10))
     name = min(market.restaurants, key=lambda one: one.weight).restaurant_id
@@ -124,6 +129,7 @@ def test_a_surge_lasts_from_minute_to_minute() -> None:
     assert counts[1] > 10 * max(counts[0], counts[2], 1)
 
 
+@pytest.mark.slow
 def test_some_restaurants_are_far_more_popular() -> None:
     """Over many markets, the top tenth of 20 restaurants has between a quarter and a half of the weight."""
     shares = []

@@ -10,7 +10,8 @@ from consumers.engines.worker.leases.coverage import (
     to_delete,
 )
 from consumers.engines.worker.leases.lease import Lease, by_shard
-from foundation.kinesis.records import HashKeyRange, Position, Sentinel, SequenceNumber
+from foundation.kinesis.hash_keys import HashKeyRange
+from foundation.kinesis.records import Position, Sentinel, SequenceNumber
 from foundation.kinesis.shards import Shard
 from tests.support.builders import NOON
 

@@ -178,6 +178,7 @@ def test_nobody_reaches_above_a_fair_share_or_for_what_others_need(pool: list[tu
 # A fleet of many, each deciding by itself from a view that is up to half a second old.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 12))])
 def test_a_thousand_leases_come_to_fair_shares_in_hardly_more_moves_than_must_be(seed: int) -> None:
     choices = random.Random(seed)
@@ -202,6 +203,7 @@ def test_a_thousand_leases_come_to_fair_shares_in_hardly_more_moves_than_must_be
     assert world.moves == before_rest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_changes_that_overlap_settle_too(seed: int) -> None:
     choices = random.Random(seed)

@@ -119,6 +119,7 @@ def test_asked_for_a_lease_it_checkpoints_and_hands_it_over(world: World, leader
     assert [event.to_worker for event in world.all(LeaseHandedOver)] == [JAVA]
 
 
+@pytest.mark.slow
 def test_it_tells_how_much_it_reads(world: World, leader: JavaLeader) -> None:
     first, _ = world.kinesis.shard_ids()
     world.start(US, fleet="kcl")

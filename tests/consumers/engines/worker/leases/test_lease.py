@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from consumers.engines.worker.leases.lease import Lease, from_item, is_lease, to_item
-from foundation.kinesis.records import HashKeyRange, Sentinel, SequenceNumber
+from foundation.kinesis.hash_keys import HashKeyRange
+from foundation.kinesis.records import Sentinel, SequenceNumber
 from tests.support.builders import NOON
 
 NUMBER = "49680476345611824770631257904879284061931305378999435282"

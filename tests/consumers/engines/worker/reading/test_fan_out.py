@@ -356,9 +356,10 @@ def test_events_come_through_in_order_and_who_leaves_in_a_silence_does_not_wait_
     events.close()  # type: ignore[attr-defined]  # a generator
     assert not connection.closed.is_set()
     connection.silent.set()
-    assert connection.closed.wait(2)
+    assert connection.closed.wait(20)
 
 
+@pytest.mark.slow
 def test_while_nobody_listens_two_events_wait_and_no_more() -> None:
     connection = Connection(*range(100))
     events = pumped(connection)
@@ -366,7 +367,7 @@ def test_while_nobody_listens_two_events_wait_and_no_more() -> None:
     threading.Event().wait(0.5)
     assert connection.taken <= 3
     events.close()  # type: ignore[attr-defined]  # a generator
-    assert connection.closed.wait(2)
+    assert connection.closed.wait(20)
 
 
 def test_what_breaks_in_the_thread_is_raised_here() -> None:

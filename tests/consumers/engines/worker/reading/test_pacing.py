@@ -9,9 +9,10 @@ from consumers.diagnostics import ReadThrottled
 from consumers.engines.worker.reading.cursor import ShardCursor
 from consumers.engines.worker.reading.pacing import Pace
 from consumers.engines.worker.reading.polling import ShardReader
-from consumers.engines.worker.settings import READ_BYTES_PER_SECOND, WorkerSettings
+from consumers.engines.worker.settings import WorkerSettings
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.get_records import decoding
+from foundation.kinesis.limits import READ_BYTES_PER_SECOND
 from foundation.kinesis.records import Sentinel
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
@@ -106,6 +107,7 @@ def shard() -> Iterator[Shard]:
     shard.end()
 
 
+@pytest.mark.slow
 def test_applications_that_keep_to_their_share_are_never_refused(shard: Shard) -> None:
     for share in (1.75, 1.75, 0.5):
         shard.poll(reads_per_second=share)
@@ -114,6 +116,7 @@ def test_applications_that_keep_to_their_share_are_never_refused(shard: Shard) -
     assert all(got >= 580 for got in shard.got)
 
 
+@pytest.mark.slow
 def test_applications_that_all_take_the_whole_shard_still_all_get_everything(shard: Shard) -> None:
     for _ in range(3):
         shard.poll(reads_per_second=5)
@@ -122,6 +125,7 @@ def test_applications_that_all_take_the_whole_shard_still_all_get_everything(sha
     assert all(got >= 1000 for got in shard.got)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "used", "refused"), [(100_000, 0.9, 0.02), (MEGABYTE, 0.7, 0.15)])
 def test_applications_that_catch_up_share_the_bytes(shard: Shard, size: int, used: float, refused: float) -> None:
     shard.run(60, put_each_second=MEGABYTE // size, size=size)

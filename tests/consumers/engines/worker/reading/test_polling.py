@@ -16,7 +16,8 @@ from consumers.engines.worker.settings import WorkerSettings
 from consumers.processing import ShardStop
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.get_records import decoding
-from foundation.kinesis.records import Batch, HashKeyRange, Position, Sentinel, SequenceNumber
+from foundation.kinesis.hash_keys import HashKeyRange
+from foundation.kinesis.records import Batch, Position, Sentinel, SequenceNumber
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
 
@@ -102,7 +103,7 @@ def test_it_resumes_behind_a_plain_record(setting: Setting) -> None:
     assert not setting.happened
 
 
-def test_it_resumes_inside_an_aggregate(setting: Setting) -> None:
+def test_polling_resumes_inside_an_aggregate(setting: Setting) -> None:
     number = setting.put_aggregate(("k", "a"), ("k", "b"), ("k", "c"))
     setting.put("d")
     (batch,) = read(setting.reader(), SequenceNumber(number, 1))

@@ -1,0 +1,111 @@
+"""The consumers there are, as values: what the choreography does not say of them. Loads none of them.
+
+Everything that deals with consumers reads this list: what starts, feeds, examines, audits and gives again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import import_module
+from typing import Any
+
+from events.choreography import ARCHIVER, CHOREOGRAPHY, OBSERVERS, RESTAURANT_NOTIFIER, USER_NOTIFIER, Bound, Step
+from foundation.kinesis.limits import READS_PER_SECOND
+from foundation.settings import SettingsError, setting, variable
+
+_HANDLER_STEPS = tuple(step for step in CHOREOGRAPHY if step.bound_by is Bound.HANDLER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsumerSpec:
+    """A consumer. `part` is its step of the choreography or, where it hears everything, its name among the observers.
+
+    `build` names what makes it, as `module:function`:
+        of a step: function(settings, client), the handler: an event heard in, the event that follows out;
+        of an observer: function(settings, environ, emit, keys, letters), a `ProcessorFactory`.
+    `client` makes one of boto3 for a service's name.
+
+    `reads_per_second` is its share of the five reads that a shard gives to all who poll it. `batch_size` is how many
+    records it is given at most at a time, for a step TAKEAWAY_BATCH_SIZE; on Lambda they are gathered for
+    `batching_window`. `fills_lake`: its records become rows, those that it set apart too. One that may not skip what
+    the stream holds has no `may_start_at_latest`. Stopped, it ends within `stops_within`.
+    """
+
+    part: Step | str
+    build: str
+    reads_per_second: float
+    batch_size: int | None = None
+    batching_window: timedelta = timedelta(0)
+    may_start_at_latest: bool = True
+    fills_lake: bool = False
+    stops_within: timedelta = timedelta(seconds=30)
+
+    @property
+    def name(self) -> str:
+        return self.part.actor if isinstance(self.part, Step) else self.part
+
+    @property
+    def reads_field(self) -> str:
+        """The settings field of its share: all steps have one in common, each observer one of its own."""
+        return "reads_per_second" if isinstance(self.part, Step) else f"{self.part}_reads_per_second"
+
+    def reads(self, environ: Mapping[str, str]) -> float:
+        """How often a second it may read each shard: as the environment says, or else its own share."""
+        reads = setting(self.reads_field, float, environ, default=self.reads_per_second)
+        if not 0 < reads <= READS_PER_SECOND:
+            raise SettingsError(
+                f"{variable(self.reads_field)} is {reads:g}. "
+                f"fix: a share of the {READS_PER_SECOND} reads a second that a shard has"
+            )
+        return reads
+
+    def builder(self) -> Any:
+        """The function that `build` names."""
+        module, _, function = self.build.partition(":")
+        return getattr(import_module(module), function)
+
+
+def listed(*specs: ConsumerSpec) -> dict[str, ConsumerSpec]:
+    """The specs by name. Raises `ValueError` for one without a part to play, and where they do not fit together."""
+    consumers = {spec.name: spec for spec in specs}
+    for spec in specs:
+        if spec.part not in (*_HANDLER_STEPS, *OBSERVERS):
+            raise ValueError(
+                f"{spec.name} is in the list of consumers, and neither a handler's step of the choreography nor an "
+                "observer. fix: add it to events/choreography.py, or take it off the list"
+            )
+        if consumers[spec.name] is not spec:
+            raise ValueError(f"{spec.name} is in the list of consumers twice. fix: take one off the list")
+    reads = sum(spec.reads_per_second for spec in specs)
+    if reads > READS_PER_SECOND:
+        shares = ", ".join(f"{spec.name} {spec.reads_per_second:g}" for spec in specs)
+        raise ValueError(
+            f"together the consumers would read a shard {reads:g} times a second, and it allows {READS_PER_SECOND}: "
+            f"{shares}. fix: lower their reads_per_second"
+        )
+    return consumers
+
+
+# Steps are what somebody waits for; an archiver gathers a file for a minute anyway, and wants many records for it. One
+# read a second is left for a person looking on.
+CONSUMERS = listed(
+    ConsumerSpec(part=RESTAURANT_NOTIFIER, build="consumers.notifiers.restaurant:handler", reads_per_second=1.75),
+    ConsumerSpec(part=USER_NOTIFIER, build="consumers.notifiers.user:handler", reads_per_second=1.75),
+    ConsumerSpec(
+        part=ARCHIVER,
+        build="consumers.archiver:archivers",
+        reads_per_second=0.5,
+        batch_size=10_000,
+        batching_window=timedelta(minutes=1),
+        may_start_at_latest=False,
+        fills_lake=True,
+    ),
+)
+# Whose dead letters are rows that the lake has not.
+LAKE_FILLERS = tuple(spec.name for spec in CONSUMERS.values() if spec.fills_lake)
+
+
+def named(name: str) -> ConsumerSpec:
+    if name not in CONSUMERS:
+        raise SettingsError(f"no consumer is called {name!r}. fix: name one of {', '.join(CONSUMERS)}")
+    return CONSUMERS[name]

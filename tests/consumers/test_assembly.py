@@ -1,0 +1,87 @@
+"""Put together from given variables, everything speaks to the endpoint that they name, not to that of the process."""
+
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from analytics.assembly import customer_keys
+from analytics.lake import Lake, NoLake
+from consumers.assembly import dead_letters, worker
+from consumers.settings import ConsumerSettings
+from foundation.settings import from_environment
+from producers.assembly import event_publisher
+from takeaway.stack import deployment
+from tests.conftest import LocalAws
+from tests.support.builders import an_envelope, an_order_placed
+
+NOWHERE = {
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+    "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1",
+    "AWS_REGION": "eu-north-1",
+    "AWS_DEFAULT_REGION": "eu-north-1",
+    "AWS_ACCESS_KEY_ID": "somebody",
+    "AWS_SECRET_ACCESS_KEY": "else",
+}
+NAME = "Zaphod Beeblebrox"
+
+
+@contextmanager
+def at_work(consumer: str, environ: dict[str, str]) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=worker(consumer, environ, lambda _: None).run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
+
+
+def until(found: Callable[[], Any]) -> Any:
+    pause = threading.Event()
+    for _ in range(300):
+        if answer := found():
+            return answer
+        pause.wait(0.1)
+    raise AssertionError("it never came")
+
+
+def tokens(environ: dict[str, str]) -> list[str]:
+    try:
+        return [row["customer_name_token"] or "" for row in Lake.from_environment(environ).events().to_pylist()]
+    except NoLake:
+        return []
+
+
+@pytest.mark.local_aws
+@pytest.mark.parametrize("process", [{}, NOWHERE], ids=["the process names none", "the process names another"])
+def test_publisher_workers_sink_keys_and_letters_speak_to_the_endpoint_given(
+    local_aws: LocalAws, process: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {name: value for name, value in local_aws.environ.items() if not name.startswith("TAKEAWAY_")}
+    environ |= {"TAKEAWAY_STACK": f"given-{uuid.uuid4().hex[:8]}", "TAKEAWAY_LAKE_FILE_AGE": "1"}
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name, value in process.items():
+        monkeypatch.setenv(name, value)
+    environ |= deployment.deploy(environ, shards=1)
+
+    with event_publisher(environ, lambda _: None) as publisher:
+        publisher.publish(an_envelope(an_order_placed(customer_name=NAME))).result(30)
+    local_aws.client("kinesis").put_record(StreamName=environ["TAKEAWAY_STREAM"], Data=b"torn", PartitionKey="order")
+    letters = dead_letters(environ, from_environment(ConsumerSettings, environ), customer_keys(environ))
+    sqs, queue = local_aws.client("sqs"), environ["TAKEAWAY_TICKET_QUEUE"]
+    with at_work("archiver", environ), at_work("restaurant_notifier", environ):
+        until(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
+        # What the notifier told is archived as well.
+        until(lambda: len(tokens(environ)) == 2)
+        until(lambda: letters.keys("archiver/"))
+    assert (
+        NAME in customer_keys(environ).objects.texts([token for token in tokens(environ) if token != "None"]).values()
+    )

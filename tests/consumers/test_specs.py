@@ -1,0 +1,142 @@
+"""One list of the consumers there are: it fits the choreography and a shard, loads none of them, and all read it."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from consumers.assembly import redriver
+from consumers.specs import CONSUMERS, LAKE_FILLERS, ConsumerSpec, listed, named
+from events.choreography import CHOREOGRAPHY, OBSERVERS, RESTAURANT_NOTIFIER, USER_NOTIFIER, Bound
+from foundation.clock import uninterrupted_wait
+from foundation.settings import SettingsError
+from tests.support import ROOT
+
+PRODUCT = ("analytics", "consumers", "events", "foundation", "producers", "takeaway")
+HEAVY = ("boto3", "botocore", "pyarrow", "pandas", "numpy", "deltalake", "litestar", "duckdb", "httpx")
+NOTIFIER = CONSUMERS["restaurant_notifier"]
+
+
+def test_each_part_that_running_code_plays_is_in_the_list_once() -> None:
+    handlers = [step.actor for step in CHOREOGRAPHY if step.bound_by is Bound.HANDLER]
+    assert sorted(CONSUMERS) == sorted([*handlers, *OBSERVERS])
+
+
+def test_the_list_loads_no_consumer_and_nothing_heavy() -> None:
+    script = f"""
+import sys
+for name in {HEAVY}:
+    sys.modules[name] = None
+from consumers.specs import CONSUMERS
+print(*CONSUMERS)
+print([name for name in sys.modules if name.startswith(("consumers.", "producers", "analytics"))])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.splitlines() == [" ".join(CONSUMERS), "['consumers.specs']"]
+
+
+@pytest.mark.parametrize("spec", CONSUMERS.values(), ids=CONSUMERS)
+def test_what_builds_a_consumer_is_where_the_list_says(spec: ConsumerSpec) -> None:
+    assert callable(spec.builder())
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["chef", replace(RESTAURANT_NOTIFIER, listens_to=USER_NOTIFIER.listens_to), CHOREOGRAPHY[0]],
+    ids=["no observer", "a step that is not so in the choreography", "a person's step"],
+)
+def test_a_consumer_that_plays_no_part_is_named(part: str) -> None:
+    spec = replace(NOTIFIER, part=part)
+    with pytest.raises(ValueError, match=rf"{spec.name} is in the list .* fix: add it to events/choreography\.py"):
+        listed(spec)
+
+
+def test_a_consumer_that_is_listed_twice_is_named() -> None:
+    with pytest.raises(ValueError, match=r"restaurant_notifier is in the list of consumers twice\. fix: "):
+        listed(NOTIFIER, replace(NOTIFIER, reads_per_second=0.1))
+
+
+def test_shares_that_a_shard_has_not_are_named() -> None:
+    *others, last = CONSUMERS.values()
+    room = 5 - sum(spec.reads_per_second for spec in others)
+    listed(*others, replace(last, reads_per_second=room))
+    with pytest.raises(ValueError, match=r"5\.25 times a second, and it allows 5: restaurant_notifier 1\.75, .* fix:"):
+        listed(*others, replace(last, reads_per_second=room + 0.25))
+
+
+@pytest.mark.parametrize(
+    ("name", "environ", "reads"),
+    [
+        ("restaurant_notifier", {}, 1.75),
+        ("user_notifier", {"TAKEAWAY_READS_PER_SECOND": "2"}, 2.0),
+        ("archiver", {"TAKEAWAY_READS_PER_SECOND": "2"}, 0.5),
+        ("archiver", {"TAKEAWAY_ARCHIVER_READS_PER_SECOND": "3", "TAKEAWAY_READS_PER_SECOND": "2"}, 3.0),
+        ("archiver", {"TAKEAWAY_ARCHIVER_READS_PER_SECOND": ""}, 0.5),
+    ],
+)
+def test_a_share_is_the_environments_or_else_the_lists(name: str, environ: dict[str, str], reads: float) -> None:
+    assert CONSUMERS[name].reads(environ) == reads
+
+
+@pytest.mark.parametrize("share", ["many", "0", "5.5"])
+def test_a_share_that_cannot_be_is_named(share: str) -> None:
+    with pytest.raises(SettingsError, match=r"TAKEAWAY_ARCHIVER_READS_PER_SECOND.* fix: "):
+        CONSUMERS["archiver"].reads({"TAKEAWAY_ARCHIVER_READS_PER_SECOND": share})
+
+
+def test_an_unknown_consumer_is_refused_with_those_there_are() -> None:
+    with pytest.raises(SettingsError, match=r"no consumer is called 'chef'\. fix: name one of restaurant_notifier, "):
+        named("chef")
+
+
+def test_the_lake_is_filled_from_the_beginning_and_in_large_batches() -> None:
+    (filler,) = (CONSUMERS[name] for name in LAKE_FILLERS)
+    assert not filler.may_start_at_latest
+    assert filler.batch_size == 10_000
+    assert filler.batching_window == timedelta(minutes=1)
+
+
+def test_letters_of_an_observer_that_fills_no_lake_are_not_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CONSUMERS, "archiver", replace(CONSUMERS["archiver"], fills_lake=False))
+    environ = {
+        "AWS_REGION": "us-east-1",
+        "TAKEAWAY_STREAM": "orders",
+        "TAKEAWAY_OUTCOMES_TABLE": "outcomes",
+        "TAKEAWAY_DEAD_LETTER_BUCKET": "letters",
+        "TAKEAWAY_TICKET_TOPIC": "tickets",
+        "TAKEAWAY_SENDER": "sender@example.com",
+    }
+    with pytest.raises(SettingsError, match="archiver performs no step"):
+        redriver("archiver", environ, uninterrupted_wait(), lambda _: None)
+
+
+@pytest.mark.parametrize("name", CONSUMERS)
+def test_a_consumers_name_stands_in_the_choreography_and_its_own_module_alone(name: str) -> None:
+    """As a value, that is: "the archiver" in a sentence is a word, and a command's help shows examples."""
+    value = re.compile(rf"(?<!the )(?<!an )\b{name}\b")
+    found = {
+        file.relative_to(ROOT).as_posix()
+        for package in PRODUCT
+        for file in (ROOT / package).rglob("*.py")
+        if any(value.search(text) for text in texts(file))
+    }
+    own = CONSUMERS[name].build.partition(":")[0].replace(".", "/") + ".py"
+    # The list names the module that builds it, which may be called as the consumer is.
+    assert found - {own, "consumers/specs.py"} == {"events/choreography.py"}
+
+
+def texts(file: Path) -> Iterator[str]:
+    """The texts of a module but for its documentation."""
+    tree = ast.parse(file.read_text())
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    bodies = [node.body for node in ast.walk(tree) if isinstance(node, documented) and node.body]
+    documentation = {id(body[0].value) for body in bodies if isinstance(body[0], ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+            yield node.value
