@@ -75,6 +75,7 @@ def circle(found: Arrows) -> list[str]:
     return []
 
 
+@pytest.mark.slow
 def test_no_room_is_reached_from_what_it_imports() -> None:
     assert circle(arrows(ROOT)) == []
 

@@ -11,6 +11,8 @@ from takeaway.http import get
 
 pytestmark = pytest.mark.slow
 
+pytestmark = pytest.mark.slow
+
 
 class Answering(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
