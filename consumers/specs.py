@@ -1,6 +1,6 @@
-"""The consumers there are, as values: what the choreography does not say of them. Loads none of them.
+"""The consumers as values: what the choreography does not say about them. One list, which loads none of them.
 
-Everything that deals with consumers reads this list: what starts, feeds, examines, audits and gives again.
+All code that starts, feeds, examines or audits consumers, or gives their letters again, reads it.
 """
 
 from collections.abc import Mapping
@@ -20,15 +20,15 @@ _HANDLER_STEPS = tuple(step for step in CHOREOGRAPHY if step.bound_by is Bound.H
 class ConsumerSpec:
     """A consumer. `part` is its step of the choreography or, where it hears everything, its name among the observers.
 
-    `build` names what makes it, as `module:function`:
-        of a step: function(settings, client), the handler: an event heard in, the event that follows out;
-        of an observer: function(settings, environ, emit, keys, letters), a `ProcessorFactory`.
-    `client` makes one of boto3 for a service's name.
+    `build` is the `module:function` that makes it:
+        for a step, function(settings, client) answers the handler: an event heard in, the event that follows out;
+        for an observer, function(settings, environ, emit, keys, letters) answers a `ProcessorFactory`.
+    `client` makes a client of boto3 for a service's name.
 
     `reads_per_second` is its share of the five reads that a shard gives to all who poll it. `batch_size` is how many
-    records it is given at most at a time, for a step TAKEAWAY_BATCH_SIZE; on Lambda they are gathered for
-    `batching_window`. `fills_lake`: its records become rows, those that it set apart too. One that may not skip what
-    the stream holds has no `may_start_at_latest`. Stopped, it ends within `stops_within`.
+    records it is given at most at a time; without one TAKEAWAY_BATCH_SIZE says it. On Lambda they are gathered for
+    `batching_window`. `may_start_at_latest`: it may skip what the stream holds already. `fills_lake`: its records
+    become rows, and so do its dead letters when they are given again. Told to stop, it ends within `stops_within`.
     """
 
     part: Step | str
@@ -86,8 +86,8 @@ def listed(*specs: ConsumerSpec) -> dict[str, ConsumerSpec]:
     return consumers
 
 
-# Steps are what somebody waits for; an archiver gathers a file for a minute anyway, and wants many records for it. One
-# read a second is left for a person looking on.
+# People wait for what a notifier does; a lake file wants many records and gathers them for a minute anyway. One read a
+# second is left for looking on.
 CONSUMERS = listed(
     ConsumerSpec(part=RESTAURANT_NOTIFIER, build="consumers.notifiers.restaurant:handler", reads_per_second=1.75),
     ConsumerSpec(part=USER_NOTIFIER, build="consumers.notifiers.user:handler", reads_per_second=1.75),
@@ -101,7 +101,7 @@ CONSUMERS = listed(
         fills_lake=True,
     ),
 )
-# Whose dead letters are rows that the lake has not.
+# What these set apart is missing in the lake.
 LAKE_FILLERS = tuple(spec.name for spec in CONSUMERS.values() if spec.fills_lake)
 
 

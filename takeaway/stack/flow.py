@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 API, RESTAURANTS = "api", "restaurants"
 DEFAULT_API_PORT = 8080
 STOP_GRACE_SECONDS = 30.0
-# One drains, commits what waits for a file and hands its leases back; all do it at once.
+# A consumer drains, commits what waits for a file and hands its leases back; all of them at once.
 CONSUMERS_GRACE_SECONDS = max(spec.stops_within for spec in CONSUMERS.values()).total_seconds()
 API_START_SECONDS = 30.0
 LAKE_FILE_AGE = "10"

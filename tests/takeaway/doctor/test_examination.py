@@ -99,7 +99,7 @@ def test_a_fresh_stack_is_well_and_is_left_as_it_was(ward: Ward) -> None:
     assert [(one.name, one.ran, len(one.shards)) for one in checkup.consumers] == [(n, False, 2) for n in CONSUMERS]
     assert [one.reads_per_second for one in checkup.consumers] == [one.reads_per_second for one in CONSUMERS.values()]
     assert [rate.bytes_per_second for rate in checkup.rates] == [0, 0]
-    assert [letters.count for letters in checkup.dead_letters] == [0, 0, 0]
+    assert [letters.count for letters in checkup.dead_letters] == [0] * len(CONSUMERS)
     assert checkup.lake is not None
     assert checkup.lake.version is None
     assert ward.client("dynamodb").list_tables()["TableNames"] == tables
@@ -213,8 +213,8 @@ def test_dead_letters_are_counted_by_error_and_quote_no_customer(ward: Ward) -> 
         )
     ward.client("s3").put_object(Bucket=ward.environ["TAKEAWAY_DEAD_LETTER_BUCKET"], Key="archiver/note", Body=b"hello")
     checkup = ward.examine()
-    found = checkup.dead_letters[2]
-    assert (found.consumer, found.count, found.looked_at) == ("archiver", 4, 4)
+    (found,) = (letters for letters in checkup.dead_letters if letters.consumer == "archiver")
+    assert (found.count, found.looked_at) == (4, 4)
     assert found.kinds[0] == ("ValueError", 2)
     assert dict(found.kinds) == {"ValueError": 2, "KeyError": 1, "no letter of ours": 1}
     assert found.newest_at is not None
@@ -240,7 +240,7 @@ def test_the_lake_is_told_by_its_log(ward: Ward) -> None:
 @pytest.mark.local_aws
 def test_a_consumer_that_never_ran_is_a_problem_once_records_wait(ward: Ward) -> None:
     ((shard_id, _),) = ward.put()
-    for consumer in list(CONSUMERS)[:2]:
+    for consumer in CONSUMERS.keys() - {"archiver"}:
         ward.lease(consumer, Lease(shard_id, Sentinel.SHARD_END, owner="worker-1"))
     assert whats(ward.examine()) == [f"archiver never ran, and records wait for it on {shard_id}"]
 
@@ -255,7 +255,7 @@ def test_an_owner_who_is_gone_is_found_out(ward: Ward) -> None:
     ward.lease("archiver", Lease(shard_id, SequenceNumber(first), counter=7, owner="gone"))
     checkup = ward.examine(TAKEAWAY_FAILOVER_SECONDS="0.1")
     assert whats(checkup) == [f"archiver stands still: nobody renews its leases, and records are unread on {shard_id}"]
-    (reading,) = checkup.consumers[2].shards
+    (reading,) = (shard for one in checkup.consumers if one.name == "archiver" for shard in one.shards)
     assert (reading.owner, reading.checkpoint) == ("gone", first)
     assert table.list()[shard_id].counter == 7
 
@@ -446,5 +446,5 @@ def test_people_and_programs_are_told_the_same(ward: Ward) -> None:
     facts = json.loads(done.stdout)
     assert done.returncode == 1
     assert not facts["ok"]
-    assert [problem["section"] for problem in facts["problems"]] == ["consumers"] * 3
+    assert [problem["section"] for problem in facts["problems"]] == ["consumers"] * len(CONSUMERS)
     assert [one["name"] for one in facts["consumers"]] == list(CONSUMERS)
