@@ -250,8 +250,8 @@ GUARANTEES = (
     Guarantee(
         "a late row comes with a transaction of its own",
         "analytics/maintenance/late.py",
-        "snapshot.commit(files, entries)",
-        "snapshot.commit(files, {})",
+        "late.application: LogEntry(",
+        "late.application + batch_id: LogEntry(",
         "tests/analytics/maintenance/test_late.py::test_two_at_once_add_each_row_once",
     ),
     Guarantee(
@@ -277,9 +277,9 @@ GUARANTEES = (
     ),
     Guarantee(
         "a compaction replaces what it has read, and nothing newer",
-        "analytics/maintenance/compaction.py",
-        "snapshot.commit(files, {application: entry}, replacing=day)",
-        "self._log.snapshot().commit(files, {application: entry}, replacing=day)",
+        "analytics/maintenance/commit_once.py",
+        "            snapshot.commit(",
+        "            log.snapshot().commit(",
         "tests/analytics/maintenance/test_compaction.py::test_whoever_writes_at_any_moment_of_a_compaction_loses_nothing",
     ),
     Guarantee(
@@ -292,15 +292,15 @@ GUARANTEES = (
     Guarantee(
         "a record that an archiver may still bring is no late row",
         "analytics/maintenance/late.py",
-        "elif hi is None or record.record.sequence_number > hi:",
+        "elif hi is None or late.place > hi:",
         "elif hi is None:",
         "tests/analytics/maintenance/test_late.py::test_an_archiver_that_brings_the_very_record_meanwhile",
     ),
     Guarantee(
         "a record that an archiver has brought is no late row",
         "analytics/maintenance/late.py",
-        "if record.where not in there}",
-        "if record.where}",
+        "if late.where not in there}",
+        "if late.where}",
         "tests/analytics/maintenance/test_late.py::test_a_record_that_the_archiver_has_brought_itself_is_not_added",
     ),
     Guarantee(
