@@ -223,7 +223,7 @@ GUARANTEES = (
     ),
     Guarantee(
         "a compaction replaces what it has read, and nothing newer",
-        replaced("snapshot", "self._log.snapshot()"),
+        replaced("snapshot", "log.snapshot()"),
         "test_whoever_writes_at_any_moment_of_a_compaction_loses_nothing",
     ),
     Guarantee(
@@ -238,7 +238,7 @@ GUARANTEES = (
     ),
     Guarantee(
         "a record that an archiver has brought is no late row",
-        replaced(" if record.where not in there", ""),
+        replaced(" if late.where not in there", ""),
         "test_a_record_that_the_archiver_has_brought_itself_is_not_added",
     ),
     Guarantee(

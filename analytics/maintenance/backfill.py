@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -11,17 +12,17 @@ import pyarrow.compute as pc
 
 from analytics.archiving.decode import decode_records
 from analytics.archiving.diagnostics import SliceLoaded
-from analytics.maintenance.compaction import LONGEST_UNCOMMITTED, TooLate
+from analytics.maintenance.commit_once import Change, NoChange, Uploads, commit_once
 from analytics.privacy.customer_keys import CustomerKeys
-from analytics.table.layout import backfill_file, object_key
-from analytics.table.log import AddedFile, CommitLog, CommitRejected, LogEntry, Snapshot
+from analytics.table.layout import backfill_file
+from analytics.table.log import AddedFile, CommitLog, LogEntry, Snapshot
 from analytics.table.offsets import NewId, random_id
 from analytics.table.parquet import days, parquet
 from analytics.table.schema import EVENT_SCHEMA
 from analytics.table.stored_rows import stored_rows
 from events.wire import UnreadableEvent
 from foundation.bucket import Bucket
-from foundation.clock import Clock, Moment
+from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from foundation.kinesis.records import Record, SequenceNumber
 
@@ -29,8 +30,6 @@ from foundation.kinesis.records import Record, SequenceNumber
 SLICE_LINES = 100_000
 # Decoded at a time: a line takes several kilobytes as objects, and a tenth of that as a row.
 _CHUNK_LINES = 10_000
-# Each round that fails means that somebody else committed meanwhile: this very slice, or a compaction.
-_ROUNDS = 10
 
 # Until the event itself tells.
 _ANY_TIME = 0.0
@@ -125,32 +124,32 @@ class Backfill:
     def _load(self, backfill_id: str, one: _Slice, loaded: Loaded, set_apart: Callable[[list[BadLine]], None]) -> None:
         application = f"backfill/{backfill_id}/{one.number:06d}"
         digest = one.digest
-        rows: pa.Table | None = None
-        for _ in range(_ROUNDS):
-            snapshot = self._log.snapshot()
+
+        @cache
+        def read() -> tuple[pa.Table, int, int]:
+            """The slice's rows, and how many of its lines are bad and how many empty."""
+            rows, bad, empty = _decoded(f"backfill/{backfill_id}", one, self._keys)
+            if bad:
+                set_apart(bad)
+            return rows, len(bad), empty
+
+        def decide(snapshot: Snapshot) -> Change[int | None] | NoChange[int | None]:
             if snapshot.version_of(application):
                 self._check_same(snapshot, application, digest, one)
-                loaded.present += len(one.lines)
-                loaded.slices_present += 1
-                return
-            if rows is None:
-                rows, bad, empty = _decoded(f"backfill/{backfill_id}", one, self._keys)
-                if bad:
-                    set_apart(bad)
-                loaded.bad += len(bad)
-                loaded.empty += empty
-            fresh = self._fresh(snapshot, rows)
-            try:
-                self._commit(snapshot, application, digest, one, fresh)
-            except CommitRejected:
-                continue
-            loaded.rows += fresh.num_rows
-            loaded.duplicates += rows.num_rows - fresh.num_rows
-            self._emit(SliceLoaded(backfill_id, one.number, fresh.num_rows, rows.num_rows - fresh.num_rows))
+                return NoChange(None)
+            return self._change(application, digest, one, self._fresh(snapshot, read()[0]))
+
+        committed = commit_once(self._log, decide, application)
+        if committed is None:
+            loaded.present += len(one.lines)
+            loaded.slices_present += 1
             return
-        raise CommitRejected(
-            f"{application} could not be committed in {_ROUNDS} rounds. fix: load again; see what else writes"
-        )
+        rows, bad, empty = read()
+        loaded.bad += bad
+        loaded.empty += empty
+        loaded.rows += committed
+        loaded.duplicates += rows.num_rows - committed
+        self._emit(SliceLoaded(backfill_id, one.number, committed, rows.num_rows - committed))
 
     def _check_same(self, snapshot: Snapshot, application: str, digest: str, one: _Slice) -> None:
         entry = snapshot.last_entry(application)
@@ -175,20 +174,16 @@ class Backfill:
     def _ids(self, file: AddedFile) -> "pa.ChunkedArray[Any]":
         return stored_rows(self._bucket, file, _IDS).column("event_id")
 
-    def _commit(self, snapshot: Snapshot, application: str, digest: str, one: _Slice, rows: pa.Table) -> None:
-        """Files under names that nobody had before, and with them the transaction, or nothing."""
-        begun, name, files = Moment.now(self._clock), self._new_id(), []
+    def _change(self, application: str, digest: str, one: _Slice, rows: pa.Table) -> Change[int | None]:
+        """Files of the rows, and with them the slice's transaction. Its result is the number of rows."""
+        uploads, name = Uploads(self._bucket, self._clock), self._new_id()
         for day, part in days(rows):
-            footer = {"backfill": application, "batch_id": digest}
-            path, body = backfill_file(day, one.number, name), parquet(_sorted(part), footer)
-            self._bucket.create_own(object_key(path), body)
-            files.append(AddedFile(path=path, size=len(body), day=day, rows=part.num_rows))
-        if not begun.is_within(LONGEST_UNCOMMITTED, self._clock):
-            raise TooLate(f"{application}: the commit comes too long after its files. fix: load again")
+            body = parquet(_sorted(part), {"backfill": application, "batch_id": digest})
+            uploads.add(backfill_file(day, one.number, name), day, part.num_rows, body)
         last = SequenceNumber(str(one.first + len(one.lines) - 1))
         entry = LogEntry(n=1, epoch=0, batch_id=digest, hi=last, rows=rows.num_rows)
         self._keys.save()
-        snapshot.commit(files, {application: entry})
+        return Change(rows.num_rows, uploads, {application: entry})
 
 
 def _slices(lines: Iterable[bytes], size: int) -> Iterator[_Slice]:

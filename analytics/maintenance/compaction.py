@@ -8,7 +8,6 @@ forgets the transactions and, in some versions, lets two of them double the rows
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -16,22 +15,18 @@ import duckdb
 import pyarrow as pa
 
 from analytics.archiving.diagnostics import DayCompacted
+from analytics.maintenance.commit_once import ROUNDS, Change, NoChange, Uploads, commit_once
 from analytics.maintenance.scratch import scratch
-from analytics.table.layout import compacted_file, compaction, is_compacted, object_key
-from analytics.table.log import AddedFile, CommitLog, CommitRejected, LogEntry, Snapshot
+from analytics.table.layout import compacted_file, compaction, is_compacted
+from analytics.table.log import AddedFile, CommitLog, LogEntry, Snapshot
 from analytics.table.offsets import NewId, random_id
 from analytics.table.parquet import ParquetFile
 from analytics.table.schema import EVENT_SCHEMA
 from analytics.table.stored_rows import stored_rows
 from foundation.bucket import Bucket
-from foundation.clock import Clock, Moment
+from foundation.clock import Clock
 from foundation.diagnostics import Emit
 
-# Files that were uploaded longer ago than this are not committed any more: vacuum may think that nobody needs them.
-LONGEST_UNCOMMITTED = timedelta(hours=1)
-
-# Each round that fails means that another compactor has committed.
-_ROUNDS = 4
 _DAY = timedelta(days=1)
 _PLACE = ("_shard", "_sequence_number", "_sub_sequence_number")
 # Of the events with one id the first to arrive stays. A parent shard's records arrived before its children's. Sequence
@@ -42,10 +37,6 @@ _KEYS = EVENT_SCHEMA.empty_table().select(["event_id", "_arrived_at", *_PLACE]).
 
 class RowsLost(Exception):
     """The files made have not the rows that they should have. Nothing was committed."""
-
-
-class TooLate(Exception):
-    """It took so long between the upload and the commit that the files may be gone."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +73,15 @@ class CompactedDay:
     dropped: int
 
 
+_Outcome = tuple[CompactedDay | None, set[date]]
+
+
 class Compactor:
     """Compacts days, beside archivers, late rows, backfills and other compactors.
 
-    `compact` raises `CommitRejected` when another compactor was faster; `run` then looks again. Whatever S3 answers,
-    nothing changed, or all of it, and the next attempt begins afresh. In memory are one file that is read and one that
-    is written, beside what the database may have.
+    Where another compactor was faster, `run` looks again. Whatever S3 answers, nothing changed, or all of it, and the
+    next attempt begins afresh. In memory are one file that is read and one that is written, beside what the database
+    may have.
     """
 
     def __init__(
@@ -118,46 +112,53 @@ class Compactor:
         waiting, again = list(dict.fromkeys(days)), set[date]()
         while waiting:
             day = waiting.pop(0)
-            compacted, doubled = self._persistently(day)
+            compacted, doubled = self.compact(day, rounds=ROUNDS)
             if compacted is not None:
                 yield compacted
             for neighbour in sorted(doubled - again - set(waiting)):
                 again.add(neighbour)
                 waiting.append(neighbour)
 
-    def _persistently(self, day: date) -> tuple[CompactedDay | None, set[date]]:
-        for _ in range(_ROUNDS - 1):
-            with suppress(CommitRejected):
-                return self.compact(day)
-        return self.compact(day)
-
-    def compact(self, day: date) -> tuple[CompactedDay | None, set[date]]:
+    def compact(self, day: date, *, rounds: int = 1) -> _Outcome:
         """What became of the day, None when it was as it should be; and the neighbours to compact again.
 
         Those are compacted, and have events that this day keeps. A neighbour is read here, and never written: which of
-        two equal events stays is the same for whoever looks.
+        two equal events stays is the same for whoever looks. Raises `CommitRejected` when another compactor was faster
+        in each of the rounds.
         """
-        snapshot = self._log.snapshot()
+        compacted, doubled = commit_once(
+            self._log, lambda snapshot: self._change(snapshot, day), compaction(day), rounds=rounds
+        )
+        if compacted is not None:
+            self._emit(
+                DayCompacted(
+                    day, compacted.files_before, compacted.files_after, compacted.rows_after, compacted.dropped
+                )
+            )
+        return compacted, doubled
+
+    def _change(self, snapshot: Snapshot, day: date) -> Change[_Outcome] | NoChange[_Outcome]:
+        """Files in the place of those that the snapshot has of the day: newer ones stay."""
         files = [file for file in snapshot.all_files() if file.day == day]
         if not files:
-            return None, set()
+            return NoChange((None, set()))
+        application, batch_id = compaction(day), self._new_id()
+        generation = snapshot.version_of(application) + 1
         with scratch() as database:
             self._load(database, snapshot, day, files)
             dropped, doubled = _duplicates(database, day)
             doubled &= _compacted_days(snapshot)
             if day in _compacted_days(snapshot) and not dropped:
-                return None, doubled
-            batch_id, begun = self._new_id(), Moment.now(self._clock)
-            made = list(self._written(database, day, batch_id, snapshot.version_of(compaction(day)) + 1))
+                return NoChange((None, doubled))
+            uploads = Uploads(self._bucket, self._clock)
+            self._write(database, day, batch_id, generation, uploads)
+        made = uploads.files
         before, after = sum(file.rows for file in files), sum(file.rows for file in made)
         if before != after + dropped:
             raise RowsLost(
                 f"{day}: {before} rows would become {after}, with {dropped} duplicates. fix: `takeaway lake verify`: "
                 "a row that is there twice, or a fault of this program; nothing was changed"
             )
-        if not begun.is_within(LONGEST_UNCOMMITTED, self._clock):
-            raise TooLate(f"{day}: the commit comes too long after its files. fix: compact again")
-        self._commit(snapshot, day, made, batch_id, dropped)
         compacted = CompactedDay(
             day=day,
             files_before=len(files),
@@ -168,8 +169,8 @@ class Compactor:
             size_after=sum(file.size for file in made),
             dropped=dropped,
         )
-        self._emit(DayCompacted(day, compacted.files_before, compacted.files_after, after, dropped))
-        return compacted, doubled
+        entry = LogEntry(n=generation, epoch=0, batch_id=batch_id, hi=None, rows=after, dropped=dropped)
+        return Change((compacted, doubled), uploads, {application: entry}, replacing=day)
 
     def _load(
         self, database: duckdb.DuckDBPyConnection, snapshot: Snapshot, day: date, files: Iterable[AddedFile]
@@ -182,9 +183,9 @@ class Compactor:
             if file.day != day and abs(file.day - day) <= _DAY:
                 _insert(database, "keys", _keys(stored_rows(self._bucket, file, _KEYS), file.day))
 
-    def _written(
-        self, database: duckdb.DuckDBPyConnection, day: date, batch_id: str, generation: int
-    ) -> Iterator[AddedFile]:
+    def _write(
+        self, database: duckdb.DuckDBPyConnection, day: date, batch_id: str, generation: int, uploads: Uploads
+    ) -> None:
         footer = {"compacted": day.isoformat(), "batch_id": batch_id, "n": str(generation)}
         rows = database.sql(
             f"SELECT day.* FROM day ANTI JOIN dropped USING ({', '.join(_PLACE)}) "  # noqa: S608 - names of ours
@@ -199,26 +200,8 @@ class Compactor:
                     file.write(group.cast(EVENT_SCHEMA), row_group=self._policy.row_group)
                     count += group.num_rows
                     group = next(groups, None)
-            body = out.getvalue()
-            body = out.getvalue()
-            path = compacted_file(day, batch_id, index)
-            self._bucket.create_own(object_key(path), body)
-            yield AddedFile(path=path, size=len(body), day=day, rows=count)
+            uploads.add(compacted_file(day, batch_id, index), day, count, out.getvalue())
             index += 1
-
-    def _commit(self, snapshot: Snapshot, day: date, files: list[AddedFile], batch_id: str, dropped: int) -> None:
-        """From the snapshot that was read: whoever compacted the day since then makes the log refuse this."""
-        application = compaction(day)
-        entry = LogEntry(
-            n=snapshot.version_of(application) + 1,
-            epoch=0,
-            batch_id=batch_id,
-            hi=None,
-            rows=sum(file.rows for file in files),
-            dropped=dropped,
-        )
-        # guarantee: a compaction replaces what it has read, and nothing newer
-        snapshot.commit(files, {application: entry}, replacing=day)
 
 
 def _compacted_days(snapshot: Snapshot) -> set[date]:

@@ -11,20 +11,17 @@ import pyarrow.parquet as pq
 
 from analytics.archiving.decode import decode_records
 from analytics.archiving.diagnostics import LateRowsCommitted
-from analytics.maintenance.compaction import LONGEST_UNCOMMITTED
+from analytics.maintenance.commit_once import Change, NoChange, Uploads, commit_once
 from analytics.privacy.customer_keys import CustomerKeys
 from analytics.table.layout import ShardPaths, late_file, object_key
-from analytics.table.log import AddedFile, CommitLog, CommitRejected, LogEntry, Snapshot
+from analytics.table.log import CommitLog, CommitRejected, LogEntry, Snapshot
 from analytics.table.offsets import NewId, OffsetsObject, place_text, random_id
 from analytics.table.parquet import days, parquet
 from events.wire import UnreadableEvent
 from foundation.bucket import Bucket
-from foundation.clock import Clock, Moment
+from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from foundation.kinesis.records import Record, SequenceNumber, StreamPosition
-
-# Each round that fails means that somebody else committed one of these very records, or that it took too long.
-_ROUNDS = 4
 
 _PLACE_COLUMNS = ["_shard", "_sequence_number", "_sub_sequence_number"]
 
@@ -38,13 +35,17 @@ class LateRecord:
     record: Record
 
     @property
+    def place(self) -> SequenceNumber:
+        return self.record.sequence_number
+
+    @property
     def application(self) -> str:
         """The application id of its one transaction in the log."""
-        return f"late/{self.stream}/{self.shard_id}/{place_text(self.record.sequence_number)}"
+        return f"late/{self.stream}/{self.shard_id}/{place_text(self.place)}"
 
     @property
     def where(self) -> StreamPosition:
-        return self.shard_id, self.record.sequence_number
+        return self.shard_id, self.place
 
 
 class NotYetPassed(Exception):
@@ -79,47 +80,38 @@ class LateRows:
     def present(self, records: Sequence[LateRecord]) -> list[LateRecord]:
         """Those that were added before."""
         snapshot = self._log.snapshot()
-        return [record for record in records if snapshot.version_of(record.application)]
+        return [late for late in records if snapshot.version_of(late.application)]
 
     def add(self, records: Sequence[LateRecord]) -> dict[LateRecord, UnreadableEvent | NotYetPassed]:
         """Comes back when all of them are in the lake, but for those it answers with, and why."""
         refused: dict[LateRecord, UnreadableEvent | NotYetPassed] = {}
         rows: dict[LateRecord, pa.Table] = {}
-        passed = {(record.stream, record.shard_id): self._passed(record) for record in _one_of_each_shard(records)}
-        for record in records:
-            decoded = decode_records(record.shard_id, [record.record], self._keys)
-            hi = passed[record.stream, record.shard_id]
+        passed = {(late.stream, late.shard_id): self._passed(late) for late in _one_of_each_shard(records)}
+        for late in records:
+            decoded = decode_records(late.shard_id, [late.record], self._keys)
+            hi = passed[late.stream, late.shard_id]
             if decoded.unreadable:
-                refused[record] = decoded.unreadable[0].error
+                refused[late] = decoded.unreadable[0].error
             # guarantee: a record that an archiver may still bring is no late row
-            elif hi is None or record.record.sequence_number > hi:
-                refused[record] = _not_yet_passed(record, hi)
+            elif hi is None or late.place > hi:
+                refused[late] = _not_yet_passed(late, hi)
             else:
-                rows[record] = decoded.rows
-        for _ in range(_ROUNDS):
-            # After the offsets were read: what they say is committed, this snapshot shows.
-            snapshot = self._log.snapshot()
-            rows = self._missing(snapshot, rows)
-            if not rows:
-                return refused
-            try:
-                self._commit(snapshot, rows)
-            except CommitRejected:
-                continue
-            return refused
-        raise CommitRejected(
-            f"{len(rows)} late rows could not be committed in {_ROUNDS} rounds. fix: try again; see what else writes"
-        )
+                rows[late] = decoded.rows
+        # Each snapshot is taken after the offsets were read: what they say is committed, it shows.
+        committed = commit_once(self._log, lambda snapshot: self._change(snapshot, rows), f"{len(rows)} late rows")
+        if committed is not None:
+            self._emit(committed)
+        return refused
 
-    def _passed(self, record: LateRecord) -> SequenceNumber | None:
+    def _passed(self, late: LateRecord) -> SequenceNumber | None:
         """The last place of the record's shard that no archiver reads again."""
-        key = ShardPaths(record.stream, record.shard_id).offsets_key
+        key = ShardPaths(late.stream, late.shard_id).offsets_key
         held = OffsetsObject(self._bucket, key, self._new_id).read()
         return held.offsets.hi if held else None
 
     def _missing(self, snapshot: Snapshot, rows: dict[LateRecord, pa.Table]) -> dict[LateRecord, pa.Table]:
         """Without those that have their transaction, and those that the archiver brought, on reading them again."""
-        rest = {record: row for record, row in rows.items() if not snapshot.version_of(record.application)}
+        rest = {late: row for late, row in rows.items() if not snapshot.version_of(late.application)}
         there = {
             where
             for day in {day for row in rest.values() for day, _ in days(row)}
@@ -127,7 +119,7 @@ class LateRows:
             for where in self._places(path)
         }
         # guarantee: a record that an archiver has brought is no late row
-        return {record: row for record, row in rest.items() if record.where not in there}
+        return {late: row for late, row in rest.items() if late.where not in there}
 
     def _places(self, path: str) -> set[StreamPosition]:
         stored = self._bucket.read(object_key(path))
@@ -137,31 +129,30 @@ class LateRows:
         columns = [table.column(name).to_pylist() for name in _PLACE_COLUMNS]
         return {(shard_id, SequenceNumber(number, sub)) for shard_id, number, sub in zip(*columns, strict=True)}
 
-    def _commit(self, snapshot: Snapshot, rows: dict[LateRecord, pa.Table]) -> None:
-        """Files under names that nobody had before, and with them all transactions, or nothing."""
-        begun, batch_id, files = Moment.now(self._clock), self._new_id(), []
-        for day, part in days(pa.concat_tables(rows.values())):
-            path, body = late_file(day, batch_id), parquet(part, {"batch_id": batch_id})
-            self._bucket.create_own(object_key(path), body)
-            files.append(AddedFile(path=path, size=len(body), day=day, rows=part.num_rows))
-        if not begun.is_within(LONGEST_UNCOMMITTED, self._clock):
-            raise CommitRejected("the commit of late rows comes too long after their files. fix: try again")
+    def _change(
+        self, snapshot: Snapshot, rows: dict[LateRecord, pa.Table]
+    ) -> Change[LateRowsCommitted | None] | NoChange[LateRowsCommitted | None]:
+        """Files for those of the rows that are not there, and with them all their transactions."""
+        missing = self._missing(snapshot, rows)
+        if not missing:
+            return NoChange(None)
+        uploads, batch_id = Uploads(self._bucket, self._clock), self._new_id()
+        for day, part in days(pa.concat_tables(missing.values())):
+            uploads.add(late_file(day, batch_id), day, part.num_rows, parquet(part, {"batch_id": batch_id}))
         entries = {
-            record.application: LogEntry(n=1, epoch=0, batch_id=batch_id, hi=record.record.sequence_number, rows=1)
-            for record in rows
+            late.application: LogEntry(n=1, epoch=0, batch_id=batch_id, hi=late.place, rows=1) for late in missing
         }
         self._keys.save()
         # guarantee: a late row comes with a transaction of its own
-        snapshot.commit(files, entries)
-        self._emit(LateRowsCommitted(rows=len(rows), files=len(files)))
+        return Change(LateRowsCommitted(rows=len(missing), files=len(uploads.files)), uploads, entries)
 
 
 def _one_of_each_shard(records: Sequence[LateRecord]) -> Iterable[LateRecord]:
-    return {(record.stream, record.shard_id): record for record in records}.values()
+    return {(late.stream, late.shard_id): late for late in records}.values()
 
 
-def _not_yet_passed(record: LateRecord, hi: SequenceNumber | None) -> NotYetPassed:
+def _not_yet_passed(late: LateRecord, hi: SequenceNumber | None) -> NotYetPassed:
     return NotYetPassed(
-        f"the lake has {record.shard_id} up to {hi or 'nothing'}, and the record lies behind that at "
-        f"{place_text(record.record.sequence_number)}. fix: let the archiver come past it, then redrive again"
+        f"the lake has {late.shard_id} up to {hi or 'nothing'}, and the record lies behind that at "
+        f"{place_text(late.place)}. fix: let the archiver come past it, then redrive again"
     )

@@ -9,12 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from analytics.archiving.diagnostics import DayCompacted
-from analytics.maintenance.compaction import (
-    LONGEST_UNCOMMITTED,
-    CompactionPolicy,
-    RowsLost,
-    TooLate,
-)
+from analytics.maintenance.commit_once import LONGEST_UNCOMMITTED
+from analytics.maintenance.compaction import CompactionPolicy, RowsLost
 from analytics.table.layout import is_compacted, is_ours, object_key
 from analytics.table.log import CommitRejected
 from analytics.table.stored_rows import MissingFile, NewerColumns, TornFile
@@ -180,8 +176,8 @@ def test_what_took_too_long_is_not_committed(world: World) -> None:
     commits = len(world.log.commits)
     calls = calls_of_a_compaction()
     slow = Gate(calls[-1] - 1, lambda: world.clock.advance(LONGEST_UNCOMMITTED.total_seconds() + 1), applied=True)
-    with pytest.raises(TooLate):
-        list(compactor(world, slow, SMALL).run([DAY]))
+    with pytest.raises(CommitRejected, match=r"compact/2026-03-14.*1:00:00 after its files.*fix:"):
+        compactor(world, slow, SMALL).compact(DAY)
     assert len(world.log.commits) == commits
 
 

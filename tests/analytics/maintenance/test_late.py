@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from analytics.archiving.diagnostics import LateRowsCommitted
-from analytics.maintenance.compaction import LONGEST_UNCOMMITTED
+from analytics.maintenance.commit_once import LONGEST_UNCOMMITTED
 from analytics.maintenance.late import LateRecord, NotYetPassed
 from analytics.table.layout import ShardPaths
 from events.wire import UnreadableEvent
