@@ -13,15 +13,14 @@ from analytics.archiving.sink import LakeSink
 from analytics.assembly import lake_sink
 from analytics.privacy.customer_keys import CustomerKeys
 from analytics.table.log import SchemaConflict
-from consumers.dead_letters.bad_runs import BadRuns
-from consumers.dead_letters.letters import DeadLetters, dead_letter
+from consumers.dead_letters import BadRuns, DeadLetters, dead_letter
 from consumers.diagnostics import RecordSetApart
 from consumers.processing import ProcessorFactory, Progress, ShardAssignment, ShardStop
 from consumers.settings import ConsumerSettings
-from events.choreography import ARCHIVER
+from events import ARCHIVER
 from foundation.clock import SYSTEM_CLOCK, Clock, Moment
 from foundation.diagnostics import Emit
-from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber
+from foundation.kinesis import Batch, Position, Record, Sentinel, SequenceNumber
 
 _READING = "reading"
 # Whoever goes on could lose or double rows, or write files that do not belong together.

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from botocore.config import Config
 
-from consumers.dead_letters.letters import DeadLetters, S3DeadLetters
+from consumers.dead_letters import DeadLetters, S3DeadLetters
 from consumers.processing import ProcessorFactory
 from consumers.settings import ConsumerSettings
 from consumers.specs import ConsumerSpec, named
-from consumers.steps.outcomes import DynamoDBOutcomes
-from events.choreography import Step
+from consumers.steps import DynamoDBOutcomes
+from events import Step
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
@@ -20,11 +20,11 @@ from foundation.settings import SettingsError, from_environment
 
 if TYPE_CHECKING:
     from analytics.privacy.customer_keys import CustomerKeys
-    from consumers.engines.aws_lambda.function import KinesisFunction
-    from consumers.engines.kcl.daemon import DaemonSettings
-    from consumers.engines.worker import Worker
-    from consumers.redrive.redrive import GivesAgain
-    from foundation.kinesis.hash_keys import HashKeyRange
+    from consumers.engines.aws_lambda import KinesisFunction
+    from consumers.engines.kcl import DaemonSettings
+    from consumers.engines.worker.worker import Worker
+    from consumers.redrive import GivesAgain
+    from foundation.kinesis import HashKeyRange
 
 # Kinesis may take long on a busy local AWS. A connection for each key that is handled at once, on sixteen shards.
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 4}, read_timeout=60, max_pool_connections=128)
@@ -35,7 +35,8 @@ _LEASES = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_
 
 def worker(consumer: str, environ: Mapping[str, str], emit: Emit) -> "Worker":
     """The consumer, fed by our own engine. Raises `SettingsError` for what `environ` lacks."""
-    from consumers.engines.worker import Worker, WorkerSettings
+    from consumers.engines.worker.settings import WorkerSettings
+    from consumers.engines.worker.worker import Worker
 
     spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
     start, start_at = settings.first_position_of(spec)
@@ -62,12 +63,12 @@ def worker(consumer: str, environ: Mapping[str, str], emit: Emit) -> "Worker":
 
 def kinesis_function(consumer: str, environ: Mapping[str, str], emit: Emit) -> "KinesisFunction":
     """The consumer, fed by a Lambda event source mapping. Raises `SettingsError` for what `environ` lacks."""
-    from consumers.engines.aws_lambda.function import KinesisFunction
+    from consumers.engines.aws_lambda import KinesisFunction
 
     spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
 
     def hash_keys_of(stream: str, shard_id: str) -> "HashKeyRange | None":
-        from foundation.kinesis.shards import listed_shards
+        from foundation.kinesis import listed_shards
 
         shards = listed_shards(aws.client("kinesis", environ, _CONFIG), stream)
         return next((shard.hash_keys for shard in shards if shard.shard_id == shard_id), None)
@@ -83,7 +84,7 @@ def kinesis_function(consumer: str, environ: Mapping[str, str], emit: Emit) -> "
 
 def kcl_daemon(consumer: str, environ: Mapping[str, str]) -> "DaemonSettings":
     """The consumer, fed by the KCL. Raises `SettingsError` for what `environ` lacks."""
-    from consumers.engines.kcl.daemon import DaemonSettings, endpoints
+    from consumers.engines.kcl import DaemonSettings, endpoints
 
     spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
     start, start_at = settings.first_position_of(spec)
@@ -110,10 +111,10 @@ def redriver(consumer: str, environ: Mapping[str, str], wait: Wait, emit: Emit) 
     spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
     if spec.fills_lake:
         from analytics.assembly import customer_keys, late_rows
-        from consumers.redrive.lake import IntoLake
+        from consumers.redrive import IntoLake
 
         return IntoLake(late_rows(environ, emit, customer_keys(environ)), SYSTEM_CLOCK)
-    from consumers.redrive.steps import SetAsideAgain, ThroughProcessor
+    from consumers.redrive import SetAsideAgain, ThroughProcessor
 
     # A redrive is one attempt, it gathers nothing, and to have grown old is no reason against it.
     settings = replace(settings, max_attempts=1, batching_window_seconds=0, max_record_age_seconds=None)
@@ -139,8 +140,8 @@ def processors(
 def _performs(
     spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit, letters: DeadLetters
 ) -> ProcessorFactory:
-    from consumers.dead_letters.set_apart import SetsApart
-    from consumers.steps.step import HandlerStep, performs
+    from consumers.dead_letters import SetsApart
+    from consumers.steps import HandlerStep, performs
     from producers.assembly import event_publisher
 
     if not isinstance(spec.part, Step) or spec.part.listens_to is None:

@@ -6,8 +6,8 @@ from enum import Enum, auto
 from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.processing import ShardStop, Unavailable, Unprocessable
-from events.wire import UnreadableEvent
-from producers.publishing.publisher import PublishFailed
+from events import UnreadableEvent
+from producers.publishing import PublishFailed
 
 _RECORD = (Unprocessable, UnreadableEvent)
 _WORLD = (BotoCoreError, ClientError, OSError, PublishFailed, Unavailable)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from foundation.kinesis.records import Batch, Position, SequenceNumber
+from foundation.kinesis import Batch, Position, SequenceNumber
 
 
 class Unprocessable(Exception):

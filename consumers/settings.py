@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from consumers.batching.rules import BatchRules
+from consumers.batching import BatchRules
 from consumers.specs import ConsumerSpec
-from foundation.kinesis.limits import READ_BYTES_PER_SECOND
-from foundation.kinesis.records import Sentinel
+from foundation.kinesis import READ_BYTES_PER_SECOND, Sentinel
 from foundation.settings import SettingsError, variable
 
 

@@ -9,8 +9,8 @@ from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
-from events.choreography import ARCHIVER, CHOREOGRAPHY, OBSERVERS, RESTAURANT_NOTIFIER, USER_NOTIFIER, Bound, Step
-from foundation.kinesis.limits import READS_PER_SECOND
+from events import ARCHIVER, CHOREOGRAPHY, OBSERVERS, RESTAURANT_NOTIFIER, USER_NOTIFIER, Bound, Step
+from foundation.kinesis import READS_PER_SECOND
 from foundation.settings import SettingsError, setting, variable
 
 _HANDLER_STEPS = tuple(step for step in CHOREOGRAPHY if step.bound_by is Bound.HANDLER)

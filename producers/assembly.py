@@ -13,14 +13,13 @@ from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Emit
 from foundation.settings import from_environment
-from producers.publishing.publisher import EventPublisher
+from producers.publishing import EventPublisher
 from producers.settings import OrdersApiSettings, PublisherSettings, TokenSettings
 
 if TYPE_CHECKING:
     from litestar import Litestar
 
-    from producers.orders.table import OrdersTable
-    from producers.orders.tokens import TokenKey
+    from producers.orders import OrdersTable, TokenKey
 
 # One that hangs holds up every shard, so it is given up well before the publisher's own deadline, and sent again: what
 # that doubles can be told by its event's id.
@@ -48,7 +47,7 @@ def event_publisher(environ: Mapping[str, str], emit: Emit) -> EventPublisher:
 
 
 def orders_table(environ: Mapping[str, str]) -> "OrdersTable":
-    from producers.orders.table import OrdersTable
+    from producers.orders import OrdersTable
 
     settings = from_environment(OrdersApiSettings, environ)
     client = aws.client("dynamodb", environ, DYNAMODB)
@@ -56,7 +55,7 @@ def orders_table(environ: Mapping[str, str]) -> "OrdersTable":
 
 
 def token_key(environ: Mapping[str, str]) -> "TokenKey":
-    from producers.orders.tokens import TokenKey
+    from producers.orders import TokenKey
 
     return TokenKey(from_environment(TokenSettings, environ).token_key.encode())
 

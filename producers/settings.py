@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from producers.orders.tokens import MIN_KEY_BYTES
+from producers.orders import MIN_KEY_BYTES
 
 TokenSecret = Annotated[str, Meta(min_length=MIN_KEY_BYTES)]
 

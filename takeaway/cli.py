@@ -9,8 +9,7 @@ from foundation.aws import NoRegion
 from takeaway.commands import backfill, customers, dead_letters, doctor, loading, reading, running, stack
 from takeaway.commands import lake as lake_commands
 from takeaway.errors import UserError
-from takeaway.stack import deployment
-from takeaway.stack.environment import endpoint
+from takeaway.stack import endpoint, unreachable
 
 OUR_PACKAGES = {"analytics", "consumers", "events", "foundation", "producers", "takeaway"}
 
@@ -65,7 +64,7 @@ def main() -> None:
     except UserError as error:
         _fail(error.what, error.fix)
     except (BotoCoreError, NoRegion) as error:
-        told = deployment.unreachable(error, endpoint())
+        told = unreachable(error, endpoint())
         _fail(told.what, told.fix)
     except ClientError as error:
         where = endpoint().get("AWS_ENDPOINT_URL", "AWS")

@@ -1,0 +1,7 @@
+"""What a consumer that acts on records one by one does with a batch: keys side by side, attempts, halving, blame."""
+
+from consumers.batching.handler import Handled, Promise
+from consumers.batching.processor import BatchProcessor
+from consumers.batching.rules import BatchRules
+
+__all__ = ["BatchProcessor", "BatchRules", "Handled", "Promise"]

@@ -9,9 +9,9 @@ from typing import Generic
 from consumers.batching.handler import Handled, HeardT, Promise, RecordHandler
 from consumers.batching.rules import BatchRules
 from consumers.blame import Fault, fault_of
-from consumers.dead_letters.bad_runs import MAX_IN_A_ROW
+from consumers.dead_letters import MAX_IN_A_ROW
 from consumers.processing import ShardStop
-from foundation.kinesis.records import Record
+from foundation.kinesis import Record
 
 
 class State(Enum):

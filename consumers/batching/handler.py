@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from foundation.kinesis.records import Record
+from foundation.kinesis import Record
 
 HeardT = TypeVar("HeardT")
 

@@ -9,10 +9,10 @@ from consumers.batching.attempt import Attempt, State, Waiting
 from consumers.batching.handler import HeardT, RecordHandler
 from consumers.batching.rules import BatchRules
 from consumers.blame import Fault, fault_of, loggable
-from consumers.dead_letters.set_apart import PERFORMING, READING, SetsApart
+from consumers.dead_letters import PERFORMING, READING, SetsApart
 from consumers.processing import Progress, RecordFailure, ShardAssignment, Unprocessable
 from foundation.clock import Clock
-from foundation.kinesis.records import Batch, Position, Record, position_key
+from foundation.kinesis import Batch, Position, Record, position_key
 from foundation.threads import StartThread, in_parallel
 
 

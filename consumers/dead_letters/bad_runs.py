@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from consumers.blame import loggable
 from consumers.processing import ShardStop
-from foundation.kinesis.records import SequenceNumber
+from foundation.kinesis import SequenceNumber
 
 MAX_IN_A_ROW = 10
 

@@ -17,7 +17,7 @@ import msgspec
 
 from analytics.privacy.customer_keys import CustomerKeys, order_subject
 from foundation.bucket import Bucket
-from foundation.kinesis.records import Record, SequenceNumber
+from foundation.kinesis import Record, SequenceNumber
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

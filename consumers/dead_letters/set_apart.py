@@ -7,7 +7,7 @@ from consumers.diagnostics import RecordSetApart
 from consumers.processing import ShardAssignment
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
-from foundation.kinesis.records import Record
+from foundation.kinesis import Record
 
 READING, PERFORMING = "reading", "performing"
 

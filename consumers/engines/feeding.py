@@ -8,7 +8,7 @@ from consumers.processing import Progress, RecordFailure, RecordProcessor, Shard
 from foundation.backoff import pause_after
 from foundation.clock import Wait
 from foundation.diagnostics import Emit
-from foundation.kinesis.records import Batch, Position, position_key
+from foundation.kinesis import Batch, Position, position_key
 
 
 class Feeder:

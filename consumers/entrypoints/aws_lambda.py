@@ -13,7 +13,7 @@ from foundation.diagnostics import json_lines
 from foundation.settings import SettingsError, variable
 
 if TYPE_CHECKING:
-    from consumers.engines.aws_lambda.function import Answer, KinesisFunction
+    from consumers.engines.aws_lambda import Answer, KinesisFunction
 
 
 class LambdaContext(Protocol):

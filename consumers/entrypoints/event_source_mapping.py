@@ -8,8 +8,7 @@ from typing import Any
 
 from consumers.settings import ConsumerSettings
 from consumers.specs import named
-from events.choreography import Step
-from events.orders import EVENT_TYPES
+from events import EVENT_TYPES, Step
 
 _FAN_OUT_CONSUMER = "/consumer/"
 

@@ -4,7 +4,7 @@ import os
 import sys
 
 from consumers.assembly import processors
-from consumers.engines.kcl.child import DaemonLine
+from consumers.engines.kcl import DaemonLine
 from consumers.settings import ConsumerSettings
 from consumers.specs import named
 from foundation.diagnostics import json_lines

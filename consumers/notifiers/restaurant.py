@@ -8,8 +8,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from consumers.processing import Unprocessable
-from events.envelope import EventEnvelope
-from events.orders import Item, OrderPlaced, RestaurantNotified
+from events import EventEnvelope, Item, OrderPlaced, RestaurantNotified
 from foundation.error_codes import error_code
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from consumers.processing import Unavailable, Unprocessable
-from events.envelope import EventEnvelope
-from events.orders import OrderAccepted, UserNotified
+from events import EventEnvelope, OrderAccepted, UserNotified
 from foundation.error_codes import error_code
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from analytics.maintenance.late import LateRecord, LateRows, NotYetPassed
-from consumers.dead_letters.letters import DeadLetter, dead_letter
+from consumers.dead_letters import DeadLetter, dead_letter
 from consumers.redrive.redrive import Given
 from foundation.clock import Clock
 

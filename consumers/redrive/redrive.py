@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Protocol
 
 from analytics.table.offsets import NewId
-from consumers.dead_letters.letters import Claim, DeadLetter, S3DeadLetters, StoredLetter
+from consumers.dead_letters import Claim, DeadLetter, S3DeadLetters, StoredLetter
 from consumers.diagnostics import LetterRedriven
 from foundation.bucket import WriteRefused
 from foundation.clock import Clock, Wait

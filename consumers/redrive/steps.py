@@ -3,16 +3,16 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from consumers.dead_letters.letters import DeadLetter
+from consumers.dead_letters import DeadLetter
 from consumers.diagnostics import ShardWaits
 from consumers.engines.feeding import Feeder
 from consumers.processing import ProcessorFactory, ShardAssignment, ShardStop
 from consumers.redrive.redrive import Given
-from consumers.steps.outcomes import IdempotencyStore
-from events.wire import UnreadableEvent, decode
+from consumers.steps import IdempotencyStore
+from events import UnreadableEvent, decode
 from foundation.clock import Wait
 from foundation.diagnostics import Diagnostic, Emit
-from foundation.kinesis.records import Batch, Position, Sentinel, position_key
+from foundation.kinesis import Batch, Position, Sentinel, position_key
 
 # A world that is broken for longer is told to the person who waits; the letters stay.
 _PATIENCE_SECONDS = 15.0

@@ -5,21 +5,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from consumers.batching.handler import Handled, Promise
-from consumers.batching.processor import BatchProcessor
-from consumers.batching.rules import BatchRules
-from consumers.dead_letters.set_apart import SetsApart
+from consumers.batching import BatchProcessor, BatchRules, Handled, Promise
+from consumers.dead_letters import SetsApart
 from consumers.diagnostics import StepPerformed
 from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment, ShardStop
 from consumers.steps.outcomes import IdempotencyStore
-from events.envelope import EventEnvelope, following
-from events.orders import EVENT_TYPES, Event
-from events.wire import EncodedEvent, decode_only, decoded, encoded
+from events import EVENT_TYPES, EncodedEvent, Event, EventEnvelope, decode_only, decoded, encoded, following
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
-from foundation.kinesis.records import Record
+from foundation.kinesis import Record
 from foundation.threads import StartThread
-from producers.publishing.publisher import EventPublisher, PublisherClosed
+from producers.publishing import EventPublisher, PublisherClosed
 
 EventT = TypeVar("EventT", bound=Event)
 

@@ -78,12 +78,12 @@ def pushed(event: Any) -> Answer:
 
 
 def decoding(kinesis: "ClientT") -> "ClientT":
-    """The same client, whose GetRecords is from now on for `get_records` of this module alone."""
+    """The same client, whose GetRecords is from now on for `fetch` of this module alone."""
     kinesis.meta.events.register(_BEFORE_PARSE, _decode_body, unique_id=_DECODED)
     return kinesis
 
 
-def get_records(kinesis: "KinesisClient", iterator: str, limit: int) -> Answer:
+def fetch(kinesis: "KinesisClient", iterator: str, limit: int) -> Answer:
     """One GetRecords by a `decoding` client. Raises botocore's errors, and `UnreadableAnswer`, which is one of them."""
     answer = cast("dict[str, Any]", kinesis.get_records(ShardIterator=iterator, Limit=limit))
     if _DECODED not in answer:

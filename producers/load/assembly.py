@@ -7,7 +7,7 @@ from botocore.config import Config
 
 from foundation import aws
 from foundation.settings import from_environment
-from producers.load.live.tickets import TicketQueue
+from producers.load.live import TicketQueue
 from producers.settings import TicketQueueSettings
 
 # Beyond the longest long poll.

@@ -20,10 +20,8 @@ from typing import Literal, Self, cast
 
 import msgspec
 
-from events.choreography import handler_steps
-from events.envelope import derive_event_id
-from events.orders import EVENT_TYPES, Event
-from producers.orders.commands import derive_cause
+from events import EVENT_TYPES, Event, derive_event_id, handler_steps
+from producers.orders import derive_cause
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="event"):

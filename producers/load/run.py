@@ -10,11 +10,8 @@ from foundation.diagnostics import Emit
 from producers.assembly import token_key
 from producers.load.assembly import orders_http, ticket_queue
 from producers.load.ledger import LedgerWriter
-from producers.load.live.orders_client import OrdersClient
-from producers.load.live.restaurants import Restaurants
-from producers.load.live.simulation import LoadCounts, LoadPlan, LoadSummary, simulate
-from producers.load.market.catalogue import restaurants
-from producers.load.market.kitchen import Kitchens
+from producers.load.live import LoadCounts, LoadPlan, LoadSummary, OrdersClient, Restaurants, simulate
+from producers.load.market import Kitchens, restaurants
 
 # Orders a second, of a load that names no rate; restaurants that do not know the load are made for it.
 DEFAULT_RATE = 20.0

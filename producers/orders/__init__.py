@@ -1,0 +1,41 @@
+"""The orders context: commands and their rules, the table, and who may do what.
+
+`api` is imported by its own name, since it loads a web framework."""
+
+from producers.orders.commands import (
+    DEFAULT_KEYS,
+    AcceptOrder,
+    CompleteOrder,
+    Order,
+    Performed,
+    PlaceOrder,
+    Refusal,
+    RejectOrder,
+    RestaurantCommand,
+    derive_cause,
+    derive_order_id,
+    perform,
+    place,
+)
+from producers.orders.table import OrdersTable
+from producers.orders.tokens import MIN_KEY_BYTES, Role, TokenKey
+
+__all__ = [
+    "DEFAULT_KEYS",
+    "MIN_KEY_BYTES",
+    "AcceptOrder",
+    "CompleteOrder",
+    "Order",
+    "OrdersTable",
+    "Performed",
+    "PlaceOrder",
+    "Refusal",
+    "RejectOrder",
+    "RestaurantCommand",
+    "Role",
+    "TokenKey",
+    "derive_cause",
+    "derive_order_id",
+    "perform",
+    "place",
+]

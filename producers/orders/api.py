@@ -16,7 +16,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import HeaderParameter, JSONBody, PathParameter
 
-from events.orders import Item, OrderAccepted, OrderRejected
+from events import Item, OrderAccepted, OrderRejected
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from producers.orders.access import Doorkeeper, may_see, only
@@ -36,7 +36,7 @@ from producers.orders.ordering import Done, Ordering
 from producers.orders.problems import Problem, documented, exception_handlers, refused, unreadable
 from producers.orders.table import Orders
 from producers.orders.tokens import Principal, TokenKey
-from producers.publishing.publisher import EventPublisher
+from producers.publishing import EventPublisher
 
 # A DynamoDB item has at most 400 KB, and it holds the order beside the events that follow.
 MAX_BODY_BYTES = 128 * 1024

@@ -13,11 +13,13 @@ from typing import Annotated, Generic, Literal
 import msgspec
 from msgspec import Meta
 
-from events.envelope import EventEnvelope, EventT_co, first, name_based_uuid
-from events.orders import (
+from events import (
     EVENT_TYPES,
     Currency,
+    EncodedEvent,
     Event,
+    EventEnvelope,
+    EventT_co,
     Identifier,
     Item,
     OrderAccepted,
@@ -26,8 +28,10 @@ from events.orders import (
     OrderRejected,
     RejectionReason,
     Text,
+    encoded,
+    first,
+    name_based_uuid,
 )
-from events.wire import EncodedEvent, encoded
 
 PRODUCER = "orders-api"
 MAX_TOTAL = 10**12  # what `MinorUnits` can carry

@@ -10,8 +10,7 @@ from datetime import timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from events.envelope import EventEnvelope
-from events.orders import Event
+from events import Event, EventEnvelope
 from foundation.clock import Clock, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
 from producers.orders.commands import (
@@ -29,7 +28,7 @@ from producers.orders.commands import (
 )
 from producers.orders.diagnostics import AcknowledgementNotNoted, NotPublished, error_kind
 from producers.orders.table import Orders
-from producers.publishing.publisher import EventPublisher, PublisherClosed, PublishFailed
+from producers.publishing import EventPublisher, PublisherClosed, PublishFailed
 
 # Between Kinesis' acknowledgement and its note in the table, most of the time a few milliseconds.
 _BEING_NOTED_SECONDS = 0.1

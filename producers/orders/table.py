@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from botocore.exceptions import ClientError
 
-from events.orders import Event, OrderPlaced
-from events.wire import decoded
+from events import Event, OrderPlaced, decoded
 from producers.orders.commands import Order, Performed
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from events.orders import Identifier, Timestamp
+from events import Identifier, Timestamp
 
 MIN_KEY_BYTES = 32
 

@@ -11,15 +11,16 @@ from itertools import islice
 
 import msgspec
 
-from foundation.kinesis.aggregation import AGGREGATE_BYTES, pack
-from foundation.kinesis.limits import (
+from foundation.kinesis import (
+    AGGREGATE_BYTES,
     MAX_KEY_CHARACTERS,
     MAX_LARGE_REQUEST_BYTES,
     MAX_RECORD_BYTES,
     MAX_REQUEST_BYTES,
     MAX_REQUEST_RECORDS,
+    Shard,
+    pack,
 )
-from foundation.kinesis.shards import Shard
 from producers.publishing.publication import Publication
 from producers.publishing.quota import Quota, ShardBudget
 from producers.publishing.shard_map import ShardMap

@@ -11,12 +11,10 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Self
 
-from events.envelope import EventEnvelope, partition_key
-from events.orders import Event
-from events.wire import EncodedEvent, encode
+from events import EncodedEvent, Event, EventEnvelope, encode, partition_key
 from foundation.clock import Clock, Wait
 from foundation.diagnostics import Emit
-from foundation.kinesis.aggregation import AGGREGATE_BYTES
+from foundation.kinesis import AGGREGATE_BYTES
 from producers.publishing.publication import Publication, Published, PublishFailed
 from producers.publishing.quota import KINESIS_QUOTA, Quota
 from producers.publishing.sender import Sender

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
-from foundation.kinesis.limits import MAX_RECORD_BYTES
-from foundation.kinesis.shards import listed_shards
+from foundation.kinesis import MAX_RECORD_BYTES, listed_shards
 from producers.publishing.lanes import Limits, Parcel
 from producers.publishing.shard_map import ShardMap
 

@@ -6,7 +6,7 @@ A lone writer that keeps to it is never throttled; one that shares the shard fin
 from collections import deque
 from dataclasses import dataclass, field
 
-from foundation.kinesis.limits import WRITE_BYTES_PER_SECOND, WRITE_RECORDS_PER_SECOND
+from foundation.kinesis import WRITE_BYTES_PER_SECOND, WRITE_RECORDS_PER_SECOND
 
 _SECOND = 1.0
 # What a throttled record takes off our share of the quota, and what a second without one gives back.

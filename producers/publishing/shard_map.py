@@ -4,8 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from foundation.kinesis.hash_keys import HASH_KEY_BYTES, HASH_KEYS, hash_key, md5
-from foundation.kinesis.shards import Shard
+from foundation.kinesis import HASH_KEY_BYTES, HASH_KEYS, Shard, hash_key, md5
 
 
 class BrokenShardMap(ValueError):

@@ -1,0 +1,40 @@
+"""The audit: ledger, stream, effects and lake held against each other."""
+
+from takeaway.audit.evidence import (
+    gather,
+    intended_times,
+    lake_has,
+    lake_rows,
+    ledger_facts,
+    letter_place,
+    require_auditable,
+    settle,
+)
+from takeaway.audit.history import audit_history
+from takeaway.audit.latency import Latency, latencies
+from takeaway.audit.observer import StreamObserver
+from takeaway.audit.report_file import write_report
+from takeaway.audit.stream import StreamAway, retained_records
+from takeaway.audit.verdict import Audit, Bounds, Finding, audit
+
+__all__ = [
+    "Audit",
+    "Bounds",
+    "Finding",
+    "Latency",
+    "StreamAway",
+    "StreamObserver",
+    "audit",
+    "audit_history",
+    "gather",
+    "intended_times",
+    "lake_has",
+    "lake_rows",
+    "latencies",
+    "ledger_facts",
+    "letter_place",
+    "require_auditable",
+    "retained_records",
+    "settle",
+    "write_report",
+]

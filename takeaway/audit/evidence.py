@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from consumers.specs import LAKE_FILLERS
-from events.wire import UnreadableEvent, decode
+from events import UnreadableEvent, decode
 from foundation import aws
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait
-from foundation.kinesis.records import SequenceNumber, StreamPosition
+from foundation.kinesis import SequenceNumber, StreamPosition
 from foundation.settings import variable
 from takeaway.audit.observer import StreamObserver
 from takeaway.audit.stream import retained_records

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from events.wire import UnreadableEvent, decode
-from producers.load.history.history import ledger_beside
+from events import UnreadableEvent, decode
+from producers.load.history import ledger_beside
 from producers.load.ledger import InjectedFault, LedgerEntry, digest, ledger_lines
 from takeaway.audit.verdict import DOUBLED, LOST, UNEXPECTED, Finding
 from takeaway.errors import UserError

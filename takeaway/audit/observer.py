@@ -4,11 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from consumers.engines.worker.reading.polling import ShardReader
-from events.envelope import EventEnvelope
-from events.orders import Event
-from events.wire import UnreadableEvent, decode
-from foundation.kinesis.records import Batch
+from consumers.engines.worker.reading import ShardReader
+from events import Event, EventEnvelope, UnreadableEvent, decode
+from foundation.kinesis import Batch
 from takeaway.audit.stream import StreamAway, shard_readers
 
 # Only the latest journeys are kept in mind, for the screen.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from foundation.clock import SYSTEM_CLOCK
 from takeaway.audit.verdict import Audit
-from takeaway.terminal.files import write
+from takeaway.terminal import write
 
 
 def write_report(environ: Mapping[str, str], out: Path, verdict: Audit | None) -> Path:

@@ -5,16 +5,12 @@ from collections.abc import Iterator, Mapping
 from botocore.exceptions import ClientError
 
 from consumers.diagnostics import ReadFailed
-from consumers.engines.worker.reading.cursor import ShardCursor
-from consumers.engines.worker.reading.polling import ShardReader
+from consumers.engines.worker.reading import ShardCursor, ShardReader
 from consumers.engines.worker.settings import WorkerSettings
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Wait, uninterrupted_wait
 from foundation.diagnostics import Diagnostic
-from foundation.kinesis.get_records import decoding
-from foundation.kinesis.limits import READS_PER_SECOND
-from foundation.kinesis.records import Record, Sentinel
-from foundation.kinesis.shards import listed_shards
+from foundation.kinesis import READS_PER_SECOND, Record, Sentinel, decoding, listed_shards
 from foundation.settings import variable
 from takeaway.errors import UserError
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from events.orders import EVENT_TYPES, Event, OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected
-from foundation.kinesis.records import StreamPosition
+from events import EVENT_TYPES, Event, OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected
+from foundation.kinesis import StreamPosition
 
 # The events that a message to somebody must answer, and where that message is looked for.
 EFFECTS = {EVENT_TYPES[OrderPlaced]: "ticket", EVENT_TYPES[OrderAccepted]: "e-mail"}

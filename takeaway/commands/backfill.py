@@ -14,8 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from takeaway.commands.options import Json
 from takeaway.errors import UserError
-from takeaway.stack.environment import HOME, resolved
-from takeaway.stack.lake_errors import lake_told_in_one_line
+from takeaway.stack import HOME, lake_told_in_one_line, resolved
 
 STDIN = "-"
 _BLOCK = 1024 * 1024
@@ -84,7 +83,7 @@ def _name(file: str, given: str | None) -> str:
 
 
 def _bad_lines(file: str, name: str, given: Path | None) -> Any:
-    from takeaway.terminal.bad_lines import BadLines
+    from takeaway.terminal import BadLines
 
     default = HOME / f"{name}.bad-lines.jsonl" if file == STDIN else Path(f"{file}.bad-lines.jsonl")
     path = given or default

@@ -8,8 +8,8 @@ import typer
 
 from foundation.settings import variable
 from takeaway.commands.options import Json, confirm
-from takeaway.stack.environment import resolved
-from takeaway.terminal.tables import counted
+from takeaway.stack import resolved
+from takeaway.terminal import counted
 
 FORGOTTEN = "no key for it, or no longer"
 

@@ -14,13 +14,13 @@ from foundation.diagnostics import json_lines
 from foundation.settings import from_environment
 from takeaway.commands.options import Json, confirm, stop_on_signal
 from takeaway.errors import UserError
-from takeaway.stack.environment import resolved
+from takeaway.stack import resolved
+from takeaway.terminal import counted, piped, show_rows
 from takeaway.terminal.letters import GroupBy, error_text, facts, grouped, payload
-from takeaway.terminal.tables import counted, piped, show_rows
 
 if TYPE_CHECKING:
-    from consumers.dead_letters.letters import S3DeadLetters, StoredLetter
-    from consumers.redrive.redrive import Summary
+    from consumers.dead_letters import S3DeadLetters, StoredLetter
+    from consumers.redrive import Summary
 
 MOST_NAMED = 5
 NONE = "no dead letters"
@@ -125,7 +125,7 @@ def _prefix(consumer: str | None) -> str:
 
 def _read(letters: "S3DeadLetters", keys: Sequence[str]) -> "Iterator[StoredLetter]":
     """What lies there and is no letter is told, and left alone."""
-    from consumers.dead_letters.letters import NoLetter
+    from consumers.dead_letters import NoLetter
 
     for _, found in letters.read_all(keys):
         if isinstance(found, NoLetter):
@@ -172,8 +172,8 @@ def _of_consumers(chosen: "Sequence[StoredLetter]") -> "dict[str, list[StoredLet
 def _prospects(consumer: str, environ: Mapping[str, str], chosen: "Sequence[StoredLetter]") -> Iterator[dict[str, Any]]:
     """What a redrive would find: whether the contract has it by now, and whether its effect is remembered."""
     from consumers.assembly import redriver
-    from consumers.redrive.redrive import CANARIES, in_order
-    from events.wire import UnreadableEvent, decode
+    from consumers.redrive import CANARIES, in_order
+    from events import UnreadableEvent, decode
 
     way = redriver(consumer, environ, stop_on_signal().wait, json_lines("redrive"))
     done_before = way.done_before([stored.letter for stored in chosen])
@@ -213,7 +213,7 @@ def _redriven(
 ) -> "list[Summary]":
     from analytics.table.offsets import random_id
     from consumers.assembly import redriver
-    from consumers.redrive.redrive import Redrive
+    from consumers.redrive import Redrive
 
     emit, wait = json_lines("redrive"), stop_on_signal().wait
     return [
@@ -230,7 +230,7 @@ def _redriven(
 
 
 def _tell(summaries: "Sequence[Summary]", as_json: bool) -> None:
-    from consumers.redrive.redrive import Fate
+    from consumers.redrive import Fate
 
     counts: Counter[str] = Counter()
     for summary in summaries:

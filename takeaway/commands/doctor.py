@@ -10,11 +10,11 @@ from rich.text import Text
 
 from takeaway.commands.options import Json
 from takeaway.errors import UserError
-from takeaway.stack.environment import DEFAULT, ENVIRONMENT, RUNNING, STACK, endpoint_sources
-from takeaway.terminal.tables import counted, roughly
+from takeaway.stack import DEFAULT, ENVIRONMENT, RUNNING, STACK, endpoint_sources
+from takeaway.terminal import counted, roughly
 
 if TYPE_CHECKING:
-    from takeaway.doctor.facts import BackEnd, Checkup, Consumer, DeadLetters, Problem, Process, Setting, ShardReading
+    from takeaway.doctor import BackEnd, Checkup, Consumer, DeadLetters, Problem, Process, Setting, ShardReading
 
 Rows = Sequence[Sequence[str]]
 # Rows under a heading each; under none where it is empty.
@@ -39,8 +39,7 @@ def doctor(
     """
     import msgspec
 
-    from takeaway.doctor.examination import examine
-    from takeaway.doctor.judge import findings
+    from takeaway.doctor import examine, findings
 
     with Console(stderr=True).status("examining"):
         checkup = examine(endpoint_sources())
@@ -57,7 +56,7 @@ def doctor(
 
 
 def _show(checkup: "Checkup", problems: "Sequence[Problem]", console: Console, *, every_setting: bool) -> None:
-    from takeaway.doctor.facts import Section
+    from takeaway.doctor import Section
 
     resources = [(one.kind, _short(one.name), _detail(one.there, one.detail)) for one in checkup.resources]
     dead_letters = [row for letters in checkup.dead_letters for row in _dead_letters(letters, checkup)]
@@ -178,7 +177,7 @@ def _reader(shard: "ShardReading") -> str:
 
 
 def _position(checkpoint: str) -> str:
-    from foundation.kinesis.records import Sentinel
+    from foundation.kinesis import Sentinel
 
     places = {
         Sentinel.TRIM_HORIZON.value: "from the beginning",
@@ -198,8 +197,8 @@ def _lag(shard: "ShardReading") -> str:
 
 
 def _capacity(checkup: "Checkup") -> Rows:
-    from foundation.kinesis.limits import READ_BYTES_PER_SECOND
-    from takeaway.doctor.judge import megabytes
+    from foundation.kinesis import READ_BYTES_PER_SECOND
+    from takeaway.doctor import megabytes
 
     readers = sum(consumer.reads for consumer in checkup.consumers)
     rows = []

@@ -13,9 +13,8 @@ from foundation.diagnostics import json_lines
 from foundation.settings import variable
 from takeaway.commands.options import Json
 from takeaway.errors import UserError
-from takeaway.stack.environment import resolved
-from takeaway.stack.lake_errors import lake_told_in_one_line
-from takeaway.terminal.tables import counted, piped, show_rows
+from takeaway.stack import lake_told_in_one_line, resolved
+from takeaway.terminal import counted, piped, show_rows
 
 if TYPE_CHECKING:
     from analytics.verification.rows import StreamRecord
@@ -192,10 +191,9 @@ def vacuum(
 def _retained(environ: Mapping[str, str]) -> "Iterator[StreamRecord]":
     from analytics.assembly import customer_keys
     from analytics.verification.rows import StreamRecord
-    from consumers.dead_letters.letters import S3DeadLetters
+    from consumers.dead_letters import S3DeadLetters
     from consumers.specs import LAKE_FILLERS
-    from takeaway.audit.evidence import letter_place
-    from takeaway.audit.stream import retained_records
+    from takeaway.audit import letter_place, retained_records
 
     letters = S3DeadLetters(aws.client("s3", environ), environ[variable("dead_letter_bucket")], customer_keys(environ))
     stream = environ[variable("stream")]

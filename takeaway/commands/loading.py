@@ -14,14 +14,13 @@ from foundation.diagnostics import json_lines
 from takeaway.commands.options import LEDGER, Json, Ledger, ReallyAws, Seed, Speed, chosen, stop_on_signal
 from takeaway.commands.running import answering
 from takeaway.errors import UserError
-from takeaway.stack.environment import require_local, resolved
-from takeaway.terminal.files import writing
-from takeaway.terminal.tables import show_rows
+from takeaway.stack import require_local, resolved
+from takeaway.terminal import show_rows, writing
 
 if TYPE_CHECKING:
     from producers.load.ledger import FaultKind
-    from producers.load.live.simulation import LoadSummary
-    from producers.load.realism.comparison import Row
+    from producers.load.live import LoadSummary
+    from producers.load.realism import Row
 
 
 def load(
@@ -60,8 +59,8 @@ def load(
         _print_sample(seed, sample)
         return
     from producers.load.run import DEFAULT_RATE, run_load
-    from takeaway.demo.screen import load_bar
-    from takeaway.stack.flow import restaurants_are_up
+    from takeaway.demo import load_bar
+    from takeaway.stack import restaurants_are_up
 
     if profile and rate is not None:
         raise UserError(
@@ -110,8 +109,8 @@ def history(
 
     Example: takeaway load history --days 90 --out orders.jsonl --seed 7 --scenario kitchen-meltdown
     """
-    from producers.load.history.history import HistoryPlan, write_history
-    from producers.load.market.scenarios import SCENARIOS
+    from producers.load.history import HistoryPlan, write_history
+    from producers.load.market import SCENARIOS
 
     if scenario is not None and scenario not in SCENARIOS:
         raise UserError(f"no scenario is called {scenario!r}", f"one of: {', '.join(SCENARIOS)}")
@@ -131,8 +130,7 @@ def realism(
 
     Example: takeaway load realism --seed 7 --picture realism.svg
     """
-    from producers.load.realism.comparison import card
-    from producers.load.realism.measurements import measure
+    from producers.load.realism import card, measure
 
     if picture is not None and picture.suffix not in {".svg", ".png"}:
         raise UserError(f"a picture cannot be a {picture.suffix or 'file without an ending'}", "name it .svg or .png")
@@ -142,7 +140,7 @@ def realism(
     rows = card(measured.statistics)
     missed = [row for row in rows if not row.ok]
     if picture is not None:
-        from producers.load.realism.picture import draw
+        from producers.load.realism import draw
 
         with writing(picture):
             draw(measured, picture)
@@ -171,7 +169,7 @@ def _verdict(row: "Row") -> str:
 
 
 def _print_sample(seed: int | None, count: int) -> None:
-    from producers.load.history.history import sample
+    from producers.load.history import sample
 
     for line in sample(_told(seed), count):
         sys.stdout.buffer.write(line)

@@ -15,7 +15,7 @@ import typer
 from foundation import aws
 from foundation.settings import variable
 from takeaway.errors import UserError
-from takeaway.stack.environment import HOME
+from takeaway.stack import HOME
 
 Seed = Annotated[int | None, typer.Option(help="The same seed gives the same orders. Chosen and printed when absent.")]
 Rate = Annotated[float, typer.Option(min=0.1, help="Orders a second, open loop: late answers do not slow it down.")]

@@ -12,12 +12,11 @@ from rich.console import Console
 from foundation import aws
 from foundation.clock import uninterrupted_wait
 from takeaway.commands.options import LEDGER, Json, Ledger
-from takeaway.stack.environment import HOME, resolved
-from takeaway.stack.lake_errors import lake_told_in_one_line
-from takeaway.terminal.tables import in_words, show_rows
+from takeaway.stack import HOME, lake_told_in_one_line, resolved
+from takeaway.terminal import in_words, show_rows
 
 if TYPE_CHECKING:
-    from takeaway.audit.verdict import Finding
+    from takeaway.audit import Finding
 
 SECOND = timedelta(seconds=1)
 MOST_FINDINGS = 20
@@ -34,9 +33,8 @@ def report(
 
     Where there is a ledger on a local AWS it is stamped by the audit of that ledger's orders.
     """
-    from takeaway.audit.evidence import gather, settle
-    from takeaway.audit.report_file import write_report
-    from takeaway.audit.verdict import audit as judge
+    from takeaway.audit import audit as judge
+    from takeaway.audit import gather, settle, write_report
 
     environ = resolved()
     verdict = None
@@ -70,10 +68,8 @@ def audit(
     """
     if history is not None:
         _audit_history(history, None if ledger == LEDGER else ledger, as_json=as_json)
-    from takeaway.audit.evidence import gather, intended_times, require_auditable, settle
-    from takeaway.audit.latency import latencies
-    from takeaway.audit.verdict import Bounds
-    from takeaway.audit.verdict import audit as judge
+    from takeaway.audit import Bounds, gather, intended_times, latencies, require_auditable, settle
+    from takeaway.audit import audit as judge
 
     environ = resolved()
     require_auditable(environ, ledger)
@@ -99,7 +95,7 @@ def audit(
 
 
 def _audit_history(history: Path, ledger: Path | None, *, as_json: bool) -> NoReturn:
-    from takeaway.audit.history import audit_history
+    from takeaway.audit import audit_history
 
     with Console(stderr=True).status("reading the file and its ledger"):
         verdict = audit_history(history, ledger)
@@ -128,9 +124,7 @@ def flow_show(
     as_json: Json = False,
 ) -> None:
     """Show who hears what, does what and tells what, by when, and who answers for it."""
-    from events.choreography import CHOREOGRAPHY
-    from events.drawing import asyncapi, mermaid
-    from events.orders import EVENT_TYPES
+    from events import CHOREOGRAPHY, EVENT_TYPES, asyncapi, mermaid
 
     if as_mermaid:
         print(mermaid())

@@ -10,8 +10,8 @@ from foundation.diagnostics import json_lines
 from foundation.settings import variable
 from takeaway.commands.options import LEDGER, Ledger, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
 from takeaway.errors import UserError
-from takeaway.local import aws as local_aws
-from takeaway.stack.environment import HOME, require_local, resolved
+from takeaway.local import require_free
+from takeaway.stack import HOME, require_local, resolved
 
 
 class Engine(StrEnum):
@@ -30,11 +30,11 @@ def serve(
     import uvicorn
 
     from producers.assembly import orders_api
-    from takeaway.stack.flow import DEFAULT_API_PORT
+    from takeaway.stack import DEFAULT_API_PORT
 
     environ = resolved()
     listen_on = on or port("api_port", DEFAULT_API_PORT)
-    local_aws.require_free(listen_on, variable("api_port"))
+    require_free(listen_on, variable("api_port"))
     api = orders_api(environ, json_lines("api"))
     uvicorn.run(api, host="127.0.0.1", port=listen_on, log_level="warning", access_log=False)
 
@@ -62,10 +62,10 @@ def work(
 
 def _work_under_the_kcl(consumer: str, environ: dict[str, str]) -> int:
     from consumers.assembly import kcl_daemon
-    from takeaway.local import kcl
+    from takeaway.local.kcl import run_kcl
 
     properties = kcl_daemon(consumer, environ).properties()
-    return kcl.run_kcl(properties, HOME / "kcl" / consumer, environ, stop_on_signal().wait)
+    return run_kcl(properties, HOME / "kcl" / consumer, environ, stop_on_signal().wait)
 
 
 def restaurants(
@@ -89,7 +89,7 @@ def restaurants(
 
 def answering(api: str | None) -> str:
     """The orders API to use: the one named, or that of `takeaway up`; a `UserError` when it does not answer."""
-    from takeaway.stack.flow import answers, existing
+    from takeaway.stack import answers, existing
 
     url = (api or existing(HOME).api).rstrip("/")
     if not answers(url):

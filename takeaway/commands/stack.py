@@ -12,13 +12,12 @@ from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import variable
 from takeaway.commands.options import Json, Seed, Speed, chosen, port
 from takeaway.errors import UserError
-from takeaway.local import aws as local_aws
-from takeaway.local import backends
-from takeaway.stack.environment import HOME, endpoint, resolved
+from takeaway.local import BACKENDS, DEFAULT_AWS_PORT, EMBEDDED, backend_named
+from takeaway.stack import HOME, endpoint, resolved
 
 BackendName = Annotated[
     str,
-    typer.Option("--backend", envvar=variable("backend"), help=f"The local AWS: {', '.join(backends.BACKENDS)}."),
+    typer.Option("--backend", envvar=variable("backend"), help=f"The local AWS: {', '.join(BACKENDS)}."),
 ]
 
 
@@ -27,17 +26,17 @@ def demo(
     rate: Annotated[float | None, typer.Option(min=0.1, help="Orders a second.", show_default="25 or 10")] = None,
     speed: Speed = 400,
     seed: Seed = None,
-    backend: BackendName = backends.EMBEDDED.name,
+    backend: BackendName = EMBEDDED.name,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything up afterwards, to look around.")] = False,
 ) -> None:
     """Run the whole flow on a local AWS of its own for about a minute, and prove that nothing was lost or doubled.
 
     Example: takeaway demo --orders 1000 --rate 40 --seed 7
     """
-    from takeaway.demo.run import DemoPlan, demo
+    from takeaway.demo import DemoPlan, demo
 
     home = HOME / "demos" / f"{SYSTEM_CLOCK.now():%Y%m%d-%H%M%S}-{os.getpid()}"
-    chosen_backend = backends.backend_named(backend)
+    chosen_backend = backend_named(backend)
     plan = DemoPlan(
         backend=chosen_backend,
         orders=orders or chosen_backend.orders,
@@ -51,18 +50,18 @@ def demo(
 def up(
     aws_only: Annotated[bool, typer.Option("--aws-only", help="Only the local AWS with the stack on it.")] = False,
     speed: Speed = 60,
-    backend: BackendName = backends.EMBEDDED.name,
+    backend: BackendName = EMBEDDED.name,
     as_json: Json = False,
 ) -> None:
     """Start the local AWS, the API, every consumer and simulated restaurants, and leave them running.
 
     Example: takeaway up, then paste the curl it prints. Ports: TAKEAWAY_AWS_PORT (4566), TAKEAWAY_API_PORT (8080).
     """
-    from takeaway.stack.flow import API, DEFAULT_API_PORT, first_order, up
+    from takeaway.stack import API, DEFAULT_API_PORT, first_order, up
 
     api_port = port("api_port", DEFAULT_API_PORT)
-    aws_port = port("aws_port", local_aws.DEFAULT_AWS_PORT)
-    chosen_backend = backends.backend_named(backend)
+    aws_port = port("aws_port", DEFAULT_AWS_PORT)
+    chosen_backend = backend_named(backend)
     with Console(stderr=True).status("starting what is not up"):
         stack = up(HOME, backend=chosen_backend, aws_port=aws_port, api_port=api_port, aws_only=aws_only, speed=speed)
     environ = resolved()
@@ -86,7 +85,7 @@ def up(
 
 def down(as_json: Json = False) -> None:
     """Stop what `takeaway up` started: consumers drain first, the local AWS goes last."""
-    from takeaway.stack.flow import existing
+    from takeaway.stack import existing
 
     homes = [HOME, *(path.parent for path in sorted(HOME.glob("demos/*/services.json")))]
     stopped = 0
@@ -107,9 +106,9 @@ def deploy(
 
     Example: AWS_ENDPOINT_URL=http://127.0.0.1:4566 takeaway deploy
     """
-    from takeaway.stack import deployment
+    from takeaway.stack import deploy as deploy_stack
 
-    settings = deployment.deploy(endpoint(), shards=shards)
+    settings = deploy_stack(endpoint(), shards=shards)
     if as_json:
         print(json.dumps(settings))
         return
@@ -137,8 +136,8 @@ def token(
     """
     from typing import get_args
 
-    from producers.orders.tokens import Role
-    from takeaway.stack.flow import token
+    from producers.orders import Role
+    from takeaway.stack import token
 
     if role not in get_args(Role):
         raise UserError(f"no role is called {role!r}", f"one of: {', '.join(get_args(Role))}")

@@ -14,20 +14,25 @@ from rich.live import Live
 
 from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import variable
-from takeaway.audit.evidence import gather, intended_times, lake_has, lake_rows, ledger_facts
-from takeaway.audit.latency import Latency, latencies
-from takeaway.audit.observer import StreamObserver
-from takeaway.audit.report_file import write_report
-from takeaway.audit.stream import StreamAway
-from takeaway.audit.verdict import Audit, audit
+from takeaway.audit import (
+    Audit,
+    Latency,
+    StreamAway,
+    StreamObserver,
+    audit,
+    gather,
+    intended_times,
+    lake_has,
+    lake_rows,
+    latencies,
+    ledger_facts,
+    write_report,
+)
 from takeaway.demo.screen import View, plain, render
 from takeaway.errors import UserError
-from takeaway.local import aws as local_aws
-from takeaway.local import processes
-from takeaway.local.backends import Backend
-from takeaway.local.processes import Running, exit_code
-from takeaway.stack.flow import Stack, api_url, require_alive, start_flow
-from takeaway.terminal.files import writing
+from takeaway.local import Backend, Running, exit_code, free_port, stop_processes
+from takeaway.stack import Stack, api_url, require_alive, start_flow
+from takeaway.terminal import writing
 
 LOAD = "load"
 # After the load has ended: how long the last events may take to reach the lake before that is called a loss.
@@ -112,11 +117,11 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
 
 def _start(stack: Stack, backend: Backend, console: Console) -> int:
     with console.status(f"starting a local AWS ({backend.name})"):
-        stack.start_local_aws(backend, local_aws.free_port())
+        stack.start_local_aws(backend, free_port())
     with console.status("deploying the stack"):
         stack.deploy()
     stack.environ[variable("lake_file_age")] = LAKE_FILE_AGE
-    api_port = local_aws.free_port()
+    api_port = free_port()
     with console.status("starting the API and every consumer"):
         start_flow(stack, api_port)
     names = ", ".join(f"{one.name} (pid {one.pid})" for one in stack.running)
@@ -174,7 +179,7 @@ class _Watch:
                 shown = now
             if drain_deadline is None:
                 if self.stop.is_set():
-                    processes.stop_processes([self.load], grace=20)
+                    stop_processes([self.load], grace=20)
                 if self.load.process() is None:
                     self._require_load_ended_well()
                     self.phase = "the last events are on their way into the lake"

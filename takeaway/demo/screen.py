@@ -12,11 +12,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from events.choreography import CHOREOGRAPHY
-from events.orders import EVENT_TYPES
-from producers.load.live.simulation import LoadCounts
-from takeaway.audit.observer import StreamObserver
-from takeaway.local.processes import Running
+from events import CHOREOGRAPHY, EVENT_TYPES
+from producers.load.live import LoadCounts
+from takeaway.audit import StreamObserver
+from takeaway.local import Running
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,7 @@ from takeaway.doctor import resources as probes
 from takeaway.doctor.facts import Checkup, Consumer, DeadLetters, LakeState, Problem, Section, ShardRate
 from takeaway.doctor.readers import CONSUMER_SECONDS, SHARDS_SECONDS, ReadingProbe
 from takeaway.doctor.settings import as_problem, shown, stack_settings, unreadable
-from takeaway.stack import deployment
-from takeaway.stack.environment import HOME, Source, merged
-from takeaway.stack.time_limit import Asked, Unanswered
+from takeaway.stack import HOME, Asked, Source, Unanswered, merged, unreachable
 
 ASK_SECONDS = 3.0
 # These read many objects, each with its own short limit.
@@ -39,7 +37,7 @@ def examine(
     try:
         back_end = probes.back_end(merged(sources), clock)
     except (NoCredentialsError, aws.NoRegion) as error:
-        nobody = deployment.unreachable(error, merged(sources))
+        nobody = unreachable(error, merged(sources))
         problem = Problem(Section.SETTINGS, nobody.what, nobody.fix)
         return Checkup(clock.now(), None, settings=told, unsettled=(problem,), processes=started)
     except aws.HalfCredentials as error:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from consumers import specs
-from foundation.kinesis.limits import READ_BYTES_PER_SECOND, READS_PER_SECOND
+from foundation.kinesis import READ_BYTES_PER_SECOND, READS_PER_SECOND
 from foundation.settings import variable
 from takeaway.doctor.facts import (
     BackEnd,
@@ -16,7 +16,7 @@ from takeaway.doctor.facts import (
     Resource,
     Section,
 )
-from takeaway.terminal.tables import counted
+from takeaway.terminal import counted
 
 # Signatures are refused from five minutes on; long before that, times written by two machines contradict each other.
 CLOCK_TOLERANCE_SECONDS = 30.0

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from consumers.engines.worker.leases.lease import Lease, position_text
-from consumers.engines.worker.leases.table import LeaseTable
+from consumers.engines.worker.leases import Lease, LeaseTable, position_text
 from consumers.engines.worker.settings import WorkerSettings
 from foundation.clock import Clock, Wait
 from foundation.error_codes import error_code
+from foundation.kinesis import Record, Sentinel, SequenceNumber, listed_shards
 from foundation.kinesis.deaggregation import unpack
-from foundation.kinesis.records import Record, Sentinel, SequenceNumber
-from foundation.kinesis.shards import listed_shards
 from takeaway.doctor.facts import Consumer, ShardRate, ShardReading
-from takeaway.stack.time_limit import reason
+from takeaway.stack import reason
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

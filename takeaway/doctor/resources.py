@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from analytics.table.layout import table_uri
-from consumers.dead_letters.letters import NoLetter, kind_of
+from consumers.dead_letters import NoLetter, kind_of
 from foundation import aws
 from foundation.bucket import Bucket
 from foundation.clock import Clock
@@ -26,11 +26,9 @@ from foundation.settings import variable
 from takeaway.doctor.facts import BackEnd, DeadLetters, LakeState, Process, Resource
 from takeaway.doctor.settings import shown_url
 from takeaway.http import get
-from takeaway.local import processes
-from takeaway.stack import deployment
-from takeaway.stack.flow import API
-from takeaway.stack.time_limit import Asked, Unanswered
-from takeaway.terminal.tables import counted
+from takeaway.local import load_services
+from takeaway.stack import API, DEFAULT_STACK, Asked, Unanswered
+from takeaway.terminal import counted
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -52,7 +50,7 @@ def started(home: Path) -> tuple[Process, ...]:
     """What `takeaway up` started there and did not stop, and whether the API among it can serve."""
     found = [
         Process(one.name, one.pid, up=one.process() is not None, log=one.log)
-        for one in processes.load_services(home / "services.json")
+        for one in load_services(home / "services.json")
     ]
     return tuple(replace(one, trouble=_api_trouble(home)) if one.name == API and one.up else one for one in found)
 
@@ -146,7 +144,7 @@ def resources(environ: Mapping[str, str], clients: Callable[[str], Any], seconds
 
 def stack(environ: Mapping[str, str], clients: Callable[[str], Any], seconds: float) -> Resource:
     """The CloudFormation stack itself, which is known to be there."""
-    name = environ.get(variable("stack"), deployment.DEFAULT_STACK)
+    name = environ.get(variable("stack"), DEFAULT_STACK)
     cloudformation = clients("cloudformation")
     answer = Asked(lambda: cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"], seconds).answer()
     if isinstance(answer, Unanswered):

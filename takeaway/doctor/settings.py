@@ -15,10 +15,18 @@ from foundation.settings import PREFIX, SettingsError, from_environment, variabl
 from producers.settings import OrdersApiSettings, PublisherSettings, TicketQueueSettings, TokenSettings
 from takeaway.doctor.facts import Problem, Section, Setting
 from takeaway.errors import UserError
-from takeaway.local import aws as local_aws
-from takeaway.stack.environment import DEFAULT, TOKEN_KEY_FILE, Source, merged, origins, stack_sources
-from takeaway.stack.flow import DEFAULT_API_PORT
-from takeaway.stack.time_limit import Asked, Unanswered
+from takeaway.local import DEFAULT_AWS_PORT
+from takeaway.stack import (
+    DEFAULT,
+    DEFAULT_API_PORT,
+    TOKEN_KEY_FILE,
+    Asked,
+    Source,
+    Unanswered,
+    merged,
+    origins,
+    stack_sources,
+)
 
 _SETTINGS = (PublisherSettings, OrdersApiSettings, TicketQueueSettings, ConsumerSettings, LakeSettings)
 _SECRET = ("SECRET", "TOKEN", "PASSWORD")
@@ -83,7 +91,7 @@ def _defaults(home: Path) -> dict[str, str]:
         **{variable(field.name): _text(field.default) for field in fields if field.default is not dataclasses.MISSING},
         **{variable(spec.reads_field): _text(spec.reads_per_second) for spec in CONSUMERS.values()},
         variable("home"): str(home),
-        variable("aws_port"): str(local_aws.DEFAULT_AWS_PORT),
+        variable("aws_port"): str(DEFAULT_AWS_PORT),
         variable("api_port"): str(DEFAULT_API_PORT),
     }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from takeaway.terminal.files import write, writing
+from takeaway.terminal import write, writing
 
 # A service's own log, as everything that it starts inherits it: unlike a group, a child cannot leave it.
 _MARK = "TAKEAWAY_STARTED_FOR"

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from types import FrameType
 
-from takeaway.local import processes
+from takeaway.local import end_relatives
 
 # Less than `takeaway.programs.following` gives us. LocalStack takes about five seconds.
 GRACE_SECONDS = 8
@@ -28,7 +28,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, end)
     code = child.wait()
     signal.alarm(0)
-    processes.end_relatives()
+    end_relatives()
     sys.exit(code if code >= 0 else 128 - code)
 
 

@@ -18,8 +18,8 @@ from botocore.exceptions import (
 from foundation import aws
 from foundation.settings import variable
 from takeaway.errors import UserError
-from takeaway.local.backends import LOCALSTACK_FOLDER
-from takeaway.terminal.files import write
+from takeaway.local import LOCALSTACK_FOLDER
+from takeaway.terminal import write
 
 DEFAULT_STACK = "takeaway"
 DEFAULT_SENDER = "orders@takeaway.example"

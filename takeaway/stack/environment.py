@@ -8,9 +8,7 @@ from pathlib import Path
 from foundation import aws
 from foundation.settings import variable
 from takeaway.errors import UserError
-from takeaway.local import aws as local_aws
-from takeaway.local import processes
-from takeaway.local.backends import LOCAL_AWS
+from takeaway.local import LOCAL_AWS, load_services, local_environ
 from takeaway.stack import deployment
 
 HOME = Path(os.environ.get("TAKEAWAY_HOME", ".takeaway"))
@@ -44,10 +42,10 @@ def endpoint_sources(home: Path = HOME) -> list[Source]:
     """
     own = Source(ENVIRONMENT, dict(os.environ))
     if url := own.values.get("AWS_ENDPOINT_URL"):
-        return [own, Source(DEFAULT, local_aws.local_environ(url))] if aws.reaches_only_local(own.values) else [own]
-    running = processes.load_services(home / "services.json")
+        return [own, Source(DEFAULT, local_environ(url))] if aws.reaches_only_local(own.values) else [own]
+    running = load_services(home / "services.json")
     if any(one.name == LOCAL_AWS and one.process() for one in running):
-        return [Source(RUNNING, local_aws.local_environ((home / "endpoint").read_text())), own]
+        return [Source(RUNNING, local_environ((home / "endpoint").read_text())), own]
     return [own]
 
 

@@ -10,16 +10,26 @@ from consumers.specs import CONSUMERS
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.settings import variable
 from takeaway.errors import UserError
-from takeaway.local import aws as local_aws
-from takeaway.local import processes
-from takeaway.local.backends import LOCAL_AWS, Backend
-from takeaway.local.processes import Running, Service
+from takeaway.local import (
+    LOCAL_AWS,
+    Backend,
+    Running,
+    Service,
+    last_words,
+    load_services,
+    local_environ,
+    require_free,
+    save_services,
+    start_process,
+    stop_processes,
+    without_aws,
+)
 from takeaway.stack import deployment
 from takeaway.stack.environment import HOME, resolved
-from takeaway.terminal.files import write, writing
+from takeaway.terminal import write, writing
 
 if TYPE_CHECKING:
-    from producers.orders.tokens import Role
+    from producers.orders import Role
 
 API, RESTAURANTS = "api", "restaurants"
 DEFAULT_API_PORT = 8080
@@ -57,7 +67,7 @@ class Stack:
         write(self.home / "endpoint", endpoint)
         write(self.home / "backend", backend.name)
         self._put_old_ledger_aside()
-        self.environ = {**processes.without_aws(), **local_aws.local_environ(endpoint)}
+        self.environ = {**without_aws(), **local_environ(endpoint)}
 
     def deploy(self) -> None:
         self.environ |= deployment.deploy(self.environ)
@@ -65,13 +75,13 @@ class Stack:
 
     def start(self, name: str, *arguments: str) -> Running:
         service = Service(name, "takeaway.cli", arguments, self.following)
-        running = processes.start_process(service, environ=self.environ, logs=self.home / "logs")
+        running = start_process(service, environ=self.environ, logs=self.home / "logs")
         self._started(running)
         return running
 
     def end(self, name: str) -> None:
         """Ends this one, if it runs."""
-        processes.stop_processes([one for one in self.running if one.name == name], grace=STOP_GRACE_SECONDS)
+        stop_processes([one for one in self.running if one.name == name], grace=STOP_GRACE_SECONDS)
         self.running = [one for one in self.running if one.name != name]
 
     def stop(self) -> None:
@@ -83,9 +93,9 @@ class Stack:
             ([one for one in self.running if one.name in CONSUMERS], CONSUMERS_GRACE_SECONDS),
             ([one for one in self.running if one.name == LOCAL_AWS], STOP_GRACE_SECONDS),
         ):
-            processes.stop_processes(some, grace=grace)
+            stop_processes(some, grace=grace)
         # One that ended by itself is not among them, but may have left something behind.
-        processes.stop_processes(processes.load_services(self.home / "services.json"), grace=0)
+        stop_processes(load_services(self.home / "services.json"), grace=0)
         self.running = []
         (self.home / "services.json").unlink(missing_ok=True)
         for name in ("endpoint", "backend", "api_port"):
@@ -100,7 +110,7 @@ class Stack:
 
     def _started(self, running: Running) -> None:
         self.running.append(running)
-        processes.save_services(self.home / "services.json", self.running)
+        save_services(self.home / "services.json", self.running)
 
 
 def up(home: Path, *, backend: Backend, aws_port: int, api_port: int, aws_only: bool, speed: float) -> Stack:
@@ -121,7 +131,7 @@ def up(home: Path, *, backend: Backend, aws_port: int, api_port: int, aws_only: 
         home.mkdir(parents=True, exist_ok=True)
     try:
         if fresh:
-            local_aws.require_free(aws_port, variable("aws_port"))
+            require_free(aws_port, variable("aws_port"))
             stack.start_local_aws(backend, aws_port)
             stack.deploy()
         else:
@@ -146,7 +156,7 @@ def up(home: Path, *, backend: Backend, aws_port: int, api_port: int, aws_only: 
 def start_flow(stack: Stack, api_port: int) -> None:
     """The API and every consumer, each a process of its own, if it is not up; returns when the API answers."""
     if not stack.runs(API):
-        local_aws.require_free(api_port, variable("api_port"))
+        require_free(api_port, variable("api_port"))
         stack.start(API, "serve", "--port", str(api_port))
         write(stack.home / "api_port", str(api_port))
     for consumer in CONSUMERS:
@@ -171,12 +181,12 @@ def require_alive(running: Iterable[Running]) -> None:
     """Raises `UserError` with the last words of any process that ended by itself."""
     for one in running:
         if one.process() is None:
-            raise UserError(f"{one.name} ended unexpectedly", f"read {one.log}:\n{processes.last_words(one)}")
+            raise UserError(f"{one.name} ended unexpectedly", f"read {one.log}:\n{last_words(one)}")
 
 
 def existing(home: Path) -> Stack:
     """What an earlier command started and still runs."""
-    running = [one for one in processes.load_services(home / "services.json") if one.process()]
+    running = [one for one in load_services(home / "services.json") if one.process()]
     return Stack(home, following=False, running=running)
 
 
@@ -206,7 +216,7 @@ def first_order(api: str, token_key: str) -> str:
 
 def token(token_key: str, subject: str, role: "Role") -> str:
     """A bearer token of the orders API, good for a day."""
-    from producers.orders.tokens import TokenKey
+    from producers.orders import TokenKey
 
     return TokenKey(token_key.encode()).sign(subject, role, SYSTEM_CLOCK.now() + timedelta(days=1))
 

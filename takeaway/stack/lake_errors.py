@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from events.choreography import ARCHIVER
+from events import ARCHIVER
 from foundation import aws
 from foundation.settings import variable
 from takeaway.errors import UserError

@@ -10,7 +10,6 @@ from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-from deltalake.exceptions import DeltaError
 
 from foundation.clock import SYSTEM_CLOCK, Clock
 from foundation.error_codes import error_code
@@ -43,6 +42,8 @@ class Asked(Generic[Answer]):
 
     def answer(self) -> Answer | Unanswered:
         """The answer, or why there is none. Raises when there are no credentials to ask with, or for a bug."""
+        from deltalake.exceptions import DeltaError
+
         try:
             return self._future.result(max(0.0, self._until - self._clock.monotonic()))
         except TimeoutError:

@@ -1,0 +1,10 @@
+"""What commands print: tables, files, bad lines.
+
+`letters`, which prints dead letters, is imported by its own name, since it loads what reads them.
+"""
+
+from takeaway.terminal.bad_lines import BadLines
+from takeaway.terminal.files import write, writing
+from takeaway.terminal.tables import counted, in_words, piped, roughly, show_rows
+
+__all__ = ["BadLines", "counted", "in_words", "piped", "roughly", "show_rows", "write", "writing"]

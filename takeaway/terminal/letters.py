@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from consumers.dead_letters.letters import DeadLetter
+from consumers.dead_letters import DeadLetter
 
 _HEX_WIDTH = 16
 

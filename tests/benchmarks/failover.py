@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from consumers.engines.worker import WorkerSettings
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
+from consumers.engines.worker.settings import WorkerSettings
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.percentiles import percentile

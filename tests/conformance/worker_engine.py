@@ -4,8 +4,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from consumers.engines.worker import Worker, WorkerSettings
 from consumers.engines.worker.leases.table import LeaseTable
+from consumers.engines.worker.settings import WorkerSettings
+from consumers.engines.worker.worker import Worker
 from foundation.kinesis.records import Position
 from tests.conformance.engine import FIRST, Gone
 from tests.conformance.scene import BATCH_RECORDS, STREAM, Scene

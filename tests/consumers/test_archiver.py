@@ -18,7 +18,8 @@ from consumers.archiver import Archiver
 from consumers.dead_letters.bad_runs import BadRuns
 from consumers.dead_letters.letters import S3DeadLetters, StoredLetter
 from consumers.diagnostics import ReadFailed, RecordSetApart, RecordsTrimmed, ShardStopped
-from consumers.engines.worker import Worker, WorkerSettings
+from consumers.engines.worker.settings import WorkerSettings
+from consumers.engines.worker.worker import Worker
 from consumers.processing import ShardAssignment, ShardStop
 from events.wire import encode
 from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber

@@ -14,7 +14,8 @@ import msgspec
 from consumers.engines.kcl import daemon as kcl_daemon
 from consumers.engines.kcl.child import DaemonLine
 from consumers.engines.kcl.daemon import DaemonSettings
-from consumers.engines.worker import Worker, WorkerSettings
+from consumers.engines.worker.settings import WorkerSettings
+from consumers.engines.worker.worker import Worker
 from consumers.processing import ProcessorFactory, Progress, RecordFailure, RecordProcessor, ShardAssignment, ShardStop
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK

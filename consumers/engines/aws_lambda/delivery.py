@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from foundation.kinesis.records import Record
+from foundation.kinesis import Record
 
 
 class NotFromKinesis(ValueError):

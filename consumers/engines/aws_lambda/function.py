@@ -13,10 +13,8 @@ from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignm
 from foundation.backoff import pause_after
 from foundation.clock import Wait
 from foundation.diagnostics import Emit
-from foundation.kinesis.aggregation import AGGREGATE_KEY
+from foundation.kinesis import AGGREGATE_KEY, Batch, HashKeyRange, Position, Record, Sentinel, position_key
 from foundation.kinesis.deaggregation import Aggregate, unpack
-from foundation.kinesis.hash_keys import HashKeyRange
-from foundation.kinesis.records import Batch, Position, Record, Sentinel, position_key
 
 # A record that fails by a handler's error is tried several times in one invocation, with pauses: shorter is too short.
 LEAST_SECONDS = 60.0

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from foundation import aws
-from foundation.kinesis.limits import MAX_READ_RECORDS
-from foundation.kinesis.records import Sentinel
+from foundation.kinesis import MAX_READ_RECORDS, Sentinel
 
 # https://github.com/awslabs/amazon-kinesis-client-python/blob/master/README.md
 OLDEST_JAVA = 8

@@ -25,7 +25,7 @@ from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignm
 from foundation.backoff import pause_after
 from foundation.clock import Clock, Wait
 from foundation.diagnostics import Emit
-from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber, position_key
+from foundation.kinesis import Batch, Position, Record, Sentinel, SequenceNumber, position_key
 
 # How a checkpoint is refused, by the simple names of the KCL's exceptions:
 # https://github.com/awslabs/amazon-kinesis-client/tree/master/amazon-kinesis-client/src/main/java/software/amazon/kinesis/exceptions

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from foundation.kinesis.limits import MAX_READ_RECORDS, READ_BYTES_PER_SECOND, READS_PER_SECOND
-from foundation.kinesis.records import Sentinel
+from foundation.kinesis import MAX_READ_RECORDS, READ_BYTES_PER_SECOND, READS_PER_SECOND, Sentinel
 
 # Whose workers read the stream together: ours alone, or those of a running KCL, with a Java worker as their leader.
 FleetKind = Literal["own", "kcl"]

@@ -3,7 +3,7 @@
 import threading
 
 from consumers.diagnostics import ShardDidNotDrain, ShardThreadDied
-from consumers.engines.worker.leases.keeper import HeldLease
+from consumers.engines.worker.leases import HeldLease
 from consumers.engines.worker.shard_worker import ShardWorker
 from foundation.clock import Clock
 from foundation.diagnostics import Emit

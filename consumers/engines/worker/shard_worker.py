@@ -6,15 +6,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.diagnostics import CheckpointFailed, ShardFailed, ShardFinished, ShardStarted, ShardStopped
 from consumers.engines.feeding import Feeder
-from consumers.engines.worker.leases.keeper import HeldLease
-from consumers.engines.worker.leases.lease import position_text
-from consumers.engines.worker.reading.cursor import BatchReader, EndOfShard
+from consumers.engines.worker.leases import HeldLease, position_text
+from consumers.engines.worker.reading import BatchReader, EndOfShard
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.processing import ProcessorFactory, ShardAssignment, ShardStop
 from foundation.backoff import pause_after
 from foundation.clock import Wait
 from foundation.diagnostics import Emit
-from foundation.kinesis.records import Position, Sentinel
+from foundation.kinesis import Position, Sentinel
 
 # Whoever is next waits for us, so nothing is waited for here: but an answer may have been lost, or one call refused.
 _TRIES = 3

@@ -15,17 +15,28 @@ from consumers.diagnostics import (
     WorkerStarted,
     WorkerStopped,
 )
-from consumers.engines.worker.leases import coverage as lease_plan
-from consumers.engines.worker.leases.coverage import Leases
-from consumers.engines.worker.leases.fleet import CannotJoin, Fleet, OwnFleet
-from consumers.engines.worker.leases.kcl_fleet import KclFleet
-from consumers.engines.worker.leases.keeper import HeldLease, LeaseKeeper
-from consumers.engines.worker.leases.lease import Lease, position_text
-from consumers.engines.worker.leases.table import LeaseTable
-from consumers.engines.worker.reading.cursor import BatchReader, EndOfShard, ShardCursor
-from consumers.engines.worker.reading.fan_out import FanOutReader
-from consumers.engines.worker.reading.polling import ShardReader
-from consumers.engines.worker.reading.stream_consumer import StreamConsumer
+from consumers.engines.worker.leases import (
+    CannotJoin,
+    Fleet,
+    HeldLease,
+    KclFleet,
+    Lease,
+    LeaseKeeper,
+    Leases,
+    LeaseTable,
+    OwnFleet,
+    position_text,
+    to_create,
+    to_delete,
+)
+from consumers.engines.worker.reading import (
+    BatchReader,
+    EndOfShard,
+    FanOutReader,
+    ShardCursor,
+    ShardReader,
+    StreamConsumer,
+)
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.engines.worker.shard_threads import ShardThreads
 from consumers.engines.worker.shard_worker import ShardWorker
@@ -33,8 +44,7 @@ from consumers.processing import ProcessorFactory
 from foundation.backoff import pause_after
 from foundation.clock import Clock, Wait
 from foundation.diagnostics import Emit
-from foundation.kinesis.get_records import decoding
-from foundation.kinesis.shards import Shard, listed_shards
+from foundation.kinesis import Shard, decoding, listed_shards
 from foundation.threads import StartThread
 
 if TYPE_CHECKING:
@@ -150,7 +160,7 @@ class Worker:
             self._synced_at = started
             if has_news:
                 leases, look_in = self._look(stop)
-        for lease in lease_plan.to_delete(leases, self._shards.keys()):
+        for lease in to_delete(leases, self._shards.keys()):
             self._table.delete(lease)
             self._emit(LeaseDeleted(lease.shard_id))
         return look_in
@@ -179,7 +189,7 @@ class Worker:
         now = self._table.latest_since(self._clock.now())
         shards = {shard.shard_id: shard for shard in ended}
         shards |= {shard.shard_id: shard for shard in listed_shards(self._kinesis, self._settings.stream)}
-        missing = lease_plan.to_create(shards.values(), leases, self._settings.start, now)
+        missing = to_create(shards.values(), leases, self._settings.start, now)
         for lease in missing:
             if self._table.add(lease):
                 self._emit(LeaseCreated(lease.shard_id, position_text(lease.checkpoint)))

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from foundation.kinesis.limits import MAX_RECORD_BYTES
+from foundation.kinesis import MAX_RECORD_BYTES
 from producers.load.ledger import FaultKind, InjectedFault, Verdict, digest
-from producers.load.market.catalogue import seeded
+from producers.load.market import seeded
 
 
 @dataclass(frozen=True)

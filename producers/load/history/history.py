@@ -22,10 +22,21 @@ from producers.load.ledger import (
     ScenarioPhase,
     SilentEnd,
 )
-from producers.load.market.demand import DAY_MINUTES, ORDERS_A_DAY, WeekDemand
-from producers.load.market.lifecycle import Journey, events, journeys
-from producers.load.market.market import IntendedOrder, Market, a_market, orders
-from producers.load.market.scenarios import CALM, Incident, incident
+from producers.load.market import (
+    CALM,
+    DAY_MINUTES,
+    ORDERS_A_DAY,
+    Incident,
+    IntendedOrder,
+    Journey,
+    Market,
+    WeekDemand,
+    a_market,
+    events,
+    incident,
+    journeys,
+    orders,
+)
 
 # A Monday: where history begins when nobody says otherwise, so that a seed gives the same bytes on any day.
 START = datetime(2026, 6, 1, tzinfo=UTC)

@@ -10,11 +10,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from events.orders import OrderPlaced
+from events import OrderPlaced
 from foundation.clock import Clock, Wait
 from producers.load.ledger import LedgerWriter, expected_events
 from producers.load.live.orders_client import Acknowledged, OrdersClient, Refused
-from producers.load.market.market import IntendedOrder
+from producers.load.market import IntendedOrder
 
 # An API that is away for a while keeps no order from being sent at its time: threads are made when they are needed.
 WORKERS = 256

@@ -9,8 +9,7 @@ import msgspec
 
 from foundation.backoff import pause_after
 from foundation.clock import Clock, Wait
-from producers.orders.commands import DEFAULT_KEYS, PlaceOrder, RestaurantCommand
-from producers.orders.tokens import Role, TokenKey
+from producers.orders import DEFAULT_KEYS, PlaceOrder, RestaurantCommand, Role, TokenKey
 
 FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 2.0

@@ -10,15 +10,15 @@ from datetime import timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from events.orders import Event, OrderAccepted, OrderCompleted, OrderRejected
+from events import Event, OrderAccepted, OrderCompleted, OrderRejected
 from foundation.clock import Clock, Wait
 from foundation.diagnostics import Diagnostic, Emit
 from producers.load.ledger import LedgerWriter, expected_events
 from producers.load.live.agenda import Agenda
 from producers.load.live.orders_client import Acknowledged, OrdersClient, Refused, Reply
 from producers.load.live.tickets import Ticket, TicketMessage, TicketQueue
-from producers.load.market.kitchen import LONGEST_COOKING, LONGEST_QUEUE, KitchenPlan, Kitchens
-from producers.orders.commands import DEFAULT_KEYS, AcceptOrder, CompleteOrder, RejectOrder, RestaurantCommand
+from producers.load.market import LONGEST_COOKING, LONGEST_QUEUE, KitchenPlan, Kitchens
+from producers.orders import DEFAULT_KEYS, AcceptOrder, CompleteOrder, RejectOrder, RestaurantCommand
 
 _EVENTS: dict[type[RestaurantCommand], type[Event]] = {
     AcceptOrder: OrderAccepted,

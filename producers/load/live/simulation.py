@@ -19,10 +19,8 @@ from producers.load.live.generator import Generator, Placings
 from producers.load.live.orders_client import OrdersClient
 from producers.load.live.restaurants import Restaurants, Served
 from producers.load.live.tickets import TicketQueue
-from producers.load.market.demand import ORDERS_A_DAY, FlatDemand, WeekDemand
-from producers.load.market.kitchen import Kitchens
-from producers.load.market.market import Market, a_market, orders
-from producers.orders.tokens import TokenKey
+from producers.load.market import ORDERS_A_DAY, FlatDemand, Kitchens, Market, WeekDemand, a_market, orders
+from producers.orders import TokenKey
 
 PROGRESS_EVERY = 0.2
 NOBODY = Served(frozenset(), frozenset(), frozenset())

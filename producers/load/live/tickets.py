@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from events.orders import Identifier
+from events import Identifier
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

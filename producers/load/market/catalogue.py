@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from events.orders import Item
+from events import Item
 
 RESTAURANTS = 20
 CURRENCY = "EUR"

@@ -7,9 +7,9 @@ import heapq
 import math
 from dataclasses import dataclass
 
-from events.orders import RejectionReason
+from events import RejectionReason
 from producers.load.market.catalogue import Restaurant, restaurant, seeded
-from producers.orders.commands import AcceptOrder, RejectOrder
+from producers.orders import AcceptOrder, RejectOrder
 
 REASONS: tuple[RejectionReason, ...] = ("too_busy", "out_of_stock", "closed", "other")
 

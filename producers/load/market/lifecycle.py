@@ -11,16 +11,23 @@ from datetime import datetime, timedelta
 from statistics import NormalDist
 from typing import Literal
 
-from events.choreography import RESTAURANT_NOTIFIER, USER_NOTIFIER
-from events.envelope import following, name_based_uuid
-from events.orders import Event, RestaurantNotified, UserNotified
-from events.wire import EncodedEvent, encoded
+from events import (
+    RESTAURANT_NOTIFIER,
+    USER_NOTIFIER,
+    EncodedEvent,
+    Event,
+    RestaurantNotified,
+    UserNotified,
+    encoded,
+    following,
+    name_based_uuid,
+)
 from producers.load.market.catalogue import fingerprint
 from producers.load.market.demand import DAY_MINUTES
 from producers.load.market.kitchen import ANSWER_DEADLINE, KitchenPlan, Kitchens
 from producers.load.market.market import IntendedOrder, Market
 from producers.load.market.scenarios import CALM, Incident
-from producers.orders.commands import (
+from producers.orders import (
     DEFAULT_KEYS,
     AcceptOrder,
     CompleteOrder,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from producers.load.market.catalogue import CURRENCY, Restaurant, fingerprint, restaurants, seeded
 from producers.load.market.demand import Demand, arrivals, poisson
-from producers.orders.commands import PlaceOrder, derive_order_id
+from producers.orders import PlaceOrder, derive_order_id
 
 # A basket has 1 + negative binomial dishes, 3.2 on average.
 MEAN_FURTHER_DISHES, FURTHER_DISHES_SHAPE, LARGEST_BASKET = 2.2, 2.0, 20

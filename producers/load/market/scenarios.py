@@ -6,7 +6,7 @@ A scenario is what a file of events can show. What needs shards, as a reshard in
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from events.choreography import RESTAURANT_NOTIFIER
+from events import RESTAURANT_NOTIFIER
 from producers.load.ledger import FaultKind
 from producers.load.market.demand import DAY_MINUTES
 from producers.load.market.market import Market, Surge

@@ -9,11 +9,19 @@ from datetime import timedelta
 
 import numpy as np
 
-from producers.load.market.catalogue import fingerprint, restaurants
-from producers.load.market.demand import DAY_MINUTES, SLOT_MINUTES, WeekDemand, arrivals
-from producers.load.market.lifecycle import Journey, journeys
-from producers.load.market.market import Market, orders
-from producers.orders.commands import AcceptOrder
+from producers.load.market import (
+    DAY_MINUTES,
+    SLOT_MINUTES,
+    Journey,
+    Market,
+    WeekDemand,
+    arrivals,
+    fingerprint,
+    journeys,
+    orders,
+    restaurants,
+)
+from producers.orders import AcceptOrder
 
 # As Grubhub's ten instances: 15,701 orders, 116 to 323 restaurants.
 MARKETS, ORDERS_A_DAY, RESTAURANTS = 10, 1570.0, 210

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.typing import RcKeyType
 
-from producers.load.market.demand import SLOT_MINUTES
+from producers.load.market import SLOT_MINUTES
 from producers.load.realism.measurements import SLOTS_A_DAY, SLOTS_AN_HOUR, Measured
 
 GENERATED, PUBLISHED = "#3b82c4", "#d1690a"

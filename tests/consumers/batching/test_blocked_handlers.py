@@ -12,8 +12,9 @@ from consumers.batching.rules import BatchRules
 from consumers.dead_letters.letters import DeadLetter
 from consumers.dead_letters.set_apart import SetsApart
 from consumers.diagnostics import LeaseEvicted, LeaseLost, LeaseTaken, ShardDidNotDrain
-from consumers.engines.worker import Worker, WorkerSettings
 from consumers.engines.worker.leases.table import LeaseTable
+from consumers.engines.worker.settings import WorkerSettings
+from consumers.engines.worker.worker import Worker
 from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment
 from foundation.clock import SYSTEM_CLOCK, Clock
 from foundation.diagnostics import Diagnostic, Emit

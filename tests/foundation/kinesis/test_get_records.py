@@ -12,7 +12,7 @@ from botocore.compat import HTTPHeaders
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from foundation.kinesis.get_records import Answer, UnreadableAnswer, decode, decoding, get_records
+from foundation.kinesis.get_records import Answer, UnreadableAnswer, decode, decoding, fetch
 from foundation.kinesis.records import Record
 
 RECORD = {
@@ -61,7 +61,7 @@ def body(**changes: Any) -> bytes:
 
 
 def test_a_good_answer_is_decoded_into_records() -> None:
-    answer = get_records(answering(decoding(a_client()), body()), "iterator", 10)
+    answer = fetch(answering(decoding(a_client()), body()), "iterator", 10)
     assert answer == Answer([Record("00049", "order-1", b"\x00\x01\x02\xff", 1763900000.123)], 7, "next")
     assert answer.records[0].arrived_at == datetime(2025, 11, 23, 12, 13, 20, 123000, tzinfo=UTC)
 
@@ -77,7 +77,7 @@ def test_the_last_answer_of_a_shard_has_no_next_iterator_and_names_children() ->
 def test_an_error_stays_botocores() -> None:
     client = answering(decoding(a_client()), b'{"__type":"ExpiredIteratorException","message":"too old"}', 400)
     with pytest.raises(ClientError) as raised:
-        get_records(client, "iterator", 10)
+        fetch(client, "iterator", 10)
     assert raised.value.response["Error"] == {"Code": "ExpiredIteratorException", "Message": "too old"}
 
 
@@ -108,7 +108,7 @@ UNREADABLE = {
 def test_anything_else_is_an_error_of_botocores_kind_that_shows_no_data(name: str) -> None:
     client = answering(decoding(a_client()), UNREADABLE[name])
     with pytest.raises(UnreadableAnswer) as raised:
-        get_records(client, "iterator", 10)
+        fetch(client, "iterator", 10)
     assert isinstance(raised.value, BotoCoreError)
     assert "order-1" not in str(raised.value)
     assert "AAEC" not in str(raised.value)
@@ -116,4 +116,4 @@ def test_anything_else_is_an_error_of_botocores_kind_that_shows_no_data(name: st
 
 def test_a_client_that_does_not_decode_is_told_apart() -> None:
     with pytest.raises(TypeError, match="fix: make it one with"):
-        get_records(answering(a_client(), body()), "iterator", 10)
+        fetch(answering(a_client(), body()), "iterator", 10)

@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 from aws_kinesis_agg.aggregator import RecordAggregator
 
-from consumers.engines.worker import Worker, WorkerSettings
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
+from consumers.engines.worker.settings import WorkerSettings
+from consumers.engines.worker.worker import Worker
 from consumers.processing import ProcessorFactory, Progress, RecordFailure, ShardAssignment
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.records import Batch, Position, Record, position_key

@@ -226,9 +226,9 @@ def test_an_audit_prints_no_more_than_a_person_reads(monkeypatch: pytest.MonkeyP
     findings = tuple(Finding(LOST, f"event {number}") for number in range(23))
     verdict = Audit(orders=1, events=1, quarantined=0, findings=findings, bounds=Bounds())
     for name in ("require_auditable", "settle", "gather"):
-        monkeypatch.setattr(f"takeaway.audit.evidence.{name}", lambda *_, **__: SimpleNamespace(effects=()))
-    monkeypatch.setattr("takeaway.audit.evidence.intended_times", lambda _: {})
-    monkeypatch.setattr("takeaway.audit.verdict.audit", lambda *_, **__: verdict)
+        monkeypatch.setattr(f"takeaway.audit.{name}", lambda *_, **__: SimpleNamespace(effects=()))
+    monkeypatch.setattr("takeaway.audit.intended_times", lambda _: {})
+    monkeypatch.setattr("takeaway.audit.audit", lambda *_, **__: verdict)
     monkeypatch.setattr(reading, "resolved", dict)
     lines = CliRunner().invoke(cli.app, ["audit"]).stdout.splitlines()
     assert [line for line in lines if "lost: " in line] == [f"lost: event {number}" for number in range(20)]

@@ -94,7 +94,7 @@ def test_a_stop_reaches_daemon_and_children_and_is_no_failure(
 def test_a_daemon_that_does_not_stop_is_killed_and_told_of(
     a_java: Callable[..., dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumers.engines.kcl.daemon.DAEMON_GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(kcl, "DAEMON_GRACE_SECONDS", 0.1)
     monkeypatch.setattr(kcl, "_EXIT_SECONDS", 0.1)
     with pytest.raises(UserError):
         kcl.run_kcl(PROPERTIES, tmp_path, a_java(does=STUBBORN), once_up(tmp_path))

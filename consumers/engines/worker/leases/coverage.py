@@ -6,8 +6,7 @@ from datetime import datetime
 from graphlib import TopologicalSorter
 
 from consumers.engines.worker.leases.lease import Lease
-from foundation.kinesis.records import Sentinel
-from foundation.kinesis.shards import Shard
+from foundation.kinesis import Sentinel, Shard
 
 Leases = Mapping[str, Lease]
 

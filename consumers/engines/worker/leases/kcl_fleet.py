@@ -16,7 +16,7 @@ from consumers.engines.worker.leases.fleet import CannotJoin
 from consumers.processing import ProcessorFactory, Progress, RecordProcessor, ShardAssignment
 from foundation.clock import Clock
 from foundation.error_codes import error_code
-from foundation.kinesis.records import Batch, Position
+from foundation.kinesis import Batch, Position
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -8,7 +8,7 @@ from consumers.engines.worker.leases.lease import Lease, position_text
 from consumers.engines.worker.leases.table import LeaseTable
 from foundation.clock import Clock, Wait
 from foundation.diagnostics import Emit
-from foundation.kinesis.records import Position
+from foundation.kinesis import Position
 
 # How fast a shard is read, in KB a second since the last time it was asked; None where nobody wants to know.
 Throughput = Callable[[str], float | None]

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from foundation.kinesis.hash_keys import HashKeyRange
-from foundation.kinesis.records import Position, Sentinel, SequenceNumber
+from foundation.kinesis import HashKeyRange, Position, Sentinel, SequenceNumber
 
 # https://github.com/awslabs/amazon-kinesis-client, leases/dynamodb/DynamoDBLeaseSerializer.java
 KEY = "leaseKey"

@@ -22,7 +22,7 @@ from consumers.engines.worker.leases.lease import (
 from consumers.engines.worker.leases.table_making import make_table
 from foundation.clock import Wait
 from foundation.error_codes import error_code
-from foundation.kinesis.records import Position, Sentinel
+from foundation.kinesis import Position, Sentinel
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -6,16 +6,24 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from consumers.diagnostics import AggregateDropped, RecordsTrimmed, ShardGone
-from consumers.engines.worker.leases.lease import position_text
+from consumers.engines.worker.leases import position_text
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.processing import ShardStop
 from foundation.clock import Clock, Moment
 from foundation.diagnostics import Emit
+from foundation.kinesis import (
+    SURELY_RETAINED,
+    Batch,
+    HashKeyRange,
+    Position,
+    Record,
+    Sentinel,
+    SequenceNumber,
+    Shard,
+    is_gone,
+    position_key,
+)
 from foundation.kinesis.deaggregation import any_packed, unpack
-from foundation.kinesis.hash_keys import HashKeyRange
-from foundation.kinesis.limits import SURELY_RETAINED
-from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber, position_key
-from foundation.kinesis.shards import Shard, is_gone
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient

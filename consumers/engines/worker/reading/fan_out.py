@@ -18,9 +18,7 @@ from foundation.backoff import pause_after
 from foundation.clock import Clock, Moment, Wait
 from foundation.diagnostics import Emit
 from foundation.error_codes import error_code
-from foundation.kinesis.get_records import pushed
-from foundation.kinesis.records import Batch, Position
-from foundation.kinesis.shards import children_of, is_closed
+from foundation.kinesis import Batch, Position, children_of, is_closed, pushed
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient

@@ -14,9 +14,7 @@ from foundation.backoff import pause_after
 from foundation.clock import Clock, Moment, Wait
 from foundation.diagnostics import Emit
 from foundation.error_codes import error_code
-from foundation.kinesis.get_records import get_records
-from foundation.kinesis.records import Batch, Position
-from foundation.kinesis.shards import children_of
+from foundation.kinesis import Batch, Position, children_of, fetch
 
 if TYPE_CHECKING:
     from mypy_boto3_kinesis import KinesisClient
@@ -71,7 +69,7 @@ class ShardReader:
             asked, began = Moment.now(self._clock), self._clock.monotonic()
             try:
                 iterator = iterator or self._iterator(asked)
-                answer = get_records(self._kinesis, iterator, min(self._pace.limit, self._settings.read_records))
+                answer = fetch(self._kinesis, iterator, min(self._pace.limit, self._settings.read_records))
             except (ClientError, BotoCoreError) as error:
                 code = error_code(error)
                 if code == NOT_THERE and (end := self._cursor.end_of_gone(self._kinesis)):

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from consumers.engines.worker import Worker, WorkerSettings
-from consumers.engines.worker.settings import Retrieval
+from consumers.engines.worker.settings import Retrieval, WorkerSettings
+from consumers.engines.worker.worker import Worker
 from consumers.processing import Progress, ShardAssignment
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Diagnostic
