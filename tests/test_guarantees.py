@@ -204,7 +204,7 @@ GUARANTEES = (
     Guarantee(
         "the log is compared before a commit",
         "analytics/archiving/sink.py",
-        "if version != batch.pending.n - 1:",
+        "if version != n - 1:",
         "if version < 0:",
         "tests/analytics/archiving/test_exactly_once.py::test_a_zombie_that_sleeps_at_any_call_through_its_successors_life",
     ),

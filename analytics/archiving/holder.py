@@ -135,7 +135,10 @@ class Holder:
     def next_number(self) -> BatchNumber:
         return BatchNumber(self.held.offsets.n + 1, self.held.offsets.epoch)
 
-    def entry(self, pending: Pending) -> LogEntry:
+    @property
+    def entry(self) -> LogEntry:
+        """What the log is to say of the batch that was written down."""
+        pending = self._pending
         return LogEntry(
             n=pending.n,
             epoch=self.held.offsets.epoch,
@@ -146,8 +149,9 @@ class Holder:
             set_apart=pending.set_apart,
         )
 
-    def finalise(self, pending: Pending, caught_up_at: datetime | None = None) -> SequenceNumber:
+    def finalise(self, caught_up_at: datetime | None = None) -> SequenceNumber:
         """To be called once the log has the batch. `caught_up_at` is news that holds with this batch in the lake."""
+        pending = self._pending
         final = landed(self.held.offsets, pending)
         if caught_up_at is not None:
             final = msgspec.structs.replace(final, caught_up_at=caught_up_at)
@@ -158,6 +162,13 @@ class Holder:
         """Writes this down and leaves all else as it is."""
         refreshed = msgspec.structs.replace(self.held.offsets, caught_up_at=caught_up_at)
         self._held = self._object.replace(self.held, refreshed)
+
+    @property
+    def _pending(self) -> Pending:
+        pending = self.held.offsets.pending
+        if pending is None:
+            raise RuntimeError(f"{self.paths.application}: no batch is written down. fix: a caller's bug; `intend` it")
+        return pending
 
     def _recover(self) -> Verdict:
         for _ in range(_ROUNDS):
