@@ -425,10 +425,10 @@ GUARANTEES = (
     ),
     Guarantee(
         "a large file is whole or not there",
-        "analytics/table/multipart.py",
+        "analytics/files/multipart.py",
         "        if error is None:\n            self._finish()\n",
         "        if self._upload_id is not None or error is None:\n            self._finish()\n",
-        "tests/analytics/table/test_multipart.py::test_an_error_on_the_way_leaves_no_object_and_no_parts",
+        "tests/analytics/files/test_multipart.py::test_an_error_on_the_way_leaves_no_object_and_no_parts",
     ),
     Guarantee(
         "what kclpy would swallow and report as done ends the daemon",

@@ -12,10 +12,11 @@ from analytics.archiving.diagnostics import LakeOffsetsRebuilt, LakeShardOpened
 from analytics.archiving.recent_ids import Window, recalled
 from analytics.table.layout import DATA_PREFIX, BatchNumber, ShardPaths
 from analytics.table.log import CommitLog, CommitRejected, LogEntry, Snapshot
-from analytics.table.offsets import Held, NewId, Offsets, OffsetsObject, Pending, place_text
+from analytics.table.offsets import Held, Offsets, OffsetsObject, Pending, place_text
 from analytics.table.schema import SCHEMA_FINGERPRINT
 from foundation.bucket import Bucket
 from foundation.diagnostics import Emit
+from foundation.ids import NewId
 from foundation.kinesis.records import SequenceNumber
 
 # Each round either ends the recovery or finds that the log has moved, which takes another holder.

@@ -13,15 +13,16 @@ from analytics.archiving.diagnostics import LakeCommitted, LakeShardFailed
 from analytics.archiving.holder import Holder
 from analytics.archiving.rotation import RotationPolicy, total
 from analytics.archiving.shard_sink import CommitFailed, ShardSink
+from analytics.files.multipart import ObjectWriter
+from analytics.files.parquet import days, write_parquet
 from analytics.privacy.customer_keys import CustomerKeys
 from analytics.table.layout import ShardPaths, object_key
 from analytics.table.log import AddedFile, CommitLog, CommitRejected, LogEntry, Snapshot
-from analytics.table.multipart import ObjectWriter
-from analytics.table.offsets import NewId, Pending, place_text, random_id
-from analytics.table.parquet import days, write_parquet
+from analytics.table.offsets import Pending, place_text
 from foundation.bucket import Bucket
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
+from foundation.ids import NewId, random_id
 
 # More than this many bytes of rows in memory, and whoever brings more waits for a commit.
 MOST_WAITING = 256 * 1024 * 1024

@@ -24,9 +24,9 @@ from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.typedef import Record
 from pyiceberg.types import IntegerType, ListType, LongType, NestedField, StringType, StructType
 
+from analytics.files.parquet import parquet
 from analytics.lake import Lake
 from analytics.table.log import AddedFile, DeltaLog, LogEntry
-from analytics.table.parquet import parquet
 from analytics.table.schema import EVENT_SCHEMA, FIELD_IDS
 from tests.analytics.maintenance.test_backfill import load
 from tests.analytics.maintenance.test_compaction import DAY, append, compactor

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from analytics.files.parquet import parquet
 from analytics.maintenance.compaction import CompactionPolicy, Compactor
 from analytics.report.questions import FIVE_QUESTIONS
 from analytics.table.layout import BatchNumber, ShardPaths, object_key, table_uri
 from analytics.table.log import AddedFile, DeltaLog, LogEntry, storage_options
-from analytics.table.parquet import parquet
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import variable

@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from analytics.archiving.diagnostics import DayCompacted
+from analytics.files.parquet import days, parquet
+from analytics.files.stored_rows import MissingFile, NewerColumns, TornFile
 from analytics.maintenance.commit_once import LONGEST_UNCOMMITTED
 from analytics.maintenance.compaction import CompactionPolicy, Compactor, RowsLost
 from analytics.table.layout import is_compacted, is_ours, object_key
 from analytics.table.log import AddedFile, CommitRejected, LogEntry
-from analytics.table.parquet import days, parquet
-from analytics.table.stored_rows import MissingFile, NewerColumns, TornFile
 from foundation.bucket import Bucket
 from foundation.kinesis.records import SequenceNumber
 from tests.analytics.maintenance.test_late import LATE, archived_world, late, late_rows
