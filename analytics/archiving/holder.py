@@ -12,10 +12,11 @@ from analytics.archiving.diagnostics import LakeOffsetsRebuilt, LakeShardOpened
 from analytics.archiving.recent_ids import Window, recalled
 from analytics.table.layout import DATA_PREFIX, BatchNumber, ShardPaths
 from analytics.table.log import CommitLog, CommitRejected, LogEntry, Snapshot
-from analytics.table.offsets import Held, NewId, Offsets, OffsetsObject, Pending, place_text
+from analytics.table.offsets import Held, Offsets, OffsetsObject, Pending, place_text
 from analytics.table.schema import SCHEMA_FINGERPRINT
 from foundation.bucket import Bucket
 from foundation.diagnostics import Emit
+from foundation.ids import NewId
 from foundation.kinesis.records import SequenceNumber
 
 # Each round either ends the recovery or finds that the log has moved, which takes another holder.
@@ -135,7 +136,10 @@ class Holder:
     def next_number(self) -> BatchNumber:
         return BatchNumber(self.held.offsets.n + 1, self.held.offsets.epoch)
 
-    def entry(self, pending: Pending) -> LogEntry:
+    @property
+    def entry(self) -> LogEntry:
+        """What the log is to say of the batch that was written down."""
+        pending = self._pending
         return LogEntry(
             n=pending.n,
             epoch=self.held.offsets.epoch,
@@ -147,8 +151,9 @@ class Holder:
             set_apart=pending.set_apart,
         )
 
-    def finalise(self, pending: Pending, caught_up_at: datetime | None = None) -> SequenceNumber:
+    def finalise(self, caught_up_at: datetime | None = None) -> SequenceNumber:
         """To be called once the log has the batch. `caught_up_at` is news that holds with this batch in the lake."""
+        pending = self._pending
         final = landed(self.held.offsets, pending)
         if caught_up_at is not None:
             final = msgspec.structs.replace(final, caught_up_at=caught_up_at)
@@ -159,6 +164,13 @@ class Holder:
         """Writes this down and leaves all else as it is."""
         refreshed = msgspec.structs.replace(self.held.offsets, caught_up_at=caught_up_at)
         self._held = self._object.replace(self.held, refreshed)
+
+    @property
+    def _pending(self) -> Pending:
+        pending = self.held.offsets.pending
+        if pending is None:
+            raise RuntimeError(f"{self.paths.application}: no batch is written down. fix: a caller's bug; `intend` it")
+        return pending
 
     def _recover(self) -> Verdict:
         for _ in range(_ROUNDS):

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -11,7 +11,7 @@ from analytics.archiving.diagnostics import LakeGapAccepted, LakeGapIsEmpty
 from analytics.archiving.holder import Holder
 from analytics.archiving.recent_ids import Window
 from analytics.archiving.rotation import Backlog
-from analytics.archiving.waiting import Chunk, Load, Waiting, places
+from analytics.archiving.waiting import Portion, Waiting, places
 from analytics.table.offsets import place_text
 from foundation.clock import Clock, Moment
 from foundation.diagnostics import Emit
@@ -47,13 +47,6 @@ class Committer(Protocol):
     def refresh(self, shard: "ShardSink") -> None: ...
 
 
-class Portion(NamedTuple):
-    """What leaves with the next commit. Once in the lake, the shard is caught up as of then."""
-
-    load: Load
-    caught_up: Moment | None
-
-
 class ShardSink:
     """For the one thread that reads the shard; the committing thread has its own part, below.
 
@@ -82,6 +75,8 @@ class ShardSink:
         # Nothing that came until the first lies behind `taken`, and nothing that came until the second behind the lake.
         self._tip: Moment | None = None
         self._caught_up: Moment | None = None
+        # The tip as it was when the commit under way took what waited.
+        self._leaving_tip: Moment | None = None
 
     def ready(self) -> None:
         """Raises what went wrong since the last call; after that, opens the shard unless it is open."""
@@ -96,7 +91,7 @@ class ShardSink:
             if not self._is_recalled or (hi is not None and (self.taken is None or hi > self.taken)):
                 # Behind what this process took: the window knows only what it took itself.
                 self._window, self._is_recalled = self.holder.recall(), True
-            self.settle(hi, self._caught_up or (Moment(stored) if stored else None))
+            self._settle(hi, self._caught_up or (Moment(stored) if stored else None))
             self.is_open = True
 
     def append(
@@ -123,7 +118,7 @@ class ShardSink:
         self.ready()
         fresh, dropped = self._without_duplicates(rows)
         with self._lock:
-            self._waiting.add(Chunk(fresh, upto, self._clock.monotonic(), dropped, set_apart))
+            self._waiting.add(Portion(fresh, upto, self._clock.monotonic(), dropped, set_apart))
             self._window.add(fresh)
             self.taken = upto
 
@@ -204,10 +199,16 @@ class ShardSink:
         with self._lock:
             return self._waiting.backlog
 
-    def waiting(self) -> Portion | None:
+    def leaving(self) -> Portion | None:
+        """All that waits, for a commit; None when nothing does. Once it is in the lake: `landed`."""
         with self._lock:
-            whole = self._waiting.whole()
-            return Portion(whole, self._tip) if whole else None
+            self._leaving_tip = self._tip
+            return self._waiting.whole()
+
+    def landed(self) -> None:
+        """What was leaving is in the lake, and the shard is caught up as it was then."""
+        caught_up = self._leaving_tip
+        self._settle(self.holder.finalise(caught_up.at if caught_up else None), caught_up)
 
     @property
     def refresh_due(self) -> datetime | None:
@@ -217,7 +218,7 @@ class ShardSink:
         stored, now = self.holder.held.offsets.caught_up_at, self._caught_up.at
         return now if stored is None or abs(now - stored) >= REFRESH_EVERY else None
 
-    def settle(self, hi: SequenceNumber | None, caught_up: Moment | None = None) -> None:
+    def _settle(self, hi: SequenceNumber | None, caught_up: Moment | None = None) -> None:
         """The lake has everything up to `hi`, and with it all that had come until `caught_up`."""
         with self._lock:
             self.committed = hi

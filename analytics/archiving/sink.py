@@ -5,37 +5,27 @@ Every shard has its own thread; all share one `LakeSink`. Exactly once rests on 
 
 import threading
 import weakref
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import IO, Any, cast
 
 from analytics.archiving.diagnostics import LakeCommitted, LakeShardFailed
 from analytics.archiving.holder import Holder
 from analytics.archiving.rotation import RotationPolicy, total
 from analytics.archiving.shard_sink import CommitFailed, ShardSink
+from analytics.files.multipart import ObjectWriter
+from analytics.files.parquet import days, write_parquet
 from analytics.privacy.customer_keys import CustomerKeys
 from analytics.table.layout import ShardPaths, object_key
-from analytics.table.log import AddedFile, CommitLog, CommitRejected, Snapshot
-from analytics.table.multipart import ObjectWriter
-from analytics.table.offsets import NewId, Pending, place_text, random_id
-from analytics.table.parquet import days, write_parquet
+from analytics.table.log import AddedFile, CommitLog, CommitRejected, LogEntry, Snapshot
+from analytics.table.offsets import Pending, place_text
 from foundation.bucket import Bucket
-from foundation.clock import Clock, Moment
+from foundation.clock import Clock
 from foundation.diagnostics import Emit
+from foundation.ids import NewId, random_id
 
 # More than this many bytes of rows in memory, and whoever brings more waits for a commit.
 MOST_WAITING = 256 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class _Batch:
-    """One shard's part of a commit: written down, its files uploaded."""
-
-    shard: ShardSink
-    pending: Pending
-    files: tuple[AddedFile, ...]
-    caught_up: Moment | None
 
 
 class LakeSink:
@@ -128,67 +118,68 @@ class LakeSink:
         """Each shard's intent and files, one commit of the log, each shard's offsets. Who fails leaves the group."""
         self._first = None
         started = self._clock.monotonic()
-        written: list[_Batch] = []
+        written: dict[ShardSink, list[AddedFile]] = {}
         for shard in self._open_shards():
             with self._left_to_their_threads(shard):
-                batch = self._written(shard)
-                if batch is not None:
-                    written.append(batch)
+                uploaded = self._written(shard)
+                if uploaded is not None:
+                    written[shard] = uploaded
         logged = self._logged(written)
-        for batch in logged:
-            with self._left_to_their_threads(batch.shard):
-                caught_up_at = batch.caught_up.at if batch.caught_up else None
-                batch.shard.settle(batch.shard.holder.finalise(batch.pending, caught_up_at), batch.caught_up)
+        entries = [shard.holder.entry for shard in logged]
+        for shard in logged:
+            with self._left_to_their_threads(shard):
+                shard.landed()
         if logged:
-            self._emit(_committed(logged, self._clock.monotonic() - started))
+            files = [file for shard in logged for file in written[shard]]
+            self._emit(_committed(entries, files, self._clock.monotonic() - started))
 
-    def _written(self, shard: ShardSink) -> _Batch | None:
+    def _written(self, shard: ShardSink) -> list[AddedFile] | None:
         """The intent, and then the files it names. None when nothing waits."""
-        waiting = shard.waiting()
-        if waiting is None:
+        portion = shard.leaving()
+        if portion is None:
             return None
         paths, number = shard.holder.paths, shard.holder.next_number
-        load = waiting.load
-        daily = {paths.data_file(day, number, k): (day, part) for k, (day, part) in enumerate(days(load.rows))}
+        daily = {paths.data_file(day, number, k): (day, part) for k, (day, part) in enumerate(days(portion.rows))}
         pending = shard.holder.intend(
-            load.upto, tuple(daily), load.rows.num_rows, dropped=load.dropped, set_apart=load.set_apart
+            portion.upto,
+            tuple(daily),
+            portion.rows.num_rows,
+            dropped=len(portion.dropped),
+            set_apart=len(portion.set_apart),
         )
         files = []
         for path, (day, part) in daily.items():
             with ObjectWriter(self._bucket, object_key(path)) as out:
                 write_parquet(part, _footer(paths, number.epoch, pending), cast("IO[Any]", out))
             files.append(AddedFile(path=path, size=out.size, day=day, rows=part.num_rows))
-        return _Batch(shard, pending, tuple(files), waiting.caught_up)
+        return files
 
-    def _logged(self, batches: Sequence[_Batch]) -> list[_Batch]:
+    def _logged(self, written: Mapping[ShardSink, Sequence[AddedFile]]) -> list[ShardSink]:
         """One commit for all that still follow the log; those it took."""
-        if not batches:
+        if not written:
             return []
-        with self._left_to_their_threads(*(batch.shard for batch in batches)):
+        with self._left_to_their_threads(*written):
             # guarantee: keys are safe before rows with their tokens are seen
             self._keys.save()
             snapshot = self._log.snapshot()
             # The same snapshot for check and commit: the log rejects whatever came in between.
-            following = [batch for batch in batches if self._follows(snapshot, batch)]
+            following = [shard for shard in written if self._follows(snapshot, shard)]
             if following:
                 snapshot.commit(
-                    [file for batch in following for file in batch.files],
-                    {
-                        batch.shard.holder.paths.application: batch.shard.holder.entry(batch.pending)
-                        for batch in following
-                    },
+                    [file for shard in following for file in written[shard]],
+                    {shard.holder.paths.application: shard.holder.entry for shard in following},
                 )
             return following
         return []
 
-    def _follows(self, snapshot: Snapshot, batch: _Batch) -> bool:
-        application = batch.shard.holder.paths.application
+    def _follows(self, snapshot: Snapshot, shard: ShardSink) -> bool:
+        application, n = shard.holder.paths.application, shard.holder.entry.n
         version = snapshot.version_of(application)
         # guarantee: the log is compared before a commit
-        if version != batch.pending.n - 1:
-            with self._left_to_their_threads(batch.shard):
-                raise CommitRejected(f"the log has batch {version}, so {batch.pending.n} cannot be next")
-        return batch.shard.is_open
+        if version != n - 1:
+            with self._left_to_their_threads(shard):
+                raise CommitRejected(f"the log has batch {version}, so {n} cannot be next")
+        return shard.is_open
 
     @contextmanager
     def _left_to_their_threads(self, *shards: ShardSink) -> Iterator[None]:
@@ -217,14 +208,13 @@ def _footer(paths: ShardPaths, epoch: int, pending: Pending) -> dict[str, str]:
     }
 
 
-def _committed(batches: Sequence[_Batch], seconds: float) -> LakeCommitted:
-    files = [file for batch in batches for file in batch.files]
+def _committed(entries: Sequence[LogEntry], files: Sequence[AddedFile], seconds: float) -> LakeCommitted:
     return LakeCommitted(
-        shards=len(batches),
+        shards=len(entries),
         rows=sum(file.rows for file in files),
         files=len(files),
         size=sum(file.size for file in files),
         seconds=seconds,
-        dropped=sum(batch.pending.dropped for batch in batches),
-        set_apart=sum(batch.pending.set_apart for batch in batches),
+        dropped=sum(entry.dropped for entry in entries),
+        set_apart=sum(entry.set_apart for entry in entries),
     )

@@ -14,10 +14,11 @@ from foundation.kinesis.records import SequenceNumber
 
 
 @dataclass(frozen=True)
-class Chunk:
+class Portion:
     """Rows up to a place, and the places up to there of records that became none.
 
-    Those were `dropped`, since their event had come before, or `set_apart`. The place may lie behind all of them.
+    Those were `dropped`, since their event had come before, or `set_apart`. The place may lie behind all of them. The
+    oldest of it came at the monotonic second `since`.
     """
 
     rows: pa.Table
@@ -30,53 +31,44 @@ class Chunk:
     def backlog(self) -> Backlog:
         return Backlog(self.rows.num_rows, self.rows.nbytes, self.since)
 
-    def behind(self, place: SequenceNumber) -> "Chunk":
+    def behind(self, place: SequenceNumber) -> "Portion":
         """What of it lies behind a place."""
         kept = pa.array([one > place for one in places(self.rows)], pa.bool_())
         dropped = [one for one in self.dropped if one > place]
         set_apart = [one for one in self.set_apart if one > place]
-        return Chunk(self.rows.filter(kept), self.upto, self.since, dropped, set_apart)
-
-
-@dataclass(frozen=True)
-class Load:
-    """All that waits: rows up to a place, and how many records up to there became none."""
-
-    rows: pa.Table
-    upto: SequenceNumber
-    dropped: int
-    set_apart: int
+        return Portion(self.rows.filter(kept), self.upto, self.since, dropped, set_apart)
 
 
 class Waiting:
     """Not safe for threads: whoever shares it holds a lock."""
 
     def __init__(self) -> None:
-        self._chunks: deque[Chunk] = deque()
+        self._portions: deque[Portion] = deque()
         self.backlog = Backlog()
 
-    def add(self, chunk: Chunk) -> None:
-        self._chunks.append(chunk)
-        self.backlog += chunk.backlog
+    def add(self, portion: Portion) -> None:
+        self._portions.append(portion)
+        self.backlog += portion.backlog
 
-    def whole(self) -> Load | None:
+    def whole(self) -> Portion | None:
         """Everything that waits; None when nothing does."""
-        if not self._chunks:
+        if not self._portions:
             return None
-        return Load(
-            rows=pa.concat_tables([EVENT_SCHEMA.empty_table(), *(chunk.rows for chunk in self._chunks)]),
-            upto=self._chunks[-1].upto,
-            dropped=sum(len(chunk.dropped) for chunk in self._chunks),
-            set_apart=sum(len(chunk.set_apart) for chunk in self._chunks),
+        return Portion(
+            rows=pa.concat_tables([EVENT_SCHEMA.empty_table(), *(portion.rows for portion in self._portions)]),
+            upto=self._portions[-1].upto,
+            since=self._portions[0].since,
+            dropped=[place for portion in self._portions for place in portion.dropped],
+            set_apart=[place for portion in self._portions for place in portion.set_apart],
         )
 
     def drop(self, upto: SequenceNumber) -> None:
         """Forgets what lies at or before a place: it is in the lake."""
-        while self._chunks and self._chunks[0].upto <= upto:
-            self._chunks.popleft()
-        if self._chunks and _begins_before(self._chunks[0], upto):
-            self._chunks.appendleft(self._chunks.popleft().behind(upto))
-        self.backlog = sum((chunk.backlog for chunk in self._chunks), start=Backlog())
+        while self._portions and self._portions[0].upto <= upto:
+            self._portions.popleft()
+        if self._portions and _begins_before(self._portions[0], upto):
+            self._portions.appendleft(self._portions.popleft().behind(upto))
+        self.backlog = sum((portion.backlog for portion in self._portions), start=Backlog())
 
 
 def places(rows: pa.Table) -> list[SequenceNumber]:
@@ -85,7 +77,7 @@ def places(rows: pa.Table) -> list[SequenceNumber]:
     return [SequenceNumber(*where) for where in zip(*columns, strict=True)]
 
 
-def _begins_before(chunk: Chunk, place: SequenceNumber) -> bool:
+def _begins_before(portion: Portion, place: SequenceNumber) -> bool:
     """Whether anything of it may lie at or before the place: what it holds is in the order of the stream."""
-    firsts = [*places(chunk.rows.slice(0, 1)), *chunk.dropped[:1], *chunk.set_apart[:1]]
+    firsts = [*places(portion.rows.slice(0, 1)), *portion.dropped[:1], *portion.set_apart[:1]]
     return any(first <= place for first in firsts)

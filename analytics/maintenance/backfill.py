@@ -12,18 +12,18 @@ import pyarrow.compute as pc
 
 from analytics.archiving.decode import decode_records
 from analytics.archiving.diagnostics import SliceLoaded
+from analytics.files.parquet import days, parquet
+from analytics.files.stored_rows import stored_rows
 from analytics.maintenance.commit_once import Change, NoChange, Uploads, commit_once
 from analytics.privacy.customer_keys import CustomerKeys
 from analytics.table.layout import backfill_file
 from analytics.table.log import AddedFile, CommitLog, LogEntry, Snapshot
-from analytics.table.offsets import NewId, random_id
-from analytics.table.parquet import days, parquet
 from analytics.table.schema import EVENT_SCHEMA
-from analytics.table.stored_rows import stored_rows
 from events.wire import UnreadableEvent
 from foundation.bucket import Bucket
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
+from foundation.ids import NewId, random_id
 from foundation.kinesis.records import Record, SequenceNumber
 
 # Part of what a slice is: another number would make other slices, under the same names.

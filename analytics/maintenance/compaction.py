@@ -15,17 +15,17 @@ import duckdb
 import pyarrow as pa
 
 from analytics.archiving.diagnostics import DayCompacted
+from analytics.files.parquet import ParquetFile
+from analytics.files.stored_rows import stored_rows
 from analytics.maintenance.commit_once import ROUNDS, Change, NoChange, Uploads, commit_once
 from analytics.maintenance.scratch import scratch
 from analytics.table.layout import compacted_file, compaction, is_compacted
 from analytics.table.log import AddedFile, CommitLog, LogEntry, Snapshot
-from analytics.table.offsets import NewId, random_id
-from analytics.table.parquet import ParquetFile
 from analytics.table.schema import EVENT_SCHEMA
-from analytics.table.stored_rows import stored_rows
 from foundation.bucket import Bucket
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
+from foundation.ids import NewId, random_id
 
 _DAY = timedelta(days=1)
 _PLACE = ("_shard", "_sequence_number", "_sub_sequence_number")

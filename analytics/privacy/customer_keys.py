@@ -58,18 +58,18 @@ class _Own:
         self.prefix = prefix
         self.key = key
         self.count = 0
-        self.tokens: dict[str, str] = {}
+        self.tokens: dict[str | None, str] = {}
 
     def has_room_for(self, texts: int) -> bool:
         return self.count + texts < _MOST_TOKENS
 
-    def seal(self, *texts: str) -> list[str]:
-        """A token for each text."""
+    def seal(self, *texts: str | None) -> list[Any]:
+        """A token for each text, None for None."""
         tokens = []
         cipher = None
         for text in texts:
             token = self.tokens.get(text)
-            if token is None:
+            if token is None and text is not None:
                 cipher = cipher or AESGCM(self.key)
                 self.count += 1
                 count = self.count.to_bytes(_COUNT_SIZE, "big")
@@ -153,26 +153,25 @@ class CustomerKeys:
     def token(self, subject: str, text: str) -> str:
         """The subject is a customer's id, or `order_subject`."""
         with self._lock:
-            return self._own(subject).seal(text)[0]
+            token: str = self._own(subject).seal(text)[0]
+        return token
 
     def tokens_of_customers(
         self, customer_ids: Sequence[str], *columns: Sequence[str | None]
-    ) -> list[tuple[str | None, ...]]:
+    ) -> list[list[str | None]]:
         """Columns of texts, with a customer for each row, as columns of tokens; None stays None."""
-        rows: list[list[str | None]] = []
+        # Row after row in one list: a list for each would have the garbage collector look at all of them.
+        tokens: list[str | None] = []
         with self._lock:
-            for customer_id, *texts in zip(customer_ids, *columns, strict=True):
+            for customer_id, texts in zip(customer_ids, zip(*columns, strict=True), strict=True):
                 own = self._recent.get(customer_id) or self._own(customer_id)
-                known = own.tokens
-                tokens = [known.get(text) for text in texts]
-                if None in tokens:
-                    given = [text for text in texts if text is not None]
-                    if not own.has_room_for(len(given)):
-                        own = self._own(customer_id, len(given))
-                    sealed = dict(zip(given, own.seal(*given), strict=True))
-                    tokens = [sealed.get(text) for text in texts]
-                rows.append(tokens)
-        return list(zip(*rows, strict=True)) if rows else [() for _ in columns]
+                row = [*map(own.tokens.get, texts)]
+                if not all(row):
+                    if not own.has_room_for(len(texts)):
+                        own = self._own(customer_id, len(texts))
+                    row = own.seal(*texts)
+                tokens += row
+        return [tokens[at :: len(columns)] for at in range(len(columns))]
 
     def save(self) -> None:
         """Comes back when every key that was made before the call is safe. Any error: call again."""

@@ -1,7 +1,5 @@
 """What the lake has of one shard: a small object beside the log, changed only by conditional writes."""
 
-import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -9,13 +7,8 @@ from typing import Annotated
 import msgspec
 
 from foundation.bucket import Bucket
+from foundation.ids import NewId
 from foundation.kinesis.records import SequenceNumber
-
-NewId = Callable[[], str]
-
-
-def random_id() -> str:
-    return uuid.uuid4().hex
 
 
 def place_text(place: SequenceNumber | None) -> str:

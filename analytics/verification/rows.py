@@ -8,10 +8,10 @@ from itertools import islice
 import duckdb
 import pyarrow as pa
 
+from analytics.files.stored_rows import MissingFile, TornFile, stored_file
 from analytics.table.layout import ShardPaths
 from analytics.table.log import AddedFile, LogEntry
 from analytics.table.offsets import place_text
-from analytics.table.stored_rows import MissingFile, TornFile, stored_file
 from analytics.verification.findings import Finding, Kind
 from events.wire import UnreadableEvent, decode
 from foundation.bucket import Bucket

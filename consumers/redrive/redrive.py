@@ -10,12 +10,12 @@ from datetime import timedelta
 from enum import Enum
 from typing import Protocol
 
-from analytics.table.offsets import NewId
 from consumers.dead_letters import Claim, DeadLetter, S3DeadLetters, StoredLetter
 from consumers.diagnostics import LetterRedriven
 from foundation.bucket import WriteRefused
 from foundation.clock import Clock, Wait
 from foundation.diagnostics import Emit
+from foundation.ids import NewId
 
 CANARIES = 10
 # As many letters as are surely dealt with while their claims last.

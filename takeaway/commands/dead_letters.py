@@ -211,9 +211,9 @@ def _confirm(environ: Mapping[str, str], count: int, yes: bool) -> None:
 def _redriven(
     environ: Mapping[str, str], letters: "S3DeadLetters", of_consumers: "dict[str, list[StoredLetter]]"
 ) -> "list[Summary]":
-    from analytics.table.offsets import random_id
     from consumers.assembly import redriver
     from consumers.redrive import Redrive
+    from foundation.ids import random_id
 
     emit, wait = json_lines("redrive"), stop_on_signal().wait
     return [

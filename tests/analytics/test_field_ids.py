@@ -24,9 +24,9 @@ from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.typedef import Record
 from pyiceberg.types import IntegerType, ListType, LongType, NestedField, StringType, StructType
 
+from analytics.files.parquet import parquet
 from analytics.lake import Lake
 from analytics.table.log import AddedFile, DeltaLog, LogEntry
-from analytics.table.parquet import parquet
 from analytics.table.schema import EVENT_SCHEMA, FIELD_IDS
 from events.wire import encode
 from tests.support.builders import NOON, an_envelope

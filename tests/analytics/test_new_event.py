@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from analytics.files.parquet import parquet
 from analytics.table.layout import object_key
 from analytics.table.log import AddedFile, DeltaLog, LogEntry
-from analytics.table.parquet import parquet
 from tests.support import ROOT
 from tests.support.worlds.lake_world import World, rows
 

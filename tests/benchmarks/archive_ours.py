@@ -17,11 +17,10 @@ from analytics.archiving.decode import BLOCKS, _rows
 from analytics.archiving.recent_ids import Window
 from analytics.archiving.sink import LakeSink
 from analytics.assembly import customer_keys, lake_sink
+from analytics.files.parquet import days, parquet
 from analytics.privacy.customer_keys import CustomerKeys
 from analytics.table.layout import ShardPaths, object_key, table_uri
 from analytics.table.log import AddedFile, DeltaLog, LogEntry
-from analytics.table.offsets import random_id
-from analytics.table.parquet import days, parquet
 from consumers.archiver import Archiver
 from consumers.dead_letters.bad_runs import BadRuns
 from consumers.processing import ShardAssignment
@@ -29,6 +28,7 @@ from foundation import aws
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Diagnostic
+from foundation.ids import random_id
 from foundation.kinesis.get_records import decode
 from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber
 

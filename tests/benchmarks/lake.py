@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from analytics.files.parquet import parquet
 from analytics.maintenance.compaction import CompactionPolicy, Compactor
 from analytics.report.questions import FIVE_QUESTIONS
 from analytics.table.layout import BatchNumber, ShardPaths, object_key, table_uri
 from analytics.table.log import AddedFile, DeltaLog, LogEntry
-from analytics.table.parquet import parquet
 from foundation import aws
 from foundation.aws import storage_options
 from foundation.bucket import Bucket

@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from analytics.archiving.diagnostics import DayCompacted
+from analytics.files.stored_rows import MissingFile, NewerColumns, TornFile
 from analytics.maintenance.commit_once import LONGEST_UNCOMMITTED
 from analytics.maintenance.compaction import CompactionPolicy, RowsLost
 from analytics.table.layout import is_compacted, is_ours, object_key
 from analytics.table.log import CommitRejected
-from analytics.table.stored_rows import MissingFile, NewerColumns, TornFile
 from tests.support.builders import NOON
 from tests.support.fakes.bucket import Gate
 from tests.support.worlds.kept_lake import (

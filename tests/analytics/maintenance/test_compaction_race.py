@@ -11,11 +11,11 @@ import pytest
 
 from analytics.archiving.shard_sink import CommitFailed
 from analytics.archiving.sink import LakeSink
+from analytics.files.stored_rows import stored_rows
 from analytics.maintenance.compaction import CompactedDay, CompactionPolicy, Compactor
 from analytics.table.layout import is_compacted, object_key, table_uri
 from analytics.table.log import CommitLog, CommitRejected, DeltaLog
 from analytics.table.schema import EVENT_SCHEMA
-from analytics.table.stored_rows import stored_rows
 from foundation.aws import storage_options
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK

@@ -96,13 +96,13 @@ def test_a_zombie_with_a_stale_handle_is_rejected_by_the_log(world: RealWorld) -
     """It has passed its check and is about to commit when its successor fences it."""
     zombie = world.sink().open(SHARD)
     feed(zombie, [1, 2])
-    pending = zombie.holder.intend(zombie.waiting().load.upto, files=(), rows=0)  # type: ignore[union-attr]
+    zombie.holder.intend(zombie.leaving().upto, files=(), rows=0)  # type: ignore[union-attr]
     stale = world.log.snapshot()
     successor = world.sink().open(SHARD)
     feed(successor, [1, 2, 3])
     successor.flush()
     with pytest.raises(CommitRejected):
-        stale.commit((), {zombie.holder.paths.application: zombie.holder.entry(pending)})
+        stale.commit((), {zombie.holder.paths.application: zombie.holder.entry})
     with pytest.raises(CommitFailed):
         zombie.flush()
     assert world.counted() == [(3, 3)]

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from analytics.table.offsets import Offsets, OffsetsObject, Pending, random_id
+from analytics.table.offsets import Offsets, OffsetsObject, Pending
 from foundation.bucket import Bucket, WriteRefused
 from foundation.clock import Moment
+from foundation.ids import random_id
 from foundation.kinesis.records import SequenceNumber
 from tests.support.fakes.bucket import FakeBucket
 from tests.support.fakes.clock import FakeClock

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
+from analytics.files.parquet import days, parquet
 from analytics.maintenance.backfill import Backfill
 from analytics.maintenance.compaction import (
     CompactionPolicy,
@@ -14,7 +15,6 @@ from analytics.maintenance.late import LateRecord, LateRows
 from analytics.maintenance.vacuum import Vacuum
 from analytics.table.layout import object_key
 from analytics.table.log import AddedFile, LogEntry
-from analytics.table.parquet import days, parquet
 from events.wire import encode
 from foundation.bucket import Bucket
 from foundation.kinesis.records import Record, SequenceNumber

@@ -15,11 +15,12 @@ from analytics.archiving.shard_sink import ShardSink
 from analytics.archiving.sink import LakeSink
 from analytics.privacy.customer_keys import CustomerKeys, KeyObjects
 from analytics.table.layout import ShardPaths, object_key
-from analytics.table.offsets import Held, OffsetsObject, random_id
+from analytics.table.offsets import Held, OffsetsObject
 from events.wire import encode
 from foundation.bucket import Bucket
 from foundation.clock import Moment
 from foundation.diagnostics import Diagnostic
+from foundation.ids import random_id
 from foundation.kinesis.records import Record, SequenceNumber
 from tests.support.builders import NOON, an_envelope
 from tests.support.fakes.bucket import FakeBucket, Gate

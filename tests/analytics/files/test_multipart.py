@@ -6,9 +6,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from analytics.archiving.shard_sink import CommitFailed
-from analytics.table import multipart as parts
+from analytics.files import multipart as parts
+from analytics.files.multipart import ObjectWriter
 from analytics.table.layout import object_key
-from analytics.table.multipart import ObjectWriter
 from foundation.bucket import Bucket, WriteRefused
 from tests.support.fakes import bucket as fake
 from tests.support.fakes.bucket import FakeBucket, Gate
