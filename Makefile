@@ -125,7 +125,7 @@ check: install ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-cache
 
 format: install ## format the code
 	@$(BIN)/ruff format .

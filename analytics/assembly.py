@@ -14,13 +14,10 @@ from foundation.diagnostics import Emit
 from foundation.settings import from_environment
 
 if TYPE_CHECKING:
-    from analytics.archiving.sink import LakeSink
-    from analytics.maintenance.backfill import Backfill
-    from analytics.maintenance.compaction import Compactor
-    from analytics.maintenance.late import LateRows
-    from analytics.maintenance.vacuum import Vacuum
-    from analytics.privacy.customer_keys import CustomerKeys
-    from analytics.table.log import CommitLog
+    from analytics.archiving import LakeSink
+    from analytics.maintenance import Backfill, Compactor, LateRows, Vacuum
+    from analytics.privacy import CustomerKeys
+    from analytics.table import CommitLog
 
 # A write that is sent twice may be refused by itself; the protocol takes no refusal for a proof.
 _CONFIG = Config(retries={"mode": "standard", "max_attempts": 4})
@@ -28,7 +25,7 @@ _CONFIG = Config(retries={"mode": "standard", "max_attempts": 4})
 
 def customer_keys(environ: Mapping[str, str]) -> "CustomerKeys":
     """The keys of this process: it makes tokens with no others."""
-    from analytics.privacy.customer_keys import CustomerKeys, KeyObjects
+    from analytics.privacy import CustomerKeys, KeyObjects
 
     settings = from_environment(CustomerKeySettings, environ)
     return CustomerKeys(KeyObjects(Bucket(aws.client("s3", environ, _CONFIG), settings.customer_key_bucket)))
@@ -38,7 +35,7 @@ def lake_sink(
     environ: Mapping[str, str], stream: str, emit: Emit, keys: "CustomerKeys", clock: Clock = SYSTEM_CLOCK
 ) -> "LakeSink":
     """The process' one committer for this stream. `environ` names the bucket, and the endpoint where there is one."""
-    from analytics.archiving.sink import LakeSink
+    from analytics.archiving import LakeSink
 
     settings = from_environment(LakeSettings, environ)
     return LakeSink(
@@ -56,28 +53,28 @@ def lake_sink(
 
 def late_rows(environ: Mapping[str, str], emit: Emit, keys: "CustomerKeys", clock: Clock = SYSTEM_CLOCK) -> "LateRows":
     """The way into the lake for records that had been set apart."""
-    from analytics.maintenance.late import LateRows
+    from analytics.maintenance import LateRows
 
     settings = from_environment(LakeSettings, environ)
     return LateRows(_bucket(settings, environ), _log(settings, environ, clock), clock, emit, keys)
 
 
 def compactor(environ: Mapping[str, str], emit: Emit, clock: Clock = SYSTEM_CLOCK) -> "Compactor":
-    from analytics.maintenance.compaction import CompactionPolicy, Compactor
+    from analytics.maintenance import CompactionPolicy, Compactor
 
     settings = from_environment(LakeSettings, environ)
     return Compactor(_bucket(settings, environ), _log(settings, environ, clock), CompactionPolicy(), clock, emit)
 
 
 def vacuum(environ: Mapping[str, str]) -> "Vacuum":
-    from analytics.maintenance.vacuum import Vacuum
+    from analytics.maintenance import Vacuum
 
     settings = from_environment(LakeSettings, environ)
     return Vacuum(_bucket(settings, environ), _log(settings, environ, SYSTEM_CLOCK))
 
 
 def backfill(environ: Mapping[str, str], emit: Emit, keys: "CustomerKeys", clock: Clock = SYSTEM_CLOCK) -> "Backfill":
-    from analytics.maintenance.backfill import Backfill
+    from analytics.maintenance import Backfill
 
     settings = from_environment(LakeSettings, environ)
     return Backfill(_bucket(settings, environ), _log(settings, environ, clock), clock, emit, keys)
@@ -94,9 +91,7 @@ def _bucket(settings: LakeSettings, environ: Mapping[str, str]) -> Bucket:
 
 
 def _log(settings: LakeSettings, environ: Mapping[str, str], clock: Clock) -> "CommitLog":
-    from analytics.table.layout import table_uri
-    from analytics.table.log import DeltaLog
-    from analytics.table.notice import put_up_notice
+    from analytics.table import DeltaLog, put_up_notice, table_uri
 
     return DeltaLog(
         table_uri(settings.lake_bucket),

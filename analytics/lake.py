@@ -13,13 +13,21 @@ import pyarrow.dataset as ds
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
-from analytics.reading.live_files import LiveFiles, lake_filesystem
-from analytics.reading.orders import ALWAYS, EVERY_ORDER, Window, common_tables
-from analytics.reading.repeats import PLACE, doubtful, find_repeats, without
+from analytics.reading import (
+    ALWAYS,
+    EVERY_ORDER,
+    PLACE,
+    LiveFiles,
+    Window,
+    common_tables,
+    doubtful,
+    find_repeats,
+    lake_filesystem,
+    without,
+)
 from analytics.settings import LakeSettings
-from analytics.table.layout import table_uri
-from analytics.table.schema import EVENT_SCHEMA
-from events.choreography import ARCHIVER
+from analytics.table import EVENT_SCHEMA, table_uri
+from events import ARCHIVER
 from foundation import aws
 from foundation.settings import from_environment
 

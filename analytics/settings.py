@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from analytics.archiving.rotation import RotationPolicy
+from analytics.archiving import RotationPolicy
 
 _DEFAULT = RotationPolicy()
 

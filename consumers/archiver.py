@@ -6,13 +6,10 @@ What is in the lake decides where reading begins, not the engine's checkpoint: i
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
-from analytics.archiving.decode import Decoded, decode_records
-from analytics.archiving.holder import LakeHalt
-from analytics.archiving.shard_sink import LakeGap, ShardSink
-from analytics.archiving.sink import LakeSink
+from analytics.archiving import Decoded, LakeGap, LakeHalt, LakeSink, ShardSink, decode_records
 from analytics.assembly import lake_sink
-from analytics.privacy.customer_keys import CustomerKeys
-from analytics.table.log import SchemaConflict
+from analytics.privacy import CustomerKeys
+from analytics.table import SchemaConflict
 from consumers.dead_letters import BadRuns, DeadLetters, dead_letter
 from consumers.diagnostics import RecordSetApart
 from consumers.processing import ProcessorFactory, Progress, ShardAssignment, ShardStop

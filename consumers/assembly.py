@@ -19,7 +19,7 @@ from foundation.diagnostics import Emit
 from foundation.settings import SettingsError, from_environment
 
 if TYPE_CHECKING:
-    from analytics.privacy.customer_keys import CustomerKeys
+    from analytics.privacy import CustomerKeys
     from consumers.engines.aws_lambda import KinesisFunction
     from consumers.engines.kcl import DaemonSettings
     from consumers.engines.worker.worker import Worker

@@ -12,8 +12,10 @@ from events.choreography import (
 )
 from events.drawing import asyncapi, mermaid
 from events.envelope import EventEnvelope, EventT_co, derive_event_id, first, following, name_based_uuid, partition_key
+from events.fields import Field, UnstorableField, fields_of
 from events.orders import (
     EVENT_TYPES,
+    EVENTS,
     Currency,
     Event,
     Identifier,
@@ -28,11 +30,22 @@ from events.orders import (
     Timestamp,
     UserNotified,
 )
-from events.wire import EncodedEvent, UnreadableEvent, decode, decode_only, decoded, encode, encoded
+from events.wire import (
+    EncodedEvent,
+    Header,
+    UnreadableEvent,
+    decode,
+    decode_only,
+    decoded,
+    encode,
+    encoded,
+    unknown_fields,
+)
 
 __all__ = [
     "ARCHIVER",
     "CHOREOGRAPHY",
+    "EVENTS",
     "EVENT_TYPES",
     "OBSERVERS",
     "RESTAURANT_NOTIFIER",
@@ -43,6 +56,8 @@ __all__ = [
     "Event",
     "EventEnvelope",
     "EventT_co",
+    "Field",
+    "Header",
     "Identifier",
     "Item",
     "OrderAccepted",
@@ -55,6 +70,7 @@ __all__ = [
     "Text",
     "Timestamp",
     "UnreadableEvent",
+    "UnstorableField",
     "UserNotified",
     "asyncapi",
     "decode",
@@ -63,10 +79,12 @@ __all__ = [
     "derive_event_id",
     "encode",
     "encoded",
+    "fields_of",
     "first",
     "following",
     "handler_steps",
     "mermaid",
     "name_based_uuid",
     "partition_key",
+    "unknown_fields",
 ]

@@ -16,10 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 from msgspec import inspect
 
-from analytics.table.schema import CONTRACT_SCHEMA, ENVELOPE_COLUMNS, TIMESTAMP
-from events.fields import Field, fields_of
-from events.orders import EVENT_TYPES, EVENTS
-from events.wire import Header
+from analytics.table import CONTRACT_SCHEMA, ENVELOPE_COLUMNS, TIMESTAMP
+from events import EVENT_TYPES, EVENTS, Field, Header, fields_of
 
 # "2026-03-14T12:00:00Z" and "2026-03-14T12:00:00.123456Z": what our own encoder writes.
 _INSTANT_SIZES = frozenset({20, 27})

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics.archiving.columnar import read_columns
-from analytics.privacy.customer_keys import CustomerKeys, order_subject, sealed_texts
-from analytics.table.schema import (
+from analytics.privacy import CustomerKeys, order_subject, sealed_texts
+from analytics.table import (
     CONTRACT_SCHEMA,
     ENVELOPE_COLUMNS,
     EVENT_COLUMNS,
@@ -20,10 +20,8 @@ from analytics.table.schema import (
     TIMESTAMP,
     TOKEN_NAMES,
 )
-from events.envelope import EventEnvelope
-from events.orders import Event
-from events.wire import UnreadableEvent, decode, unknown_fields
-from foundation.kinesis.records import Record
+from events import Event, EventEnvelope, UnreadableEvent, decode, unknown_fields
+from foundation.kinesis import Record
 
 # So many records are read at once. When there is a doubt about any of them, so few at once; and when there is a doubt
 # again, one by one: a bad record costs some hundred good ones a closer look, and no more.

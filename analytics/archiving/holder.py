@@ -10,14 +10,25 @@ import msgspec
 
 from analytics.archiving.diagnostics import LakeOffsetsRebuilt, LakeShardOpened
 from analytics.archiving.recent_ids import Window, recalled
-from analytics.table.layout import DATA_PREFIX, BatchNumber, ShardPaths
-from analytics.table.log import CommitLog, CommitRejected, LogEntry, Snapshot
-from analytics.table.offsets import Held, Offsets, OffsetsObject, Pending, place_text
-from analytics.table.schema import SCHEMA_FINGERPRINT
+from analytics.table import (
+    DATA_PREFIX,
+    SCHEMA_FINGERPRINT,
+    BatchNumber,
+    CommitLog,
+    CommitRejected,
+    Held,
+    LogEntry,
+    Offsets,
+    OffsetsObject,
+    Pending,
+    ShardPaths,
+    Snapshot,
+    place_text,
+)
 from foundation.bucket import Bucket
 from foundation.diagnostics import Emit
 from foundation.ids import NewId
-from foundation.kinesis.records import SequenceNumber
+from foundation.kinesis import SequenceNumber
 
 # Each round either ends the recovery or finds that the log has moved, which takes another holder.
 _ROUNDS = 4

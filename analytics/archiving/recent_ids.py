@@ -8,8 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analytics.archiving.diagnostics import LakeFileUnread
-from analytics.table.layout import ShardPaths, object_key
-from analytics.table.schema import EVENT_SCHEMA
+from analytics.table import EVENT_SCHEMA, ShardPaths, object_key
 from foundation.bucket import Bucket
 from foundation.diagnostics import Emit
 

@@ -12,11 +12,10 @@ from analytics.archiving.holder import Holder
 from analytics.archiving.recent_ids import Window
 from analytics.archiving.rotation import Backlog
 from analytics.archiving.waiting import Portion, Waiting, places
-from analytics.table.offsets import place_text
+from analytics.table import place_text
 from foundation.clock import Clock, Moment
 from foundation.diagnostics import Emit
-from foundation.kinesis.limits import SURELY_RETAINED
-from foundation.kinesis.records import SequenceNumber
+from foundation.kinesis import SURELY_RETAINED, SequenceNumber
 from foundation.settings import variable
 
 # How often the offsets of a shard that brings nothing are told that it is still read to its tip.

@@ -13,12 +13,19 @@ from analytics.archiving.diagnostics import LakeCommitted, LakeShardFailed
 from analytics.archiving.holder import Holder
 from analytics.archiving.rotation import RotationPolicy, total
 from analytics.archiving.shard_sink import CommitFailed, ShardSink
-from analytics.files.multipart import ObjectWriter
-from analytics.files.parquet import days, write_parquet
-from analytics.privacy.customer_keys import CustomerKeys
-from analytics.table.layout import ShardPaths, object_key
-from analytics.table.log import AddedFile, CommitLog, CommitRejected, LogEntry, Snapshot
-from analytics.table.offsets import Pending, place_text
+from analytics.files import ObjectWriter, days, write_parquet
+from analytics.privacy import CustomerKeys
+from analytics.table import (
+    AddedFile,
+    CommitLog,
+    CommitRejected,
+    LogEntry,
+    Pending,
+    ShardPaths,
+    Snapshot,
+    object_key,
+    place_text,
+)
 from foundation.bucket import Bucket
 from foundation.clock import Clock
 from foundation.diagnostics import Emit

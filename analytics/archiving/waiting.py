@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from analytics.archiving.rotation import Backlog
-from analytics.table.schema import EVENT_SCHEMA
-from foundation.kinesis.records import SequenceNumber
+from analytics.table import EVENT_SCHEMA
+from foundation.kinesis import SequenceNumber
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,17 @@
+"""The lake's files: how rows become Parquet objects, and how they are read back."""
+
+from analytics.files.multipart import ObjectWriter
+from analytics.files.stored import MissingFile, TornFile, stored_file, stored_rows
+from analytics.files.writing import ParquetFile, days, parquet, write_parquet
+
+__all__ = [
+    "MissingFile",
+    "ObjectWriter",
+    "ParquetFile",
+    "TornFile",
+    "days",
+    "parquet",
+    "stored_file",
+    "stored_rows",
+    "write_parquet",
+]

@@ -10,21 +10,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analytics.archiving.decode import decode_records
-from analytics.archiving.diagnostics import SliceLoaded
-from analytics.files.parquet import days, parquet
-from analytics.files.stored_rows import stored_rows
+from analytics.archiving import SliceLoaded, decode_records
+from analytics.files import days, parquet, stored_rows
 from analytics.maintenance.commit_once import Change, NoChange, Uploads, commit_once
-from analytics.privacy.customer_keys import CustomerKeys
-from analytics.table.layout import backfill_file
-from analytics.table.log import AddedFile, CommitLog, LogEntry, Snapshot
-from analytics.table.schema import EVENT_SCHEMA
-from events.wire import UnreadableEvent
+from analytics.privacy import CustomerKeys
+from analytics.table import EVENT_SCHEMA, AddedFile, CommitLog, LogEntry, Snapshot, backfill_file
+from events import UnreadableEvent
 from foundation.bucket import Bucket
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from foundation.ids import NewId, random_id
-from foundation.kinesis.records import Record, SequenceNumber
+from foundation.kinesis import Record, SequenceNumber
 
 # Part of what a slice is: another number would make other slices, under the same names.
 SLICE_LINES = 100_000

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Generic, TypeVar
 
-from analytics.table.layout import object_key
-from analytics.table.log import AddedFile, CommitLog, CommitRejected, LogEntry, Snapshot
+from analytics.table import AddedFile, CommitLog, CommitRejected, LogEntry, Snapshot, object_key
 from foundation.bucket import Bucket
 from foundation.clock import Clock, Moment
 

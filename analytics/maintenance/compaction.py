@@ -14,14 +14,20 @@ from datetime import UTC, date, datetime, time, timedelta
 import duckdb
 import pyarrow as pa
 
-from analytics.archiving.diagnostics import DayCompacted
-from analytics.files.parquet import ParquetFile
-from analytics.files.stored_rows import stored_rows
+from analytics.archiving import DayCompacted
+from analytics.files import ParquetFile, stored_rows
 from analytics.maintenance.commit_once import ROUNDS, Change, NoChange, Uploads, commit_once
-from analytics.maintenance.scratch import scratch
-from analytics.table.layout import compacted_file, compaction, is_compacted
-from analytics.table.log import AddedFile, CommitLog, LogEntry, Snapshot
-from analytics.table.schema import EVENT_SCHEMA
+from analytics.maintenance.scratch_database import scratch
+from analytics.table import (
+    EVENT_SCHEMA,
+    AddedFile,
+    CommitLog,
+    LogEntry,
+    Snapshot,
+    compacted_file,
+    compaction,
+    is_compacted,
+)
 from foundation.bucket import Bucket
 from foundation.clock import Clock
 from foundation.diagnostics import Emit

@@ -9,20 +9,27 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analytics.archiving.decode import decode_records
-from analytics.archiving.diagnostics import LateRowsCommitted
-from analytics.files.parquet import days, parquet
+from analytics.archiving import LateRowsCommitted, decode_records
+from analytics.files import days, parquet
 from analytics.maintenance.commit_once import Change, NoChange, Uploads, commit_once
-from analytics.privacy.customer_keys import CustomerKeys
-from analytics.table.layout import ShardPaths, late_file, object_key
-from analytics.table.log import CommitLog, CommitRejected, LogEntry, Snapshot
-from analytics.table.offsets import OffsetsObject, place_text
-from events.wire import UnreadableEvent
+from analytics.privacy import CustomerKeys
+from analytics.table import (
+    CommitLog,
+    CommitRejected,
+    LogEntry,
+    OffsetsObject,
+    ShardPaths,
+    Snapshot,
+    late_file,
+    object_key,
+    place_text,
+)
+from events import UnreadableEvent
 from foundation.bucket import Bucket
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from foundation.ids import NewId, random_id
-from foundation.kinesis.records import Record, SequenceNumber, StreamPosition
+from foundation.kinesis import Record, SequenceNumber, StreamPosition
 
 _PLACE_COLUMNS = ["_shard", "_sequence_number", "_sub_sequence_number"]
 

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from analytics.table.layout import DATA_PREFIX, OFFSETS_PREFIX, is_ours, object_key
-from analytics.table.log import CommitLog
-from analytics.table.offsets import read_offsets
+from analytics.table import DATA_PREFIX, OFFSETS_PREFIX, CommitLog, is_ours, object_key, read_offsets
 from foundation.bucket import Bucket
 
 # Longer than the longest query: whoever opened the lake before still reads the files of then.

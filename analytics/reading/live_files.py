@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 from pyarrow import fs
 
 from analytics.reading.orders import Window
-from analytics.table.log import AddedFile, files_of
+from analytics.table import AddedFile, files_of
 from foundation import aws
 
 

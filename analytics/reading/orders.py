@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import pyarrow as pa
 
-from events.choreography import CHOREOGRAPHY
-from events.orders import EVENT_TYPES
+from events import CHOREOGRAPHY, EVENT_TYPES
 
 # How long after the event that brings it about an event is expected, from the choreography.
 _DEADLINES = "SELECT * FROM (VALUES {rows}) AS deadline(event_type, deadline_seconds)"

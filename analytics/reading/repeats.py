@@ -12,8 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from analytics.reading.orders import STREAM_ORDER
-from analytics.table.layout import is_compacted
-from analytics.table.log import AddedFile
+from analytics.table import AddedFile, is_compacted
 
 # Together unique for every record.
 PLACE = ("_shard", "_sequence_number", "_sub_sequence_number")

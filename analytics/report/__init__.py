@@ -1,0 +1,5 @@
+"""The report: questions in SQL, their figures, and one HTML file."""
+
+from analytics.report.report import About, AuditStamp, make_report, render_report, report_data
+
+__all__ = ["About", "AuditStamp", "make_report", "render_report", "report_data"]

@@ -10,7 +10,7 @@ from textwrap import indent
 
 import pyarrow as pa
 
-from analytics.reading.orders import ALWAYS, Window, common_tables, prepared
+from analytics.reading import ALWAYS, Window, common_tables, prepared
 
 # An answer's width on paper and on a screen: more bars than this cannot be told apart.
 _MOST_BUCKETS = 48

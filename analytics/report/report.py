@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analytics.reading.orders import ALWAYS, Window
+from analytics.reading import ALWAYS, Window
 from analytics.report import plots
 from analytics.report.questions import Question, answers, bucket_for, every_question
 

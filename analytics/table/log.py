@@ -16,7 +16,7 @@ from deltalake.transaction import AddAction
 from analytics.table.layout import PARTITION_KEY
 from analytics.table.schema import EVENT_SCHEMA, PARTITION_COLUMN
 from foundation.clock import Clock
-from foundation.kinesis.records import SequenceNumber
+from foundation.kinesis import SequenceNumber
 
 TABLE_SCHEMA = pa.schema([*EVENT_SCHEMA, PARTITION_COLUMN])
 _OUR_SCHEMA = Schema.from_arrow(TABLE_SCHEMA)

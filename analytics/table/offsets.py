@@ -8,7 +8,7 @@ import msgspec
 
 from foundation.bucket import Bucket
 from foundation.ids import NewId
-from foundation.kinesis.records import SequenceNumber
+from foundation.kinesis import SequenceNumber
 
 
 def place_text(place: SequenceNumber | None) -> str:

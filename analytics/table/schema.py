@@ -13,9 +13,7 @@ import msgspec
 import pyarrow as pa
 from msgspec import inspect
 
-from events.fields import Field, UnstorableField, fields_of
-from events.orders import EVENTS
-from events.wire import Header
+from events import EVENTS, Field, Header, UnstorableField, fields_of
 
 Column: TypeAlias = "pa.Field[Any]"
 

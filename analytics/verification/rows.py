@@ -8,14 +8,12 @@ from itertools import islice
 import duckdb
 import pyarrow as pa
 
-from analytics.files.stored_rows import MissingFile, TornFile, stored_file
-from analytics.table.layout import ShardPaths
-from analytics.table.log import AddedFile, LogEntry
-from analytics.table.offsets import place_text
+from analytics.files import MissingFile, TornFile, stored_file
+from analytics.table import AddedFile, LogEntry, ShardPaths, place_text
 from analytics.verification.findings import Finding, Kind
-from events.wire import UnreadableEvent, decode
+from events import UnreadableEvent, decode
 from foundation.bucket import Bucket
-from foundation.kinesis.records import SequenceNumber
+from foundation.kinesis import SequenceNumber
 
 # Named one by one up to this many; a broken lake has millions.
 MOST_NAMED = 20

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from analytics.privacy.customer_keys import CustomerKeys, order_subject
+from analytics.privacy import CustomerKeys, order_subject
 from foundation.bucket import Bucket
 from foundation.kinesis import Record, SequenceNumber
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from analytics.maintenance.late import LateRecord, LateRows, NotYetPassed
+from analytics.maintenance import LateRecord, LateRows, NotYetPassed
 from consumers.dead_letters import DeadLetter, dead_letter
 from consumers.redrive.redrive import Given
 from foundation.clock import Clock

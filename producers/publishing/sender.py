@@ -12,7 +12,7 @@ from foundation.backoff import pause_after
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from foundation.error_codes import error_code
-from producers.publishing import put_records as kinesis_wire
+from producers.publishing import put_records
 from producers.publishing.diagnostics import (
     AggregateAstray,
     EntriesRejected,
@@ -66,7 +66,7 @@ class Sender:
         jitter: random.Random,
         answered: Answered,
     ) -> None:
-        self._client = kinesis_wire.writing(client)
+        self._client = put_records.writing(client)
         self._stream = stream
         self._quota = quota
         self._clock = clock
@@ -139,7 +139,7 @@ class Sender:
         """Follows the stream's shards, once they tell whose the records in doubt are."""
         self._leave_what_nobody_waits_for()
         try:
-            shards = kinesis_wire.shard_map(self._client, self._stream)
+            shards = put_records.shard_map(self._client, self._stream)
             verdicts = [shards.holds_all(result["ShardId"], parcel.keys) for parcel, result in self._in_doubt]
         except Exception as error:  # noqa: BLE001 - as in `_send`
             self._map_failed(error)
@@ -180,7 +180,7 @@ class Sender:
     def _learn_limits(self) -> None:
         """Asked for when a record is there that needs to know; until it is told, what was known before holds."""
         try:
-            self._limits, self._limits_unknown = kinesis_wire.limits(self._client, self._stream), None
+            self._limits, self._limits_unknown = put_records.limits(self._client, self._stream), None
         except Exception as error:  # noqa: BLE001 - as in `_send`
             self._limits_unknown = _told(error)
             self._emit(RecordLimitUnknown(self._stream, self._limits_unknown))
@@ -199,7 +199,7 @@ class Sender:
     def _send(self, parcels: list[Parcel]) -> None:
         sent_at = self._clock.monotonic()
         try:
-            results = kinesis_wire.put_records(self._client, self._stream, parcels)
+            results = put_records.put_records(self._client, self._stream, parcels)
         except ClientError as error:
             # guarantee: a record that Kinesis refuses fails alone
             if error_code(error) in _REFUSALS:

@@ -192,8 +192,7 @@ def dropped_records(environ: Mapping[str, str]) -> int:
     from deltalake import DeltaTable
     from deltalake.exceptions import TableNotFoundError
 
-    from analytics.table.layout import table_uri
-    from analytics.table.log import dropped_by
+    from analytics.table import dropped_by, table_uri
 
     try:
         table = DeltaTable(table_uri(environ[variable("lake_bucket")]), storage_options=aws.storage_options(environ))

@@ -35,13 +35,13 @@ def backfill(
     Events that the lake has already are left out. Rows have `_shard` backfill/<id> and the line's number for a place.
     Exit 1 when some lines are no events. Example: takeaway lake backfill history.jsonl
     """
-    from analytics import assembly as wiring
+    from analytics import assembly
 
     environ = resolved()
     name = _name(file, backfill_id)
     apart = _bad_lines(file, name, bad_lines)
     with lake_told_in_one_line(environ), _opened(file) as (stream, size), _bar(file, size) as advance:
-        loading = wiring.backfill(environ, lambda _: None, wiring.customer_keys(environ))
+        loading = assembly.backfill(environ, lambda _: None, assembly.customer_keys(environ))
         loaded = loading.load(name, stream, set_apart=apart.add, progress=advance)
     facts = {
         "id": name,

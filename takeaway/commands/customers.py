@@ -27,7 +27,7 @@ def forget(
     Example: takeaway lake forget customer-00042
     """
     from analytics.assembly import customer_keys
-    from analytics.privacy.customer_keys import order_subject
+    from analytics.privacy import order_subject
 
     environ = resolved()
     _confirm(environ, customer_id, yes)

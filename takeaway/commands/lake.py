@@ -17,7 +17,7 @@ from takeaway.stack import lake_told_in_one_line, resolved
 from takeaway.terminal import counted, piped, show_rows
 
 if TYPE_CHECKING:
-    from analytics.verification.rows import StreamRecord
+    from analytics.verification import StreamRecord
 
 _SPANS = "SELECT event_date, min(occurred_at) AS first, max(occurred_at) AS last FROM events GROUP BY event_date"
 
@@ -67,7 +67,7 @@ def ls(as_json: Json = False) -> None:
     """
     from analytics.assembly import bucket_and_log
     from analytics.lake import Lake
-    from analytics.table.layout import is_compacted
+    from analytics.table import is_compacted
 
     environ = resolved()
     with lake_told_in_one_line(environ):
@@ -106,7 +106,7 @@ def verify(
     duplicates that were removed are accounted for. Example: takeaway lake verify --against-stream
     """
     from analytics.assembly import bucket_and_log
-    from analytics.verification.verify import verify as prove
+    from analytics.verification import verify as prove
 
     environ = resolved()
     with lake_told_in_one_line(environ), Console(stderr=True).status("reading the log and every file"):
@@ -167,11 +167,11 @@ def vacuum(
     Never goes: the offsets, the log, files of a batch under way, and what takeaway did not write.
     Example: takeaway lake vacuum --yes
     """
-    from analytics import assembly as wiring
+    from analytics import assembly
 
     environ = resolved()
     with lake_told_in_one_line(environ):
-        cleaning = wiring.vacuum(environ)
+        cleaning = assembly.vacuum(environ)
         found = cleaning.removable(timedelta(hours=retention_hours))
         for one in found if yes else ():
             cleaning.remove(one)
@@ -190,7 +190,7 @@ def vacuum(
 
 def _retained(environ: Mapping[str, str]) -> "Iterator[StreamRecord]":
     from analytics.assembly import customer_keys
-    from analytics.verification.rows import StreamRecord
+    from analytics.verification import StreamRecord
     from consumers.dead_letters import S3DeadLetters
     from consumers.specs import LAKE_FILLERS
     from takeaway.audit import letter_place, retained_records

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import NoCredentialsError
 
-from analytics.table.layout import table_uri
+from analytics.table import table_uri
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.settings import ConsumerSettings
 from consumers.specs import CONSUMERS, ConsumerSpec

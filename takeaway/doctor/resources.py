@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
-from analytics.table.layout import table_uri
+from analytics.table import table_uri
 from consumers.dead_letters import NoLetter, kind_of
 from foundation import aws
 from foundation.bucket import Bucket

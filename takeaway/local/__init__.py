@@ -1,7 +1,4 @@
-"""A local AWS and the processes of the flow on this machine.
-
-`kcl` is imported by its own name, since it loads the KCL.
-"""
+"""A local AWS and the processes of the flow on this machine."""
 
 from takeaway.local.aws import DEFAULT_AWS_PORT, free_port, local_environ, require_free
 from takeaway.local.backends import BACKENDS, EMBEDDED, LOCAL_AWS, LOCALSTACK_FOLDER, Backend, backend_named

@@ -1,7 +1,4 @@
-"""What commands print: tables, files, bad lines.
-
-`letters`, which prints dead letters, is imported by its own name, since it loads what reads them.
-"""
+"""What commands print: tables, files, letters, bad lines."""
 
 from takeaway.terminal.bad_lines import BadLines
 from takeaway.terminal.files import write, writing

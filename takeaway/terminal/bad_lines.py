@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from analytics.maintenance.backfill import BadLine
+    from analytics.maintenance import BadLine
 
 
 class BadLines:

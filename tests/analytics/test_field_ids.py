@@ -24,7 +24,7 @@ from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.typedef import Record
 from pyiceberg.types import IntegerType, ListType, LongType, NestedField, StringType, StructType
 
-from analytics.files.parquet import parquet
+from analytics.files.writing import parquet
 from analytics.lake import Lake
 from analytics.table.log import AddedFile, DeltaLog, LogEntry
 from analytics.table.schema import EVENT_SCHEMA, FIELD_IDS

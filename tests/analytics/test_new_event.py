@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics.files.parquet import parquet
+from analytics.files.writing import parquet
 from analytics.table.layout import object_key
 from analytics.table.log import AddedFile, DeltaLog, LogEntry
 from tests.support import ROOT

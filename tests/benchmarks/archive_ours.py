@@ -17,7 +17,7 @@ from analytics.archiving.decode import BLOCKS, _rows
 from analytics.archiving.recent_ids import Window
 from analytics.archiving.sink import LakeSink
 from analytics.assembly import customer_keys, lake_sink
-from analytics.files.parquet import days, parquet
+from analytics.files.writing import days, parquet
 from analytics.privacy.customer_keys import CustomerKeys
 from analytics.table.layout import ShardPaths, object_key, table_uri
 from analytics.table.log import AddedFile, DeltaLog, LogEntry

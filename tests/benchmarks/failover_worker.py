@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from consumers import assembly as wiring
+from consumers import assembly
 from consumers.processing import ProcessorFactory, Progress, RecordProcessor, ShardAssignment
 from consumers.specs import CONSUMERS, ConsumerSpec
 from foundation.clock import SYSTEM_CLOCK
@@ -68,7 +68,7 @@ def time_keepers(*_: object) -> ProcessorFactory:
 def main() -> None:
     build = "tests.benchmarks.failover_worker:time_keepers"
     CONSUMERS[CONSUMER] = ConsumerSpec(part=CONSUMER, build=build, reads_per_second=1.75)
-    wiring.worker(CONSUMER, os.environ, json_lines(CONSUMER)).run(stop_on_signal())
+    assembly.worker(CONSUMER, os.environ, json_lines(CONSUMER)).run(stop_on_signal())
 
 
 if __name__ == "__main__":

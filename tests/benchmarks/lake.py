@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from analytics.files.parquet import parquet
+from analytics.files.writing import parquet
 from analytics.maintenance.compaction import CompactionPolicy, Compactor
 from analytics.report.questions import FIVE_QUESTIONS
 from analytics.table.layout import BatchNumber, ShardPaths, object_key, table_uri

@@ -19,7 +19,7 @@ from foundation.settings import SettingsError
 from tests.support import ROOT
 
 PRODUCT = ("analytics", "consumers", "events", "foundation", "producers", "takeaway")
-HEAVY = ("boto3", "botocore", "pyarrow", "pandas", "numpy", "deltalake", "litestar", "duckdb", "httpx")
+HEAVY = ("boto3", "pyarrow", "pandas", "numpy", "deltalake", "litestar", "duckdb", "httpx")
 NOTIFIER = CONSUMERS["restaurant_notifier"]
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from consumers import assembly as wiring
+from consumers import assembly
 from consumers.processing import ProcessorFactory, Progress, RecordProcessor, ShardAssignment
 from consumers.specs import CONSUMERS, ConsumerSpec
 from events.wire import decode
@@ -80,7 +80,7 @@ def main() -> None:
     CONSUMERS[RECORDER] = ConsumerSpec(
         part=RECORDER, build="tests.end_to_end.recorder:recorders", reads_per_second=1.75
     )
-    wiring.worker(RECORDER, resolved(), json_lines(RECORDER)).run(stop_on_signal())
+    assembly.worker(RECORDER, resolved(), json_lines(RECORDER)).run(stop_on_signal())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analytics.archiving.decode import Decoded, decode_records
-from analytics.files.parquet import days, parquet
+from analytics.files.writing import days, parquet
 from analytics.table.schema import EVENT_SCHEMA
 from events.envelope import following
 from events.wire import encode

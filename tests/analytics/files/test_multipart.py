@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from analytics.archiving.shard_sink import CommitFailed
-from analytics.files import multipart as parts
+from analytics.files import multipart
 from analytics.files.multipart import ObjectWriter
 from analytics.table.layout import object_key
 from foundation.bucket import Bucket, WriteRefused
@@ -142,4 +142,4 @@ def test_a_commit_in_parts_is_what_it_says() -> None:
     assert len(world.bucket.calls("upload_part")) > 2
     (added,) = world.log.commits[0].files
     assert len(world.bucket.objects[object_key(added.path)]) == added.size
-    assert parts.PART_SIZE >= 5 * 1024 * 1024
+    assert multipart.PART_SIZE >= 5 * 1024 * 1024

@@ -8,7 +8,7 @@ import pytest
 
 from analytics.archiving.diagnostics import SliceLoaded
 from analytics.maintenance.backfill import AnotherHistory, BadLine, Loaded
-from analytics.verification.verify import verify
+from analytics.verification.proof import verify
 from events.wire import encode
 from foundation.bucket import Bucket
 from tests.support.builders import NOON, an_envelope

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analytics.archiving.diagnostics import DayCompacted
-from analytics.files.stored_rows import MissingFile, NewerColumns, TornFile
+from analytics.files.stored import MissingFile, NewerColumns, TornFile
 from analytics.maintenance.commit_once import LONGEST_UNCOMMITTED
 from analytics.maintenance.compaction import CompactionPolicy, RowsLost
 from analytics.table.layout import is_compacted, is_ours, object_key

@@ -11,7 +11,7 @@ import pytest
 
 from analytics.archiving.shard_sink import CommitFailed
 from analytics.archiving.sink import LakeSink
-from analytics.files.stored_rows import stored_rows
+from analytics.files.stored import stored_rows
 from analytics.maintenance.compaction import CompactedDay, CompactionPolicy, Compactor
 from analytics.table.layout import is_compacted, object_key, table_uri
 from analytics.table.log import CommitLog, CommitRejected, DeltaLog

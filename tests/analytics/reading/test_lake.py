@@ -18,6 +18,7 @@ from analytics.lake import Lake, NoLake
 from analytics.reading.live_files import lake_filesystem
 from analytics.table.layout import NOTICE_KEY
 from analytics.table.log import CommitRejected, DeltaLog, LogEntry
+from analytics.table.offsets import place_text
 from foundation.aws import storage_options
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
@@ -114,7 +115,7 @@ def test_a_successor_finds_what_a_slow_commit_brought_in_first(world: RealWorld)
     with pytest.raises(Crash):
         slow.flush()
     successor = world.sink().open(SHARD)
-    assert str(successor.committed) == "2.0"
+    assert place_text(successor.committed) == "2.0"
     assert world.counted() == [(2, 2)]
 
 
@@ -229,7 +230,7 @@ def test_the_environment_is_all_that_wiring_needs(world: RealWorld, monkeypatch:
     feed(shard, [1])
     assert shard.advance() is None
     feed(shard, [2])
-    assert str(shard.advance()) == "2.0"
+    assert place_text(shard.advance()) == "2.0"
     assert Lake.from_environment().events().num_rows == 2
 
 

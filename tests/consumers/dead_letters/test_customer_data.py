@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from analytics import assembly as wiring
+from analytics import assembly
 from analytics.archiving.waiting import places
 from analytics.lake import Lake, NoLake
 from analytics.privacy.customer_keys import CustomerKeys, KeyObjects, order_subject, tokens_in
@@ -195,7 +195,7 @@ def test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not(
 ) -> None:
     before = dict(scene.lake.bucket.objects)
     monkeypatch.setattr(customers, "resolved", lambda: local_environ("http://127.0.0.1:4566"))
-    monkeypatch.setattr(wiring, "customer_keys", lambda _environ: CustomerKeys(scene.keys))
+    monkeypatch.setattr(assembly, "customer_keys", lambda _environ: CustomerKeys(scene.keys))
     monkeypatch.setattr(Lake, "from_environment", lambda _environ: _OrdersOf(scene))
     token = next(row["customer_name_token"] for row in scene.rows() if row["customer_name_token"])
     assert CliRunner().invoke(cli.app, ["lake", "resolve", token]).stdout == "Zaphod Beeblebrox\n"
@@ -250,7 +250,7 @@ def test_who_has_no_lake_yet_can_still_be_forgotten(monkeypatch: pytest.MonkeyPa
     keys.token("customer-7", "Zaphod")
     keys.save()
     monkeypatch.setattr(customers, "resolved", lambda: local_environ("http://127.0.0.1:4566"))
-    monkeypatch.setattr(wiring, "customer_keys", lambda _environ: keys)
+    monkeypatch.setattr(assembly, "customer_keys", lambda _environ: keys)
     monkeypatch.setattr(Lake, "from_environment", nothing)
     done = CliRunner().invoke(cli.app, ["lake", "forget", "customer-7"])
     assert done.stdout == "1 key dropped, of customer-7 and 0 orders\n"

@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
 from producers.assembly import KINESIS
-from producers.publishing import put_records as kinesis_wire
+from producers.publishing import put_records
 from producers.publishing.lanes import Lanes, Limits
 from producers.publishing.publication import Publication
 from producers.publishing.quota import KINESIS_QUOTA
@@ -73,7 +73,7 @@ A, B = key_in(0, 2), key_in(1, 2)
 def test_the_body_is_ours_and_all_around_it_botocores() -> None:
     network = Network((200, {"FailedRecordCount": 0, "Records": [RESULT, RESULT]}))
     sent = parcels(Publication(A, b"one"), Publication(A, b"two"), Publication(B, b'"plain"'))
-    assert kinesis_wire.put_records(kinesis_wire.writing(network.client), 'or"ders', sent) == [RESULT, RESULT]
+    assert put_records.put_records(put_records.writing(network.client), 'or"ders', sent) == [RESULT, RESULT]
     [request] = network.requests
     [body] = network.bodies
     asked = json.loads(body)
@@ -98,28 +98,28 @@ def test_the_signature_is_of_the_body_that_is_sent(monkeypatch: pytest.MonkeyPat
 
     network = Network((200, {"FailedRecordCount": 0, "Records": [RESULT]}))
     monkeypatch.setattr("botocore.auth.sha256", watched)
-    kinesis_wire.put_records(kinesis_wire.writing(network.client), "orders", parcels(Publication(A, b"one")))
+    put_records.put_records(put_records.writing(network.client), "orders", parcels(Publication(A, b"one")))
     assert network.bodies[0] in hashed
 
 
 def test_a_retry_of_botocores_sends_the_same_body() -> None:
     failure = {"__type": "InternalFailure", "message": "of the moment"}
     network = Network((500, failure), (200, {"FailedRecordCount": 0, "Records": [RESULT]}))
-    kinesis_wire.put_records(kinesis_wire.writing(network.client), "orders", parcels(Publication(A, b"one")))
+    put_records.put_records(put_records.writing(network.client), "orders", parcels(Publication(A, b"one")))
     first, second = network.bodies
     assert first == second
 
 
 def test_an_error_is_botocores_own() -> None:
     network = Network((400, {"__type": "ResourceNotFoundException", "message": "no such stream"}))
-    client = kinesis_wire.writing(network.client)
+    client = put_records.writing(network.client)
     with pytest.raises(client.exceptions.ResourceNotFoundException, match="no such stream"):
-        kinesis_wire.put_records(client, "orders", parcels(Publication(A, b"one")))
+        put_records.put_records(client, "orders", parcels(Publication(A, b"one")))
 
 
 def test_for_others_the_client_stays_what_it_was() -> None:
     network = Network((200, {"FailedRecordCount": 0, "Records": [RESULT]}))
-    client = kinesis_wire.writing(kinesis_wire.writing(network.client))
+    client = put_records.writing(put_records.writing(network.client))
     client.put_records(StreamName="orders", Records=[{"Data": b"x", "PartitionKey": "k"}])
     asked = json.loads(network.bodies[0])
     assert asked == {"StreamName": "orders", "Records": [{"Data": "eA==", "PartitionKey": "k"}]}
@@ -131,7 +131,7 @@ def test_what_stands_for_the_records_is_nothing_that_kinesis_takes() -> None:
     """As by a client whose events somebody took away: nothing may be acknowledged that was not sent."""
     kinesis = FakeKinesis(FakeClock().clock)
     network = Network((200, {}))
-    kinesis_wire.put_records(network.client, "orders", parcels(Publication(A, b"one")))
+    put_records.put_records(network.client, "orders", parcels(Publication(A, b"one")))
     asked = json.loads(network.bodies[0])
     with pytest.raises(ClientError, match="no hash key"):
         kinesis.put_records(**asked)
@@ -139,10 +139,10 @@ def test_what_stands_for_the_records_is_nothing_that_kinesis_takes() -> None:
 
 def test_results_that_are_missing_tell_nothing() -> None:
     network = Network((200, {"FailedRecordCount": 0, "Records": [RESULT]}), (200, {}))
-    client = kinesis_wire.writing(network.client)
+    client = put_records.writing(network.client)
     two = parcels(Publication(A, b"one"), Publication(B, b"two"))
-    assert kinesis_wire.put_records(client, "orders", two) == [RESULT, None]
-    assert kinesis_wire.put_records(client, "orders", two) == [None, None]
+    assert put_records.put_records(client, "orders", two) == [RESULT, None]
+    assert put_records.put_records(client, "orders", two) == [None, None]
 
 
 def test_a_request_that_hangs_leaves_time_to_send_the_others() -> None:

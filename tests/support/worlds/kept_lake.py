@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from analytics.files.parquet import days, parquet
+from analytics.files.writing import days, parquet
 from analytics.maintenance.backfill import Backfill
 from analytics.maintenance.compaction import (
     CompactionPolicy,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from consumers import assembly as wiring
+from consumers import assembly
 from foundation.clock import Wait
 from foundation.diagnostics import Emit
 from takeaway import cli
@@ -34,7 +34,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(dead_letters, "_letters", lambda _environ: world.letters)
     monkeypatch.setattr(dead_letters, "SYSTEM_CLOCK", world.clock.clock)
     monkeypatch.setattr(dead_letters, "stop_on_signal", threading.Event)
-    monkeypatch.setattr(wiring, "redriver", redriver)
+    monkeypatch.setattr(assembly, "redriver", redriver)
     return world
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from analytics import assembly as wiring
+from analytics import assembly
 from analytics.lake import Lake
 from events.wire import encode
 from foundation.bucket import Bucket
@@ -42,11 +42,13 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
     monkeypatch.setattr(backfill_command, "resolved", dict)
     monkeypatch.setattr(backfill_command, "HOME", tmp_path / "home")
     monkeypatch.setattr(Lake, "from_environment", lambda _: _Spans())
-    monkeypatch.setattr(wiring, "bucket_and_log", lambda _: (Bucket(world.bucket.client, world.bucket.name), world.log))
-    monkeypatch.setattr(wiring, "compactor", lambda *_: compactor(world))
-    monkeypatch.setattr(wiring, "vacuum", lambda _: vacuum(world))
-    monkeypatch.setattr(wiring, "backfill", lambda *_: backfill(world))
-    monkeypatch.setattr(wiring, "customer_keys", lambda _: KEYS)
+    monkeypatch.setattr(
+        assembly, "bucket_and_log", lambda _: (Bucket(world.bucket.client, world.bucket.name), world.log)
+    )
+    monkeypatch.setattr(assembly, "compactor", lambda *_: compactor(world))
+    monkeypatch.setattr(assembly, "vacuum", lambda _: vacuum(world))
+    monkeypatch.setattr(assembly, "backfill", lambda *_: backfill(world))
+    monkeypatch.setattr(assembly, "customer_keys", lambda _: KEYS)
     return world
 
 

@@ -25,8 +25,7 @@ from consumers.specs import CONSUMERS
 from foundation.aws import storage_options
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.kinesis.records import Sentinel, SequenceNumber
-from takeaway.doctor import examination
-from takeaway.doctor import resources as probes
+from takeaway.doctor import examination, resources
 from takeaway.doctor.examination import examine
 from takeaway.doctor.facts import Checkup, Process, Resource, Setting
 from takeaway.doctor.judge import findings
@@ -422,11 +421,11 @@ def test_what_was_started_is_told_and_whether_the_api_serves(silent_endpoint: st
     gone = processes.Running("archiver", ours.pid, ours.create_time() - 60, "archiver.log")
     processes.save_services(home / "services.json", [api, gone])
     up, ended = Process("api", ours.pid, up=True, log="api.log"), Process("archiver", ours.pid, up=False, log=gone.log)
-    assert probes.started(home) == (up, ended)
+    assert resources.started(home) == (up, ended)
     (home / "api_port").write_text(silent_endpoint.rpartition(":")[2])
-    assert probes.started(home) == (up, ended)
+    assert resources.started(home) == (up, ended)
     (home / "api_port").write_text("9")
-    (silent, _) = probes.started(home)
+    (silent, _) = resources.started(home)
     assert silent.trouble is not None
     assert silent.trouble.startswith("http://127.0.0.1:9/health: ")
     (problem, *_) = findings(Checkup(SYSTEM_CLOCK.now(), None, processes=(silent,)))

@@ -23,8 +23,7 @@ from takeaway.local import aws as local_aws
 from takeaway.local import backends, processes
 from takeaway.local.backends import EMBEDDED, LOCAL_AWS, LOCALSTACK_FOLDER
 from takeaway.local.processes import Running, Service
-from takeaway.stack import deployment
-from takeaway.stack import flow as up
+from takeaway.stack import deployment, flow
 from tests.conftest import LocalAws, the_backend
 from tests.support.fakes.clock import FakeClock
 
@@ -129,7 +128,7 @@ def test_down_ends_what_a_dead_local_aws_left_behind(escaping: Callable[..., Sta
     for process in (psutil.Process(running.pid), *psutil.Process(running.pid).children()):
         process.kill()
     until(lambda: running.process() is None)
-    up.existing(tmp_path).stop()
+    flow.existing(tmp_path).stop()
     assert gone(child)
 
 
@@ -178,8 +177,8 @@ def test_an_unknown_one_names_those_that_are() -> None:
 def test_another_one_is_up_already(escaping: Callable[..., Started], tmp_path: Path) -> None:
     processes.save_services(tmp_path / "services.json", [replace(escaping()[0], name=LOCAL_AWS)])
     (tmp_path / "backend").write_text("localstack")
-    with pytest.raises(UserError, match="localstack is up, not embedded"):
-        up.up(tmp_path, backend=EMBEDDED, aws_port=1, api_port=1, aws_only=True, speed=1)
+    with pytest.raises(UserError, match="localstack is flow, not embedded"):
+        flow.up(tmp_path, backend=EMBEDDED, aws_port=1, api_port=1, aws_only=True, speed=1)
 
 
 # localstack/host.sh, without installing anything.

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from consumers.engines.worker.leases import lease as row
+from consumers.engines.worker.leases import lease
 from foundation.clock import Wait
 from foundation.error_codes import error_code
 
@@ -43,16 +43,16 @@ def _create(client: "DynamoDBClient", name: str) -> bool:
             TableName=name,
             BillingMode="PAY_PER_REQUEST",
             AttributeDefinitions=[
-                {"AttributeName": row.KEY, "AttributeType": "S"},
-                {"AttributeName": row.OWNER, "AttributeType": "S"},
+                {"AttributeName": lease.KEY, "AttributeType": "S"},
+                {"AttributeName": lease.OWNER, "AttributeType": "S"},
             ],
-            KeySchema=[{"AttributeName": row.KEY, "KeyType": "HASH"}],
+            KeySchema=[{"AttributeName": lease.KEY, "KeyType": "HASH"}],
             GlobalSecondaryIndexes=[
                 {
                     "IndexName": OWNER_INDEX,
                     "KeySchema": [
-                        {"AttributeName": row.OWNER, "KeyType": "HASH"},
-                        {"AttributeName": row.KEY, "KeyType": "RANGE"},
+                        {"AttributeName": lease.OWNER, "KeyType": "HASH"},
+                        {"AttributeName": lease.KEY, "KeyType": "RANGE"},
                     ],
                     "Projection": {"ProjectionType": "KEYS_ONLY"},
                 }

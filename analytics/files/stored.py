@@ -3,8 +3,7 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analytics.table.layout import object_key
-from analytics.table.log import AddedFile
+from analytics.table import AddedFile, object_key
 from foundation.bucket import Bucket
 
 

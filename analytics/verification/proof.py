@@ -7,15 +7,27 @@ from dataclasses import dataclass, field
 import msgspec
 from deltalake.exceptions import DeltaError
 
-from analytics.archiving.holder import Verdict, judge
-from analytics.maintenance.scratch import scratch
-from analytics.table.layout import DATA_PREFIX, LOG_PREFIX, OFFSETS_PREFIX, ShardPaths, is_ours, object_key
-from analytics.table.log import CommitLog, LogEntry, LoggedCommit, Snapshot
-from analytics.table.offsets import Offsets, place_text, read_offsets
+from analytics.archiving import Verdict, judge
+from analytics.maintenance import scratch
+from analytics.table import (
+    DATA_PREFIX,
+    LOG_PREFIX,
+    OFFSETS_PREFIX,
+    CommitLog,
+    LogEntry,
+    LoggedCommit,
+    Offsets,
+    ShardPaths,
+    Snapshot,
+    is_ours,
+    object_key,
+    place_text,
+    read_offsets,
+)
 from analytics.verification.findings import Finding, Kind
 from analytics.verification.rows import RowChecks, StreamRecord
 from foundation.bucket import Bucket
-from foundation.kinesis.records import SequenceNumber
+from foundation.kinesis import SequenceNumber
 
 _LOG_FILE = re.compile(r"(\d{20})\.json")
 # An archiver goes on meanwhile: what seems to disagree is looked at so often before it is believed.

@@ -15,8 +15,8 @@ from analytics.archiving.sink import LakeSink
 from analytics.table.layout import DATA_PREFIX, ShardPaths, object_key
 from analytics.table.log import AddedFile, CommitLog, DeltaLog, LogEntry
 from analytics.verification.findings import Kind
+from analytics.verification.proof import Verified, verify
 from analytics.verification.rows import MOST_NAMED, StreamRecord
-from analytics.verification.verify import Verified, verify
 from events.wire import encode
 from foundation.bucket import Bucket
 from foundation.kinesis.records import SequenceNumber

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analytics.table.schema import FIELD_IDS, FILE_COLUMNS, TOKEN_NAMES
+from analytics.table import FIELD_IDS, FILE_COLUMNS, TOKEN_NAMES
 
 # On these rows level 1 packs as well as level 3, in two thirds of the time: what is long in them is random.
 ZSTD_LEVEL = 1
