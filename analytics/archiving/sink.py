@@ -1,6 +1,6 @@
 """The lake's writing side: rows of many shards come in, and leave together in one commit of the log.
 
-Every shard has its own thread; all share one `LakeSink`. Exactly once rests on `recovery.Holder` and the log alone.
+Every shard has its own thread; all share one `LakeSink`. Exactly once rests on `holder.Holder` and the log alone.
 """
 
 import threading
