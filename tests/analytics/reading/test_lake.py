@@ -10,12 +10,12 @@ import pytest
 from pyarrow import fs
 
 from analytics.archiving.holder import LakeHalt
-from analytics.archiving.rotation import RotationPolicy
 from analytics.archiving.shard_sink import CommitFailed
 from analytics.archiving.sink import LakeSink
 from analytics.assembly import lake_sink
 from analytics.lake import Lake, NoLake
 from analytics.reading.live_files import lake_filesystem
+from analytics.rotation import RotationPolicy
 from analytics.table.layout import NOTICE_KEY
 from analytics.table.log import CommitRejected, DeltaLog, LogEntry
 from analytics.table.offsets import place_text
