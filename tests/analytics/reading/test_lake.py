@@ -124,7 +124,7 @@ def test_two_processes_share_the_table(world: RealWorld) -> None:
     for number in range(1, 4):
         for shard in (first, second):
             feed(shard, [number])
-        assert str(first.flush()) == str(second.flush()) == f"{number}.0"
+        assert first.flush() == second.flush() == SequenceNumber(str(number))
     assert world.counted() == [(6, 6)]
 
 
