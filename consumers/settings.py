@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from consumers.batching import BatchRules
-from consumers.specs import ConsumerSpec
+from consumers.specs import CONSUMERS, ConsumerSpec
 from foundation.kinesis import READ_BYTES_PER_SECOND, Sentinel
 from foundation.settings import SettingsError, variable
 
@@ -22,8 +22,8 @@ class ConsumerSettings:
     stack: str = "takeaway"
     # Longer than the stream's retention plus the age at which dead letters are redriven.
     outcome_days: int = 30
-    # Three consumers share a shard's 2 MiB a second: each has to read all of it.
-    read_bytes_per_second: float = READ_BYTES_PER_SECOND / 3
+    # The consumers share a shard's 2 MiB a second: each has to read all of it.
+    read_bytes_per_second: float = READ_BYTES_PER_SECOND / len(CONSUMERS)
     # fan_out: Kinesis pushes, with 2 MiB a second for this application alone; each shard of it costs money.
     retrieval: Literal["polling", "fan_out"] = "polling"
     # Where a consumer begins on its first day: trim_horizon, latest, or at_timestamp:2026-03-14T12:00:00Z.

@@ -165,6 +165,7 @@ def _with_ids(table: pa.Table) -> bytes:
     return parquet(table, {})
 
 
+@pytest.mark.slow
 def test_every_reader_takes_older_and_newer_files_together(mixed: Path) -> None:
     lake = Lake.open(str(mixed), {})
     expected = _event_ids(rows(1, 2, 3), rows(4))

@@ -28,6 +28,7 @@ def test_each_part_that_running_code_plays_is_in_the_list_once() -> None:
     assert sorted(CONSUMERS) == sorted([*handlers, *OBSERVERS])
 
 
+@pytest.mark.slow
 def test_the_list_loads_no_consumer_and_nothing_heavy() -> None:
     script = f"""
 import sys
@@ -41,6 +42,7 @@ print([name for name in sys.modules if name.startswith(("consumers.", "producers
     assert done.stdout.splitlines() == [" ".join(CONSUMERS), "['consumers.specs']"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", CONSUMERS.values(), ids=CONSUMERS)
 def test_what_builds_a_consumer_is_where_the_list_says(spec: ConsumerSpec) -> None:
     assert callable(spec.builder())
@@ -102,6 +104,7 @@ def test_the_lake_is_filled_from_the_beginning_and_in_large_batches() -> None:
     assert filler.batching_window == timedelta(minutes=1)
 
 
+@pytest.mark.slow
 def test_letters_of_an_observer_that_fills_no_lake_are_not_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(CONSUMERS, "archiver", replace(CONSUMERS["archiver"], fills_lake=False))
     environ = {
@@ -116,6 +119,7 @@ def test_letters_of_an_observer_that_fills_no_lake_are_not_given_again(monkeypat
         redriver("archiver", environ, uninterrupted_wait(), lambda _: None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONSUMERS)
 def test_a_consumers_name_stands_in_the_choreography_and_its_own_module_alone(name: str) -> None:
     """As a value, that is: "the archiver" in a sentence is a word, and a command's help shows examples."""

@@ -123,7 +123,7 @@ def test_after_an_answer_without_records_the_publisher_goes_on(place: Place) -> 
 
 def test_a_stream_that_is_not_there_is_given_up_with_the_services_own_words(place: Place) -> None:
     diagnostics: list[Diagnostic] = []
-    with place.publisher(diagnostics, stream="nowhere", deliver_within=timedelta(milliseconds=100)) as publisher:
+    with place.publisher(diagnostics, stream="nowhere", deliver_within=timedelta(seconds=2)) as publisher:
         error = publisher.publish(an_envelope()).exception(30)
     assert isinstance(error, PublishFailed)
     assert "ResourceNotFoundException" in str(error)

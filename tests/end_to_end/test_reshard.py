@@ -254,7 +254,9 @@ def test_nothing_is_lost_and_nothing_doubled(resharded: Resharded) -> None:
     assert [verdict.count(kind) for kind in (LOST, DOUBLED, UNEXPECTED)] == [0, 0, 0], verdict.findings
     assert verdict.ok, verdict.findings
     assert (verdict.orders, verdict.left_out) == (ORDERS, len(LONG_ORDERS))
-    assert Counter(fact.place for fact in resharded.lake) == Counter(fact.place for fact in resharded.stream)
+    # A lost answer makes the publisher send again: of an event that came twice, one is a row.
+    assert Counter(fact.event_id for fact in resharded.lake) == Counter({fact.event_id for fact in resharded.stream})
+    assert {fact.place for fact in resharded.lake} <= {fact.place for fact in resharded.stream}
 
 
 def test_each_order_is_seen_in_the_order_of_the_stream_across_parents_and_children(resharded: Resharded) -> None:

@@ -85,7 +85,15 @@ def test_every_field_of_every_event_is_a_column() -> None:
 
 def test_no_field_id_is_changed_or_used_again() -> None:
     golden = golden_ids()
-    assert len(set(golden.values())) == len(golden)
+    taken = {field_id: path for path, field_id in golden.items()}
+    again = {
+        f"{field_id} is {taken[field_id]}'s, not {path}'s"
+        for path, field_id in FIELD_IDS.items()
+        if taken.get(field_id, path) != path
+    }
+    fix = f"fix: a number that {GOLDEN_IDS.name} does not have, {max(taken) + 1} for example"
+    assert not again, f"the ids of {again} are other fields' there, for good. {fix}"
+    assert len(taken) == len(golden)
     new = {f"{field_id} {path}" for path, field_id in FIELD_IDS.items() if path not in golden}
     assert not new, f"ids without a place in {GOLDEN_IDS.name}, where each stays for good. fix: add the lines {new}"
     # A field that went keeps its line, and so its number.

@@ -25,8 +25,8 @@ def test_a_placing_makes_the_restaurant_notified_under_the_id_it_will_really_hav
 
 
 def test_an_acceptance_makes_the_user_notified_and_a_completion_nothing() -> None:
-    accepted, notified = expected_events(OrderAccepted, "accept", order_id="o", restaurant_id="r", intended_at=NOON)
-    assert notified.event_id == derive_event_id("o", "user_notified", accepted.event_id)
+    accepted, *following = expected_events(OrderAccepted, "accept", order_id="o", restaurant_id="r", intended_at=NOON)
+    assert derive_event_id("o", "user_notified", accepted.event_id) in {one.event_id for one in following}
     assert len(expected_events(OrderCompleted, "complete", order_id="o", restaurant_id="r", intended_at=NOON)) == 1
 
 
