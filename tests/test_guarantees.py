@@ -152,6 +152,11 @@ GUARANTEES = (
         "test_what_is_no_whole_aggregate_stays_as_it_is_and_nothing_is_printed",
     ),
     Guarantee(
+        "an aggregate whose keys are no text stays whole",
+        never,
+        "test_any_bytes_behind_the_magic_are_an_aggregate_with_keys_of_text_or_none",
+    ),
+    Guarantee(
         "a bad iterator is not asked with again and again",
         replaced(" and failures == 1", ""),
         "test_iterators_that_expire_at_once_are_no_busy_loop",
