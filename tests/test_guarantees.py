@@ -157,6 +157,11 @@ GUARANTEES = (
         "test_any_bytes_behind_the_magic_are_an_aggregate_with_keys_of_text_or_none",
     ),
     Guarantee(
+        "a moment of an event is one in UTC",
+        replaced("require_utc(self.ready_at, 'ready_at')", "self.ready_at"),
+        "test_every_moment_of_every_event_is_read_in_utc",
+    ),
+    Guarantee(
         "a bad iterator is not asked with again and again",
         replaced(" and failures == 1", ""),
         "test_iterators_that_expire_at_once_are_no_busy_loop",

@@ -1,6 +1,7 @@
 """The wire: golden bytes are decoded for ever, the unknown is tolerated, the broken is told apart and explained."""
 
 import json
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import inspect
 
 from events.envelope import EventEnvelope, derive_event_id
+from events.fields import fields_of
 from events.orders import EVENT_TYPES, EVENTS, Event, OrderAccepted, OrderPlaced
 from events.wire import HEADER_FIELDS, UnreadableEvent, decode, decode_only, encode
 from tests.support.builders import an_envelope, an_order_accepted, an_order_completed, an_order_placed
@@ -85,6 +88,22 @@ def test_fields_nobody_knows_are_tolerated() -> None:
 
 def test_another_time_zone_is_the_same_moment() -> None:
     assert decode(changed(occurred_at="2026-03-14T13:00:00+01:00")) == an_envelope()
+
+
+def test_every_moment_of_every_event_is_read_in_utc() -> None:
+    """Golden bytes with each moment written an hour ahead of UTC."""
+    moved = 0
+    for path in GOLDEN:
+        fields = json.loads(path.read_bytes())
+        event = next(event for event, name in EVENT_TYPES.items() if name == fields["event_type"])
+        moments = [field.name for field in fields_of(event) if isinstance(field.kind, inspect.DateTimeType)]
+        for name in ("occurred_at", *moments):
+            moment = datetime.fromisoformat(fields[name]).astimezone(timezone(timedelta(hours=1)))
+            read = decode(json.dumps(fields | {name: moment.isoformat()}).encode())
+            assert read == decode(path.read_bytes())
+            assert encode(read) == path.read_bytes()
+            moved += name in moments
+    assert moved
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,12 @@ def test_times_are_utc_to_the_microsecond() -> None:
     assert [day for day, _ in days(rows)] == [date(2026, 3, 14)]
 
 
+def test_a_promise_with_an_offset_is_the_same_row() -> None:
+    here = encode(ACCEPTED).replace(b"2026-03-14T12:20:00Z", b"2026-03-14T17:50:00+05:30")
+    assert here != encode(ACCEPTED)
+    assert decoded(here).rows.column("ready_at") == decoded(encode(ACCEPTED)).rows.column("ready_at")
+
+
 # What a JSON reader that only knows column types would let through, lose or choke on.
 UNREADABLE = {
     "no JSON": b"not json",
