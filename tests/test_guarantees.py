@@ -162,6 +162,16 @@ GUARANTEES = (
         "test_every_moment_of_every_event_is_read_in_utc",
     ),
     Guarantee(
+        "what is nested too deep for a reader is kept as text",
+        never,
+        "test_a_field_that_is_nested_deep_is_kept_and_can_be_read_again",
+    ),
+    Guarantee(
+        "a number beyond float is kept as text",
+        becomes("number"),
+        "test_an_unknown_field_is_kept_as_what_it_says",
+    ),
+    Guarantee(
         "a bad iterator is not asked with again and again",
         replaced(" and failures == 1", ""),
         "test_iterators_that_expire_at_once_are_no_busy_loop",

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from consumers.processing import Unavailable
+from foundation.backoff import pause_after
 from foundation.clock import Clock, Wait
 
 if TYPE_CHECKING:
@@ -12,14 +14,17 @@ if TYPE_CHECKING:
 
 # BatchGetItem: at most 100 items a request (AWS DynamoDB API reference).
 MAX_KEYS_PER_READ = 100
-_UNPROCESSED_PAUSE_SECONDS = 0.1
+# What it leaves unprocessed is asked for again so often, and then left to the engine, which tells that it waits and
+# ends with its process: seven times, within 13 s.
+_TRIES = 8
+_FIRST_PAUSE_SECONDS = 0.1
 
 
 class IdempotencyStore(Protocol):
     """Outcomes by the `event_id` heard, for one application."""
 
     def recall(self, event_ids: Sequence[str]) -> dict[str, bytes]:
-        """The outcomes known for these events."""
+        """The outcomes known for these events. Raises `Unavailable` when not all of them could be read."""
 
     def remember(self, event_id: str, outcome: bytes) -> bytes:
         """Stores the outcome unless there is one; answers with the one that stands, the first."""
@@ -69,14 +74,22 @@ class DynamoDBOutcomes:
         names = {self._key(event_id): event_id for event_id in event_ids}
         wanted: list[dict[str, AttributeValueTypeDef]] = [{"outcome_id": {"S": name}} for name in names]
         found: dict[str, bytes] = {}
+        failures = 0
         while wanted:
             answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}})
             for item in answer["Responses"].get(self._table, []):
                 found[names[item["outcome_id"]["S"]]] = bytes(item["outcome"]["B"])
             unprocessed = answer["UnprocessedKeys"].get(self._table)
             wanted = list(unprocessed["Keys"]) if unprocessed else []
-            if wanted:
-                self._wait(_UNPROCESSED_PAUSE_SECONDS)
+            if not wanted:
+                break
+            failures += 1
+            # guarantee: unprocessed keys are not asked for without end
+            if failures == _TRIES or self._wait(pause_after(failures, first=_FIRST_PAUSE_SECONDS)):
+                raise Unavailable(
+                    f"DynamoDB left {len(wanted)} outcomes of {self._table} unread, {failures} times in a row. "
+                    "fix: if it lasts, give the table more capacity"
+                )
         return found
 
     def _key(self, event_id: str) -> str:

@@ -83,3 +83,13 @@ def packed(data: Iterable[bytes], key: str) -> bytes:
         aggregator.add_user_record(key, each)
     _, _, packed_data = aggregator.clear_and_get().get_contents()
     return bytes(packed_data)
+
+
+def with_field(name: str, raw: bytes) -> bytes:
+    """An event's bytes with one more field, whose value is these bytes as they are."""
+    return encode(an_envelope())[:-1] + f',"{name}":'.encode() + raw + b"}"
+
+
+def nested(depth: int, opening: bytes = b"[", closing: bytes = b"]") -> bytes:
+    """JSON that deep: lists, or objects that open with `{"a":`."""
+    return opening * depth + (b"" if opening == b"[" else b"1") + closing * depth
