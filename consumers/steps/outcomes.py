@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 # BatchGetItem: at most 100 items a request (AWS DynamoDB API reference).
 MAX_KEYS_PER_READ = 100
-# What it leaves unprocessed is asked for again so often, and then left to the engine, which tells that it waits and
-# ends with its process: seven times, within 13 s.
-_TRIES = 8
+# So many reads that bring nothing, within 3 s, and the engine is told: it says that the shard waits, for as long as it
+# takes, and ends with its process.
+_MAX_EMPTY_READS = 6
 _FIRST_PAUSE_SECONDS = 0.1
 
 
@@ -74,21 +74,20 @@ class DynamoDBOutcomes:
         names = {self._key(event_id): event_id for event_id in event_ids}
         wanted: list[dict[str, AttributeValueTypeDef]] = [{"outcome_id": {"S": name}} for name in names]
         found: dict[str, bytes] = {}
-        failures = 0
+        in_vain = 0
         while wanted:
             answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}})
             for item in answer["Responses"].get(self._table, []):
                 found[names[item["outcome_id"]["S"]]] = bytes(item["outcome"]["B"])
             unprocessed = answer["UnprocessedKeys"].get(self._table)
-            wanted = list(unprocessed["Keys"]) if unprocessed else []
-            if not wanted:
-                break
-            failures += 1
+            left = list(unprocessed["Keys"]) if unprocessed else []
+            in_vain = in_vain + 1 if len(left) == len(wanted) else 1
+            wanted = left
             # guarantee: unprocessed keys are not asked for without end
-            if failures == _TRIES or self._wait(pause_after(failures, first=_FIRST_PAUSE_SECONDS)):
+            if left and (in_vain == _MAX_EMPTY_READS or self._wait(pause_after(in_vain, first=_FIRST_PAUSE_SECONDS))):
                 raise Unavailable(
-                    f"DynamoDB left {len(wanted)} outcomes of {self._table} unread, {failures} times in a row. "
-                    "fix: if it lasts, give the table more capacity"
+                    f"DynamoDB left {len(left)} outcomes in {self._table} unread, {in_vain} times in a row. "
+                    "fix: give the table more read capacity, if it lasts"
                 )
         return found
 
