@@ -177,6 +177,16 @@ GUARANTEES = (
         "test_a_table_that_answers_nothing_is_left_to_the_engine",
     ),
     Guarantee(
+        "an outcome that names another order is none",
+        always,
+        "test_two_orders_under_one_event_id_have_an_effect_and_an_outcome_each",
+    ),
+    Guarantee(
+        "the second order of an event id has an outcome of its own",
+        always,
+        "test_and_hearing_them_again_repeats_neither",
+    ),
+    Guarantee(
         "a bad iterator is not asked with again and again",
         replaced(" and failures == 1", ""),
         "test_iterators_that_expire_at_once_are_no_busy_loop",

@@ -8,8 +8,8 @@ from consumers.diagnostics import ShardWaits
 from consumers.engines.feeding import Feeder
 from consumers.processing import ProcessorFactory, ShardAssignment, ShardStop
 from consumers.redrive.redrive import Given
-from consumers.steps import IdempotencyStore
-from events import UnreadableEvent, decode
+from consumers.steps import IdempotencyStore, happening, recalled
+from events import Event, EventEnvelope, UnreadableEvent, decode
 from foundation.clock import Wait
 from foundation.diagnostics import Diagnostic, Emit
 from foundation.kinesis import Batch, Position, Sentinel, position_key
@@ -52,9 +52,9 @@ class ThroughProcessor:
         self._failed_keys: set[str] = set()
 
     def done_before(self, letters: Sequence[DeadLetter]) -> frozenset[str]:
-        events = {letter.key: event_id for letter in letters if (event_id := _event_id(letter)) is not None}
-        known = self._outcomes.recall(list(events.values()))
-        return frozenset(key for key, event_id in events.items() if event_id in known)
+        events = {letter.key: event for letter in letters if (event := _event(letter)) is not None}
+        known = recalled(self._outcomes, events.values())
+        return frozenset(key for key, event in events.items() if happening(event) in known)
 
     def give(self, letters: Sequence[DeadLetter]) -> Given:
         done: set[str] = set()
@@ -124,8 +124,8 @@ def _by_shard(letter: DeadLetter) -> tuple[str, str, tuple[int, int]]:
     return letter.stream, letter.shard_id, letter.place.key
 
 
-def _event_id(letter: DeadLetter) -> str | None:
+def _event(letter: DeadLetter) -> EventEnvelope[Event] | None:
     try:
-        return decode(letter.payload).event_id
+        return decode(letter.payload)
     except UnreadableEvent:
         return None

@@ -1,10 +1,14 @@
 """Remembered outcomes: what a step already told about an event, so that hearing it again repeats no effect."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from consumers.processing import Unavailable
+from events import Event, EventEnvelope
 from foundation.backoff import pause_after
 from foundation.clock import Clock, Wait
 
@@ -28,6 +32,60 @@ class IdempotencyStore(Protocol):
 
     def remember(self, event_id: str, outcome: bytes) -> bytes:
         """Stores the outcome unless there is one; answers with the one that stands, the first."""
+
+
+Happening = tuple[str, str]
+"""An event as it is remembered: its order's id and its own. A foreign producer may give two orders one `event_id`."""
+
+
+def happening(event: EventEnvelope[Event]) -> Happening:
+    return event.order_id, event.event_id
+
+
+def recalled(store: IdempotencyStore, heard: Iterable[EventEnvelope[Event]]) -> dict[Happening, bytes]:
+    """The outcomes known of these events."""
+    heard = list(heard)
+    stored = store.recall([event.event_id for event in heard])
+    known: dict[Happening, bytes] = {}
+    others: dict[str, Happening] = {}
+    for event in heard:
+        outcome = stored.get(event.event_id)
+        if outcome is None:
+            continue
+        # guarantee: an outcome that names another order is none
+        if _is_of(outcome, event):
+            known[happening(event)] = outcome
+        else:
+            others[_own_name(event)] = happening(event)
+    if others:
+        known |= {others[name]: outcome for name, outcome in store.recall(list(others)).items()}
+    return known
+
+
+def remembered(store: IdempotencyStore, event: EventEnvelope[Event], outcome: bytes) -> bytes:
+    """The outcome of this event that stands: the first one of its order."""
+    stands = store.remember(event.event_id, outcome)
+    # guarantee: the second order of an event id has an outcome of its own
+    if _is_of(stands, event):
+        return stands
+    return store.remember(_own_name(event), outcome)
+
+
+class _Named(msgspec.Struct, frozen=True):
+    order_id: str
+
+
+def _is_of(outcome: bytes, event: EventEnvelope[Event]) -> bool:
+    """One that cannot be read is held to be: whoever looks at it is told."""
+    try:
+        return msgspec.json.decode(outcome, type=_Named).order_id == event.order_id
+    except msgspec.DecodeError:
+        return True
+
+
+def _own_name(event: EventEnvelope[Event]) -> str:
+    """Where the outcome lies whose `event_id` is another order's already. Longer than any `event_id` may be."""
+    return f"order-{hashlib.sha512(msgspec.json.encode(happening(event))).hexdigest()}"
 
 
 class DynamoDBOutcomes:

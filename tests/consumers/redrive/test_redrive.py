@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
@@ -13,6 +14,7 @@ from consumers.dead_letters.letters import DeadLetter, NoLetter
 from consumers.diagnostics import LetterRedriven
 from consumers.processing import ShardStop
 from consumers.redrive.redrive import CANARIES, CLAIMED_FOR, CanaryFailed, Fate, Given
+from events.wire import encode
 from tests.support.builders import an_envelope
 from tests.support.fakes.bucket import Gate
 from tests.support.worlds.lake_world import Crash
@@ -347,6 +349,20 @@ def test_what_was_performed_before_is_known_without_changing_anything(world: Wor
     again, unread, new = a_letter(1), a_letter(2, data=b"not an event"), a_letter(3)
     assert world.way().done_before([again, unread, new]) == {again.key}
     assert world.tickets == ["order-1"]
+
+
+def test_a_letter_of_another_order_under_the_same_event_id_is_not_done_before_it_is(world: World) -> None:
+    one, other = (
+        a_letter(number, order=order, data=encode(msgspec.structs.replace(an_envelope(order_id=order), event_id="1")))
+        for number, order in enumerate(("a", "b"))
+    )
+    world.put(one)
+    world.redrive()
+    assert world.way().done_before([one, other]) == {one.key}
+    world.put(other)
+    world.redrive()
+    assert world.way().done_before([one, other]) == {one.key, other.key}
+    assert world.tickets == ["a", "b"]
 
 
 def test_what_is_no_letter_is_named_and_nobody_stumbles_over_it(world: World) -> None:

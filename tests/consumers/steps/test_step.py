@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
@@ -398,3 +399,39 @@ def test_all_is_published_before_the_first_acknowledgement_is_waited_for() -> No
 
     shard = Shard(publisher=Slow())
     assert shard.processor().process(orders("a", "b", "c")) == Progress(number(3))
+
+
+def under_one_id(value: int, order: str) -> Record:
+    """A foreign producer's: its events count from 1 for each order."""
+    placed = msgspec.structs.replace(an_envelope(order_id=order), event_id="1")
+    return a_record(value, data=encode(placed), order_id=order)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["recalled", "remembered by another holder meanwhile"])
+@pytest.mark.parametrize("together", [False, True])
+def test_two_orders_under_one_event_id_have_an_effect_and_an_outcome_each(*, together: bool, late: bool) -> None:
+    shard = Shard(outcomes=Outcomes(late=late))
+    records = under_one_id(1, "a"), under_one_id(2, "b")
+    for batch in [a_batch(*records)] if together else [a_batch(record) for record in records]:
+        shard.processor().process(batch)
+    assert shard.kitchen.told == ["a", "b"]
+    assert [event.envelope.order_id for event in shard.publisher.published] == ["a", "b"]
+    assert shard.letters.written == []
+
+
+def test_and_hearing_them_again_repeats_neither() -> None:
+    shard = Shard()
+    batch = a_batch(under_one_id(1, "a"), under_one_id(2, "b"))
+    for _ in range(3):
+        assert shard.processor().process(batch) == Progress(number(2))
+    assert shard.kitchen.told == ["a", "b"]
+    first, *again = (shard.publisher.published[at : at + 2] for at in (0, 2, 4))
+    assert again == [first, first]
+
+
+def test_an_outcome_that_nobody_can_read_makes_a_letter_and_no_second_effect() -> None:
+    shard = Shard()
+    shard.outcomes.stored["1"] = b"torn"
+    assert shard.processor().process(a_batch(under_one_id(1, "a"))) == Progress(number(1))
+    assert shard.kitchen.told == []
+    assert [letter.kind for letter in shard.letters.written] == ["UnreadableEvent"]
