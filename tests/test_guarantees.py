@@ -118,7 +118,7 @@ GUARANTEES = (
     ),
     Guarantee(
         "keys run side by side, and one key's records one after the other",
-        replaced("one.record.partition_key", "str(one.record.sequence_number)"),
+        replaced("one.key", "str(one.record.sequence_number)"),
         "test_a_key_is_never_handled_by_two_at_once_and_keeps_its_order",
     ),
     Guarantee(
@@ -185,6 +185,21 @@ GUARANTEES = (
         "the second order of an event id has an outcome of its own",
         always,
         "test_and_hearing_them_again_repeats_neither",
+    ),
+    Guarantee(
+        "a record without a partition key is read",
+        becomes("_AnyAnswer(_decoder.decode(body).records, 0)"),
+        "test_a_record_without_a_partition_key_is_a_record",
+    ),
+    Guarantee(
+        "records without a partition key keep their order's order, side by side with other orders",
+        never,
+        "test_orders_are_handled_side_by_side_and_told_each_in_order",
+    ),
+    Guarantee(
+        "letters without a partition key are redriven in their order's order",
+        becomes("letter.key"),
+        "test_letters_of_records_without_a_partition_key_are_redriven_each_order_in_its_order",
     ),
     Guarantee(
         "a bad iterator is not asked with again and again",

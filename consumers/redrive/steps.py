@@ -9,7 +9,7 @@ from consumers.engines.feeding import Feeder
 from consumers.processing import ProcessorFactory, ShardAssignment, ShardStop
 from consumers.redrive.redrive import Given
 from consumers.steps import IdempotencyStore, happening, recalled
-from events import Event, EventEnvelope, UnreadableEvent, decode
+from events import Event, EventEnvelope, UnreadableEvent, decode, partition_key
 from foundation.clock import Wait
 from foundation.diagnostics import Diagnostic, Emit
 from foundation.kinesis import Batch, Position, Sentinel, position_key
@@ -62,13 +62,13 @@ class ThroughProcessor:
         held_back: dict[str, str] = {}
         for wave in waves(letters):
             # guarantee: an order's letters are redriven one after the other
-            held_back |= {letter.key: _HELD_BACK for letter in wave if letter.partition_key in self._failed_keys}
+            held_back |= {letter.key: _HELD_BACK for letter in wave if _order(letter) in self._failed_keys}
             trying = sorted((letter for letter in wave if letter.key not in held_back), key=_by_shard)
             for (stream, shard_id), some in groupby(trying, key=lambda letter: (letter.stream, letter.shard_id)):
                 given = self._feed(stream, shard_id, list(some))
                 done |= given.done
                 failed |= given.failed
-                self._failed_keys |= {letter.partition_key for letter in given.failed.values()}
+                self._failed_keys |= {_order(letter) for letter in given.failed.values()}
                 if given.stopped_by is not None:
                     return Given(frozenset(done), failed, held_back, given.stopped_by)
         return Given(frozenset(done), failed, held_back)
@@ -115,9 +115,18 @@ def waves(letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:
     rest = list(letters)
     while rest:
         first: dict[str, DeadLetter] = {}
-        behind = [letter for letter in rest if first.setdefault(letter.partition_key, letter) is not letter]
+        behind = [letter for letter in rest if first.setdefault(_order(letter), letter) is not letter]
         yield list(first.values())
         rest = behind
+
+
+def _order(letter: DeadLetter) -> str:
+    """What a letter is in order with: its partition key; without one its event's order; without any itself alone."""
+    if letter.partition_key is not None:
+        return letter.partition_key
+    event = _event(letter)
+    # guarantee: letters without a partition key are redriven in their order's order
+    return letter.key if event is None else partition_key(event)
 
 
 def _by_shard(letter: DeadLetter) -> tuple[str, str, tuple[int, int]]:

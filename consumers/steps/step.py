@@ -10,7 +10,17 @@ from consumers.dead_letters import SetsApart
 from consumers.diagnostics import StepPerformed
 from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment, ShardStop
 from consumers.steps.outcomes import Happening, IdempotencyStore, happening, recalled, remembered
-from events import EVENT_TYPES, EncodedEvent, Event, EventEnvelope, decode_only, decoded, encoded, following
+from events import (
+    EVENT_TYPES,
+    EncodedEvent,
+    Event,
+    EventEnvelope,
+    decode_only,
+    decoded,
+    encoded,
+    following,
+    partition_key,
+)
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from foundation.kinesis import Record
@@ -54,6 +64,9 @@ class StepHandler(Generic[EventT]):
 
     def hear(self, record: Record) -> EventEnvelope[EventT] | None:
         return decode_only(self._step.listens_to, record.data)
+
+    def order_of(self, heard: EventEnvelope[EventT]) -> str:
+        return partition_key(heard)
 
     def recall(self, heard: Sequence[EventEnvelope[EventT]]) -> None:
         self._known = recalled(self._outcomes, heard)

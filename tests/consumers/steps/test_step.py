@@ -219,6 +219,19 @@ def test_a_broken_world_is_waited_out_for_as_long_as_it_lasts() -> None:
     assert shard.letters.written == []
 
 
+def test_what_comes_behind_a_broken_promise_without_partition_keys_is_its_orders_alone() -> None:
+    shard = Shard()
+    shard.publisher.failing = {"a"}
+    batch = a_batch(*(msgspec.structs.replace(record, partition_key=None) for record in orders("a", "b", "a").records))
+    processor = shard.processor()
+    assert processor.process(batch).resume_after == Sentinel.TRIM_HORIZON
+    assert shard.kitchen.told == ["a", "a", "b"]
+    shard.publisher.failing = set()
+    assert processor.process(batch) == Progress(number(3))
+    assert shard.kitchen.told == ["a", "a", "b"]
+    assert [event.envelope.order_id for event in shard.publisher.published] == ["b", "a", "a"]
+
+
 def bad(value: int) -> Record:
     return a_record(value, data=b'{"event_id": "torn')
 
@@ -358,7 +371,8 @@ def test_a_handler_that_answers_no_event_stops_the_shard_before_its_effect_is_re
     assert shard.outcomes.stored == {}
 
 
-def test_orders_are_handled_side_by_side_and_told_each_in_order() -> None:
+@pytest.mark.parametrize("keyed", [True, False], ids=["by their partition key", "without a partition key"])
+def test_orders_are_handled_side_by_side_and_told_each_in_order(*, keyed: bool) -> None:
     """Real threads: the kitchen answers nobody until four orders wait for it."""
     together = threading.Barrier(4, timeout=10)
     shard = Shard(rules=BatchRules(parallelization_factor=4))
@@ -370,9 +384,12 @@ def test_orders_are_handled_side_by_side_and_told_each_in_order() -> None:
 
     shard.kitchen.handle = handle  # type: ignore[method-assign]
     records = [a_record(turn * 4 + key, order_id=f"order-{key}") for turn in range(5) for key in range(4)]
+    if not keyed:
+        records = [msgspec.structs.replace(record, partition_key=None) for record in records]
     assert shard.processor().process(a_batch(*records)) == Progress(number(19))
     for key in range(4):
-        heard = [decode(record.data).event_id for record in records if record.partition_key == f"order-{key}"]
+        events = [decode(record.data) for record in records]
+        heard = [event.event_id for event in events if event.order_id == f"order-{key}"]
         published = [event.envelope for event in shard.publisher.published]
         causes = [envelope.cause for envelope in published if envelope.order_id == f"order-{key}"]
         assert causes == heard
