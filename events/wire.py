@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC
 from math import isfinite
+from sys import float_info
 from typing import Annotated, Any, Generic, cast
 
 import msgspec
@@ -120,7 +121,7 @@ def unknown_fields(data: bytes, event: Event) -> dict[str, Any]:
         return _undecodable(data)
     unknown = _unknown_among(fields, event)
     # guarantee: what is nested too deep for a reader is kept as text
-    if _is_deep(unknown):
+    if data.count(b"[") + data.count(b"{") > _MAX_DEPTH and _is_deep(unknown):
         return _undecodable(data)
     return unknown
 
@@ -149,7 +150,7 @@ def _number(text: str) -> float | str:
 
 
 def _whole_number(text: str) -> int | str:
-    return int(text) if isfinite(float(text)) else text
+    return int(text) if len(text) <= float_info.max_10_exp else text
 
 
 _every_field = json.JSONDecoder(parse_int=_whole_number, parse_float=_number)
@@ -159,8 +160,10 @@ def _is_deep(value: object) -> bool:
     """Whether lists and objects are nested in it more than `_MAX_DEPTH` times."""
     level = [value]
     for _ in range(_MAX_DEPTH):
-        parts = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
-        level = [part for some in parts for part in some if isinstance(part, dict | list)]
+        inside: list[object] = []
+        for one in level:
+            inside += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        level = [part for part in inside if isinstance(part, dict | list)]
         if not level:
             return False
     return True
