@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from foundation.kinesis.deaggregation import Aggregate, unpack
 from foundation.kinesis.hash_keys import HashKeyRange
-from tests.support.builders import NOON, a_record
+from tests.support.builders import NOON, a_message, a_record, an_aggregate_of
 
 LOW, HIGH = HashKeyRange(0, 2**127 - 1), HashKeyRange(2**127, 2**128 - 1)
 
@@ -29,11 +29,7 @@ def packed(*records: tuple[str, bytes], explicit: str | None = None) -> bytes:
 
 
 def sealed(aggregate: messages_pb2.AggregatedRecord) -> bytes:
-    return with_digest(aggregate.SerializeToString())
-
-
-def with_digest(message: bytes) -> bytes:
-    return MAGIC + message + hashlib.md5(message, usedforsecurity=False).digest()
+    return an_aggregate_of(aggregate.SerializeToString())
 
 
 def opened(data: bytes, outer_key: str = "order-1") -> Aggregate:
@@ -80,23 +76,12 @@ def test_a_record_is_routed_by_its_own_hash_key_or_by_its_partition_key() -> Non
     assert opened(sealed(aggregate), "a").is_stray(LOW)
 
 
-def a_field(number: int, content: bytes) -> bytes:
-    """A protobuf field of short bytes: its number and kind, their length, and they."""
-    return bytes([number << 3 | 2, len(content)]) + content
-
-
-def a_message(key: bytes = b"k1", hash_key: bytes = b"17", data: bytes = b"hi") -> bytes:
-    """One key, one hash key and one record of theirs, of any bytes, as writers in other languages may pack them."""
-    inner = bytes([1 << 3, 0, 2 << 3, 0]) + a_field(3, data)
-    return a_field(1, key) + a_field(2, hash_key) + a_field(3, inner)
-
-
 short = st.binary(max_size=20)
 
 
 @given(st.one_of(st.binary(max_size=80), st.builds(a_message, short, short, short)), st.sampled_from(["a", "order-1"]))
 def test_any_bytes_behind_the_magic_are_an_aggregate_with_keys_of_text_or_none(message: bytes, outer_key: str) -> None:
-    aggregate = unpack(a_record(7, data=with_digest(message), order_id=outer_key))
+    aggregate = unpack(a_record(7, data=an_aggregate_of(message), order_id=outer_key))
     if aggregate is not None:
         assert all(isinstance(record.partition_key, str) for record in aggregate.records)
         assert aggregate.is_stray(LOW) in {True, False}
@@ -117,9 +102,9 @@ def damaged() -> dict[str, bytes]:
         "magic and too little": MAGIC + b"x" * 15,
         "wrong digest": good[:-1] + bytes([good[-1] ^ 1]),
         "cut short": good[:-3],
-        "no message": with_digest(noise),
-        "a key that is no text": with_digest(a_message(key=b"\xff\xfe")),
-        "a hash key that is no text": with_digest(a_message(hash_key=b"\xff\xfe")),
+        "no message": an_aggregate_of(noise),
+        "a key that is no text": an_aggregate_of(a_message(key=b"\xff\xfe")),
+        "a hash key that is no text": an_aggregate_of(a_message(hash_key=b"\xff\xfe")),
         "an index beyond the table": sealed(bad_index),
         "a hash key that is none": sealed(bad_hash_key),
         "no records": sealed(messages_pb2.AggregatedRecord()),
