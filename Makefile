@@ -46,7 +46,7 @@ up: install ## start the local AWS, the API, the consumers and restaurants, and 
 down: install ## stop what `make up` started
 	@$(BIN)/takeaway down
 
-quick: install ## the pure tests, each held to 50 ms of CPU: in 20 seconds; for the inner loop
+quick: install ## the pure tests, 50 ms of CPU each at most, told when over: in 20 seconds; for the inner loop
 	@$(BIN)/python -m pytest -n 2 --quick $(ARGS)
 
 test: install ## all tests on the embedded back end; BACKEND=localstack: what needs an AWS, on that one alone

@@ -45,7 +45,7 @@ class Lake:
 
     Three tables: `records`, every record of the stream once, as it was archived; `events`, every event once, since an
     event may have been published twice; `orders`, a row an order (`analytics.reading.orders`). The columns of the
-    former two are those of `schema.EVENT_SCHEMA` and `event_date`.
+    former two are those of `EVENT_SCHEMA` and `event_date`.
 
     `since` and `until`, aware, say which events count: those with since <= occurred_at < until; None does not bind.
     Only the files of these days are read.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from analytics.archiving import RotationPolicy
+from analytics.rotation import RotationPolicy
 
 _DEFAULT = RotationPolicy()
 

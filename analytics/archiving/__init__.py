@@ -3,7 +3,6 @@
 from analytics.archiving.decode import Decoded, decode_records
 from analytics.archiving.diagnostics import DayCompacted, LateRowsCommitted, SliceLoaded
 from analytics.archiving.holder import LakeHalt, Verdict, judge
-from analytics.archiving.rotation import RotationPolicy
 from analytics.archiving.shard_sink import LakeGap, ShardSink
 from analytics.archiving.sink import LakeSink
 
@@ -14,7 +13,6 @@ __all__ = [
     "LakeHalt",
     "LakeSink",
     "LateRowsCommitted",
-    "RotationPolicy",
     "ShardSink",
     "SliceLoaded",
     "Verdict",

@@ -8,7 +8,7 @@ from foundation.diagnostics import Diagnostic
 
 @dataclass(frozen=True)
 class LakeShardOpened(Diagnostic):
-    """A shard's offsets were claimed. `recovered` says what the holder before had left: see `recovery.Verdict`."""
+    """A shard's offsets were claimed. `recovered` says what the holder before had left: see `holder.Verdict`."""
 
     stream: str
     shard_id: str

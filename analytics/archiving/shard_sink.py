@@ -10,8 +10,8 @@ import pyarrow as pa
 from analytics.archiving.diagnostics import LakeGapAccepted, LakeGapIsEmpty
 from analytics.archiving.holder import Holder
 from analytics.archiving.recent_ids import Window
-from analytics.archiving.rotation import Backlog
 from analytics.archiving.waiting import Portion, Waiting, places
+from analytics.rotation import Backlog
 from analytics.table import place_text
 from foundation.clock import Clock, Moment
 from foundation.diagnostics import Emit

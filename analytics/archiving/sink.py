@@ -11,10 +11,10 @@ from typing import IO, Any, cast
 
 from analytics.archiving.diagnostics import LakeCommitted, LakeShardFailed
 from analytics.archiving.holder import Holder
-from analytics.archiving.rotation import RotationPolicy, total
 from analytics.archiving.shard_sink import CommitFailed, ShardSink
 from analytics.files import ObjectWriter, days, write_parquet
 from analytics.privacy import CustomerKeys
+from analytics.rotation import RotationPolicy, total
 from analytics.table import (
     AddedFile,
     CommitLog,

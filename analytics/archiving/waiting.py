@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from analytics.archiving.rotation import Backlog
+from analytics.rotation import Backlog
 from analytics.table import EVENT_SCHEMA
 from foundation.kinesis import SequenceNumber
 

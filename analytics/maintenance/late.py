@@ -161,6 +161,6 @@ def _one_of_each_shard(records: Sequence[LateRecord]) -> Iterable[LateRecord]:
 
 def _not_yet_passed(late: LateRecord, hi: SequenceNumber | None) -> NotYetPassed:
     return NotYetPassed(
-        f"the lake has {late.shard_id} up to {hi or 'nothing'}, and the record lies behind that at "
+        f"the lake has {late.shard_id} up to {place_text(hi) if hi else 'nothing'}, and the record lies behind that at "
         f"{place_text(late.place)}. fix: let the archiver come past it, then redrive again"
     )

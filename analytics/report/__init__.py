@@ -1,4 +1,7 @@
-"""The report: questions in SQL, their figures, and one HTML file."""
+"""The report: questions in SQL, their figures, and one HTML file.
+
+`questions` is imported by its own name, since it loads no figures.
+"""
 
 from analytics.report.report import About, AuditStamp, make_report, render_report, report_data
 

@@ -140,7 +140,7 @@ def realism(
     rows = card(measured.statistics)
     missed = [row for row in rows if not row.ok]
     if picture is not None:
-        from producers.load.realism import draw
+        from producers.load.realism.picture import draw
 
         with writing(picture):
             draw(measured, picture)

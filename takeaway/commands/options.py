@@ -41,7 +41,7 @@ def port(field: str, default: int) -> int:
 
 
 def confirm(environ: Mapping[str, str], question: str, *, yes: bool, otherwise: str) -> None:
-    """Asks before what cannot be taken back on real AWS; where there is nobody to ask, `otherwise` ends the command."""
+    """Asks before what cannot be taken back on real AWS; without a terminal `otherwise` ends the command."""
     if yes or aws.reaches_only_local(environ):
         return
     if not sys.stdin.isatty():

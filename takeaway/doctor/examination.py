@@ -16,7 +16,7 @@ from consumers.specs import CONSUMERS, ConsumerSpec
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait, uninterrupted_wait
 from foundation.settings import from_environment
-from takeaway.doctor import resources as probes
+from takeaway.doctor import resources
 from takeaway.doctor.facts import Checkup, Consumer, DeadLetters, LakeState, Problem, Section, ShardRate
 from takeaway.doctor.readers import CONSUMER_SECONDS, SHARDS_SECONDS, ReadingProbe
 from takeaway.doctor.settings import as_problem, shown, stack_settings, unreadable
@@ -33,9 +33,9 @@ def examine(
     sources: Sequence[Source], home: Path = HOME, *, clock: Clock = SYSTEM_CLOCK, wait: Wait | None = None
 ) -> Checkup:
     """Everything about the stack that these variables lead to, and what `takeaway up` started in `home`."""
-    started, told = probes.started(home), shown(sources, home)
+    started, told = resources.started(home), shown(sources, home)
     try:
-        back_end = probes.back_end(merged(sources), clock)
+        back_end = resources.back_end(merged(sources), clock)
     except (NoCredentialsError, aws.NoRegion) as error:
         nobody = unreachable(error, merged(sources))
         problem = Problem(Section.SETTINGS, nobody.what, nobody.fix)
@@ -52,11 +52,11 @@ def examine(
         unsettled = unreadable(environ, home)
     found = dataclasses.replace(found, settings=shown(sources, home), unsettled=unsettled)
     clients = cache(partial(aws.client, environ=environ))
-    resources = probes.resources(environ, clients, ASK_SECONDS)
-    there = {field: one.name for field, one in resources.items() if one.there}
-    named = tuple(resources.values())
+    of_stack = resources.resources(environ, clients, ASK_SECONDS)
+    there = {field: one.name for field, one in of_stack.items() if one.there}
+    named = tuple(of_stack.values())
     if from_stack:
-        named = (probes.stack(environ, clients, ASK_SECONDS), *named)
+        named = (resources.stack(environ, clients, ASK_SECONDS), *named)
     found = dataclasses.replace(found, resources=named)
     now = clock.now() - timedelta(seconds=back_end.clock_ahead_seconds or 0)
     return _examine_what_is_there(found, environ, there, clients, now, clock, wait or uninterrupted_wait())
@@ -90,9 +90,9 @@ def _examine_what_is_there(
         rates = Asked(probe.rates, SHARDS_SECONDS + ASK_SECONDS, clock)
     if bucket := there.get("dead_letter_bucket"):
         for name in CONSUMERS:
-            letters[name] = Asked(partial(probes.dead_letters, clients("s3"), bucket, name), _READ_SECONDS, clock)
+            letters[name] = Asked(partial(resources.dead_letters, clients("s3"), bucket, name), _READ_SECONDS, clock)
     if bucket := there.get("lake_bucket"):
-        lake = Asked(partial(probes.lake, environ, bucket), _READ_SECONDS, clock)
+        lake = Asked(partial(resources.lake, environ, bucket), _READ_SECONDS, clock)
     return dataclasses.replace(
         found,
         dead_letters=tuple(_letters(name, one.answer(), there) for name, one in letters.items()),

@@ -128,7 +128,7 @@ def save_services(path: Path, running: Iterable[Running]) -> None:
 
 
 def load_services(path: Path) -> list[Running]:
-    """What `save` wrote; nothing when there is no such file."""
+    """What `save_services` wrote; nothing when there is no such file."""
     if not path.exists():
         return []
     return msgspec.json.decode(path.read_bytes(), type=list[Running])

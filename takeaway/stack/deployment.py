@@ -84,11 +84,12 @@ def settings(environ: Mapping[str, str]) -> dict[str, str]:
 
 def unreachable(error: BotoCoreError | aws.NoRegion, environ: Mapping[str, str]) -> UserError:
     """What to tell a person where there is nobody to ask: no AWS at all, or no answer from the one in use."""
+    if isinstance(error, aws.NoRegion) and (environ.get("AWS_ENDPOINT_URL") or aws.finds_credentials(environ)):
+        what, _, fix = str(error).partition(" fix: ")
+        return UserError(what, fix)
     if isinstance(error, NoCredentialsError | aws.NoRegion):
-        only_region = isinstance(error, aws.NoRegion) and aws.finds_credentials(environ)
-        lacking = "region is" if only_region else "credentials are"
         return UserError(
-            f"no local AWS is up, and no AWS {lacking} set",
+            "no local AWS is up, and no AWS credentials are set",
             "`takeaway up` starts a local AWS; or set AWS_ENDPOINT_URL, or AWS credentials and a region",
         )
     url = environ.get("AWS_ENDPOINT_URL")

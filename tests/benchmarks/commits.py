@@ -23,8 +23,8 @@ from typing import Any
 import msgspec
 import psutil
 
-from analytics.archiving.rotation import RotationPolicy
 from analytics.lake import Lake
+from analytics.rotation import RotationPolicy
 from analytics.table.layout import table_uri
 from analytics.table.log import DeltaLog
 from foundation.aws import client, storage_options

@@ -16,11 +16,11 @@ import boto3
 import msgspec
 
 from analytics.archiving.diagnostics import LakeCommitted, LakeShardFailed
-from analytics.archiving.rotation import RotationPolicy
 from analytics.archiving.shard_sink import CommitFailed
 from analytics.archiving.sink import LakeSink
 from analytics.assembly import customer_keys
 from analytics.privacy.customer_keys import CustomerKeys
+from analytics.rotation import RotationPolicy
 from analytics.table.layout import table_uri
 from analytics.table.log import AddedFile, CommitLog, DeltaLog, LogEntry, Snapshot
 from consumers.archiver import Archiver

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analytics.archiving.rotation import RotationPolicy
 from analytics.lake import Lake, NoLake
+from analytics.rotation import RotationPolicy
 from events.envelope import EventEnvelope, partition_key
 from events.orders import Event
 from events.wire import encode

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from analytics.archiving.rotation import RotationPolicy
+from analytics.rotation import RotationPolicy
 from consumers.archiver import Archiver
 from consumers.dead_letters.bad_runs import BadRuns
 from consumers.diagnostics import ShardStopped

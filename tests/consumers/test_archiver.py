@@ -12,8 +12,8 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from analytics.archiving.diagnostics import LakeGapIsEmpty
-from analytics.archiving.rotation import RotationPolicy
 from analytics.archiving.shard_sink import CommitFailed
+from analytics.rotation import RotationPolicy
 from consumers.archiver import Archiver
 from consumers.dead_letters.bad_runs import BadRuns
 from consumers.dead_letters.letters import S3DeadLetters, StoredLetter

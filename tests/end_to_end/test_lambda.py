@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from consumers.entrypoints import lambda_zip
-from consumers.entrypoints.event_source_mapping import event_source_mapping
+from consumers.event_source_mapping import event_source_mapping
 from events.wire import decode, encode
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.kinesis.deaggregation import unpack

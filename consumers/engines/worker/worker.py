@@ -118,7 +118,7 @@ class Worker:
                     raise
                 except Exception as error:  # noqa: BLE001 - it is told, and must not end what works: the shards held
                     failures += 1
-                    pause = pause_after(failures, longest=self._settings.round_seconds)
+                    pause = min(self._settings.round_seconds, pause_after(failures))
                     self._emit(RoundFailed(error, pause))
                 if not keeper.is_alive():
                     raise RuntimeError("the lease keeper's thread died. fix: see its traceback; run the worker again")

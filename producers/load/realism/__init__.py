@@ -1,7 +1,9 @@
-"""The generated orders beside published statistics."""
+"""The generated orders beside published statistics.
+
+`picture` is imported by its own name, since it loads matplotlib.
+"""
 
 from producers.load.realism.comparison import Row, card
 from producers.load.realism.measurements import measure
-from producers.load.realism.picture import draw
 
-__all__ = ["Row", "card", "draw", "measure"]
+__all__ = ["Row", "card", "measure"]

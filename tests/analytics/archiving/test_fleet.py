@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from analytics.archiving.diagnostics import LakeCommitted, LakeShardFailed
-from analytics.archiving.rotation import Backlog, RotationPolicy
 from analytics.archiving.sink import LakeSink
 from analytics.assembly import lake_sink
+from analytics.rotation import Backlog, RotationPolicy
 from analytics.settings import LakeSettings
 from analytics.table.layout import table_uri
 from analytics.table.log import CommitLog, DeltaLog, LogEntry

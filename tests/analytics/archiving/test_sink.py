@@ -13,9 +13,9 @@ import pytest
 
 from analytics.archiving.diagnostics import LakeCommitted, LakeGapAccepted, LakeGapIsEmpty, LakeShardFailed
 from analytics.archiving.holder import ShardTaken
-from analytics.archiving.rotation import RotationPolicy
 from analytics.archiving.shard_sink import CommitFailed, LakeGap, ShardSink
 from analytics.assembly import lake_sink
+from analytics.rotation import RotationPolicy
 from analytics.settings import LakeSettings
 from analytics.table.layout import ShardPaths
 from analytics.table.offsets import Offsets

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from analytics.archiving.rotation import Backlog, RotationPolicy, total
+from analytics.rotation import Backlog, RotationPolicy, total
 from analytics.settings import LakeSettings
 from analytics.table.layout import BatchNumber, ShardPaths
 from foundation.settings import from_environment

@@ -57,7 +57,7 @@ def test_without_any_endpoint_it_says_how_to_get_one(takeaway: Takeaway) -> None
     expect(takeaway("lake", "sql", "select 1", **nothing), NO_AWS, "takeaway up")
     expect(takeaway("deploy", AWS_REGION="eu-west-1", **nothing), NO_AWS, "takeaway up")
     own = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
-    expect(takeaway("deploy", **own, **nothing), "no local AWS is up, and no AWS region is set", "takeaway up")
+    expect(takeaway("deploy", **own, **nothing), "AWS_REGION is not set", "set AWS_REGION")
 
 
 def test_half_of_the_credentials_is_named(takeaway: Takeaway) -> None:

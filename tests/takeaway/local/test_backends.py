@@ -177,7 +177,7 @@ def test_an_unknown_one_names_those_that_are() -> None:
 def test_another_one_is_up_already(escaping: Callable[..., Started], tmp_path: Path) -> None:
     processes.save_services(tmp_path / "services.json", [replace(escaping()[0], name=LOCAL_AWS)])
     (tmp_path / "backend").write_text("localstack")
-    with pytest.raises(UserError, match="localstack is flow, not embedded"):
+    with pytest.raises(UserError, match="localstack is up, not embedded"):
         flow.up(tmp_path, backend=EMBEDDED, aws_port=1, api_port=1, aws_only=True, speed=1)
 
 

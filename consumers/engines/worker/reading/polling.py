@@ -66,7 +66,8 @@ class ShardReader:
         iterator: str | None = None
         failures = 0
         while True:
-            asked, began = Moment.now(self._clock), self._clock.monotonic()
+            began = self._clock.monotonic()
+            asked = Moment(self._clock.now(), began)
             try:
                 iterator = iterator or self._iterator(asked)
                 answer = fetch(self._kinesis, iterator, min(self._pace.limit, self._settings.read_records))

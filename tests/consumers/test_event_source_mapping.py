@@ -8,7 +8,7 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from consumers.entrypoints.event_source_mapping import event_source_mapping
+from consumers.event_source_mapping import event_source_mapping
 from consumers.specs import CONSUMERS
 from events.choreography import CHOREOGRAPHY
 from events.wire import encode
