@@ -174,7 +174,9 @@ class World:
 
     def texts(self, worker_id: str | None = None) -> list[str]:
         """What was noted, in the order it was."""
-        return [record.data.decode(errors="replace") for worker, _, record in self.effects if worker_id in {None, worker}]
+        return [
+            record.data.decode(errors="replace") for worker, _, record in self.effects if worker_id in {None, worker}
+        ]
 
     def leases(self) -> dict[str, Lease]:
         return LeaseTable(self.dynamodb.client, APPLICATION, "onlooker").list()
