@@ -84,7 +84,8 @@ class OrderAccepted(_Event, frozen=True, kw_only=True):
     ready_at: Annotated[Timestamp, Meta(extra={"field_id": 112})]
 
     def __post_init__(self) -> None:
-        require_utc(self.ready_at, "ready_at")
+        # guarantee: a moment of an event is one in UTC
+        msgspec.structs.force_setattr(self, "ready_at", require_utc(self.ready_at, "ready_at"))
 
 
 class OrderRejected(_Event, frozen=True, kw_only=True):

@@ -3,6 +3,8 @@
 import json
 import re
 from datetime import UTC
+from math import isfinite
+from sys import float_info
 from typing import Annotated, Any, Generic, cast
 
 import msgspec
@@ -44,6 +46,9 @@ HEADER_FIELDS: tuple[str, ...] = Header.__struct_fields__
 
 # Nesting deeper than the decoder's stack is no event either.
 _UNDECODABLE = (msgspec.DecodeError, ValueError, RecursionError)
+
+# What is nested deeper is kept as text, so that whatever reads it again can.
+_MAX_DEPTH = 100
 
 _NAME = re.compile(r"^[a-z_]{1,64}\Z")
 
@@ -105,13 +110,27 @@ def decode_only(event: type[EventT], data: bytes) -> EventEnvelope[EventT] | Non
 def unknown_fields(data: bytes, event: Event) -> dict[str, Any]:
     """What these bytes, which `decode` has read as `event`, say beyond the contract: null says nothing.
 
-    Of an item, too: `items` then has an object for each, often an empty one; so has any list of objects. A field that
-    no JSON reader takes, which `decode` passes over, gives the whole text back as `_undecodable`.
+    Of an item, too: `items` then has an object for each, often an empty one; so has any list of objects. A number
+    beyond float is its text. A field that not every JSON reader takes, which `decode` passes over, gives the whole text
+    back as `_undecodable`: one that is no UTF-8, or is nested deeper than a hundred times.
     """
     try:
-        fields: dict[str, Any] = json.loads(data)
+        # Strictly: what passes for a surrogate is no text that can be written again.
+        fields: dict[str, Any] = _every_field.decode(data.decode())
     except (ValueError, RecursionError):
-        return {"_undecodable": data.decode(errors="backslashreplace")}
+        return _undecodable(data)
+    unknown = _unknown_among(fields, event)
+    # guarantee: what is nested too deep for a reader is kept as text
+    if data.count(b"[") + data.count(b"{") > _MAX_DEPTH and _is_deep(unknown):
+        return _undecodable(data)
+    return unknown
+
+
+def _undecodable(data: bytes) -> dict[str, Any]:
+    return {"_undecodable": data.decode(errors="backslashreplace")}
+
+
+def _unknown_among(fields: dict[str, Any], event: Event) -> dict[str, Any]:
     known = _known_fields[type(event)]
     unknown = {name: value for name, value in fields.items() if name not in known and value is not None}
     for name, parts in _known_parts[type(event)].items():
@@ -122,6 +141,32 @@ def unknown_fields(data: bytes, event: Event) -> dict[str, Any]:
         if any(stated):
             unknown[name] = stated
     return unknown
+
+
+def _number(text: str) -> float | str:
+    number = float(text)
+    # guarantee: a number beyond float is kept as text
+    return number if isfinite(number) else text
+
+
+def _whole_number(text: str) -> int | str:
+    return int(text) if len(text) <= float_info.max_10_exp else text
+
+
+_every_field = json.JSONDecoder(parse_int=_whole_number, parse_float=_number)
+
+
+def _is_deep(value: object) -> bool:
+    """Whether lists and objects are nested in it more than `_MAX_DEPTH` times."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        inside: list[object] = []
+        for one in level:
+            inside += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        level = [part for part in inside if isinstance(part, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _header(data: bytes) -> Header:

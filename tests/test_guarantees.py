@@ -118,7 +118,7 @@ GUARANTEES = (
     ),
     Guarantee(
         "keys run side by side, and one key's records one after the other",
-        replaced("one.record.partition_key", "str(one.record.sequence_number)"),
+        replaced("one.key", "str(one.record.sequence_number)"),
         "test_a_key_is_never_handled_by_two_at_once_and_keeps_its_order",
     ),
     Guarantee(
@@ -150,6 +150,56 @@ GUARANTEES = (
         "an aggregate's checksum is checked",
         never,
         "test_what_is_no_whole_aggregate_stays_as_it_is_and_nothing_is_printed",
+    ),
+    Guarantee(
+        "an aggregate whose keys are no text stays whole",
+        never,
+        "test_any_bytes_behind_the_magic_are_an_aggregate_with_keys_of_text_or_none",
+    ),
+    Guarantee(
+        "a moment of an event is one in UTC",
+        replaced("require_utc(self.ready_at, 'ready_at')", "self.ready_at"),
+        "test_every_moment_of_every_event_is_read_in_utc",
+    ),
+    Guarantee(
+        "what is nested too deep for a reader is kept as text",
+        never,
+        "test_a_field_that_is_nested_deep_is_kept_and_can_be_read_again",
+    ),
+    Guarantee(
+        "a number beyond float is kept as text",
+        becomes("number"),
+        "test_an_unknown_field_is_kept_as_what_it_says",
+    ),
+    Guarantee(
+        "unprocessed keys are not asked for without end",
+        replaced("in_vain == _MAX_EMPTY_READS", "in_vain == 10 * _MAX_EMPTY_READS"),
+        "test_a_table_that_answers_nothing_is_left_to_the_engine",
+    ),
+    Guarantee(
+        "an outcome that names another order is none",
+        always,
+        "test_two_orders_under_one_event_id_have_an_effect_and_an_outcome_each",
+    ),
+    Guarantee(
+        "the second order of an event id has an outcome of its own",
+        always,
+        "test_and_hearing_them_again_repeats_neither",
+    ),
+    Guarantee(
+        "a record without a partition key is read",
+        becomes("_AnyAnswer(_decoder.decode(body).records, 0)"),
+        "test_a_record_without_a_partition_key_is_a_record",
+    ),
+    Guarantee(
+        "records without a partition key keep their order's order, side by side with other orders",
+        never,
+        "test_orders_are_handled_side_by_side_and_told_each_in_order",
+    ),
+    Guarantee(
+        "letters without a partition key are redriven in their order's order",
+        becomes("letter.key"),
+        "test_letters_of_records_without_a_partition_key_are_redriven_each_order_in_its_order",
     ),
     Guarantee(
         "a bad iterator is not asked with again and again",

@@ -26,9 +26,13 @@ class State(Enum):
 
 @dataclass(eq=False, slots=True)
 class Waiting(Generic[HeardT]):
-    """A record that is not done yet, how often it was tried, and why it failed the last time."""
+    """A record that is not done yet, how often it was tried, and why it failed the last time.
+
+    `key` is what it is in order with: its partition key, or its order when it came without one.
+    """
 
     record: Record
+    key: str | None = None
     state: State = State.NEW
     heard: HeardT | None = None
     promise: Promise = None

@@ -37,6 +37,9 @@ class RecordHandler(Protocol[HeardT]):
     def hear(self, record: Record) -> HeardT | None:
         """What the record says to this consumer; None when that is nothing. Raises for a record nobody can read."""
 
+    def order_of(self, heard: HeardT) -> str | None:
+        """What a record is in order with that came without a partition key. Those without any keep the stream's."""
+
     def recall(self, heard: Sequence[HeardT]) -> None:
         """Called once before each attempt at a batch, with all that is about to be handled."""
 

@@ -129,15 +129,19 @@ class BatchProcessor(Generic[HeardT]):
             self._set_apart(one, error, READING)
             return
         self._apart.went_well(self._assignment.shard_id, READING)
+        one.key = one.record.partition_key
+        # guarantee: records without a partition key keep their order's order, side by side with other orders
+        if one.key is None and one.heard is not None:
+            one.key = self._handler.order_of(one.heard)
         one.state = State.DONE if one.heard is None else State.HEARD
 
     def _await_promises(self, batch: Sequence[Waiting[HeardT]]) -> None:
         """Where one is not kept, what came behind it in its key is undone too: its order holds."""
-        broken: set[str] = set()
+        broken: set[str | None] = set()
         for one in batch:
             if one.state is not State.HANDLED:
                 continue
-            if one.record.partition_key in broken:
+            if one.key in broken:
                 one.state = State.HEARD
                 continue
             try:
@@ -146,7 +150,7 @@ class BatchProcessor(Generic[HeardT]):
                     one.promise.result()
             except Exception as error:  # noqa: BLE001 - its fault decides what follows
                 one.failed(error, self._rules)
-                broken.add(one.record.partition_key)
+                broken.add(one.key)
 
     def _settle(self, batch: Sequence[Waiting[HeardT]]) -> Exception | None:
         """In stream order: what was handled is done, what is broken is set apart; answers why it could not go on."""
@@ -184,11 +188,11 @@ class BatchProcessor(Generic[HeardT]):
 
 
 def _by_key(batch: Iterable[Waiting[HeardT]]) -> list[list[Waiting[HeardT]]]:
-    chains: dict[str, list[Waiting[HeardT]]] = {}
+    chains: dict[str | None, list[Waiting[HeardT]]] = {}
     for one in batch:
         if one.state is State.HEARD:
             # guarantee: keys run side by side, and one key's records one after the other
-            chains.setdefault(one.record.partition_key, []).append(one)
+            chains.setdefault(one.key, []).append(one)
     return list(chains.values())
 
 

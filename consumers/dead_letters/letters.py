@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
@@ -22,6 +22,8 @@ from foundation.kinesis import Record, SequenceNumber
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+
+PartT = TypeVar("PartT", bound=msgspec.Struct)
 
 # Letters read at a time: fewer than a client's ten connections, and each may be as large as a record, 10 MiB.
 _READERS = 8
@@ -45,7 +47,7 @@ class DeadLetter:
     shard_id: str
     sequence_number: str
     sub_sequence_number: int
-    partition_key: str
+    partition_key: str | None
     arrived_at: datetime
     failed_at: datetime
     attempts: int
@@ -108,7 +110,7 @@ def dead_letter(
 class _Sealed(msgspec.Struct, frozen=True):
     """What may be anybody's words: the record, what the error says of it, and the key that its writer chose."""
 
-    partition_key: str
+    partition_key: str | None
     error: str
     payload: bytes
 
@@ -169,14 +171,14 @@ class S3DeadLetters:
         stored = self._bucket.read(key)
         if stored is None:
             return None
-        written = _read_as_letter(self._bucket, key, stored.body)
+        written = _read_as(_Written, self._bucket, key, stored.body)
         text = self._keys.objects.texts([written.sealed])[written.sealed]
         if text is None:
             raise ForgottenLetter(
                 f"s3://{self._bucket.name}/{key} is sealed under a key that was dropped: its customer was forgotten. "
                 "fix: remove it, or leave it: it is skipped"
             )
-        letter = _letter(written, msgspec.json.decode(text, type=_Sealed))
+        letter = _letter(written, _read_as(_Sealed, self._bucket, key, text))
         if letter.key != key:
             raise NoLetter(f"s3://{self._bucket.name}/{key} holds the letter of another place, {letter.key}")
         return StoredLetter(letter, stored.etag, written.sealed)
@@ -218,12 +220,12 @@ class S3DeadLetters:
 def kind_of(bucket: Bucket, key: str) -> str | None:
     """The class of a letter's error, which takes no key to read; None when there is no letter. Raises `NoLetter`."""
     stored = bucket.read(key)
-    return _read_as_letter(bucket, key, stored.body).kind if stored else None
+    return _read_as(_Written, bucket, key, stored.body).kind if stored else None
 
 
-def _read_as_letter(bucket: Bucket, key: str, body: bytes) -> _Written:
+def _read_as(part: type[PartT], bucket: Bucket, key: str, body: bytes | str) -> PartT:
     try:
-        return msgspec.json.decode(body, type=_Written)
+        return msgspec.json.decode(body, type=part)
     except msgspec.DecodeError as error:
         raise NoLetter(f"s3://{bucket.name}/{key} is no dead letter: {error}") from error
 
@@ -268,13 +270,25 @@ def _letter(written: _Written, words: _Sealed) -> DeadLetter:
 
 
 def _subject(letter: DeadLetter) -> str:
-    """Whose key seals it: the customer's, as far as the bytes still tell, or else the order's, which is its key."""
-    named = _CUSTOMER_ID.search(letter.payload)
-    return named[1].decode(errors="replace") if named else order_subject(letter.partition_key)
+    """Whose key seals it: the customer's, as far as the bytes still tell, or else the order's.
+
+    The order is its partition key, or what the bytes tell; of neither, the key is the letter's own.
+    """
+    if customer := _named(_CUSTOMER_ID, letter):
+        return customer
+    if letter.partition_key is not None:
+        return order_subject(letter.partition_key)
+    return order_subject(_named(_ORDER_ID, letter) or letter.key)
+
+
+def _named(by: re.Pattern[bytes], letter: DeadLetter) -> str | None:
+    found = by.search(letter.payload)
+    return found[1].decode(errors="replace") if found else None
 
 
 # By the bytes, since nobody could read them.
 _CUSTOMER_ID = re.compile(rb'"customer_id"\s*:\s*"([^"\\]{1,128})"')
+_ORDER_ID = re.compile(rb'"order_id"\s*:\s*"([^"\\]{1,128})"')
 
 
 def _stack_hash(error: Exception) -> str:

@@ -8,8 +8,8 @@ from consumers.diagnostics import ShardWaits
 from consumers.engines.feeding import Feeder
 from consumers.processing import ProcessorFactory, ShardAssignment, ShardStop
 from consumers.redrive.redrive import Given
-from consumers.steps import IdempotencyStore
-from events import UnreadableEvent, decode
+from consumers.steps import IdempotencyStore, happening, recalled
+from events import Event, EventEnvelope, UnreadableEvent, decode, partition_key
 from foundation.clock import Wait
 from foundation.diagnostics import Diagnostic, Emit
 from foundation.kinesis import Batch, Position, Sentinel, position_key
@@ -52,9 +52,9 @@ class ThroughProcessor:
         self._failed_keys: set[str] = set()
 
     def done_before(self, letters: Sequence[DeadLetter]) -> frozenset[str]:
-        events = {letter.key: event_id for letter in letters if (event_id := _event_id(letter)) is not None}
-        known = self._outcomes.recall(list(events.values()))
-        return frozenset(key for key, event_id in events.items() if event_id in known)
+        events = {letter.key: event for letter in letters if (event := _event(letter)) is not None}
+        known = recalled(self._outcomes, events.values())
+        return frozenset(key for key, event in events.items() if happening(event) in known)
 
     def give(self, letters: Sequence[DeadLetter]) -> Given:
         done: set[str] = set()
@@ -62,13 +62,13 @@ class ThroughProcessor:
         held_back: dict[str, str] = {}
         for wave in waves(letters):
             # guarantee: an order's letters are redriven one after the other
-            held_back |= {letter.key: _HELD_BACK for letter in wave if letter.partition_key in self._failed_keys}
+            held_back |= {letter.key: _HELD_BACK for letter in wave if _order(letter) in self._failed_keys}
             trying = sorted((letter for letter in wave if letter.key not in held_back), key=_by_shard)
             for (stream, shard_id), some in groupby(trying, key=lambda letter: (letter.stream, letter.shard_id)):
                 given = self._feed(stream, shard_id, list(some))
                 done |= given.done
                 failed |= given.failed
-                self._failed_keys |= {letter.partition_key for letter in given.failed.values()}
+                self._failed_keys |= {_order(letter) for letter in given.failed.values()}
                 if given.stopped_by is not None:
                     return Given(frozenset(done), failed, held_back, given.stopped_by)
         return Given(frozenset(done), failed, held_back)
@@ -115,17 +115,26 @@ def waves(letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:
     rest = list(letters)
     while rest:
         first: dict[str, DeadLetter] = {}
-        behind = [letter for letter in rest if first.setdefault(letter.partition_key, letter) is not letter]
+        behind = [letter for letter in rest if first.setdefault(_order(letter), letter) is not letter]
         yield list(first.values())
         rest = behind
+
+
+def _order(letter: DeadLetter) -> str:
+    """What a letter is in order with: its partition key; without one its event's order; without any itself alone."""
+    if letter.partition_key is not None:
+        return letter.partition_key
+    event = _event(letter)
+    # guarantee: letters without a partition key are redriven in their order's order
+    return letter.key if event is None else partition_key(event)
 
 
 def _by_shard(letter: DeadLetter) -> tuple[str, str, tuple[int, int]]:
     return letter.stream, letter.shard_id, letter.place.key
 
 
-def _event_id(letter: DeadLetter) -> str | None:
+def _event(letter: DeadLetter) -> EventEnvelope[Event] | None:
     try:
-        return decode(letter.payload).event_id
+        return decode(letter.payload)
     except UnreadableEvent:
         return None

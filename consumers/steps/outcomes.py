@@ -1,9 +1,15 @@
 """Remembered outcomes: what a step already told about an event, so that hearing it again repeats no effect."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
+from consumers.processing import Unavailable
+from events import Event, EventEnvelope
+from foundation.backoff import pause_after
 from foundation.clock import Clock, Wait
 
 if TYPE_CHECKING:
@@ -12,17 +18,74 @@ if TYPE_CHECKING:
 
 # BatchGetItem: at most 100 items a request (AWS DynamoDB API reference).
 MAX_KEYS_PER_READ = 100
-_UNPROCESSED_PAUSE_SECONDS = 0.1
+# So many reads that bring nothing, within 3 s, and the engine is told: it says that the shard waits, for as long as it
+# takes, and ends with its process.
+_MAX_EMPTY_READS = 6
+_FIRST_PAUSE_SECONDS = 0.1
 
 
 class IdempotencyStore(Protocol):
     """Outcomes by the `event_id` heard, for one application."""
 
     def recall(self, event_ids: Sequence[str]) -> dict[str, bytes]:
-        """The outcomes known for these events."""
+        """The outcomes known for these events. Raises `Unavailable` when not all of them could be read."""
 
     def remember(self, event_id: str, outcome: bytes) -> bytes:
         """Stores the outcome unless there is one; answers with the one that stands, the first."""
+
+
+Happening = tuple[str, str]
+"""An event as it is remembered: its order's id and its own. A foreign producer may give two orders one `event_id`."""
+
+
+def happening(event: EventEnvelope[Event]) -> Happening:
+    return event.order_id, event.event_id
+
+
+def recalled(store: IdempotencyStore, heard: Iterable[EventEnvelope[Event]]) -> dict[Happening, bytes]:
+    """The outcomes known of these events."""
+    heard = list(heard)
+    stored = store.recall([event.event_id for event in heard])
+    known: dict[Happening, bytes] = {}
+    others: dict[str, Happening] = {}
+    for event in heard:
+        outcome = stored.get(event.event_id)
+        if outcome is None:
+            continue
+        # guarantee: an outcome that names another order is none
+        if _is_of(outcome, event):
+            known[happening(event)] = outcome
+        else:
+            others[_own_name(event)] = happening(event)
+    if others:
+        known |= {others[name]: outcome for name, outcome in store.recall(list(others)).items()}
+    return known
+
+
+def remembered(store: IdempotencyStore, event: EventEnvelope[Event], outcome: bytes) -> bytes:
+    """The outcome of this event that stands: the first one of its order."""
+    stands = store.remember(event.event_id, outcome)
+    # guarantee: the second order of an event id has an outcome of its own
+    if _is_of(stands, event):
+        return stands
+    return store.remember(_own_name(event), outcome)
+
+
+class _Named(msgspec.Struct, frozen=True):
+    order_id: str
+
+
+def _is_of(outcome: bytes, event: EventEnvelope[Event]) -> bool:
+    """One that cannot be read is held to be: whoever looks at it is told."""
+    try:
+        return msgspec.json.decode(outcome, type=_Named).order_id == event.order_id
+    except msgspec.DecodeError:
+        return True
+
+
+def _own_name(event: EventEnvelope[Event]) -> str:
+    """Where the outcome lies whose `event_id` is another order's already. Longer than any `event_id` may be."""
+    return f"order-{hashlib.sha512(msgspec.json.encode(happening(event))).hexdigest()}"
 
 
 class DynamoDBOutcomes:
@@ -69,14 +132,21 @@ class DynamoDBOutcomes:
         names = {self._key(event_id): event_id for event_id in event_ids}
         wanted: list[dict[str, AttributeValueTypeDef]] = [{"outcome_id": {"S": name}} for name in names]
         found: dict[str, bytes] = {}
+        in_vain = 0
         while wanted:
             answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}})
             for item in answer["Responses"].get(self._table, []):
                 found[names[item["outcome_id"]["S"]]] = bytes(item["outcome"]["B"])
             unprocessed = answer["UnprocessedKeys"].get(self._table)
-            wanted = list(unprocessed["Keys"]) if unprocessed else []
-            if wanted:
-                self._wait(_UNPROCESSED_PAUSE_SECONDS)
+            left = list(unprocessed["Keys"]) if unprocessed else []
+            in_vain = in_vain + 1 if len(left) == len(wanted) else 1
+            wanted = left
+            # guarantee: unprocessed keys are not asked for without end
+            if left and (in_vain == _MAX_EMPTY_READS or self._wait(pause_after(in_vain, first=_FIRST_PAUSE_SECONDS))):
+                raise Unavailable(
+                    f"DynamoDB left {len(left)} outcomes in {self._table} unread, {in_vain} times in a row. "
+                    "fix: give the table more read capacity, if it lasts"
+                )
         return found
 
     def _key(self, event_id: str) -> str:

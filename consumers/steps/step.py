@@ -9,8 +9,18 @@ from consumers.batching import BatchProcessor, BatchRules, Handled, Promise
 from consumers.dead_letters import SetsApart
 from consumers.diagnostics import StepPerformed
 from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment, ShardStop
-from consumers.steps.outcomes import IdempotencyStore
-from events import EVENT_TYPES, EncodedEvent, Event, EventEnvelope, decode_only, decoded, encoded, following
+from consumers.steps.outcomes import Happening, IdempotencyStore, happening, recalled, remembered
+from events import (
+    EVENT_TYPES,
+    EncodedEvent,
+    Event,
+    EventEnvelope,
+    decode_only,
+    decoded,
+    encoded,
+    following,
+    partition_key,
+)
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from foundation.kinesis import Record
@@ -50,13 +60,16 @@ class StepHandler(Generic[EventT]):
         self._publisher = publisher
         self._clock = clock
         self._emit = emit
-        self._known: dict[str, bytes] = {}
+        self._known: dict[Happening, bytes] = {}
 
     def hear(self, record: Record) -> EventEnvelope[EventT] | None:
         return decode_only(self._step.listens_to, record.data)
 
+    def order_of(self, heard: EventEnvelope[EventT]) -> str:
+        return partition_key(heard)
+
     def recall(self, heard: Sequence[EventEnvelope[EventT]]) -> None:
-        self._known = self._outcomes.recall([event.event_id for event in heard])
+        self._known = recalled(self._outcomes, heard)
 
     def handle(self, heard: Sequence[EventEnvelope[EventT]]) -> Handled:
         promises: list[Promise] = []
@@ -68,9 +81,9 @@ class StepHandler(Generic[EventT]):
         return Handled(promises)
 
     def _tell(self, event: EventEnvelope[EventT]) -> Promise:
-        known = self._known.get(event.event_id)
+        known = self._known.get(happening(event))
         follows = decoded(known) if known else self._first_time(event)
-        self._known[event.event_id] = follows.data
+        self._known[happening(event)] = follows.data
         try:
             return self._publisher.publish(follows)
         except PublisherClosed as error:
@@ -89,7 +102,7 @@ class StepHandler(Generic[EventT]):
         follows = encoded(following(heard, event, occurred_at=self._clock.now(), producer=self._step.actor))
         self._emit(StepPerformed(self._step.actor, heard.order_id, heard.event_id, follows.envelope.event_type))
         # guarantee: an outcome is remembered before it is told
-        stands = self._outcomes.remember(heard.event_id, follows.data)
+        stands = remembered(self._outcomes, heard, follows.data)
         return follows if stands == follows.data else decoded(stands)
 
 

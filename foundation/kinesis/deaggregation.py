@@ -19,7 +19,7 @@ class Aggregate:
     """An aggregated record, opened: `records` are its user records in order, each with its own partition key."""
 
     def __init__(self, outer: Record, message: messages_pb2.AggregatedRecord) -> None:
-        keys = list(message.partition_key_table)
+        keys = _texts(message.partition_key_table)
         number, arrived = outer.number, outer.arrived
         self.records = [
             Record(number, keys[inner.partition_key_index], inner.data, arrived, sub)
@@ -66,13 +66,22 @@ def unpack(record: Record) -> Aggregate | None:
 
 def _hash_keys(message: messages_pb2.AggregatedRecord, keys: list[str]) -> list[int]:
     """Each record's own explicit hash key, or else its partition key's."""
-    explicit = [int(key) for key in message.explicit_hash_key_table]
+    explicit = [int(key) for key in _texts(message.explicit_hash_key_table)]
     return [
         explicit[inner.explicit_hash_key_index]
         if inner.HasField("explicit_hash_key_index")
         else hash_key(keys[inner.partition_key_index])
         for inner in message.records
     ]
+
+
+def _texts(table: Iterable[str]) -> list[str]:
+    """Raises ValueError for what is no UTF-8: protobuf hands that out as bytes."""
+    texts = list(table)
+    # guarantee: an aggregate whose keys are no text stays whole
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a key of an aggregate is no UTF-8")
+    return texts
 
 
 def _digest(data: bytes) -> bytes:

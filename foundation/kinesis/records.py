@@ -80,11 +80,12 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     """One user record. Its fields carry the names that GetRecords gives them, so that an answer is decoded into it.
 
     `number` is the text received; `sub` is the place inside an aggregated record. `arrived` is Kinesis' approximate
-    arrival time, in seconds since 1970; `data` is the producer's bytes.
+    arrival time, in seconds since 1970; `data` is the producer's bytes. A stream that distributes records by itself
+    takes them without a partition key.
     """
 
     number: str = msgspec.field(name="SequenceNumber")
-    partition_key: str = msgspec.field(name="PartitionKey")
+    partition_key: str | None = msgspec.field(name="PartitionKey")
     data: bytes = msgspec.field(name="Data")
     arrived: float = msgspec.field(name="ApproximateArrivalTimestamp")
     sub: int = 0

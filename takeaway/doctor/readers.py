@@ -98,7 +98,7 @@ class ReadingProbe:
             return replace(reading, trouble=reason(error))
         for record in answer["Records"]:
             arrived = record["ApproximateArrivalTimestamp"].timestamp()
-            read = Record(record["SequenceNumber"], record["PartitionKey"], record["Data"], arrived)
+            read = Record(record["SequenceNumber"], record.get("PartitionKey"), record["Data"], arrived)
             aggregate = unpack(read)
             last = aggregate.records[-1] if aggregate else read
             if _is_unread(last.sequence_number, lease):
@@ -138,7 +138,7 @@ class ReadingProbe:
         if not records:
             return ShardRate(shard_id, 0.0)
         took = records[-1]["ApproximateArrivalTimestamp"] - records[0]["ApproximateArrivalTimestamp"]
-        size = sum(len(record["Data"]) + len(record["PartitionKey"]) for record in records)
+        size = sum(len(record["Data"]) + len(record.get("PartitionKey") or "") for record in records)
         return ShardRate(shard_id, size / max(1.0, took.total_seconds()))
 
     def _records(self, shard_id: str, where: Mapping[str, Any], limit: int) -> Any:

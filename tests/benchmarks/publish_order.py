@@ -80,7 +80,7 @@ def read(kinesis: Any, stream: str) -> list[tuple[str, bytes]]:
             for one in answer["Records"]:
                 record = Record(one["SequenceNumber"], one["PartitionKey"], one["Data"], 0.0)
                 opened = unpack(record)
-                found += [(user.partition_key, user.data) for user in (opened.records if opened else [record])]
+                found += [(user.partition_key or "", user.data) for user in (opened.records if opened else [record])]
     return found
 
 

@@ -200,7 +200,7 @@ class KclEngine:
 
 def _record(raw: dict[str, Any]) -> Record:
     return Record(
-        raw["SequenceNumber"], raw["PartitionKey"], raw["Data"], raw["ApproximateArrivalTimestamp"].timestamp()
+        raw["SequenceNumber"], raw.get("PartitionKey"), raw["Data"], raw["ApproximateArrivalTimestamp"].timestamp()
     )
 
 

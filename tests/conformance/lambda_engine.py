@@ -155,7 +155,7 @@ def _event(shard_id: str, records: list[dict[str, Any]]) -> Any:
         {
             "kinesis": {
                 "kinesisSchemaVersion": "1.0",
-                "partitionKey": record["PartitionKey"],
+                **({"partitionKey": record["PartitionKey"]} if "PartitionKey" in record else {}),
                 "sequenceNumber": record["SequenceNumber"],
                 "data": base64.b64encode(record["Data"]).decode(),
                 "approximateArrivalTimestamp": record["ApproximateArrivalTimestamp"].timestamp(),

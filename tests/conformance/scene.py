@@ -75,6 +75,10 @@ class Scene:
         for each in data:
             self.kinesis.put_record(StreamName=STREAM, Data=each, PartitionKey=key)
 
+    def put_without_key(self, *data: bytes) -> None:
+        for each in data:
+            self.kinesis.put_without_key(each)
+
     def put_aggregate(self, *texts: str, key: str = "order-1", outer_key: str | None = None) -> str:
         self.put_texts += [(key, text) for text in texts]
         data = packed([text.encode() for text in texts], key)

@@ -8,7 +8,7 @@ from tests.conformance.engine import Engine
 from tests.conformance.hooks import AWAY, refusing
 from tests.conformance.kitchen import Kitchen
 from tests.conformance.scene import STREAM, TAKE_OVER, Scene, key_of_half
-from tests.support.builders import packed
+from tests.support.builders import a_message, an_aggregate_of, packed
 
 
 def test_an_aggregate_comes_as_its_records(scene: Scene, engine: Engine) -> None:
@@ -23,12 +23,14 @@ def test_an_aggregate_comes_as_its_records(scene: Scene, engine: Engine) -> None
     assert {one.record.number for one in scene.effects} == {number}
 
 
-def test_a_damaged_aggregate_comes_as_it_is(scene: Scene, engine: Engine) -> None:
+@pytest.mark.parametrize("outer_key", ["order-1", "a"])
+def test_an_aggregate_that_nobody_can_open_comes_as_it_is(scene: Scene, engine: Engine, outer_key: str) -> None:
     damaged = packed([b"a", b"b"], "order-1")[:-1] + b"?"
-    scene.put_data(damaged)
+    no_text = an_aggregate_of(a_message(key=b"\xff\xfe"))
+    scene.put_data(b"before", damaged, no_text, b"behind", key=outer_key)
     engine.start()
     scene.run(10)
-    assert [effect.record.data for effect in scene.effects] == [damaged]
+    assert [effect.record.data for effect in scene.effects] == [b"before", damaged, no_text, b"behind"]
 
 
 def test_a_stray_aggregate_of_the_kpl_is_left_out_whole(scene: Scene, engine: Engine) -> None:

@@ -17,7 +17,7 @@ from tests.conformance.conftest import MAKES
 from tests.conformance.differences import ENGINES, LAMBDA
 from tests.conformance.engine import FIRST, Engine, Gone
 from tests.conformance.scene import Scene
-from tests.support.builders import an_envelope, packed
+from tests.support.builders import an_envelope, nested, packed, with_field
 from tests.support.fakes.bucket import Gate
 from tests.support.worlds.lake_world import KEYS, World
 
@@ -94,6 +94,20 @@ def test_every_row_is_in_the_lake_once_whichever_call_was_the_last(name: str, ap
         archive.end()
         has_died = archive.has_died
     assert call > 10
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_what_came_without_a_partition_key_is_in_the_lake_in_its_place(name: str) -> None:
+    archive = Archive(name)
+    archive.scene.put_data(encode(an_envelope(cause="a")))
+    archive.scene.put_without_key(encode(an_envelope(cause="b")), with_field("x", nested(700)))
+    archive.scene.put_data(encode(an_envelope(cause="d")))
+    archive.engine.start()
+    archive.scene.run(10)
+    archive.engine.start()
+    archive.scene.run(30)
+    assert archive.world.archived() == [int(record["SequenceNumber"]) for record in archive.scene.kinesis.records()]
+    archive.end()
 
 
 def test_on_lambda_what_the_lake_has_already_is_not_archived_again() -> None:

@@ -1,6 +1,9 @@
 """The wire: golden bytes are decoded for ever, the unknown is tolerated, the broken is told apart and explained."""
 
+import contextlib
 import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +11,37 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import inspect
 
 from events.envelope import EventEnvelope, derive_event_id
+from events.fields import fields_of
 from events.orders import EVENT_TYPES, EVENTS, Event, OrderAccepted, OrderPlaced
-from events.wire import HEADER_FIELDS, UnreadableEvent, decode, decode_only, encode
-from tests.support.builders import an_envelope, an_order_accepted, an_order_completed, an_order_placed
+from events.wire import HEADER_FIELDS, UnreadableEvent, decode, decode_only, encode, unknown_fields
+from tests.support.builders import (
+    an_envelope,
+    an_order_accepted,
+    an_order_completed,
+    an_order_placed,
+    nested,
+    with_field,
+)
+
+
+def an_object(fields: Mapping[str, bytes]) -> bytes:
+    return b"{" + b",".join(json.dumps(name).encode() + b":" + raw for name, raw in fields.items()) + b"}"
+
+
+# JSON as bytes, with numbers that no float has.
+any_number = st.from_regex(rb"-?(0|[1-9][0-9]{0,400})(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,4})?", fullmatch=True)
+any_json = st.recursive(
+    any_number | st.sampled_from([b"null", b"true"]) | st.text(max_size=20).map(lambda text: json.dumps(text).encode()),
+    lambda some: st.one_of(
+        st.lists(some, max_size=3).map(lambda parts: b"[" + b",".join(parts) + b"]"),
+        st.dictionaries(st.text(max_size=5), some, max_size=3).map(an_object),
+    ),
+    max_leaves=8,
+)
+
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.json"))
 
@@ -87,6 +116,22 @@ def test_another_time_zone_is_the_same_moment() -> None:
     assert decode(changed(occurred_at="2026-03-14T13:00:00+01:00")) == an_envelope()
 
 
+def test_every_moment_of_every_event_is_read_in_utc() -> None:
+    """Golden bytes with each moment written an hour ahead of UTC."""
+    moved = 0
+    for path in GOLDEN:
+        fields = json.loads(path.read_bytes())
+        event = next(event for event, name in EVENT_TYPES.items() if name == fields["event_type"])
+        moments = [field.name for field in fields_of(event) if isinstance(field.kind, inspect.DateTimeType)]
+        for name in ("occurred_at", *moments):
+            moment = datetime.fromisoformat(fields[name]).astimezone(timezone(timedelta(hours=1)))
+            read = decode(json.dumps(fields | {name: moment.isoformat()}).encode())
+            assert read == decode(path.read_bytes())
+            assert encode(read) == path.read_bytes()
+            moved += name in moments
+    assert moved
+
+
 @pytest.mark.parametrize(
     ("data", "says"),
     [
@@ -137,6 +182,72 @@ def test_the_reason_never_quotes_what_was_there(data: bytes) -> None:
         decode(data)
     assert "Ada" not in str(raised.value)
     assert "ada@" not in str(raised.value)
+
+
+UNKNOWN: dict[str, tuple[bytes, Any]] = {
+    "a number beyond float": (b"1e400", "1e400"),
+    "and a negative one": (b"-1.5E+999", "-1.5E+999"),
+    "one of 5,000 digits": (b"1" * 5000, "1" * 5000),
+    "one of 70 bits": (b"1180591620717411303424", 2**70),
+    "one that float has": (b"1.5e300", 1.5e300),
+    "NUL": (b'"a\\u0000b"', "a\0b"),
+    "nested a hundred times, with its object": (nested(99), json.loads(nested(99))),
+}
+WHOLE: dict[str, bytes] = {
+    "nested once more": nested(100),
+    "nested far deeper": nested(800),
+    "objects": nested(400, b'{"a":', b"}"),
+    "no UTF-8": b'"\xff"',
+    "a surrogate as bytes": b'"\xed\xa0\x80"',
+    "one in a name": b'{"\xed\xa0\x80":1}',
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_an_unknown_field_is_kept_as_what_it_says(name: str) -> None:
+    raw, value = UNKNOWN[name]
+    data = with_field("x", raw)
+    assert unknown_fields(data, decode(data).event) == {"x": value}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_not_every_reader_takes_is_kept_as_the_whole_text(name: str) -> None:
+    data = with_field("x", WHOLE[name])
+    assert unknown_fields(data, decode(data).event) == {"_undecodable": data.decode(errors="backslashreplace")}
+
+
+def test_so_is_what_is_nested_deep_in_an_item() -> None:
+    data = encode(an_envelope()).replace(b'"sku":', b'"x":' + nested(800) + b',"sku":')
+    assert unknown_fields(data, decode(data).event) == {"_undecodable": data.decode()}
+
+
+@given(
+    st.one_of(
+        any_json, st.binary(max_size=40), st.builds(nested, st.integers(1, 3000), st.just(b'{"a":'), st.just(b"}"))
+    )
+)
+def test_a_field_of_any_bytes_is_kept_or_makes_the_event_unreadable(raw: bytes) -> None:
+    for data in (with_field("x", raw), encode(an_envelope()).replace(b'"sku":', b'"x":' + raw + b',"sku":')):
+        try:
+            read = decode(data)
+        except UnreadableEvent:
+            continue
+        unknown = unknown_fields(data, read.event)
+        assert msgspec.json.decode(msgspec.json.encode(unknown)) == unknown
+
+
+@given(st.one_of(any_json, st.dictionaries(st.sampled_from(HEADER_FIELDS), any_json).map(an_object)))
+def test_any_json_is_an_event_or_unreadable(data: bytes) -> None:
+    with pytest.raises(UnreadableEvent):
+        decode(data)
+
+
+@given(st.sampled_from(GOLDEN), st.data())
+def test_an_event_with_anything_in_a_field_is_an_event_or_unreadable(path: Path, data: st.DataObject) -> None:
+    fields = {name: json.dumps(value).encode() for name, value in json.loads(path.read_bytes()).items()}
+    fields[data.draw(st.sampled_from(sorted(fields)))] = data.draw(any_json)
+    with contextlib.suppress(UnreadableEvent):
+        unknown_fields(an_object(fields), decode(an_object(fields)).event)
 
 
 @given(st.binary(max_size=200))

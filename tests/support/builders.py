@@ -1,10 +1,12 @@
 """Events, records and batches with good defaults: a test names only what it is about."""
 
+import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from aws_kinesis_agg import MAGIC
 from aws_kinesis_agg.aggregator import RecordAggregator
 
 from events.envelope import EventEnvelope, first, following
@@ -83,3 +85,29 @@ def packed(data: Iterable[bytes], key: str) -> bytes:
         aggregator.add_user_record(key, each)
     _, _, packed_data = aggregator.clear_and_get().get_contents()
     return bytes(packed_data)
+
+
+def with_field(name: str, raw: bytes) -> bytes:
+    """An event's bytes with one more field, whose value is these bytes as they are."""
+    return encode(an_envelope())[:-1] + f',"{name}":'.encode() + raw + b"}"
+
+
+def nested(depth: int, opening: bytes = b"[", closing: bytes = b"]") -> bytes:
+    """JSON that deep: lists, or objects that open with `{"a":`."""
+    return opening * depth + (b"" if opening == b"[" else b"1") + closing * depth
+
+
+def an_aggregate_of(message: bytes) -> bytes:
+    """These bytes between the magic and their digest."""
+    return MAGIC + message + hashlib.md5(message, usedforsecurity=False).digest()
+
+
+def a_field(number: int, content: bytes) -> bytes:
+    """A protobuf field of short bytes: its number and kind, their length, and they."""
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
+def a_message(key: bytes = b"k1", hash_key: bytes = b"17", data: bytes = b"hi") -> bytes:
+    """One key, one hash key and one record of theirs, of any bytes, as writers in other languages may pack them."""
+    inner = bytes([1 << 3, 0, 2 << 3, 0]) + a_field(3, data)
+    return a_field(1, key) + a_field(2, hash_key) + a_field(3, inner)

@@ -26,9 +26,9 @@ class Delivery:
     records: tuple[Record, ...]
 
 
-class _Kinesis(msgspec.Struct, rename="camel"):
+class _Kinesis(msgspec.Struct, rename="camel", kw_only=True):
     sequence_number: str
-    partition_key: str
+    partition_key: str | None = None
     data: bytes
     approximate_arrival_timestamp: float
 

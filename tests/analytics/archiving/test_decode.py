@@ -7,12 +7,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analytics.archiving.decode import Decoded, decode_records
 from analytics.files.writing import days, parquet
 from analytics.table.schema import EVENT_SCHEMA
 from events.envelope import following
-from events.wire import encode
+from events.wire import UnreadableEvent, decode, encode
 from foundation.kinesis.records import Record
 from tests.support.builders import (
     NOON,
@@ -22,6 +24,8 @@ from tests.support.builders import (
     an_order_accepted,
     an_order_completed,
     an_order_placed,
+    nested,
+    with_field,
 )
 from tests.support.worlds.lake_world import KEYS
 
@@ -91,6 +95,15 @@ def test_times_are_utc_to_the_microsecond() -> None:
     assert [day for day, _ in days(rows)] == [date(2026, 3, 14)]
 
 
+def test_a_promise_with_an_offset_is_the_same_row() -> None:
+    here = encode(ACCEPTED).replace(b"2026-03-14T12:20:00Z", b"2026-03-14T17:50:00+05:30")
+    assert here != encode(ACCEPTED)
+    assert decoded(here).rows.column("ready_at") == decoded(encode(ACCEPTED)).rows.column("ready_at")
+
+
+BODIES = (encode(PLACED), encode(ACCEPTED), encode(COMPLETED))
+BRACKETS = ((b"[", b"]"), (b'{"a":', b"}"))
+
 # What a JSON reader that only knows column types would let through, lose or choke on.
 UNREADABLE = {
     "no JSON": b"not json",
@@ -128,6 +141,45 @@ def test_unknown_fields_repeated_keys_and_line_breaks_are_tolerated() -> None:
     result = decoded(spread, repeated)
     assert result.unreadable == ()
     assert result.rows.column("city").to_pylist() == ["Utrecht", "Utrecht"]
+
+
+anything = st.one_of(
+    st.sampled_from(BODIES),
+    st.binary(max_size=60),
+    st.builds(with_field, st.just("x"), st.binary(max_size=40)),
+    st.builds(with_field, st.just("x"), st.builds(nested, st.integers(1, 3000))),
+    st.builds(with_field, st.just("items"), st.builds(nested, st.integers(1, 3000), st.just(b'{"a":'), st.just(b"}"))),
+    st.builds(with_field, st.just("x"), st.sampled_from([b"1e400", b"9" * 5000, b"-0", b"2e-999", b'"\xed\xa0\x80"'])),
+)
+
+
+@given(st.lists(anything, max_size=8))
+def test_each_record_is_a_row_or_is_set_apart_whatever_its_bytes(bodies: list[bytes]) -> None:
+    result = decoded(*bodies)
+    apart = {unreadable.index for unreadable in result.unreadable}
+    places = result.rows.column("_sequence_number").to_pylist()
+    assert places == [f"{index + 1:056d}" for index in range(len(bodies)) if index not in apart]
+    assert apart == {index for index, body in enumerate(bodies) if not is_event(body)}
+
+
+def is_event(body: bytes) -> bool:
+    try:
+        decode(body)
+    except UnreadableEvent:
+        return False
+    return True
+
+
+def test_a_field_that_is_nested_deep_is_kept_and_can_be_read_again() -> None:
+    bodies = [with_field("x", nested(depth, *brackets)) for depth in (99, 100, 700) for brackets in BRACKETS]
+    rows = decoded(*bodies).rows
+    KEYS.save()
+    for body, extra in zip(bodies, rows.column("_extra").to_pylist(), strict=True):
+        told = json.loads(extra or "")
+        if "_undecodable" in told:
+            assert list(KEYS.objects.texts([told["_undecodable"]]).values()) == [body.decode()]
+        else:
+            assert told == {"x": json.loads(body)["x"]}
 
 
 def test_only_bad_ones_make_no_rows() -> None:

@@ -38,6 +38,9 @@ class Handler:
     def hear(self, record: Record) -> str:
         return record.data.decode()
 
+    def order_of(self, heard: str) -> str:
+        return heard.partition("-")[0]
+
     def recall(self, heard: Sequence[str]) -> None:
         pass
 

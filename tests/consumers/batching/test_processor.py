@@ -61,6 +61,9 @@ class Handler:
             raise Unprocessable("no text")
         return None if record.data.decode() == self.passes_over else record.data.decode()
 
+    def order_of(self, heard: str) -> str:
+        return heard.partition("-")[0]
+
     def recall(self, heard: Sequence[str]) -> None:
         self.recalled.append(list(heard))
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
@@ -11,6 +12,7 @@ from consumers.notifiers.user import Mail, acceptance_letter, notify_user
 from consumers.processing import Unavailable, Unprocessable
 from events.envelope import EventEnvelope
 from events.orders import OrderAccepted, OrderPlaced
+from events.wire import decode_only, encode
 from tests.conftest import LocalAws
 from tests.support.builders import NOON, an_order_accepted, an_order_placed
 
@@ -48,6 +50,22 @@ def test_the_letter_quotes_the_event_so_that_a_repeat_can_be_told() -> None:
     assert "Hello Ada Lovelace" in letter.text
     assert "ready at 12:20 UTC" in letter.text
     assert "Reference: a-1" in letter.text
+
+
+def test_the_customer_is_told_utc_whatever_offset_the_promise_was_written_with() -> None:
+    here = encode(ACCEPTED).replace(b"2026-03-14T12:20:00Z", b"2026-03-14T17:50:00+05:30")
+    assert here != encode(ACCEPTED)
+    accepted = decode_only(OrderAccepted, here)
+    assert accepted is not None
+    assert "ready at 12:20 UTC" in acceptance_letter(accepted).text
+
+
+def test_the_kitchen_is_told_utc_whatever_offset_the_order_was_written_with() -> None:
+    here = encode(PLACED).replace(b"2026-03-14T12:00:00Z", b"2026-03-14T17:30:00+05:30")
+    assert here != encode(PLACED)
+    placed = decode_only(OrderPlaced, here)
+    assert placed is not None
+    assert b"2026-03-14T12:00:00Z" in msgspec.json.encode(ticket(placed))
 
 
 @pytest.mark.parametrize(("code", "fault"), [("InvalidParameter", Unprocessable), ("Throttled", ClientError)])

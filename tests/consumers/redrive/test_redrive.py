@@ -1,18 +1,21 @@
 """Redriving: canaries first, each order in its order, and whatever breaks off no letter lost and no effect repeated."""
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from consumers.dead_letters.letters import DeadLetter, NoLetter
+from consumers.dead_letters.letters import DeadLetter, ForgottenLetter, NoLetter, StoredLetter
 from consumers.diagnostics import LetterRedriven
 from consumers.processing import ShardStop
 from consumers.redrive.redrive import CANARIES, CLAIMED_FOR, CanaryFailed, Fate, Given
+from events.wire import encode
 from tests.support.builders import an_envelope
 from tests.support.fakes.bucket import Gate
 from tests.support.worlds.lake_world import Crash
@@ -30,7 +33,7 @@ def world() -> World:
 class Scripted:
     """A way into a consumer that remembers what it was given, and answers as scripted."""
 
-    given: list[list[str]] = field(default_factory=list)
+    given: list[list[str | None]] = field(default_factory=list)
     failing: frozenset[str] = frozenset()
     error: Exception | None = None
 
@@ -347,6 +350,69 @@ def test_what_was_performed_before_is_known_without_changing_anything(world: Wor
     again, unread, new = a_letter(1), a_letter(2, data=b"not an event"), a_letter(3)
     assert world.way().done_before([again, unread, new]) == {again.key}
     assert world.tickets == ["order-1"]
+
+
+def test_a_letter_of_another_order_under_the_same_event_id_is_not_done_before_it_is(world: World) -> None:
+    one, other = (
+        a_letter(number, order=order, data=encode(msgspec.structs.replace(an_envelope(order_id=order), event_id="1")))
+        for number, order in enumerate(("a", "b"))
+    )
+    world.put(one)
+    world.redrive()
+    assert world.way().done_before([one, other]) == {one.key}
+    world.put(other)
+    world.redrive()
+    assert world.way().done_before([one, other]) == {one.key, other.key}
+    assert world.tickets == ["a", "b"]
+
+
+def without_key(letter: DeadLetter) -> DeadLetter:
+    return replace(letter, partition_key=None)
+
+
+def test_letters_of_records_without_a_partition_key_are_redriven_each_order_in_its_order(world: World) -> None:
+    torn = without_key(a_letter(4, data=b"torn"))
+    world.put(*(without_key(a_letter(number, order=order)) for number, order in ((1, "a"), (2, "b"), (3, "a"))), torn)
+    world.errors["a"] = ValueError("no such restaurant")
+    letters = [stored.letter for stored in world.stored()]
+    given = world.way().give(letters)
+    assert [letter.partition_key for letter in letters] == [None] * 4
+    assert given.done == {without_key(a_letter(2)).key}
+    assert given.failed.keys() == {a_letter(1).key, torn.key}
+    assert given.held_back.keys() == {a_letter(3).key}
+    assert world.tickets == ["b"]
+    del world.errors["a"]
+    world.redrive()
+    assert world.tickets == ["b", "a", "a"]
+    assert [stored.letter.payload for stored in world.stored()] == [b"torn"]
+
+
+@pytest.mark.parametrize(
+    ("data", "subject"),
+    [
+        (None, "customer-1"),
+        (b'{"order_id": "order-9", torn', "order:order-9"),
+        (b"torn", f"order:{a_letter(1).key}"),
+    ],
+    ids=["its customer's", "its order's", "its own"],
+)
+def test_a_letter_without_a_partition_key_is_sealed_under_a_key_that_can_be_dropped(
+    world: World, data: bytes | None, subject: str
+) -> None:
+    world.put(without_key(a_letter(1, data=data)))
+    assert len(world.stored()) == 1
+    world.keys.objects.forget([subject])
+    assert [type(found) for _, found in world.letters.read_all(world.letters.keys())] == [ForgottenLetter]
+
+
+def test_a_letter_whose_sealed_part_says_something_else_hides_no_other(world: World) -> None:
+    world.put(a_letter(1), a_letter(2))
+    stored = json.loads(world.bucket.objects[a_letter(1).key])
+    stored["sealed"] = world.keys.token("customer-1", '{"partition_key": 7}')
+    world.keys.save()
+    world.bucket.objects[a_letter(1).key] = json.dumps(stored).encode()
+    found = dict(world.letters.read_all(world.letters.keys()))
+    assert [type(one) for one in found.values()] == [NoLetter, StoredLetter]
 
 
 def test_what_is_no_letter_is_named_and_nobody_stumbles_over_it(world: World) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
@@ -218,6 +219,19 @@ def test_a_broken_world_is_waited_out_for_as_long_as_it_lasts() -> None:
     assert shard.letters.written == []
 
 
+def test_what_comes_behind_a_broken_promise_without_partition_keys_is_its_orders_alone() -> None:
+    shard = Shard()
+    shard.publisher.failing = {"a"}
+    batch = a_batch(*(msgspec.structs.replace(record, partition_key=None) for record in orders("a", "b", "a").records))
+    processor = shard.processor()
+    assert processor.process(batch).resume_after == Sentinel.TRIM_HORIZON
+    assert shard.kitchen.told == ["a", "a", "b"]
+    shard.publisher.failing = set()
+    assert processor.process(batch) == Progress(number(3))
+    assert shard.kitchen.told == ["a", "a", "b"]
+    assert [event.envelope.order_id for event in shard.publisher.published] == ["b", "a", "a"]
+
+
 def bad(value: int) -> Record:
     return a_record(value, data=b'{"event_id": "torn')
 
@@ -357,7 +371,8 @@ def test_a_handler_that_answers_no_event_stops_the_shard_before_its_effect_is_re
     assert shard.outcomes.stored == {}
 
 
-def test_orders_are_handled_side_by_side_and_told_each_in_order() -> None:
+@pytest.mark.parametrize("keyed", [True, False], ids=["by their partition key", "without a partition key"])
+def test_orders_are_handled_side_by_side_and_told_each_in_order(*, keyed: bool) -> None:
     """Real threads: the kitchen answers nobody until four orders wait for it."""
     together = threading.Barrier(4, timeout=10)
     shard = Shard(rules=BatchRules(parallelization_factor=4))
@@ -369,9 +384,12 @@ def test_orders_are_handled_side_by_side_and_told_each_in_order() -> None:
 
     shard.kitchen.handle = handle  # type: ignore[method-assign]
     records = [a_record(turn * 4 + key, order_id=f"order-{key}") for turn in range(5) for key in range(4)]
+    if not keyed:
+        records = [msgspec.structs.replace(record, partition_key=None) for record in records]
     assert shard.processor().process(a_batch(*records)) == Progress(number(19))
     for key in range(4):
-        heard = [decode(record.data).event_id for record in records if record.partition_key == f"order-{key}"]
+        events = [decode(record.data) for record in records]
+        heard = [event.event_id for event in events if event.order_id == f"order-{key}"]
         published = [event.envelope for event in shard.publisher.published]
         causes = [envelope.cause for envelope in published if envelope.order_id == f"order-{key}"]
         assert causes == heard
@@ -398,3 +416,39 @@ def test_all_is_published_before_the_first_acknowledgement_is_waited_for() -> No
 
     shard = Shard(publisher=Slow())
     assert shard.processor().process(orders("a", "b", "c")) == Progress(number(3))
+
+
+def under_one_id(value: int, order: str) -> Record:
+    """A foreign producer's: its events count from 1 for each order."""
+    placed = msgspec.structs.replace(an_envelope(order_id=order), event_id="1")
+    return a_record(value, data=encode(placed), order_id=order)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["recalled", "remembered by another holder meanwhile"])
+@pytest.mark.parametrize("together", [False, True])
+def test_two_orders_under_one_event_id_have_an_effect_and_an_outcome_each(*, together: bool, late: bool) -> None:
+    shard = Shard(outcomes=Outcomes(late=late))
+    records = under_one_id(1, "a"), under_one_id(2, "b")
+    for batch in [a_batch(*records)] if together else [a_batch(record) for record in records]:
+        shard.processor().process(batch)
+    assert shard.kitchen.told == ["a", "b"]
+    assert [event.envelope.order_id for event in shard.publisher.published] == ["a", "b"]
+    assert shard.letters.written == []
+
+
+def test_and_hearing_them_again_repeats_neither() -> None:
+    shard = Shard()
+    batch = a_batch(under_one_id(1, "a"), under_one_id(2, "b"))
+    for _ in range(3):
+        assert shard.processor().process(batch) == Progress(number(2))
+    assert shard.kitchen.told == ["a", "b"]
+    first, *again = (shard.publisher.published[at : at + 2] for at in (0, 2, 4))
+    assert again == [first, first]
+
+
+def test_an_outcome_that_nobody_can_read_makes_a_letter_and_no_second_effect() -> None:
+    shard = Shard()
+    shard.outcomes.stored["1"] = b"torn"
+    assert shard.processor().process(a_batch(under_one_id(1, "a"))) == Progress(number(1))
+    assert shard.kitchen.told == []
+    assert [letter.kind for letter in shard.letters.written] == ["UnreadableEvent"]

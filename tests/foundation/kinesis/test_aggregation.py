@@ -22,7 +22,7 @@ def publications(pairs: Pairs) -> list[Publication]:
     return [Publication(key, data) for key, data in pairs]
 
 
-def read_by_us(data: bytes) -> list[tuple[str, bytes]]:
+def read_by_us(data: bytes) -> list[tuple[str | None, bytes]]:
     aggregate = unpack(a_record(data=data))
     assert aggregate is not None
     return [(record.partition_key, record.data) for record in aggregate.records]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from foundation.kinesis.deaggregation import Aggregate, unpack
 from foundation.kinesis.hash_keys import HashKeyRange
-from tests.support.builders import NOON, a_record
+from tests.support.builders import NOON, a_message, a_record, an_aggregate_of
 
 LOW, HIGH = HashKeyRange(0, 2**127 - 1), HashKeyRange(2**127, 2**128 - 1)
 
@@ -29,8 +29,7 @@ def packed(*records: tuple[str, bytes], explicit: str | None = None) -> bytes:
 
 
 def sealed(aggregate: messages_pb2.AggregatedRecord) -> bytes:
-    message = aggregate.SerializeToString()
-    return MAGIC + message + hashlib.md5(message, usedforsecurity=False).digest()
+    return an_aggregate_of(aggregate.SerializeToString())
 
 
 def opened(data: bytes, outer_key: str = "order-1") -> Aggregate:
@@ -77,6 +76,17 @@ def test_a_record_is_routed_by_its_own_hash_key_or_by_its_partition_key() -> Non
     assert opened(sealed(aggregate), "a").is_stray(LOW)
 
 
+short = st.binary(max_size=20)
+
+
+@given(st.one_of(st.binary(max_size=80), st.builds(a_message, short, short, short)), st.sampled_from(["a", "order-1"]))
+def test_any_bytes_behind_the_magic_are_an_aggregate_with_keys_of_text_or_none(message: bytes, outer_key: str) -> None:
+    aggregate = unpack(a_record(7, data=an_aggregate_of(message), order_id=outer_key))
+    if aggregate is not None:
+        assert all(isinstance(record.partition_key, str) for record in aggregate.records)
+        assert aggregate.is_stray(LOW) in {True, False}
+
+
 def damaged() -> dict[str, bytes]:
     good = packed(("k1", b"one"), ("k2", b"two"))
     bad_index = messages_pb2.AggregatedRecord(partition_key_table=["k1"])
@@ -92,7 +102,9 @@ def damaged() -> dict[str, bytes]:
         "magic and too little": MAGIC + b"x" * 15,
         "wrong digest": good[:-1] + bytes([good[-1] ^ 1]),
         "cut short": good[:-3],
-        "no message": MAGIC + noise + hashlib.md5(noise, usedforsecurity=False).digest(),
+        "no message": an_aggregate_of(noise),
+        "a key that is no text": an_aggregate_of(a_message(key=b"\xff\xfe")),
+        "a hash key that is no text": an_aggregate_of(a_message(hash_key=b"\xff\xfe")),
         "an index beyond the table": sealed(bad_index),
         "a hash key that is none": sealed(bad_hash_key),
         "no records": sealed(messages_pb2.AggregatedRecord()),

@@ -11,8 +11,9 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import structs
 
-from foundation.kinesis.get_records import Answer, UnreadableAnswer, decode, decoding, fetch
+from foundation.kinesis.get_records import Answer, UnreadableAnswer, decode, decoding, fetch, pushed
 from foundation.kinesis.records import Record
 
 RECORD = {
@@ -66,6 +67,23 @@ def test_a_good_answer_is_decoded_into_records() -> None:
     assert answer.records[0].arrived_at == datetime(2025, 11, 23, 12, 13, 20, 123000, tzinfo=UTC)
 
 
+def without_key(**changes: Any) -> dict[str, Any]:
+    return {name: value for name, value in (RECORD | changes).items() if name != "PartitionKey"}
+
+
+@pytest.mark.parametrize("keyless", [without_key(), RECORD | {"PartitionKey": None}], ids=["left out", "null"])
+def test_a_record_without_a_partition_key_is_a_record(keyless: dict[str, Any]) -> None:
+    answer = decode(body(Records=[RECORD, keyless, RECORD], ChildShards=[]))
+    keyed = Record("00049", "order-1", b"\x00\x01\x02\xff", 1763900000.123)
+    assert answer == Answer([keyed, structs.replace(keyed, partition_key=None), keyed], 7, "next", [])
+
+
+def test_one_that_is_pushed_too() -> None:
+    told = without_key(Data=b"x", ApproximateArrivalTimestamp=datetime.fromtimestamp(7, UTC))
+    answer = pushed({"SubscribeToShardEvent": {"Records": [told], "MillisBehindLatest": 0}})
+    assert answer.records == [Record("00049", None, b"x", 7.0)]
+
+
 def test_the_last_answer_of_a_shard_has_no_next_iterator_and_names_children() -> None:
     keys = {"StartingHashKey": "0", "EndingHashKey": "9"}
     child = {"ShardId": "shardId-1", "ParentShards": ["shardId-0"], "HashKeyRange": keys}
@@ -98,6 +116,7 @@ UNREADABLE = {
     "a number that is none": body(Records=[RECORD | {"SequenceNumber": "many"}]),
     "a number of the wrong type": body(Records=[RECORD | {"SequenceNumber": 49}]),
     "a record without data": body(Records=[{name: RECORD[name] for name in RECORD if name != "Data"}]),
+    "a keyless record without data": body(Records=[{"SequenceNumber": "1", "ApproximateArrivalTimestamp": 1}]),
     "data that is no base64": body(Records=[RECORD | {"Data": "~~~~"}]),
     "a null in between": body(Records=[RECORD, None]),
     "bytes that are no text": body().replace(b"order-1", b"\xff\xfe"),

@@ -97,13 +97,18 @@ class FakeKinesis(Service):
         delivered: list[Record] = []
         for held in shard.records[shard.trimmed :]:
             arrived = held["ApproximateArrivalTimestamp"].timestamp()
-            record = Record(held["SequenceNumber"], held["PartitionKey"], held["Data"], arrived)
+            record = Record(held["SequenceNumber"], held.get("PartitionKey"), held["Data"], arrived)
             aggregate = unpack(record)
             if aggregate is None:
                 delivered.append(record)
             elif not aggregate.is_stray(hash_keys):
                 delivered += aggregate.records
         return delivered
+
+    def put_without_key(self, data: bytes, *, hash_key: int = 0) -> str:
+        """A record as a stream with RecordDistributionStrategy AUTO may hold it; answers its sequence number."""
+        with self.lock:
+            return self.streams[self.stream].append(hash_key, None, data, self.clock.now())[1]
 
     def shard_ids(self, stream: str | None = None) -> list[str]:
         """Every shard not yet trimmed away, closed ones too."""
@@ -458,7 +463,7 @@ def _bytes(data: Any) -> bytes:
 
 
 def _size(entry: Answer) -> int:
-    return len(entry["Data"]) + len(entry["PartitionKey"].encode())
+    return len(entry["Data"]) + len(entry.get("PartitionKey", "").encode())
 
 
 def _hash_key(entry: Answer) -> int:

@@ -129,17 +129,11 @@ class Stream:
     def shard_of(self, key: int) -> Shard:
         return next(shard for shard in self.open_shards if shard.first_hash_key <= key <= shard.last_hash_key)
 
-    def append(self, key: int, partition_key: str, data: bytes, arrived_at: datetime) -> tuple[Shard, str]:
+    def append(self, key: int, partition_key: str | None, data: bytes, arrived_at: datetime) -> tuple[Shard, str]:
         shard = self.shard_of(key)
         number = self.next_number()
-        shard.records.append(
-            {
-                "SequenceNumber": number,
-                "ApproximateArrivalTimestamp": arrived_at,
-                "Data": data,
-                "PartitionKey": partition_key,
-            }
-        )
+        record = {"SequenceNumber": number, "ApproximateArrivalTimestamp": arrived_at, "Data": data}
+        shard.records.append(record if partition_key is None else {**record, "PartitionKey": partition_key})
         return shard, number
 
     def next_number(self) -> str:

@@ -75,7 +75,7 @@ class World:
     def stored(self) -> list[StoredLetter]:
         return [found for _, found in self.letters.read_all(self.letters.keys()) if isinstance(found, StoredLetter)]
 
-    def left(self) -> dict[str, DeadLetter]:
+    def left(self) -> dict[str | None, DeadLetter]:
         return {stored.letter.partition_key: stored.letter for stored in self.stored()}
 
     @property

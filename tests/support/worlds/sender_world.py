@@ -123,7 +123,7 @@ class World:
 
 def out_of_order(delivered: Sequence[Record]) -> list[bytes]:
     """What comes for the first time behind a later one of its key. A repeat of what was seen is no disorder."""
-    last: dict[str, bytes] = {}
+    last: dict[str | None, bytes] = {}
     seen: set[bytes] = set()
     wrong = []
     for record in delivered:

@@ -44,7 +44,7 @@ class Notes:
         for record in batch.records:
             if position_key(record.sequence_number) <= position_key(self._done):
                 continue
-            if record.data.decode() == self._world.exit_at:
+            if record.data.decode(errors="replace") == self._world.exit_at:
                 self._world.exit_at = None
                 raise SystemExit
             try:
@@ -174,7 +174,9 @@ class World:
 
     def texts(self, worker_id: str | None = None) -> list[str]:
         """What was noted, in the order it was."""
-        return [record.data.decode() for worker, _, record in self.effects if worker_id in {None, worker}]
+        return [
+            record.data.decode(errors="replace") for worker, _, record in self.effects if worker_id in {None, worker}
+        ]
 
     def leases(self) -> dict[str, Lease]:
         return LeaseTable(self.dynamodb.client, APPLICATION, "onlooker").list()

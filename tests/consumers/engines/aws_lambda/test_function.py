@@ -40,6 +40,13 @@ def an_event(*entries: Any) -> Any:
     return json.loads(json.dumps({"Records": entries}))
 
 
+def test_a_record_may_come_without_a_partition_key() -> None:
+    entries = [an_entry(1), an_entry(2), an_entry(3)]
+    del entries[1]["kinesis"]["partitionKey"]
+    entries[2]["kinesis"]["partitionKey"] = None
+    assert [record.partition_key for record in delivery(an_event(*entries)).records] == ["k", None, None]
+
+
 class Taking:
     """Takes records until one of them is to fail, by its number."""
 
