@@ -138,15 +138,26 @@ class Lake:
         return frame
 
     def sql(self, query: str, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
-        """The answer of DuckDB, which sees `events`, `orders` and `records`. Times are in UTC."""
+        """The answer of DuckDB, which sees `events`, `orders` and `records`. Times are in UTC.
+
+        What Arrow has no type for comes as text: UHUGEINT, BIGNUM, BIT, and times of day with an offset.
+        """
         with self._database(Window(since, until), query) as connection:
             answered = connection.sql(query)
             if answered is None:
                 raise ValueError(
                     "this SQL answers with no rows at all. fix: write a select from events, orders or records"
                 )
-            rows: pa.Table = answered.to_arrow_table()
-            return rows
+            kinds = [str(kind) for kind in answered.types]
+            rows: pa.Table
+            if _AS_TEXT.isdisjoint(kinds):
+                rows = answered.to_arrow_table()
+                return rows
+            columns = ", ".join(
+                f"#{place}::VARCHAR" if kind in _AS_TEXT else f"#{place}" for place, kind in enumerate(kinds, start=1)
+            )
+            rows = connection.sql(f"SELECT {columns} FROM answered").to_arrow_table()  # noqa: S608
+            return rows.rename_columns(answered.columns)
 
     @contextmanager
     def _database(self, window: Window, query: str) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -186,6 +197,8 @@ _FIX = (
     "TAKEAWAY_LAKE_FILE_AGE at the latest"
 )
 _DAY = timedelta(days=1)
+# DuckDB hands them to Arrow with another value, without their offset, or as bytes of its own.
+_AS_TEXT = {"UHUGEINT", "BIGNUM", "BIT", "TIME WITH TIME ZONE"}
 _NONE = EVENT_SCHEMA.empty_table().select(["event_id", *PLACE])
 _WITHOUT_REPEATS = f"""
 FROM (FROM _certain UNION ALL FROM _doubtful ANTI JOIN _repeats USING ({", ".join(PLACE)}))"""

@@ -12,7 +12,8 @@ from events.orders import EVENT_TYPES, Event, Identifier, Timestamp
 # RFC 9562 version 5 namespace of our own: derived ids never meet another system's.
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:takeaway:event").bytes
 _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
-_TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$")
+# W3C Trace Context, 3.2.2.3 and 3.2.2.4: ids of nothing but zeros are invalid, and the header then counts for nothing.
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
 
 
 EventT = TypeVar("EventT", bound=Event)
@@ -66,7 +67,7 @@ def first(
     A valid `traceparent` of the caller is continued; otherwise the trace is named after the order.
     """
     event_id = derive_event_id(order_id, EVENT_TYPES[type(event)], cause)
-    caller = _TRACEPARENT.match(traceparent or "")
+    caller = _TRACEPARENT.fullmatch(traceparent or "")
     trace_id = caller[1] if caller else _trace_of(order_id)
     return EventEnvelope(
         event_id=event_id,
@@ -84,7 +85,7 @@ def following(
 ) -> EventEnvelope[EventT]:
     """An event that happens because another was heard: same order, same trace, caused by it."""
     event_id = derive_event_id(heard.order_id, EVENT_TYPES[type(event)], heard.event_id)
-    heard_trace = _TRACEPARENT.match(heard.traceparent)
+    heard_trace = _TRACEPARENT.fullmatch(heard.traceparent)
     trace_id = heard_trace[1] if heard_trace else _trace_of(heard.order_id)
     return EventEnvelope(
         event_id=event_id,

@@ -22,7 +22,7 @@ from producers.orders.commands import AcceptOrder, PlaceOrder
 from producers.orders.ordering import Done, Ordering
 from producers.orders.table import OrdersTable
 from producers.publishing.publisher import EventPublisher
-from tests.support.builders import a_batch, a_record, an_item
+from tests.support.builders import a_batch, a_record, an_order_item
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
 
@@ -30,7 +30,7 @@ PLACE = PlaceOrder(
     restaurant_id="restaurant-1",
     customer_name="Ada",
     customer_email="ada@example.com",
-    items=(an_item(),),
+    items=(an_order_item(),),
     currency="EUR",
     city="Utrecht",
 )

@@ -88,10 +88,10 @@ class Window:
         bounds = []
         if self.since:
             since = self.since.astimezone(UTC)
-            bounds += [f"event_date >= DATE '{since:%Y-%m-%d}'", f"occurred_at >= {_literal(since)}"]
+            bounds += [f"event_date >= DATE '{since.date()}'", f"occurred_at >= {_literal(since)}"]
         if self.until:
             until = self.until.astimezone(UTC)
-            bounds += [f"event_date <= DATE '{until:%Y-%m-%d}'", f"occurred_at < {_literal(until)}"]
+            bounds += [f"event_date <= DATE '{until.date()}'", f"occurred_at < {_literal(until)}"]
         return "\nWHERE " + "\n  AND ".join(bounds) if bounds else ""
 
     def wider(self, margin: timedelta) -> "Window":
@@ -149,4 +149,5 @@ def timelines(records: pa.Table, window: Window = ALWAYS) -> pa.Table:
 
 
 def _literal(moment: datetime) -> str:
-    return f"TIMESTAMPTZ '{moment:%Y-%m-%d %H:%M:%S.%f}+00'"
+    # `strftime` would write the year 1 as 1.
+    return f"TIMESTAMPTZ '{moment.replace(tzinfo=None).isoformat(' ', 'microseconds')}+00'"

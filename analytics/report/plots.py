@@ -6,7 +6,7 @@ Each wants an answer that has rows, and gives the same bytes for the same answer
 import io
 import re
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import matplotlib as mpl
@@ -24,6 +24,12 @@ NARROW = 340
 _COLOURS = {"completed": "#3b82c4", "open": "#8a8f98", "rejected": "#d1690a"}
 _ACCENT = _COLOURS["completed"]
 _DEADLINE = _COLOURS["rejected"]
+
+# In matplotlib's days: it draws no axis beyond the years 1 to 9999. The end is a little early, since doubles are coarse
+# there and matplotlib rounds them.
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CALENDAR_STARTS = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) / timedelta(days=1)
+_CALENDAR_ENDS = (datetime(9999, 12, 31, 23, 59, 59, 900_000, tzinfo=UTC) - _EPOCH) / timedelta(days=1)
 
 # matplotlib knows no `currentColor`: ink is drawn in a colour nobody uses, and renamed in the text it leaves.
 _INK = "#010203"
@@ -130,12 +136,21 @@ def orders_over_time(answer: pa.Table, bucket: timedelta, width: int = WIDE) -> 
             key.append(bars)
             bases = [base + height for base, height in zip(bases, heights, strict=True)]
         axes.margins(x=0.01)
+        _keep_within_the_calendar(axes)
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axes.grid(axis="y", color=_INK, alpha=_FAINT, linewidth=0.8)
         axes.set_axisbelow(True)
         _legend(figure, key)
         return _svg(figure, f"orders-{width}")
+
+
+def _keep_within_the_calendar(axes: Axes) -> None:
+    first, last = axes.get_xlim()
+    if first < _CALENDAR_STARTS + 1 or last > _CALENDAR_ENDS - 1:
+        axes.set_xlim(max(first, _CALENDAR_STARTS), min(last, _CALENDAR_ENDS))
+        # The locator may put a mark behind the axis' end, on which the formatter breaks.
+        axes.set_xticks([mark for mark in axes.get_xticks() if _CALENDAR_STARTS <= mark <= _CALENDAR_ENDS])
 
 
 def _canvas(width: int, height: int) -> tuple[Figure, Axes]:

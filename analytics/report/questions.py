@@ -295,7 +295,10 @@ SELECT
 
 
 _ORDERS_OVER_TIME = """
-SELECT make_timestamptz((epoch_us(placed_at) // {width} * {width})::BIGINT) AS placed_from,
+SELECT greatest(
+    make_timestamptz((epoch_us(placed_at) - (epoch_us(placed_at) % {width} + {width}) % {width})::BIGINT),
+    TIMESTAMPTZ '0001-01-01 00:00:00+00'
+  ) AS placed_from,
   count(*) AS orders,
   count(*) FILTER (state = 'completed') AS completed,
   count(*) FILTER (state = 'rejected') AS rejected,

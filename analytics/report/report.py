@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analytics.reading import ALWAYS, Window
 from analytics.report import plots
+from analytics.report.outliers import LeftOut, left_out, usual_window, within
 from analytics.report.questions import Question, answers, bucket_for, every_question
 
 # ISO 4217: currencies whose minor unit is not a hundredth.
@@ -68,9 +69,14 @@ class About:
 
 @dataclass(frozen=True)
 class Report:
-    """The questions of a report and their answers by name; `bucket` is the width of a bar of time."""
+    """The questions of a report and their answers by name; `bucket` is the width of a bar of time.
+
+    `window` is that of `about` without the days of what is left out.
+    """
 
     about: About
+    window: Window
+    left_out: LeftOut
     bucket: timedelta
     questions: tuple[Question, ...]
     answers: dict[str, pa.Table]
@@ -82,14 +88,16 @@ class Report:
 
     def sql(self, question: Question) -> str:
         """What to paste to get the same answer from the lake."""
-        return question.sql(self.about.window)
+        return question.sql(self.window)
 
 
 def make_report(records: pa.Table, about: About) -> Report:
     """Asks every question of `records`: the lake's columns and `event_date`, at least all records of the window."""
-    bucket = bucket_for(_span_of_placing(records))
+    window = usual_window(records, about.window, about.made_at)
+    bucket = bucket_for(_span_of_placing(records, window))
     questions = every_question(bucket)
-    return Report(about, bucket, questions, answers(records, questions, about.window))
+    outliers = left_out(records, about.window, window)
+    return Report(about, window, outliers, bucket, questions, answers(records, questions, window))
 
 
 def report_data(report: Report) -> dict[str, Any]:
@@ -102,11 +110,16 @@ def report_data(report: Report) -> dict[str, Any]:
         "until": about.window.until.isoformat() if about.window.until else None,
         "lake_version": about.lake_version,
         "audit": {"ok": about.audit.ok, "receipt": about.audit.receipt} if about.audit else None,
+        "left_out": {
+            "events": report.left_out.events,
+            "orders": report.left_out.orders,
+            "named": [_plain_row(row) for row in report.left_out.named],
+        },
         "answers": {
             question.name: {
                 "title": question.title,
                 "meaning": question.meaning,
-                "rows": [{key: _plain(value) for key, value in row.items()} for row in report.rows(question.name)],
+                "rows": [_plain_row(row) for row in report.rows(question.name)],
                 "sql": report.sql(question),
             }
             for question in report.questions
@@ -133,6 +146,7 @@ def render_report(report: Report) -> str:
     }
     return environment.get_template("report.html").render(
         about=report.about,
+        left_out=report.left_out,
         bucket=report.bucket.total_seconds(),
         questions={question.name: question for question in report.questions},
         sql={question.name: report.sql(question) for question in report.questions},
@@ -190,11 +204,12 @@ def money(minor_units: int | None, currency: str | None) -> str:
 
 def moment(value: datetime | None) -> str:
     """A time in UTC to the second."""
-    return _NOTHING if value is None else f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    # `strftime` would write the year 1 as 1.
+    return _NOTHING if value is None else value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "seconds")
 
 
-def _span_of_placing(records: pa.Table) -> timedelta:
-    placed = records.filter(pc.field("event_type") == "order_placed")["occurred_at"]
+def _span_of_placing(records: pa.Table, window: Window) -> timedelta:
+    placed = records.filter((pc.field("event_type") == "order_placed") & within(window))["occurred_at"]
     first, last = pc.min(placed).as_py(), pc.max(placed).as_py()
     return last - first if first else timedelta(0)
 
@@ -209,5 +224,5 @@ def _drawn(report: Report, name: str) -> list[str]:
     return [figures[name](report.answers[name], width=width) for width in (plots.WIDE, plots.NARROW)]
 
 
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
+def _plain_row(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in row.items()}

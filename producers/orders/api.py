@@ -1,5 +1,6 @@
 """The orders API: customers place orders, restaurants accept, reject and complete them, over HTTP and JSON."""
 
+import re
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,13 +9,17 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Litestar, Request, Response, get, post
+from litestar._openapi.schema_generation import SchemaCreator
+from litestar._openapi.schema_generation.plugins.struct import StructSchemaPlugin
 from litestar.datastructures import ResponseHeader, State
 from litestar.di import NamedDependency, Provide
-from litestar.exceptions import SerializationException
+from litestar.enums import ScopeType
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.spec import Components, Schema, SecurityScheme
 from litestar.params import HeaderParameter, JSONBody, PathParameter
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from litestar.typing import FieldDefinition
 
 from events import Item, OrderAccepted, OrderRejected
 from foundation.clock import Clock
@@ -33,7 +38,15 @@ from producers.orders.commands import (
     unknown_order,
 )
 from producers.orders.ordering import Done, Ordering
-from producers.orders.problems import Problem, documented, exception_handlers, refused, unreadable
+from producers.orders.problems import (
+    Problem,
+    documented,
+    exception_handlers,
+    mismatched,
+    not_json,
+    refused,
+    unreadable,
+)
 from producers.orders.table import Orders
 from producers.orders.tokens import Principal, TokenKey
 from producers.publishing import EventPublisher
@@ -49,16 +62,21 @@ IdempotencyKey = Annotated[
         max_length=128,
         description=(
             "Repeats of a request under one key are one request. Without one, a placing gets a new key and any other "
-            "command its own name; a success tells the key in this header."
+            "command its own name, which another body never reuses; a success tells the key in this header."
         ),
     ),
 ]
-TraceParent = Annotated[str | None, HeaderParameter(name="traceparent", description="W3C trace context, continued.")]
+TraceParent = Annotated[
+    str | None, HeaderParameter(name="traceparent", description="W3C trace context; a valid one is continued.")
+]
 OrderId = Annotated[str, PathParameter(min_length=1, max_length=128)]
 Authenticated = Request[Principal, None, State]
 
 _GUARDED = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE)
-_WITH_BODY = (*_GUARDED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_WITH_BODY = (*_GUARDED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+_JSON = "application/json"
+# RFC 8259 knows no other, and defines no parameter; many clients send this one.
+_IS_UTF8 = re.compile(r'\s*(charset\s*=\s*"?utf-?8"?\s*;?\s*)?', re.IGNORECASE)
 _OF_AN_ORDER = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 # Set in `_answer`.
 _TELLS_ITS_KEY = [
@@ -71,14 +89,62 @@ _TELLS_ITS_KEY = [
 ]
 
 
+def _whole(number: str) -> int | float:
+    """2.0 and 2e0 are integers to JSON Schema, which the document is written in."""
+    value = float(number)
+    return int(value) if value.is_integer() else value
+
+
+_BODY = msgspec.json.Decoder(float_hook=_whole)
+
+
 class OrdersRequest(Request[Any, Any, Any]):
-    """A request that tells where its body stops being JSON."""
+    """A request whose body is taken as the document describes it; Litestar's own reading would take "2" for 2."""
 
     async def json(self) -> Any:
+        """The command in the body. Raises a 400 `Problem` that names the byte or the field that is wrong, or a 415."""
+        kind, _, parameters = self.headers.get("content-type", _JSON).partition(";")
+        if kind.strip().lower() != _JSON or not _IS_UTF8.fullmatch(parameters):
+            raise not_json(self.headers["content-type"])
         try:
-            return await super().json()
-        except (SerializationException, UnicodeDecodeError) as error:
+            said = _BODY.decode(await self.body())
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise unreadable(error, await self.body()) from error
+        command = self.route_handler.parsed_data_field
+        assert command is not None  # noqa: S101 - only a handler that takes a body reads one
+        try:
+            return msgspec.convert(said, command.annotation)
+        except msgspec.ValidationError as error:
+            raise mismatched(error) from error
+
+
+class ClosedStructs(StructSchemaPlugin):
+    """The document says of a struct that forbids unknown fields that it does."""
+
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
+        schema = super().to_openapi_schema(field_definition, schema_creator)
+        if field_definition.annotation.__struct_config__.forbid_unknown_fields:
+            schema.additional_properties = False
+        return schema
+
+
+def head_as_get(app: ASGIApp) -> ASGIApp:
+    """Answers HEAD as GET without the body (RFC 9110, 9.3.2), which Litestar leaves to handlers of their own."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP or scope["method"] != "HEAD":
+            await app(scope, receive, send)
+            return
+        as_get: HTTPScope = {**scope, "method": "GET"}
+
+        async def send_without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await app(as_get, receive, send_without_body)
+
+    return answer
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,7 +287,7 @@ def create_app(
 ) -> Litestar:
     """The API as an ASGI application. Whoever made `publisher` closes it."""
     ordering = Ordering(orders, publisher, clock=clock, emit=emit, answer_within=answer_within)
-    return Litestar(
+    app = Litestar(
         [place_order, see_order, accept_order, reject_order, complete_order, health],
         dependencies={
             "ordering": Provide(lambda: ordering, sync_to_thread=False),
@@ -243,7 +309,10 @@ def create_app(
             components=Components(security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}),
             security=[{"token": []}],
         ),
+        plugins=[ClosedStructs()],
     )
+    app.asgi_handler = head_as_get(app.asgi_handler)
+    return app
 
 
 def _perform(
@@ -253,9 +322,10 @@ def _perform(
     request: Authenticated,
     idempotency_key: str | None,
 ) -> Response[Done]:
-    key = idempotency_key or DEFAULT_KEYS[type(command)]
-    done = ordering.perform(command, order_id=order_id, restaurant_id=request.user.subject, idempotency_key=key)
-    return _answer(done, key, HTTPStatus.OK)
+    done = ordering.perform(
+        command, order_id=order_id, restaurant_id=request.user.subject, idempotency_key=idempotency_key
+    )
+    return _answer(done, idempotency_key or DEFAULT_KEYS[type(command)], HTTPStatus.OK)
 
 
 def _answer(done: Done | Refusal, idempotency_key: str, status: HTTPStatus) -> Response[Done]:

@@ -22,6 +22,7 @@ from events import (
     EventT_co,
     Identifier,
     Item,
+    MinorUnits,
     OrderAccepted,
     OrderCompleted,
     OrderPlaced,
@@ -39,20 +40,54 @@ MAX_TOTAL = 10**12  # what `MinorUnits` can carry
 _ORDERS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:takeaway:order").bytes
 _CAUSES = uuid.uuid5(uuid.NAMESPACE_URL, "urn:takeaway:cause").bytes
 
-# No white space anywhere: the address ends up in a message's header.
-EmailAddress = Annotated[str, Meta(pattern=r"^(?!.*\s)[^@]+@[^@]+$", max_length=320, description="An e-mail address.")]
+# What people type goes into mails, tickets, terminals and pages, so nothing in it may end a line or turn its direction:
+# C0, DEL and C1, LINE and PARAGRAPH SEPARATOR, and of bidirectional text (UAX #9) the marks, embeddings, overrides and
+# isolates, with the shaping controls beside them. Joiners stay: names and emoji need them.
+_CONTROLS = r"\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f"
+# Python's `$` would let a line feed follow.
+_ON_ONE_LINE = rf"^[^{_CONTROLS}]*$(?!\n)"
+PlainText = Annotated[
+    Text, Meta(pattern=_ON_ONE_LINE, description="One line, without control or direction characters.")
+]
+PlainIdentifier = Annotated[Identifier, Meta(pattern=_ON_ONE_LINE)]
+
+# One mailbox as RFC 5321 (4.1.2) writes it, with a Dot-string before the @ and a domain of several labels after it: no
+# quoted strings, no address literals. Amazon SES takes 7-bit ASCII only, a domain's other letters as Punycode
+# (docs.aws.amazon.com/ses/latest/APIReference-V2/API_Destination.html). Octets: 64 before the @, 63 a label, 254 in
+# all.
+_ATOM_TEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~-"
+_DOT_STRING = rf"(?![^@]*\.\.)[{_ATOM_TEXT}]([.{_ATOM_TEXT}]{{0,62}}[{_ATOM_TEXT}])?"
+_LABEL_REST = r"([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_MAILBOX = rf"^{_DOT_STRING}@([A-Za-z0-9]{_LABEL_REST}\.)+[A-Za-z]{_LABEL_REST}$(?!\n)"
+EmailAddress = Annotated[
+    str,
+    Meta(
+        pattern=_MAILBOX,
+        max_length=254,
+        description="One e-mail address in ASCII, as ada@example.com: no name beside it, no list, no quotes.",
+    ),
+]
 OrderState = Literal["placed", "accepted", "rejected", "completed"]
+
+
+class OrderItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of an order. It has no notes: what is unknown here is refused, never dropped."""
+
+    sku: PlainIdentifier
+    name: PlainText
+    quantity: Annotated[int, Meta(ge=1, le=10_000)]
+    unit_price: MinorUnits
 
 
 class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A customer's order. It has no total: that is computed from the items."""
 
-    restaurant_id: Identifier
-    customer_name: Text
+    restaurant_id: PlainIdentifier
+    customer_name: PlainText
     customer_email: EmailAddress
-    items: Annotated[Sequence[Item], Meta(min_length=1, max_length=200)]
+    items: Annotated[Sequence[OrderItem], Meta(min_length=1, max_length=200)]
     currency: Currency
-    city: Text
+    city: PlainText
 
     def __post_init__(self) -> None:
         """What was read is equal to what was sent, and as immutable: the decoder makes a list."""
@@ -210,7 +245,7 @@ def place(
         customer_name=command.customer_name,
         customer_email=command.customer_email,
         restaurant_id=command.restaurant_id,
-        items=tuple(command.items),
+        items=tuple(_line(item) for item in command.items),
         total=total,
         currency=command.currency,
         city=command.city,
@@ -226,6 +261,10 @@ def place(
     return Order(Performed(_fingerprint(command), encoded(envelope)))
 
 
+def _line(item: OrderItem) -> Item:
+    return Item(sku=item.sku, name=item.name, quantity=item.quantity, unit_price=item.unit_price)
+
+
 def same_placing(order: Order, stored: Order) -> Order | Refusal:
     """The stored order, when `order` is a repeat of the request that made it."""
     if order.placing.fingerprint == stored.placing.fingerprint:
@@ -234,18 +273,25 @@ def same_placing(order: Order, stored: Order) -> Order | Refusal:
 
 
 def perform(
-    command: RestaurantCommand, order: Order, *, restaurant_id: str, idempotency_key: str, at: datetime
+    command: RestaurantCommand, order: Order, *, restaurant_id: str, idempotency_key: str | None, at: datetime
 ) -> Performed[Event] | Refusal:
-    """What this command does to the order. A repeat gives what `order.history` has for it already."""
+    """What this command does to the order. A repeat gives what `order.history` has for it already.
+
+    Without a key the command's own name is it; that another body came under it is then a matter of the order's state.
+    """
     # guarantee: a restaurant touches only its own orders
     if order.placed.restaurant_id != restaurant_id:
         return unknown_order()
     kind = type(command)
     fingerprint = _fingerprint(command)
-    cause = derive_cause(_BRINGS_ABOUT[kind], idempotency_key)
+    cause = derive_cause(_BRINGS_ABOUT[kind], idempotency_key or DEFAULT_KEYS[kind])
     for earlier in order.later:
-        if earlier.envelope.cause == cause:
-            return earlier if earlier.fingerprint == fingerprint else _key_reused()
+        if earlier.envelope.cause != cause:
+            continue
+        if earlier.fingerprint == fingerprint:
+            return earlier
+        if idempotency_key:
+            return _key_reused()
     needed = _NEEDS_STATE[kind]
     if order.state != needed:
         return WrongState(

@@ -14,6 +14,7 @@ from events import Event, EventEnvelope
 from foundation.clock import Clock, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
 from producers.orders.commands import (
+    DEFAULT_KEYS,
     Order,
     OrderState,
     Performed,
@@ -86,7 +87,7 @@ class Ordering:
         return stored if isinstance(stored, Refusal) else self._answer(stored, stored.placing, idempotency_key)
 
     def perform(
-        self, command: RestaurantCommand, *, order_id: str, restaurant_id: str, idempotency_key: str
+        self, command: RestaurantCommand, *, order_id: str, restaurant_id: str, idempotency_key: str | None
     ) -> Done | Refusal:
         order = self._orders.get(order_id)
         if order is None:
@@ -96,13 +97,15 @@ class Ordering:
             # Another command, or a repeat of this one, may have come first: what is stored decides.
             order = self._orders.advance(order, performed)
             performed = self._decide(command, order, restaurant_id, idempotency_key)
-        return performed if isinstance(performed, UnknownOrder) else self._answer(order, performed, idempotency_key)
+        if isinstance(performed, UnknownOrder):
+            return performed
+        return self._answer(order, performed, idempotency_key or DEFAULT_KEYS[type(command)])
 
     def find(self, order_id: str) -> Order | None:
         return self._orders.get(order_id)
 
     def _decide(
-        self, command: RestaurantCommand, order: Order, restaurant_id: str, idempotency_key: str
+        self, command: RestaurantCommand, order: Order, restaurant_id: str, idempotency_key: str | None
     ) -> Performed[Event] | Refusal:
         return perform(
             command, order, restaurant_id=restaurant_id, idempotency_key=idempotency_key, at=self._clock.now()

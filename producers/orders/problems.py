@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, SerializationException
+from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
@@ -32,9 +32,12 @@ _NO_BODY = {"message": "'data'", "key": "data", "source": "body"}
 # A pattern tells a program what was expected; these tell its author.
 _NO_MATCH = "Expected `str` matching regex"
 _MISMATCHES = {
-    "customer_email": "not an e-mail address",
+    "customer_email": "not an e-mail address that mail can carry: one address in ASCII, as in ada@example.com",
     "currency": "not a currency's code of three capital letters, as in EUR",
 }
+_NOT_PLAIN = "has a character that controls a line or its direction"
+# msgspec's words for where a value is wrong, as `$.items[0].name`.
+_PLACED = re.compile(r"(?P<what>.*) - at `\$\.?(?P<where>.*)`", re.DOTALL)
 # msgspec's words for a body that is not JSON.
 _TRUNCATED = "Input data was truncated"
 _MALFORMED = re.compile(r"JSON is malformed: (?P<what>.+) \(byte (?P<index>\d+)\)")
@@ -45,6 +48,7 @@ _MEANINGS = {
     HTTPStatus.NOT_FOUND: "There is no such order, or it is somebody else's.",
     HTTPStatus.CONFLICT: "The order has gone another way already, or not far enough.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is of another type than application/json.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The Idempotency-Key stands for another body, or an order's total is too large.",
     HTTPStatus.SERVICE_UNAVAILABLE: "This cannot be answered now.",
 }
@@ -52,6 +56,7 @@ _FIXES = {
     HTTPStatus.BAD_REQUEST: "Send a body and headers as /schema/openapi.json describes them.",
     HTTPStatus.NOT_FOUND: "See /schema/openapi.json for the paths there are.",
     HTTPStatus.METHOD_NOT_ALLOWED: "Use a method of the Allow header.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send JSON in UTF-8 with the header `Content-Type: application/json`.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Send a smaller body; an order has at most 200 items.",
 }
 
@@ -97,7 +102,7 @@ def documented(*statuses: HTTPStatus) -> dict[int, ResponseSpec]:
     }
 
 
-def unreadable(error: SerializationException | UnicodeDecodeError, body: bytes) -> Problem:
+def unreadable(error: msgspec.DecodeError | UnicodeDecodeError, body: bytes) -> Problem:
     """The problem of a body that does not decode; tells where it stops being JSON. Bytes are counted from 1."""
     if isinstance(error, UnicodeDecodeError):
         # It counts from the start of one string; that string is somewhere in the body.
@@ -111,6 +116,22 @@ def unreadable(error: SerializationException | UnicodeDecodeError, body: bytes) 
         near = min(int(malformed["index"]) + 1, len(body))
         return _bad_request(f"body: not JSON: {malformed['what']}, near byte {near} of {len(body)}")
     return _bad_request(f"body: {reason.split(' - ', maxsplit=1)[0]}")
+
+
+def mismatched(error: msgspec.ValidationError) -> Problem:
+    """The problem of a body that is JSON and not what is described; names the field and what was expected there."""
+    placed = _PLACED.fullmatch(str(error))
+    if not placed:
+        return _bad_request(f"body: {error}")
+    return _bad_request(_complaint(placed["where"] or "body", placed["what"]))
+
+
+def not_json(content_type: str) -> Problem:
+    """The problem of a body that calls itself something else."""
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    return Problem(
+        "unsupported-media-type", status, f"The body is {content_type!r}, not JSON in UTF-8.", _FIXES[status]
+    )
 
 
 def exception_handlers(emit: Emit) -> ExceptionHandlersMap:
@@ -187,7 +208,7 @@ def _detail(error: HTTPException) -> str:
 
 def _complaint(field: str, message: str) -> str:
     if message.startswith(_NO_MATCH):
-        message = _MISMATCHES.get(field, message)
+        message = _MISMATCHES.get(field, _NOT_PLAIN)
     return f"{field}: {message}"
 
 

@@ -14,7 +14,7 @@ from foundation.settings import variable
 from takeaway.commands.options import Json
 from takeaway.errors import UserError
 from takeaway.stack import lake_told_in_one_line, resolved
-from takeaway.terminal import counted, piped, show_rows
+from takeaway.terminal import counted, jsonable, piped, rows_of, show_rows
 
 if TYPE_CHECKING:
     from analytics.verification import StreamRecord
@@ -25,6 +25,7 @@ _SPANS = "SELECT event_date, min(occurred_at) AS first, max(occurred_at) AS last
 def sql(query: str, as_json: Json = False) -> None:
     """Run any SQL (DuckDB's) over the tables `events`, `orders` and `records`. In a pipe: tab-separated, nothing cut.
 
+    As JSON an object a row: of columns of one name the second is `a_1`; NaN and infinities are text.
     Example: takeaway lake sql "select event_type, count(*) from events group by all order by 2 desc"
     """
     import duckdb
@@ -40,11 +41,11 @@ def sql(query: str, as_json: Json = False) -> None:
             f"that SQL does not run: {error}",
             "the tables are `events`, `orders` and `records`; `describe orders` names its columns",
         ) from error
-    rows = answer.to_pylist()
+    names, rows = rows_of(answer)
     if as_json:
-        print(json.dumps(rows, default=str))
+        print(json.dumps(jsonable(rows), allow_nan=False))
     else:
-        show_rows(answer.column_names, rows, Console())
+        show_rows(names, rows, Console())
 
 
 def files(as_json: Json = False) -> None:

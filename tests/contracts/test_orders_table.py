@@ -21,7 +21,7 @@ from producers.orders.commands import (
     place,
 )
 from producers.orders.table import Orders, OrdersTable, OrderVanished
-from tests.support.builders import NOON, an_item
+from tests.support.builders import NOON, an_order_item
 from tests.support.fakes.orders import FakeOrders
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def an_order(key: str | None = None, *, city: str = "Utrecht") -> Order:
         restaurant_id="restaurant-1",
         customer_name="Zoë Łukasz 名前",
         customer_email="zoe@example.com",
-        items=(an_item(), an_item(sku="sku-2", unit_price=10**9)),
+        items=(an_order_item(), an_order_item(sku="sku-2", unit_price=10**9)),
         currency="EUR",
         city=city,
     )

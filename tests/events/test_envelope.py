@@ -1,5 +1,6 @@
 import uuid
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,6 +52,16 @@ def test_a_callers_trace_is_continued_and_a_broken_one_replaced() -> None:
     assert traced(TRACE) == "0af7651916cd43dd8448eb211c80319c"
     assert traced("rubbish") == traced(None)
     assert len(traced(None)) == 32
+    zeros = (f"00-{'0' * 32}-b7ad6b7169203331-01", f"00-{'a' * 32}-{'0' * 16}-01", f"{TRACE}\n")
+    assert {traced(invalid) for invalid in zeros} == {traced(None)}
+
+
+def test_a_trace_of_nothing_but_zeros_on_the_stream_is_not_handed_on() -> None:
+    """An earlier release published such ones."""
+    heard = msgspec.structs.replace(an_envelope(an_order_accepted()), traceparent=f"00-{'0' * 32}-{'1' * 16}-01")
+    told = UserNotified(customer_id="customer-1", channel="ses", message_id="m")
+    follows = following(heard, told, occurred_at=NOON, producer="user_notifier")
+    assert follows.traceparent.split("-")[1] == an_envelope().traceparent.split("-")[1]
 
 
 def test_the_partition_key_is_the_order() -> None:

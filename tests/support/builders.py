@@ -13,12 +13,17 @@ from events.envelope import EventEnvelope, first, following
 from events.orders import Event, Item, OrderAccepted, OrderCompleted, OrderPlaced, RestaurantNotified
 from events.wire import encode
 from foundation.kinesis.records import Batch, Position, Record, Sentinel
+from producers.orders.commands import OrderItem
 
 NOON = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
 
 
 def an_item(**changes: Any) -> Item:
     return msgspec.structs.replace(Item(sku="sku-1", name="Margherita", quantity=2, unit_price=950), **changes)
+
+
+def an_order_item(**changes: Any) -> OrderItem:
+    return msgspec.structs.replace(OrderItem(sku="sku-1", name="Margherita", quantity=2, unit_price=950), **changes)
 
 
 def an_order_placed(**changes: Any) -> OrderPlaced:

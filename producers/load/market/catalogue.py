@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from events import Item
+from producers.orders import OrderItem
 
 RESTAURANTS = 20
 CURRENCY = "EUR"
@@ -46,8 +46,8 @@ class Dish:
     category: str
     price: int
 
-    def ordered(self, quantity: int) -> Item:
-        return Item(sku=self.sku, name=self.name, quantity=quantity, unit_price=self.price)
+    def ordered(self, quantity: int) -> OrderItem:
+        return OrderItem(sku=self.sku, name=self.name, quantity=quantity, unit_price=self.price)
 
 
 @dataclass(frozen=True)

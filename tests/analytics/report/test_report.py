@@ -216,6 +216,61 @@ def test_orders_to_which_nothing_happened_yet_make_a_page_too() -> None:
     assert "0.0% of orders are completed" in a_page(an_order()).text
 
 
+FAR = ["0001-01-01", "1582-10-10", "1969-12-31", "2262-04-12", "9999-12-31"]
+MANY = [row for number in range(30) for row in an_order(*GOOD, order_id=f"order-{number}", after=60 * number)]
+
+
+def placed_on(day: str, order_id: str = "far <away>") -> dict[str, Any]:
+    return an_event("order_placed", order_id=order_id, occurred_at=datetime.fromisoformat(f"{day}T23:59:59+00:00"))
+
+
+@pytest.mark.parametrize("day", FAR)
+def test_an_order_of_another_age_is_named_and_changes_nothing_else(day: str) -> None:
+    report, usual = a_report([*MANY, placed_on(day)]), a_report(MANY)
+    page = Page(render_report(report))
+    assert f"far <away> order_placed {day} 23:59:59" in page.text
+    assert "1 event of 1 order is dated far from all others, and in no number or figure below." in page.text
+    left_out = {"order_id": "far <away>", "event_type": "order_placed", "occurred_at": f"{day}T23:59:59+00:00"}
+    assert report_data(report)["left_out"] == {"events": 1, "orders": 1, "named": [left_out]}
+    assert report.bucket == usual.bucket == timedelta(minutes=1)
+    assert {name: report.rows(name) for name in report.answers} == {name: usual.rows(name) for name in usual.answers}
+
+
+@pytest.mark.parametrize("day", FAR)
+def test_an_event_of_another_age_makes_no_open_order_overdue(day: str) -> None:
+    """They wait as long as the newest event tells."""
+    rows = [*MANY, *an_order("restaurant_notified", order_id="open", after=1700)]
+    waiting = [{"stage": "notified", "cause": "no answer from the restaurant, still in time", "orders": 1}]
+    assert a_report(rows).rows("drop_outs") == waiting
+    assert a_report([*rows, placed_on(day, "open") | {"event_type": "user_notified"}]).rows("drop_outs") == waiting
+
+
+@pytest.mark.parametrize("day", FAR)
+def test_orders_of_another_age_alone_make_a_page_of_it(day: str) -> None:
+    page = a_page([placed_on(day), placed_on(day, "another")])
+    assert "Left out" not in page.text
+    assert f"At most 2 orders in 1 s, from {day} 23:59:59." in page.text
+
+
+@pytest.mark.parametrize(("first", "last"), [("0001-01-01", "0001-11-30"), ("9999-01-01", "9999-12-31")])
+def test_a_season_at_the_calendars_end_makes_a_page_too(first: str, last: str) -> None:
+    page = a_page([placed_on(first), placed_on(last, "another")])
+    assert "Left out" not in page.text
+    assert f"From {first} 23:59:59 To {last} 23:59:59" in page.text
+    assert "At most 1 order in" in page.text
+
+
+def test_the_sql_of_a_report_that_leaves_events_out_gives_its_answers() -> None:
+    rows = [*MANY, placed_on("0001-01-01"), placed_on("9999-12-31", "another")]
+    report = a_report(rows)
+    assert report.left_out.orders == 2
+    with duckdb.connect(":memory:") as anyones:
+        anyones.execute("SET TimeZone = 'UTC'")
+        anyones.register("records", a_table(rows))
+        for question in report.questions:
+            assert anyones.sql(report.sql(question)).to_arrow_table().to_pylist() == report.rows(question.name)
+
+
 def test_the_same_events_make_the_same_page(page_of_four: Page) -> None:
     assert a_page(FOUR_ORDERS[::-1]).html == page_of_four.html
 
@@ -232,6 +287,7 @@ def test_the_data_is_plain_json_with_the_same_answers_and_their_sql() -> None:
         "until": "2026-03-14T14:00:00+00:00",
         "lake_version": 3,
         "audit": {"ok": True, "receipt": "fine"},
+        "left_out": {"events": 0, "orders": 0, "named": []},
     }
     assert data["answers"]["overview"]["rows"][0]["orders"] == len(
         [row for row in rows if row["event_type"] == "order_placed" and row["occurred_at"] < window.until]

@@ -1,13 +1,20 @@
 """The pure step from command to event: what it says, what it refuses, and that a repeat is the same event."""
 
+import unicodedata
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from email.utils import getaddresses
+from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from events.orders import Event, OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected
 from events.wire import encode
+from producers.orders import commands
 from producers.orders.commands import (
     AcceptOrder,
     CompleteOrder,
@@ -26,18 +33,17 @@ from producers.orders.commands import (
     place,
     same_placing,
 )
-from tests.support.builders import NOON, an_item
+from tests.support.builders import NOON, an_order_item
 
 PLACE = PlaceOrder(
     restaurant_id="restaurant-1",
     customer_name="Ada Lovelace",
     customer_email="ada@example.com",
-    items=(an_item(quantity=2, unit_price=950), an_item(sku="sku-2", quantity=1, unit_price=300)),
+    items=(an_order_item(quantity=2, unit_price=950), an_order_item(sku="sku-2", quantity=1, unit_price=300)),
     currency="EUR",
     city="Utrecht",
 )
 ACCEPT, REJECT, COMPLETE = AcceptOrder(ready_in_minutes=20), RejectOrder(reason="closed"), CompleteOrder()
-DEFAULTS = {AcceptOrder: "accept", RejectOrder: "reject", CompleteOrder: "complete"}
 
 
 def an_order(*commands: RestaurantCommand) -> Order:
@@ -55,9 +61,14 @@ def done(command: RestaurantCommand, order: Order, *, key: str = "", late: int =
         command,
         order,
         restaurant_id=by,
-        idempotency_key=key or DEFAULTS[type(command)],
+        idempotency_key=key or None,
         at=NOON + timedelta(minutes=late),
     )
+
+
+def placing(**changes: Any) -> PlaceOrder:
+    """As the API reads it."""
+    return msgspec.convert(msgspec.json.decode(msgspec.json.encode(PLACE)) | changes, PlaceOrder)
 
 
 def test_placing_sums_up_the_items() -> None:
@@ -72,15 +83,112 @@ def test_a_total_from_outside_is_not_even_read() -> None:
 
 
 def test_an_order_beyond_counting_is_refused() -> None:
-    huge = msgspec.structs.replace(PLACE, items=(an_item(quantity=10_000, unit_price=10**12),))
+    huge = msgspec.structs.replace(PLACE, items=(an_order_item(quantity=10_000, unit_price=10**12),))
     assert isinstance(place(huge, customer_id="c", idempotency_key="k", at=NOON), TotalTooLarge)
 
 
-@pytest.mark.parametrize("address", ["ada@example.com\nBcc: all@example.com", "ada@example.com\n", "ada", "a b@c", "@"])
-def test_an_address_cannot_break_a_header(address: str) -> None:
-    body = msgspec.json.decode(msgspec.json.encode(PLACE)) | {"customer_email": address}
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ada@example.com\nBcc: all@example.com",
+        "ada@example.com\n",
+        "ada@example.com\r",
+        "ada",
+        "a b@c.d",
+        "@",
+        "@example.com",
+        "ada@",
+        "ada@localhost",
+        "ada@example..com",
+        "ada@.example.com",
+        "ada@example.com.",
+        "ada@-example.com",
+        "ada@example-.com",
+        "ada@exa_mple.com",
+        "ada@192.0.2.1",
+        "ada@[192.0.2.1]",
+        ".ada@example.com",
+        "ada.@example.com",
+        "a..da@example.com",
+        "Ada Lovelace <ada@example.com>",
+        "<ada@example.com>",
+        "ada@example.com (Ada)",
+        "ada@example.com,all@example.com",
+        "ada@example.com;all@example.com",
+        '"ada"@example.com',
+        "ada@example.com\u202e",
+        "ada\u0000@example.com",
+        "j\u00f6rg@example.com",
+        "ada@b\u00fccher.example",
+        "ada@example.\u0441om",
+        f"{'a' * 65}@example.com",
+        f"ada@{'e' * 64}.com",
+        f"ada@{'example.' * 32}com",
+    ],
+)
+def test_what_mail_cannot_carry_to_one_mailbox_is_no_address(address: str) -> None:
     with pytest.raises(msgspec.ValidationError, match="customer_email"):
-        msgspec.convert(body, PlaceOrder)
+        placing(customer_email=address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "a@b.c",
+        "ada+orders@mail.example.com",
+        "o'hara@example.co.uk",
+        "!#$%&'*+/=?^_`{|}~-@example.com",
+        "1@2.example",
+        "ADA@EXAMPLE.COM",
+        "ada@xn--bcher-kva.example",
+        "ada@example.xn--p1ai",
+        f"{'a' * 64}@{'e' * 63}.com",
+    ],
+)
+def test_what_mail_can_carry_is_an_address(address: str) -> None:
+    assert placing(customer_email=address).customer_email == address
+
+
+@given(st.from_regex(commands._MAILBOX))
+def test_every_address_is_one_in_a_header_too(address: str) -> None:
+    with suppress(msgspec.ValidationError):  # too long
+        accepted = placing(customer_email=address).customer_email
+        assert getaddresses([accepted]) == [("", accepted)]
+        assert accepted.isascii()
+        assert accepted.isprintable()
+
+
+@given(st.text())
+def test_a_text_that_is_taken_is_one_line_that_keeps_its_direction(text: str) -> None:
+    controls = {"Cc", "Zl", "Zp"}
+    turns = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    marks = {"\u200e", "\u200f", "\u061c"}
+    breaks = any(
+        unicodedata.category(one) in controls or unicodedata.bidirectional(one) in turns or one in marks for one in text
+    )
+    breaks |= any("\u206a" <= one <= "\u206f" for one in text)
+    if breaks:
+        with pytest.raises(msgspec.ValidationError, match="customer_name"):
+            placing(customer_name=text)
+    else:
+        assert placing(customer_name=text).customer_name == text
+
+
+@pytest.mark.parametrize(
+    "control", [chr(code) for code in (0, 9, 10, 13, 27, 127, 133, 0x2028, 0x202E, 0x2066, 0x200F)]
+)
+@pytest.mark.parametrize("place", ["{}Ada", "A{}da", "Ada{}"])
+def test_a_name_cannot_become_a_mails_text(control: str, place: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match="customer_name"):
+        placing(customer_name=place.format(control))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "Zo\u00eb O'Neil-Smith", "\u0646\u0627\u0645\u200c\u0647\u0627", "\u5c71\u7530", "\U0001f469\u200d\U0001f373"],
+)
+def test_people_are_called_what_they_are_called(name: str) -> None:
+    assert placing(customer_name=name).customer_name == name
 
 
 def test_the_order_id_follows_from_customer_and_key() -> None:
@@ -178,12 +286,19 @@ def test_a_repeat_is_the_same_event_however_late(
 
 
 def test_a_key_stands_for_one_body() -> None:
-    assert isinstance(done(AcceptOrder(ready_in_minutes=25), an_order(ACCEPT)), KeyReused)
+    assert isinstance(done(AcceptOrder(ready_in_minutes=25), an_order(ACCEPT), key="accept"), KeyReused)
     other = place(
         msgspec.structs.replace(PLACE, city="Leiden"), customer_id="customer-1", idempotency_key="key-1", at=NOON
     )
     assert isinstance(other, Order)
     assert isinstance(same_placing(other, an_order()), KeyReused)
+
+
+def test_a_key_that_was_not_sent_is_not_reused_by_another_body() -> None:
+    for order in (an_order(ACCEPT), an_order(ACCEPT, COMPLETE)):
+        refused = done(AcceptOrder(ready_in_minutes=25), order)
+        assert isinstance(refused, WrongState)
+        assert refused.detail == f"To accept an order it has to be placed; this one is {order.state}."
 
 
 def test_another_restaurants_order_looks_like_none() -> None:

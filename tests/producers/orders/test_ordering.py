@@ -10,7 +10,7 @@ from foundation.clock import uninterrupted_wait
 from producers.orders.commands import AcceptOrder, PlaceOrder, derive_order_id
 from producers.orders.ordering import Done, Ordering
 from producers.publishing.publisher import EventPublisher
-from tests.support.builders import an_item
+from tests.support.builders import an_order_item
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
 from tests.support.fakes.orders import FakeOrders
@@ -53,7 +53,7 @@ def test_what_is_noted_a_moment_later_is_not_published_again() -> None:
             restaurant_id="restaurant-1",
             customer_name="Ada",
             customer_email="ada@example.com",
-            items=(an_item(),),
+            items=(an_order_item(),),
             currency="EUR",
             city="Utrecht",
         )

@@ -67,6 +67,91 @@ def test_the_files_that_count_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert (folder.root / replaced).exists()
 
 
+@pytest.fixture
+def queried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = FolderLake(tmp_path / "events")
+    folder.archive(*an_order(*GOOD, total=1900))
+    monkeypatch.setattr(lake_commands, "resolved", dict)
+    monkeypatch.setattr(Lake, "from_environment", lambda _: folder.lake())
+
+
+def no_constant(name: str) -> Any:
+    raise AssertionError(f"{name} is no JSON")
+
+
+def as_json(query: str) -> Any:
+    done = lake("sql", query, "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout, parse_constant=no_constant)
+
+
+@pytest.mark.usefixtures("queried")
+@pytest.mark.parametrize(
+    ("query", "row"),
+    [
+        ("select 1 a, 2 a", {"a": 1, "a_1": 2}),
+        ("select 1 a, 2 a, 3 a_1, 4 a", {"a": 1, "a_2": 2, "a_1": 3, "a_3": 4}),
+        (
+            "select e.total, o.total from events e join orders o using (order_id) where event_type = 'user_notified'",
+            {"total": None, "total_1": 1900},
+        ),
+        ("select sum(total) s, sum(total)::hugeint * 10**18::hugeint h from orders", {"s": 1900, "h": 1900 * 10**18}),
+        ("select 1.5 d, 2.50::decimal(9, 2) e", {"d": 1.5, "e": 2.5}),
+        ("select 12345678901234567890.123 d", {"d": "12345678901234567890.123"}),
+        ("select 340282366920938463463374607431768211455::uhugeint u", {"u": str(2**128 - 1)}),
+        ("select 0/0 a, 1/0 b, -1/0 c", {"a": "NaN", "b": "Infinity", "c": "-Infinity"}),
+        ("select {'x': 'nan'::double, 'l': [1.0::float, 'inf'::float]} s", {"s": {"x": "NaN", "l": [1, "Infinity"]}}),
+        ("select interval '3 months 2 days 90 seconds' i", {"i": "3 months 2 days 00:01:30"}),
+        ("select {'in': [interval 2 day]} s", {"s": "{'in': [2 days]}"}),
+        ("select max(occurred_at) + interval 8000 year m from events", {"m": "10026-03-14 12:00:40+00"}),
+        ("select date '9999-12-31' + 1 d, '0044-03-15 (BC)'::date e", {"d": "10000-01-01", "e": "0044-03-15 (BC)"}),
+        ("select 'infinity'::timestamptz t, '-infinity'::date d", {"t": "infinity", "d": "-infinity"}),
+        ("select [timestamp '2026-01-01' + interval 9000 year] l", {"l": "['11026-01-01 00:00:00']"}),
+        ("select '\\xAA'::blob b, bit '101' c", {"b": "\\xAA", "c": "101"}),
+        ("select min(occurred_at) t from events", {"t": "2026-03-14 12:00:00+00:00"}),
+    ],
+)
+def test_an_answer_as_json_loses_nothing_and_any_parser_reads_it(query: str, row: dict[str, Any]) -> None:
+    [answer] = as_json(query)
+    assert answer == row
+    assert list(answer) == list(row)
+
+
+@pytest.mark.usefixtures("queried")
+@pytest.mark.parametrize(
+    ("query", "printed"),
+    [
+        ("select 1 a, 2 a", "a\ta_1\n1\t2\n"),
+        ("select 0/0 n, 1/0 i", "n\ti\nnan\tinf\n"),
+        ("select sum(total) s from orders", "s\n1900\n"),
+        ("select interval 90 second i, null z", "i\tz\n00:01:30\t\n"),
+        (
+            "select * from (values (timestamptz '2026-01-01'), ('2026-01-01'::timestamptz + interval 9000 year)) v(t)",
+            "t\n2026-01-01T00:00:00Z\n11026-01-01 00:00:00+00\n",
+        ),
+        ("select 1 a where false", "a\n"),
+    ],
+)
+def test_an_answer_in_a_pipe_has_every_column_in_its_place(query: str, printed: str) -> None:
+    assert lake("sql", query).stdout == printed
+
+
+@pytest.mark.usefixtures("queried")
+@pytest.mark.parametrize("query", ["select no_such_column from events", "selec 1", "select 'x'::int"])
+def test_sql_that_does_not_run_is_told_with_a_fix(query: str) -> None:
+    error = lake("sql", query).exception
+    assert isinstance(error, UserError)
+    assert error.what.startswith("that SQL does not run: ")
+    assert "`events`" in error.fix
+
+
+@pytest.mark.usefixtures("queried")
+@pytest.mark.parametrize("query", ["", "/* nothing */", ";"])
+def test_no_sql_at_all_is_told_with_a_fix(query: str) -> None:
+    error = lake("sql", query).exception
+    assert "fix: write a select" in str(error)
+
+
 def test_days_are_listed(world: World) -> None:
     first, second = json.loads(lake("ls", "--json").stdout)
     assert (first["day"], first["files"], first["rows"], first["compacted"]) == ("2026-03-14", 3, 9, False)
