@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import pyarrow as pa
 
-from events import CHOREOGRAPHY, EVENT_TYPES
+from events import CHOREOGRAPHY, EVENT_TYPES, OrderRejected
 
 # How long after the event that brings it about an event is expected, from the choreography.
 _DEADLINES = "SELECT * FROM (VALUES {rows}) AS deadline(event_type, deadline_seconds)"
@@ -25,6 +25,14 @@ SELECT event_id, order_id, occurred_at, _arrived_at, count(*) OVER (PARTITION BY
 FROM records{{where}}
 QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY {STREAM_ORDER}) = 1
 """  # noqa: S608 - words of ours
+
+# When each thing happened: `order_placed` is `placed_at`, `user_notified` is `user_notified_at`.
+_REASON = "min_by(reason, occurred_at) FILTER (event_type = 'order_rejected') AS rejection_reason"
+_TIMES = [
+    f"min(occurred_at) FILTER (event_type = '{event_type}') AS {event_type.removeprefix('order_')}_at"
+    + (f",\n    {_REASON}" if event_type == EVENT_TYPES[OrderRejected] else "")
+    for event_type in EVENT_TYPES.values()
+]
 
 # Smallest and earliest only: neither the order of arrival nor an event that is there twice changes a row, so nothing
 # has to be sorted out before. A time is that of the first such event by when it occurred. Of an acceptance and a
@@ -51,13 +59,7 @@ FROM (
     min_by(city, occurred_at) FILTER (event_type = 'order_placed') AS city,
     min_by(total, occurred_at) FILTER (event_type = 'order_placed') AS total,
     min_by(currency, occurred_at) FILTER (event_type = 'order_placed') AS currency,
-    min(occurred_at) FILTER (event_type = 'order_placed') AS placed_at,
-    min(occurred_at) FILTER (event_type = 'restaurant_notified') AS restaurant_notified_at,
-    min(occurred_at) FILTER (event_type = 'order_accepted') AS accepted_at,
-    min(occurred_at) FILTER (event_type = 'order_rejected') AS rejected_at,
-    min_by(reason, occurred_at) FILTER (event_type = 'order_rejected') AS rejection_reason,
-    min(occurred_at) FILTER (event_type = 'user_notified') AS user_notified_at,
-    min(occurred_at) FILTER (event_type = 'order_completed') AS completed_at,
+    {times},
     max(occurred_at) AS last_event_at
   FROM records{where}
   GROUP BY order_id
@@ -117,7 +119,7 @@ def common_tables(window: Window = ALWAYS) -> dict[str, str]:
     return {
         "deadlines": _DEADLINES.format(rows=deadlines),
         "distinct_events": _DISTINCT_EVENTS.format(where=window.where()).strip(),
-        "orders": _ORDERS.format(where=window.where().replace("\n", "\n  ")).strip(),
+        "orders": _ORDERS.format(times=",\n    ".join(_TIMES), where=window.where().replace("\n", "\n  ")).strip(),
     }
 
 

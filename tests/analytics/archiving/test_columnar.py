@@ -13,6 +13,7 @@ from events.envelope import following
 from events.orders import EVENT_TYPES, EVENTS, Event, OrderRejected, UserNotified
 from events.wire import UnreadableEvent, decode, encode
 from foundation.kinesis.records import Record
+from tests.support import ROOT
 from tests.support.builders import (
     NOON,
     a_restaurant_notified,
@@ -34,13 +35,22 @@ def _answer(event: Event) -> bytes:
 # Of the profile that runs.
 EXAMPLES = settings().max_examples
 
-BODIES = (
+_MADE = (
     encode(PLACED),
     encode(a_restaurant_notified(PLACED)),
     _answer(an_order_accepted()),
     _answer(OrderRejected(restaurant_id="r", customer_id="c", reason="closed")),
     _answer(UserNotified(customer_id="c", channel="ses", message_id="m")),
     _answer(an_order_completed()),
+)
+# And the golden bytes of every other event.
+BODIES = (
+    *_MADE,
+    *(
+        golden.read_bytes()
+        for golden in sorted((ROOT / "tests" / "events" / "golden").glob("*.json"))
+        if json.loads(golden.read_bytes())["event_type"] not in {json.loads(body)["event_type"] for body in _MADE}
+    ),
 )
 
 # Values that some reader or other takes for something else.
