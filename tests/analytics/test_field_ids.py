@@ -84,6 +84,7 @@ def without_ids(table: pa.Table, _: object = None) -> bytes:
     return out.getvalue().to_pybytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", [by_the_archiver, as_late_rows, by_a_backfill, by_a_compaction])
 def test_whatever_writes_a_file_gives_its_columns_their_ids(written: Callable[[], World]) -> None:
     bodies = [body for key, body in written().bucket.objects.items() if key.endswith(".parquet")]

@@ -236,12 +236,14 @@ def test_a_field_of_any_bytes_is_kept_or_makes_the_event_unreadable(raw: bytes) 
         assert msgspec.json.decode(msgspec.json.encode(unknown)) == unknown
 
 
+@pytest.mark.slow
 @given(st.one_of(any_json, st.dictionaries(st.sampled_from(HEADER_FIELDS), any_json).map(an_object)))
 def test_any_json_is_an_event_or_unreadable(data: bytes) -> None:
     with pytest.raises(UnreadableEvent):
         decode(data)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(GOLDEN), st.data())
 def test_an_event_with_anything_in_a_field_is_an_event_or_unreadable(path: Path, data: st.DataObject) -> None:
     fields = {name: json.dumps(value).encode() for name, value in json.loads(path.read_bytes()).items()}

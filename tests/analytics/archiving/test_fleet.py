@@ -183,6 +183,7 @@ def test_no_first_commit_comes_later_than_the_age_and_they_are_spread_evenly() -
     assert policy.sooner(chance).is_due(Backlog(policy.rows, 1, 0.0), 0.0)
 
 
+@pytest.mark.slow
 def test_every_process_has_a_moment_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     sinks = [lake_sink({variable("lake_bucket"): "lake"}, STREAM, lambda _: None, KEYS) for _ in range(2)]

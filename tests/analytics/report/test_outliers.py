@@ -71,6 +71,7 @@ def test_only_what_the_window_has_is_judged() -> None:
     assert judged(rows, Window(since=NOON + YEAR)) == (Window(since=NOON + YEAR), LeftOut(0, 0, ()))
 
 
+@pytest.mark.slow
 def test_ten_are_named_in_order_and_all_are_counted_once() -> None:
     rows = [*events(NOON, count=5000), *events(END, count=12), *events(BEGINNING, count=3)]
     twice = rows[-1] | {"_sequence_number": "1"}

@@ -149,6 +149,7 @@ def test_what_mail_can_carry_is_an_address(address: str) -> None:
     assert placing(customer_email=address).customer_email == address
 
 
+@pytest.mark.slow
 @given(st.from_regex(commands._MAILBOX))
 def test_every_address_is_one_in_a_header_too(address: str) -> None:
     with suppress(msgspec.ValidationError):  # too long

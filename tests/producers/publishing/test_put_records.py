@@ -88,6 +88,7 @@ def test_the_body_is_ours_and_all_around_it_botocores() -> None:
     assert "Credential=id/" in headers["authorization"]
 
 
+@pytest.mark.slow
 def test_the_signature_is_of_the_body_that_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[bytes] = []
     sha256 = hashlib.sha256
