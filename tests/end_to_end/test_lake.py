@@ -27,7 +27,8 @@ from tests.support.flow import Flow, until
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos]
 
-EVENTS = SLICE_LINES + 5_000
+# The second slice takes seconds, so that a kill after the first one meets it.
+EVENTS = SLICE_LINES + 50_000
 YESTERDAY = SYSTEM_CLOCK.now() - timedelta(days=2)
 
 
