@@ -40,10 +40,10 @@ print(in_words(glance, "Half were accepted within {median_seconds_to_accepted:.0
 # order.
 
 # %%
-frame(lake.sql("SELECT event_type, count(*) AS events FROM events GROUP BY ALL ORDER BY events DESC"))
+frame(lake.sql("SELECT event_type, count(*) AS events FROM events GROUP BY ALL ORDER BY events DESC, event_type"))
 
 # %%
-frame(lake.sql("SELECT state, count(*) AS orders FROM orders GROUP BY ALL ORDER BY orders DESC"))
+frame(lake.sql("SELECT state, count(*) AS orders FROM orders GROUP BY ALL ORDER BY orders DESC, state"))
 
 # %% [markdown]
 # One order, from its first event to its last. Customers have tokens here; their names and addresses stayed outside.
