@@ -307,6 +307,16 @@ GUARANTEES = (
         "test_another_restaurant_gets_orders_from_all_and_moves_none_between_them",
     ),
     Guarantee(
+        "what a consumer has not come to is not called lost",
+        always,
+        "test_what_a_consumer_has_not_come_to_is_waited_for_by_name",
+    ),
+    Guarantee(
+        "a bad record that is no letter is lost",
+        becomes("End.PASSED_OVER"),
+        "test_a_bad_record_is_the_letter_of_each_consumer_that_read_it",
+    ),
+    Guarantee(
         "a history is audited event by event",
         never,
         "test_a_line_that_is_missing_is_lost",

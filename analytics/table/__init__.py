@@ -24,8 +24,8 @@ from analytics.table.log import (
     LoggedCommit,
     SchemaConflict,
     Snapshot,
-    dropped_by,
     files_of,
+    logged_commits,
 )
 from analytics.table.notice import put_up_notice
 from analytics.table.offsets import Held, Offsets, OffsetsObject, Pending, place_text, read_offsets
@@ -73,11 +73,11 @@ __all__ = [
     "backfill_file",
     "compacted_file",
     "compaction",
-    "dropped_by",
     "files_of",
     "is_compacted",
     "is_ours",
     "late_file",
+    "logged_commits",
     "object_key",
     "place_text",
     "put_up_notice",

@@ -217,9 +217,7 @@ class DeltaSnapshot:
         return files_of(self._table)
 
     def history(self) -> Iterator[LoggedCommit]:
-        for commit in self._table.history():
-            entries = msgspec.convert(commit.get(_BATCHES, {}), dict[str, LogEntry])
-            yield LoggedCommit(commit["version"], commit["operation"], entries)
+        return logged_commits(self._table)
 
     def unneeded(self, retention: timedelta) -> set[str]:
         hours = round(retention / timedelta(hours=1))
@@ -270,9 +268,11 @@ def _rejections_named(table: DeltaTable, what: str) -> Iterator[None]:
         raise CommitRejected(f"{table.table_uri} rejected {what}: {error}") from error
 
 
-def dropped_by(commit: Mapping[str, Any]) -> int:
-    """How many records a commit of the table's history says were dropped."""
-    return sum(msgspec.convert(entry, LogEntry).dropped for entry in commit.get(_BATCHES, {}).values())
+def logged_commits(table: DeltaTable) -> Iterator[LoggedCommit]:
+    """What the log still tells of the commits up to this handle's version, the newest first."""
+    for commit in table.history():
+        entries = msgspec.convert(commit.get(_BATCHES, {}), dict[str, LogEntry])
+        yield LoggedCommit(commit["version"], commit["operation"], entries)
 
 
 def files_of(table: DeltaTable) -> list[AddedFile]:

@@ -1,16 +1,17 @@
 """The audit: ledger, stream, effects and lake held against each other."""
 
+from takeaway.audit.account import Account
 from takeaway.audit.evidence import (
+    audited,
     gather,
     intended_times,
-    lake_has,
-    lake_rows,
     ledger_facts,
     letter_place,
     require_auditable,
     settle,
 )
 from takeaway.audit.history import audit_history
+from takeaway.audit.lake import lake_has, lake_rows
 from takeaway.audit.latency import Latency, latencies
 from takeaway.audit.observer import StreamObserver
 from takeaway.audit.report_file import write_report
@@ -18,6 +19,7 @@ from takeaway.audit.stream import StreamAway, retained_records
 from takeaway.audit.verdict import Audit, Bounds, Finding, audit
 
 __all__ = [
+    "Account",
     "Audit",
     "Bounds",
     "Finding",
@@ -26,6 +28,7 @@ __all__ = [
     "StreamObserver",
     "audit",
     "audit_history",
+    "audited",
     "gather",
     "intended_times",
     "lake_has",

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from foundation.percentiles import percentile
-from takeaway.audit.verdict import EFFECTS, Effect
+from takeaway.audit.account import EFFECTS
+from takeaway.audit.facts import Effect
 
 # What a message of each kind answers, in words.
 AFTER = {"ticket": "the intended placing", "e-mail": "the intended acceptance"}

@@ -1,51 +1,26 @@
 """Reconciles the ledger with the stream, the effects as received, and the lake. Pure: evidence in, verdict out."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 
-from events import EVENT_TYPES, Event, OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected
+from events import (
+    ARCHIVER,
+    EVENT_TYPES,
+    Event,
+    OrderCompleted,
+    OrderPlaced,
+    OrderRejected,
+    handler_steps,
+)
 from foundation.kinesis import StreamPosition
+from takeaway.audit.account import EFFECTS, Account, End, Ended, accounts, record_ends
+from takeaway.audit.facts import Evidence, Fact
+from takeaway.audit.rest import Rest, Waits
 
-# The events that a message to somebody must answer, and where that message is looked for.
-EFFECTS = {EVENT_TYPES[OrderPlaced]: "ticket", EVENT_TYPES[OrderAccepted]: "e-mail"}
-
-
-@dataclass(frozen=True)
-class Fact:
-    """An event as the ledger, the stream or the lake has it. `certain` is false where its answer was lost."""
-
-    event_id: str
-    event_type: str
-    order_id: str
-    place: StreamPosition | None = None
-    certain: bool = True
-
-
-@dataclass(frozen=True)
-class Effect:
-    """A message as received: `event_id` names the event that it answers, `sent_at` is the service's time stamp."""
-
-    kind: str
-    event_id: str
-    sent_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """All that was found. `unreadable` are the places of bad records, `quarantined` of those set apart.
-
-    `dropped` is how many records the lake's log says are no rows, since they repeat an event that is one.
-    """
-
-    ledger: tuple[Fact, ...]
-    stream: tuple[Fact, ...]
-    effects: tuple[Effect, ...]
-    lake: tuple[Fact, ...]
-    unreadable: frozenset[StreamPosition] = frozenset()
-    quarantined: frozenset[StreamPosition] = frozenset()
-    dropped: int = 0
+_TOLD_BY = {
+    EVENT_TYPES[told]: step.actor for heard in EVENT_TYPES for step in handler_steps(heard) for told in step.publishes
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +47,9 @@ REPEATED_EVENT, REPEATED_EFFECT = "repeated event", "repeated effect"
 class Audit:
     """The verdict. `findings` is everything found; `ok` allows for what lies within the bounds.
 
-    `open_orders` were placed and have no end yet: no finding in a flow that goes on, a failure of one that is over.
+    `waits` is what is neither there nor lost yet; `at_rest` is False while there is any. `accounts` say how each
+    consumer's records ended. `open_orders` were placed and have no end yet: no finding in a flow that goes on, a
+    failure of one that is over.
     """
 
     orders: int
@@ -82,6 +59,8 @@ class Audit:
     bounds: Bounds
     open_orders: int = 0
     left_out: int = 0
+    waits: tuple[Waits, ...] = ()
+    accounts: tuple[Account, ...] = ()
 
     def count(self, kind: str) -> int:
         return sum(finding.kind == kind for finding in self.findings)
@@ -93,6 +72,10 @@ class Audit:
             and self.count(REPEATED_EVENT) <= self.bounds.repeated_events
             and self.count(REPEATED_EFFECT) <= self.bounds.repeated_effects
         )
+
+    @property
+    def at_rest(self) -> bool:
+        return not self.waits
 
     @property
     def receipt(self) -> str:
@@ -111,7 +94,20 @@ class Audit:
             parts.append(f"{self.open_orders:,} still open")
         if self.left_out:
             parts.append(f"{self.left_out:,} order{'' if self.left_out == 1 else 's'} of others left out")
+        if self.waits:
+            parts.append("not at rest yet")
         return " · ".join(parts)
+
+    @property
+    def waiting_for(self) -> tuple[str, ...]:
+        """For what, how much of it, and the first of it: a line each."""
+        first: dict[str, str] = {}
+        for waits in self.waits:
+            first.setdefault(waits.for_what, waits.what)
+        counts = Counter(waits.for_what for waits in self.waits)
+        return tuple(
+            f"waiting for {for_what}: {counts[for_what]:,}, the first is {what}" for for_what, what in first.items()
+        )
 
 
 def audit(evidence: Evidence, bounds: Bounds = Bounds(), *, ignore_others: bool = False) -> Audit:
@@ -119,23 +115,29 @@ def audit(evidence: Evidence, bounds: Bounds = Bounds(), *, ignore_others: bool 
 
     With `ignore_others`, orders that the ledger's loads did not place, as those placed by hand, are left out.
 
-    lost: promised by the ledger, or on the stream, and missing further down. doubled: one stream record twice in the
-    lake. repeated: one happening published, or told to somebody, more than once, with the same event_id.
-    unexpected: there, and nobody knows why.
+    lost: promised by the ledger, or on the stream, and missing further down although its consumer is past it. doubled:
+    one stream record twice in the lake. repeated: one happening published, or told to somebody, more than once, with
+    the same event_id. unexpected: there, and without a cause.
     """
     left_out = 0
-    dropped = list(_dropped(evidence))  # of all orders, as the log counts them
+    # Of all orders, as the log and the consumers count them.
+    accounted = tuple(record_ends(evidence))
+    dropped = list(_dropped(evidence, accounted))
     if ignore_others:
         evidence, left_out = _without_others(evidence)
-    findings = [*_stream(evidence), *_effects(evidence), *_lake(evidence), *dropped, *_quarantine(evidence)]
+    ends = tuple(record_ends(evidence)) if left_out else accounted
+    found = [*_stream(evidence, ends), *_ended(ends), *_effects(evidence), *_lake(evidence), *dropped]
+    found += _strange_letters(evidence)
     return Audit(
         orders=len({fact.order_id for fact in evidence.stream}),
         events=len({fact.event_id for fact in evidence.stream}),
-        quarantined=len(evidence.quarantined),
-        findings=tuple(findings),
+        quarantined=len(evidence.letters.get(ARCHIVER, ())),
+        findings=tuple(one for one in found if isinstance(one, Finding)),
         bounds=bounds,
         open_orders=len(_orders(evidence, OrderPlaced) - _orders(evidence, OrderCompleted, OrderRejected)),
         left_out=left_out,
+        waits=tuple(one for one in found if isinstance(one, Waits)),
+        accounts=accounts(accounted),
     )
 
 
@@ -159,12 +161,13 @@ def _without_others(evidence: Evidence) -> tuple[Evidence, int]:
     return kept, len(set(others.values()))
 
 
-def _stream(evidence: Evidence) -> Iterable[Finding]:
-    known = {fact.event_id for fact in evidence.ledger}
+def _stream(evidence: Evidence, ends: Iterable[Ended]) -> Iterator[Finding | Waits]:
+    known = {fact.event_id for fact in evidence.ledger} | evidence.intended
     found = Counter(fact.event_id for fact in evidence.stream)
+    missing = _Missing(evidence, ends)
     for fact in evidence.ledger:
-        if fact.certain and not found[fact.event_id]:
-            yield Finding(LOST, f"{_name(fact)} is in the ledger, and not on the stream")
+        if fact.certain and not found[fact.event_id] and (why := missing.why(fact)) is not None:
+            yield why
     for fact in _distinct(evidence.stream):
         if fact.event_id not in known:
             yield Finding(UNEXPECTED, f"{_name(fact)} is on the stream, and not in the ledger")
@@ -172,48 +175,89 @@ def _stream(evidence: Evidence) -> Iterable[Finding]:
             yield Finding(REPEATED_EVENT, f"{_name(fact)} is on the stream {found[fact.event_id]} times")
 
 
-def _effects(evidence: Evidence) -> Iterable[Finding]:
-    """What was heard on the stream was told to whom it concerns, once."""
+class _Missing:
+    """Why an event that the ledger promises is not on the stream: lost, still to come, or not to come at all."""
+
+    def __init__(self, evidence: Evidence, ends: Iterable[Ended]) -> None:
+        self._rest = Rest(evidence)
+        self._promised = {fact.event_id: fact for fact in evidence.ledger}
+        self._heard: dict[str, Fact] = {}
+        for fact in evidence.stream:
+            self._heard.setdefault(fact.event_id, fact)
+        self._apart = {
+            (one.consumer, one.fact.event_id) for one in ends if one.end is End.LETTER and one.fact is not None
+        }
+
+    def why(self, fact: Fact) -> Finding | Waits | None:
+        """None for one that does not come because its cause was set apart."""
+        if fact.because_of is None:
+            if self._rest.older(fact.at):
+                return self._lost(fact)
+            return Waits("the stream", f"{_name(fact)}, acknowledged just now")
+        consumer = _TOLD_BY[fact.event_type]
+        heard = self._heard.get(fact.because_of)
+        if heard is None:
+            cause = self._promised.get(fact.because_of)
+            return self._lost(fact) if cause is None or isinstance(self.why(cause), Finding) else self.why(cause)
+        if (consumer, heard.event_id) in self._apart:
+            return None
+        if self._rest.passed(consumer, heard.place, heard.at):
+            return self._lost(fact)
+        return Waits(consumer, f"{_name(heard)} at {_where(heard.place)}")
+
+    def _lost(self, fact: Fact) -> Finding:
+        return Finding(LOST, f"{_name(fact)} is in the ledger, and not on the stream")
+
+
+def _ended(ends: Iterable[Ended]) -> Iterator[Finding | Waits]:
+    """What a consumer was to make of a record, and did not, or has not yet."""
+    for one in ends:
+        named = f"{_name(one.fact)} at {_where(one.place)}" if one.fact else f"the bad record at {_where(one.place)}"
+        if one.end is End.WAITING:
+            yield Waits(one.consumer, named)
+        elif one.end is End.LOST and one.fact is None:
+            yield Finding(
+                LOST, f"the unreadable record at {_where(one.place)} is not in the dead letters of {one.consumer}"
+            )
+        elif one.end is End.LOST and one.consumer == ARCHIVER:
+            yield Finding(LOST, f"{named} is on the stream, and not in the lake")
+        elif one.end is End.LOST and one.fact is not None:
+            yield Finding(LOST, f"the {EFFECTS[one.fact.event_type]} for {_name(one.fact)} was never received")
+
+
+def _effects(evidence: Evidence) -> Iterator[Finding]:
+    """What was told was heard on the stream, and was told once."""
     for event_type, kind in EFFECTS.items():
         sent = Counter(effect.event_id for effect in evidence.effects if effect.kind == kind)
         heard = {fact.event_id: fact for fact in evidence.stream if fact.event_type == event_type}
         for event_id, fact in heard.items():
-            if not sent[event_id]:
-                yield Finding(LOST, f"the {kind} for {_name(fact)} was never received")
-            elif sent[event_id] > 1:
+            if sent[event_id] > 1:
                 yield Finding(REPEATED_EFFECT, f"the {kind} for {_name(fact)} was received {sent[event_id]} times")
         for event_id in sent.keys() - heard.keys():
             yield Finding(UNEXPECTED, f"the {kind} for {event_type} {event_id} answers no event on the stream")
 
 
-def _lake(evidence: Evidence) -> Iterable[Finding]:
+def _lake(evidence: Evidence) -> Iterator[Finding]:
     rows = Counter(fact.place for fact in evidence.lake)
     on_stream = {fact.place: fact for fact in evidence.stream}
     in_lake = {fact.place: fact for fact in evidence.lake}
-    events = {fact.event_id for fact in evidence.lake}
-    for place, fact in on_stream.items():
-        if not rows[place]:
-            if fact.event_id in events:
-                continue  # a repeat: `_dropped` counts it
-            yield Finding(LOST, f"{_name(fact)} at {_where(place)} is on the stream, and not in the lake")
-        elif in_lake[place] != fact:
-            yield Finding(
-                UNEXPECTED, f"the lake's row at {_where(place)} is not {_name(fact)} but {_name(in_lake[place])}"
-            )
     for place, fact in in_lake.items():
+        if place in on_stream and on_stream[place] != fact:
+            yield Finding(
+                UNEXPECTED, f"the lake's row at {_where(place)} is not {_name(on_stream[place])} but {_name(fact)}"
+            )
         if rows[place] > 1:
             yield Finding(DOUBLED, f"{_name(fact)} at {_where(place)} is in the lake {rows[place]} times")
         if place not in on_stream:
             yield Finding(UNEXPECTED, f"{_name(fact)} at {_where(place)} is in the lake, and not on the stream")
 
 
-def _dropped(evidence: Evidence) -> Iterable[Finding]:
+def _dropped(evidence: Evidence, ends: Iterable[Ended]) -> Iterator[Finding]:
     """Every record is a row, or repeats one; and the log has counted each of those."""
-    places = {fact.place for fact in evidence.lake}
-    events = {fact.event_id for fact in evidence.lake}
-    repeats = [fact for fact in evidence.stream if fact.place not in places and fact.event_id in events]
-    if len(repeats) != evidence.dropped:
-        named = f", the first of them {_name(repeats[0])} at {_where(repeats[0].place)}" if repeats else ""
+    repeats = [one for one in ends if one.consumer == ARCHIVER and one.end is End.REPEAT]
+    if evidence.dropped is not None and len(repeats) != evidence.dropped:
+        first = repeats[0] if repeats else None
+        named = f", the first of them {_name(first.fact)} at {_where(first.place)}" if first and first.fact else ""
         yield Finding(
             LOST if len(repeats) > evidence.dropped else UNEXPECTED,
             f"{len(repeats)} records of the stream repeat a row of the lake and are none themselves{named}; "
@@ -221,10 +265,10 @@ def _dropped(evidence: Evidence) -> Iterable[Finding]:
         )
 
 
-def _quarantine(evidence: Evidence) -> Iterable[Finding]:
-    for place in sorted(evidence.unreadable - evidence.quarantined):
-        yield Finding(LOST, f"the unreadable record at {_where(place)} is not in the archiver's dead letters")
-    for place in sorted(evidence.quarantined - evidence.unreadable):
+def _strange_letters(evidence: Evidence) -> Iterator[Finding]:
+    """The archiver sets apart what no reader can read; a letter for anything else says something untrue."""
+    unreadable = {bad.place for bad in evidence.unreadable}
+    for place in sorted(evidence.letters.get(ARCHIVER, frozenset()) - unreadable):
         yield Finding(UNEXPECTED, f"a dead letter for {_where(place)}, where the stream has no unreadable record")
 
 

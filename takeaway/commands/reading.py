@@ -10,16 +10,18 @@ import typer
 from rich.console import Console
 
 from foundation import aws
-from foundation.clock import uninterrupted_wait
+from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from takeaway.commands.options import LEDGER, Json, Ledger
 from takeaway.stack import HOME, lake_told_in_one_line, resolved
 from takeaway.terminal import in_words, show_rows
 
 if TYPE_CHECKING:
-    from takeaway.audit import Finding
+    from takeaway.audit import Account, Finding
 
 SECOND = timedelta(seconds=1)
 MOST_FINDINGS = 20
+# Beside 0 for fine, 1 for a finding and 2 for wrong usage.
+NOT_AT_REST = 3
 SETTLING = "waiting until the stream is quiet and the lake has all of it"
 
 
@@ -33,15 +35,14 @@ def report(
 
     Where there is a ledger on a local AWS it is stamped by the audit of that ledger's orders.
     """
-    from takeaway.audit import audit as judge
-    from takeaway.audit import gather, settle, write_report
+    from takeaway.audit import Bounds, audited, settle, write_report
 
     environ = resolved()
     verdict = None
     if ledger.exists() and aws.reaches_only_local(environ):
         with Console(stderr=True).status(SETTLING):
             settle(environ, within=90, wait=uninterrupted_wait())
-        verdict = judge(gather(environ, ledger), ignore_others=True)
+            _, verdict = audited(environ, ledger, Bounds(), within=0, wait=uninterrupted_wait(), ignore_others=True)
     with lake_told_in_one_line(environ):
         written = write_report(environ, out, verdict).resolve()
     print(json.dumps({"report": str(written), "data": str(written.with_suffix(".json"))}) if as_json else written)
@@ -62,36 +63,56 @@ def audit(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Reconcile ledger, stream, messages and mails as received, and lake. Exit 1 when anything is lost or doubled.
+    """Reconcile ledger, stream, messages and mails as received, and lake.
+
+    Exit 1 when anything is lost or doubled; 3 when nothing is, but something is still to come: not at rest yet.
 
     Examples: takeaway audit --ledger .takeaway/ledger · takeaway audit --history orders.jsonl
     """
     if history is not None:
         _audit_history(history, None if ledger == LEDGER else ledger, as_json=as_json)
-    from takeaway.audit import Bounds, gather, intended_times, latencies, require_auditable, settle
-    from takeaway.audit import audit as judge
+    from takeaway.audit import Bounds, audited, intended_times, latencies, require_auditable, settle
 
     environ = resolved()
     require_auditable(environ, ledger)
+    started = SYSTEM_CLOCK.monotonic()
     with Console(stderr=True).status(SETTLING):
         settle(environ, within=settle_seconds, wait=uninterrupted_wait())
-    evidence = gather(environ, ledger)
-    verdict = judge(evidence, Bounds(repeated_events, repeated_effects), ignore_others=ignore_others)
+        evidence, verdict = audited(
+            environ,
+            ledger,
+            Bounds(repeated_events, repeated_effects),
+            within=started + settle_seconds - SYSTEM_CLOCK.monotonic(),
+            wait=uninterrupted_wait(),
+            ignore_others=ignore_others,
+        )
     told = latencies(intended_times(ledger), evidence.effects)
     if as_json:
-        found = _found(verdict.findings)
         timed = {
             latency.kind: {"messages": latency.messages, "p50": latency.p50 / SECOND, "p99": latency.p99 / SECOND}
             for latency in told
         }
-        facts = {"ok": verdict.ok, "receipt": verdict.receipt, "findings": found, "seconds_to_tell": timed}
+        facts = {
+            "ok": verdict.ok,
+            "at_rest": verdict.at_rest,
+            "receipt": verdict.receipt,
+            "findings": _found(verdict.findings),
+            "waiting": [{"for": waits.for_what, "what": waits.what} for waits in verdict.waits],
+            "accounts": {account.consumer: _counts(account) for account in verdict.accounts},
+            "seconds_to_tell": timed,
+        }
         print(json.dumps(facts))
     else:
         _print_findings(verdict.findings)
         print(verdict.receipt)
-        for latency in told:
-            print(latency)
-    raise typer.Exit(0 if verdict.ok else 1)
+        for line in (*verdict.waiting_for, *verdict.accounts, *told):
+            print(line)
+    raise typer.Exit(NOT_AT_REST if verdict.ok and not verdict.at_rest else 0 if verdict.ok else 1)
+
+
+def _counts(account: "Account") -> dict[str, int]:
+    counts = {end.value.replace(" ", "_"): count for end, count in account.counts.items()}
+    return {"records": account.records, **counts}
 
 
 def _audit_history(history: Path, ledger: Path | None, *, as_json: bool) -> NoReturn:

@@ -16,11 +16,11 @@ from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import variable
 from takeaway.audit import (
     Audit,
+    Bounds,
     Latency,
     StreamAway,
     StreamObserver,
-    audit,
-    gather,
+    audited,
     intended_times,
     lake_has,
     lake_rows,
@@ -37,6 +37,8 @@ from takeaway.terminal import writing
 LOAD = "load"
 # After the load has ended: how long the last events may take to reach the lake before that is called a loss.
 DRAIN_SECONDS = 45.0
+# And how long what was sent may take to be seen.
+REST_SECONDS = 30.0
 # A demo wants to show fresh files; a lake wants big ones. Only the demo commits this often.
 LAKE_FILE_AGE = "5"
 # One read a second is what the consumers' shares leave for looking on.
@@ -98,10 +100,11 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
             if not ledger_facts(home / "ledger"):
                 console.print("stopped before the first order was placed")
                 return 0
-            evidence = gather(stack.environ, home / "ledger")
-            verdict = audit(evidence)
+            evidence, verdict = audited(
+                stack.environ, home / "ledger", Bounds(), within=REST_SECONDS, wait=interrupted.event.wait
+            )
             told = latencies(intended_times(home / "ledger"), evidence.effects)
-            ok = verdict.ok and (interrupted.event.is_set() or not verdict.open_orders)
+            ok = verdict.ok and (interrupted.event.is_set() or (verdict.at_rest and not verdict.open_orders))
             _conclude(verdict, told, console, ok=ok)
             report = write_report(stack.environ, home / "report.html", verdict).resolve()
             console.print(f"the flow took {seconds:.0f} s · report: {report}", highlight=False, soft_wrap=True)
@@ -215,5 +218,7 @@ def _conclude(verdict: Audit, told: Sequence[Latency], console: Console, *, ok: 
     console.print(f"\n{verdict.receipt}", style="bold green" if ok else "bold red", soft_wrap=True)
     for finding in verdict.findings[:20]:
         console.print(f"  {finding.kind}: {finding.what}", soft_wrap=True)
+    for line in verdict.waiting_for:
+        console.print(f"  {line}", soft_wrap=True)
     for latency in told:
         console.print(str(latency), highlight=False)

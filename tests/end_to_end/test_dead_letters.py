@@ -14,7 +14,9 @@ from events.envelope import EventEnvelope
 from events.orders import Event
 from events.wire import decode, encode
 from foundation.aws import client
-from takeaway.audit.evidence import lake_facts, stream_facts, ticket_effects
+from takeaway.audit.effects import ticket_effects
+from takeaway.audit.evidence import stream_facts
+from takeaway.audit.lake import lake_evidence
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from tests.conftest import the_backend
@@ -90,7 +92,7 @@ def test_a_poison_record_is_found_shown_and_redriven_after_the_fix(flow: Flow) -
     assert "Ada Lovelace" in answered(flow, "show", rows[1]["key"], "--raw")
 
     until(lambda: len(tickets(flow)) == 2, every=0.5)
-    until(lambda: len(lake_facts(flow.environ)) >= 2, every=0.5)
+    until(lambda: len(lake_evidence(flow.environ).rows) >= 2, every=0.5)
 
     # Redriven by the deployment that failed, it fails again and stays.
     still = told(flow, "redrive", "--consumer", "restaurant_notifier", code=1)
@@ -110,7 +112,7 @@ def test_a_poison_record_is_found_shown_and_redriven_after_the_fix(flow: Flow) -
     until(lambda: told(flow, "ls") == [], every=1)
 
     assert Counter(tickets(flow)) == Counter({envelope.event_id: 1 for envelope in placed})
-    in_lake = Counter(fact.order_id for fact in lake_facts(flow.environ) if fact.event_type == "order_placed")
+    in_lake = Counter(fact.order_id for fact in lake_evidence(flow.environ).rows if fact.event_type == "order_placed")
     assert in_lake == Counter(ORDERS)
     # Nobody else heard it: the stream has what was put there, and what the notifier told about each order once.
     facts, unreadable = stream_facts(flow.environ)

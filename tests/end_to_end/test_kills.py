@@ -11,7 +11,8 @@ from consumers.batching.rules import BatchRules
 from consumers.specs import CONSUMERS
 from events.wire import encode
 from foundation import aws
-from takeaway.audit.evidence import lake_facts, lake_rows, stream_facts
+from takeaway.audit.evidence import stream_facts
+from takeaway.audit.lake import lake_evidence, lake_rows
 from takeaway.audit.observer import StreamObserver
 from takeaway.audit.verdict import DOUBLED, LOST, REPEATED_EFFECT, REPEATED_EVENT, Bounds
 from takeaway.local import aws as local_aws
@@ -123,7 +124,7 @@ def test_the_archiver_killed_at_each_step_of_its_commit(tmp_path: Path, tables: 
                     steps.armed = (step, when)
                     flow.start_consumer("archiver", AWS_ENDPOINT_URL=through)
                     until(lambda: flow.running["archiver"].process() is None, within=40)
-                    seen = Counter(fact.place for fact in lake_facts(flow.environ))
+                    seen = Counter(fact.place for fact in lake_evidence(flow.environ).rows)
                     stream = {fact.place for fact in stream_facts(flow.environ)[0]}
                     assert set(seen.values()) <= {1}, (step, when)
                     assert seen.keys() <= stream, (step, when)
@@ -131,7 +132,7 @@ def test_the_archiver_killed_at_each_step_of_its_commit(tmp_path: Path, tables: 
             flow.start_consumer("archiver", AWS_ENDPOINT_URL=through)
             until(lambda: lake_rows(flow.environ) >= put, within=40)
             assert flow.stop("archiver") == 0
-        rows = Counter(fact.place for fact in lake_facts(flow.environ))
+        rows = Counter(fact.place for fact in lake_evidence(flow.environ).rows)
         assert rows == Counter(fact.place for fact in stream_facts(flow.environ)[0])
         assert rows.total() == put
         assert steps.kills == Counter({(step, when): 1 for step in STEPS for when in WHEN})

@@ -18,7 +18,7 @@ from analytics.maintenance.backfill import SLICE_LINES
 from events.wire import encode
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK
-from takeaway.audit.evidence import lake_rows
+from takeaway.audit.lake import lake_rows
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from tests.conftest import the_backend

@@ -16,7 +16,7 @@ import pytest
 from consumers.batching.rules import BatchRules
 from events.wire import encode
 from foundation import aws
-from takeaway.audit.evidence import lake_facts, lake_rows
+from takeaway.audit.lake import lake_evidence, lake_rows
 from takeaway.audit.verdict import DOUBLED, LOST, Bounds
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
@@ -106,7 +106,9 @@ def test_archivers_killed_at_every_step_with_leases_stolen(flow: Flow, tables: T
             victim = flow.running[until(lambda: steps.killed, within=60)]
             until(partial(_has_ended, victim), within=10)
             doubled = [
-                place for place, count in Counter(fact.place for fact in lake_facts(flow.environ)).items() if count > 1
+                place
+                for place, count in Counter(fact.place for fact in lake_evidence(flow.environ).rows).items()
+                if count > 1
             ]
             assert doubled == [], armed
         start(next(name for name in ARCHIVERS if flow.running[name].process() is None))

@@ -18,8 +18,10 @@ from consumers.specs import CONSUMERS
 from events.wire import encode
 from foundation import aws
 from foundation.kinesis.records import StreamPosition, position_key
-from takeaway.audit.evidence import lake_facts, stream_facts
-from takeaway.audit.verdict import DOUBLED, LOST, UNEXPECTED, Audit, Bounds, Fact
+from takeaway.audit.evidence import stream_facts
+from takeaway.audit.facts import Fact
+from takeaway.audit.lake import lake_evidence
+from takeaway.audit.verdict import DOUBLED, LOST, UNEXPECTED, Audit, Bounds
 from takeaway.local import aws as local_aws
 from takeaway.local import backends, processes
 from tests.conftest import the_backend
@@ -227,7 +229,7 @@ def _reshard(flow: Flow) -> Resharded:
     return Resharded(
         verdict=flow.audit(Bounds(repeated_events=thefts, repeated_effects=thefts), ignore_others=True),
         stream=facts,
-        lake=lake_facts(flow.environ),
+        lake=lake_evidence(flow.environ).rows,
         seen=tuple(seen(flow.home / "seen")),
         shards={shard.shard_id: shard for shard in stream.shards()},
         merged=frozenset({low.shard_id, high.shard_id}),

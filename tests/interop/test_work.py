@@ -5,7 +5,7 @@ from typing import Any
 
 from events.wire import encode
 from foundation import aws
-from takeaway.audit.evidence import lake_facts
+from takeaway.audit.lake import lake_evidence
 from tests.support.builders import an_envelope
 from tests.support.flow import Flow, until
 from tests.support.tables import Tables
@@ -33,7 +33,7 @@ def test_the_archiver_under_the_kcl_then_under_ours_holds_every_event_once(
         assert flow.stop("archiver") == 0
     finally:
         flow.stop_all()
-    places = {fact.place for fact in lake_facts(flow.environ)}
+    places = {fact.place for fact in lake_evidence(flow.environ).rows}
     tables.add("the archiver under both engines", events=3 * EVENTS, under_the_KCL=under_the_kcl, in_lake=len(places))
     assert (rows(flow), len(places)) == (3 * EVENTS, 3 * EVENTS)
 
@@ -47,4 +47,4 @@ def put(flow: Flow, turn: int) -> None:
 
 
 def rows(flow: Flow) -> int:
-    return len(lake_facts(flow.environ))
+    return len(lake_evidence(flow.environ).rows)

@@ -14,7 +14,8 @@ import httpx
 import psutil
 
 from foundation.clock import SYSTEM_CLOCK
-from takeaway.audit.evidence import gather, lake_has, ledger_facts
+from takeaway.audit.evidence import gather, ledger_facts
+from takeaway.audit.lake import lake_has
 from takeaway.audit.observer import StreamObserver
 from takeaway.audit.verdict import Audit, Bounds, audit
 from takeaway.local import aws as local_aws
@@ -138,7 +139,10 @@ class Flow:
         until(drained, within=within, every=0.5)
 
     def audit(self, bounds: Bounds | None = None, *, ignore_others: bool = False) -> Audit:
-        return audit(gather(self.environ, self.ledger), bounds or Bounds(), ignore_others=ignore_others)
+        """Of a flow that has come to rest."""
+        verdict = audit(gather(self.environ, self.ledger), bounds or Bounds(), ignore_others=ignore_others)
+        assert verdict.at_rest, verdict.waiting_for
+        return verdict
 
     def log(self, name: str) -> str:
         return (self.home / "logs" / f"{name}.log").read_text()

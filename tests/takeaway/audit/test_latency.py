@@ -1,7 +1,7 @@
 from datetime import timedelta
 
+from takeaway.audit.facts import Effect
 from takeaway.audit.latency import Latency, latencies
-from takeaway.audit.verdict import Effect
 from tests.support.builders import NOON
 
 

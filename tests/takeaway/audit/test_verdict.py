@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from foundation.kinesis.records import SequenceNumber, StreamPosition
-from takeaway.audit.verdict import Audit, Bounds, Effect, Evidence, Fact, audit
+from takeaway.audit.facts import BadRecord, Effect, Evidence, Fact
+from takeaway.audit.verdict import Audit, Bounds, audit
 
 
 def place(number: int) -> StreamPosition:
@@ -49,8 +50,16 @@ def test_a_clean_flow_passes_and_is_counted() -> None:
         (replace(CLEAN, effects=(TICKET, MAIL, Effect("ticket", "x"))), "unexpected", "order_placed x"),
         (replace(CLEAN, lake=(*FACTS, replace(TOLD, place=place(9)))), "unexpected", "user_notified told-1"),
         (replace(CLEAN, lake=(*FACTS[:3], replace(TOLD, event_id="x"))), "unexpected", "user_notified x"),
-        (replace(CLEAN, unreadable=frozenset({place(7)})), "lost", "unreadable record at shardId-000000000000 7"),
-        (replace(CLEAN, quarantined=frozenset({place(7)})), "unexpected", "dead letter for shardId-000000000000 7"),
+        (
+            replace(CLEAN, unreadable=(BadRecord(place(7), frozenset({"archiver"})),)),
+            "lost",
+            "unreadable record at shardId-000000000000 7",
+        ),
+        (
+            replace(CLEAN, letters={"archiver": frozenset({place(7)})}),
+            "unexpected",
+            "dead letter for shardId-000000000000 7",
+        ),
     ],
 )
 def test_each_difference_is_found_and_named(changed: Evidence, kind: str, named: str) -> None:

@@ -225,10 +225,10 @@ def test_the_storage_layers_many_lines_are_told_in_one(error: OSError, told: str
 def test_an_audit_prints_no_more_than_a_person_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     findings = tuple(Finding(LOST, f"event {number}") for number in range(23))
     verdict = Audit(orders=1, events=1, quarantined=0, findings=findings, bounds=Bounds())
-    for name in ("require_auditable", "settle", "gather"):
-        monkeypatch.setattr(f"takeaway.audit.{name}", lambda *_, **__: SimpleNamespace(effects=()))
+    for name in ("require_auditable", "settle"):
+        monkeypatch.setattr(f"takeaway.audit.{name}", lambda *_, **__: None)
     monkeypatch.setattr("takeaway.audit.intended_times", lambda _: {})
-    monkeypatch.setattr("takeaway.audit.audit", lambda *_, **__: verdict)
+    monkeypatch.setattr("takeaway.audit.audited", lambda *_, **__: (SimpleNamespace(effects=()), verdict))
     monkeypatch.setattr(reading, "resolved", dict)
     lines = CliRunner().invoke(cli.app, ["audit"]).stdout.splitlines()
     assert [line for line in lines if "lost: " in line] == [f"lost: event {number}" for number in range(20)]

@@ -1,0 +1,39 @@
+"""What is still to come: a consumer that has not come to a record yet has lost nothing of it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from foundation.kinesis import Sentinel, StreamPosition, position_key
+from takeaway.audit.facts import Evidence
+
+# How long a message may be under way after it was sent, and an event after it was acknowledged.
+DELIVERY = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Waits:
+    """One thing that is still to come, and for what it waits: a consumer's name, or what else."""
+
+    for_what: str
+    what: str
+
+
+class Rest:
+    """Judges by the evidence's own positions and times what must have happened by now."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+
+    def passed(self, consumer: str, place: StreamPosition | None, arrived_at: datetime | None) -> bool:
+        """Whether the consumer is done with the record. Where it does not say how far it is, its pace decides."""
+        shard_id, number = place if place is not None else ("", None)
+        reached = self._evidence.reached.get(consumer, {}).get(shard_id)
+        if reached is None or number is None or reached in {Sentinel.LATEST, Sentinel.AT_TIMESTAMP}:
+            return self.older(arrived_at, self._evidence.paces.get(consumer, timedelta(0)) + DELIVERY)
+        # guarantee: what a consumer has not come to is not called lost
+        return position_key(number) <= position_key(reached)
+
+    def older(self, since: datetime | None, age: timedelta = DELIVERY) -> bool:
+        """Whether that moment lies so far back; one that is not known does."""
+        looked_at = self._evidence.looked_at
+        return looked_at is None or since is None or looked_at - since >= age
