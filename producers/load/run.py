@@ -27,6 +27,7 @@ def run_load(
     seed: int,
     ledger: Path,
     with_restaurants: bool,
+    watch_restaurants: bool = False,
     stop: threading.Event,
     emit: Emit,
     progress: Callable[[LoadCounts], None] | None = None,
@@ -34,7 +35,8 @@ def run_load(
 ) -> LoadSummary:
     """Places `orders` (None: until `stop`) at the API's URL, `rate` a second, and waits until all are settled.
 
-    Without a rate they come as days and weeks go, `speed` times as fast.
+    Without a rate they come as days and weeks go, `speed` times as fast. `watch_restaurants`: others serve the tickets,
+    and are waited for.
     """
     with orders_http(api) as http:
         return simulate(
@@ -43,6 +45,7 @@ def run_load(
             token_key=token_key(environ),
             ledger_directory=ledger,
             tickets=ticket_queue(environ) if with_restaurants else None,
+            watch=watch_restaurants,
             clock=SYSTEM_CLOCK,
             emit=emit,
             stop=stop,

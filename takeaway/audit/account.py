@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from events import ARCHIVER, EVENT_TYPES, OrderAccepted, OrderPlaced, handler_steps
+from events import ARCHIVER, EVENT_TYPES, EVENTS, OrderAccepted, OrderPlaced, handler_steps
 from foundation.kinesis import StreamPosition
 from takeaway.audit.facts import Evidence, Fact
 from takeaway.audit.rest import Rest
@@ -14,10 +14,7 @@ from takeaway.audit.rest import Rest
 EFFECTS = {EVENT_TYPES[OrderPlaced]: "ticket", EVENT_TYPES[OrderAccepted]: "e-mail"}
 # Those events, by the consumer that sends the message.
 SENDERS = {
-    step.actor: EVENT_TYPES[event]
-    for event in EVENT_TYPES
-    if EVENT_TYPES[event] in EFFECTS
-    for step in handler_steps(event)
+    step.actor: EVENT_TYPES[event] for event in EVENTS if EVENT_TYPES[event] in EFFECTS for step in handler_steps(event)
 }
 
 

@@ -26,12 +26,15 @@ class Rest:
 
     def passed(self, consumer: str, place: StreamPosition | None, arrived_at: datetime | None) -> bool:
         """Whether the consumer is done with the record. Where it does not say how far it is, its pace decides."""
-        shard_id, number = place if place is not None else ("", None)
-        reached = self._evidence.reached.get(consumer, {}).get(shard_id)
-        if reached is None or number is None or reached in {Sentinel.LATEST, Sentinel.AT_TIMESTAMP}:
+        positions = self._evidence.reached.get(consumer)
+        reached = None
+        if positions is not None and place is not None:
+            # A shard that it says nothing of it has not begun.
+            reached = positions.get(place[0], Sentinel.TRIM_HORIZON)
+        if place is None or reached in {None, Sentinel.LATEST, Sentinel.AT_TIMESTAMP}:
             return self.older(arrived_at, self._evidence.paces.get(consumer, timedelta(0)) + DELIVERY)
         # guarantee: what a consumer has not come to is not called lost
-        return position_key(number) <= position_key(reached)
+        return position_key(place[1]) <= position_key(reached)
 
     def older(self, since: datetime | None, age: timedelta = DELIVERY) -> bool:
         """Whether that moment lies so far back; one that is not known does."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from events import (
     ARCHIVER,
     EVENT_TYPES,
+    EVENTS,
     Event,
     OrderCompleted,
     OrderPlaced,
@@ -19,7 +20,7 @@ from takeaway.audit.facts import Evidence, Fact
 from takeaway.audit.rest import Rest, Waits
 
 _TOLD_BY = {
-    EVENT_TYPES[told]: step.actor for heard in EVENT_TYPES for step in handler_steps(heard) for told in step.publishes
+    EVENT_TYPES[told]: step.actor for heard in EVENTS for step in handler_steps(heard) for told in step.publishes
 }
 
 

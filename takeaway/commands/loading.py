@@ -70,6 +70,8 @@ def load(
     if not yes_really_aws:
         require_local(environ, "this load, and the mail it causes,")
     api = answering(api)
+    others = restaurants_are_up()
+    with_restaurants = not others if restaurants is None else restaurants
     with load_bar(orders) as progress:
         summary = run_load(
             environ,
@@ -79,7 +81,8 @@ def load(
             speed=speed,
             seed=_told(seed),
             ledger=ledger,
-            with_restaurants=not restaurants_are_up() if restaurants is None else restaurants,
+            with_restaurants=with_restaurants,
+            watch_restaurants=others and not with_restaurants,
             stop=stop_on_signal(),
             emit=json_lines("load"),
             progress=progress,

@@ -24,13 +24,14 @@ WORKERS = 256
 class Placings:
     """What has become of the orders so far; durations in seconds. A lag is how late an order was sent.
 
-    `last_offset` and `last_lag` are the last one's: when it was meant to be sent, after the start, and how late it was.
+    `acknowledged` has each such order's customer. `last_offset` and `last_lag` are the last one's: when it was meant to
+    be sent, after the start, and how late it was.
     """
 
     intended: int = 0
     refused: int = 0
     unanswered: int = 0
-    acknowledged: set[str] = field(default_factory=set)
+    acknowledged: dict[str, str] = field(default_factory=dict)
     latencies: list[float] = field(default_factory=list)
     max_lag: float = 0.0
     last_offset: float = 0.0
@@ -71,6 +72,11 @@ class Generator:
         with self._lock:
             return self.placings.intended, len(self.placings.acknowledged)
 
+    def acknowledged(self) -> dict[str, str]:
+        """The orders acknowledged so far, each with its customer."""
+        with self._lock:
+            return dict(self.placings.acknowledged)
+
     def _place(self, order: IntendedOrder, intended: float) -> None:
         lag = self._clock.monotonic() - intended
         with self._lock:
@@ -91,7 +97,7 @@ class Generator:
             self._ledger.acknowledge(entries, self._clock.now())
         with self._lock:
             if isinstance(reply, Acknowledged):
-                self.placings.acknowledged.add(order.order_id)
+                self.placings.acknowledged[order.order_id] = order.customer_id
                 self.placings.latencies.append(self._clock.monotonic() - intended)
             elif isinstance(reply, Refused):
                 self.placings.refused += 1

@@ -45,6 +45,10 @@ class _Done(msgspec.Struct, frozen=True):
     event_id: str
 
 
+class _Standing(msgspec.Struct, frozen=True):
+    state: str
+
+
 class OrdersClient:
     """Speaks for any customer and any restaurant: it holds the key that signs their tokens. Safe to share."""
 
@@ -70,6 +74,18 @@ class OrdersClient:
         kind = DEFAULT_KEYS[type(command)]
         return self._post(f"/orders/{order_id}/{kind}", command, restaurant_id, "restaurant", kind)
 
+    def state(self, order_id: str, *, customer_id: str) -> str | None:
+        """What state the order is in; None when that cannot be said now."""
+        try:
+            response = self._http.get(f"/orders/{order_id}", headers=self._authorized(customer_id, "customer"))
+        except httpx.TransportError:
+            return None
+        return msgspec.json.decode(response.content, type=_Standing).state if response.is_success else None
+
+    def _authorized(self, subject: str, role: Role) -> dict[str, str]:
+        token = self._token_key.sign(subject, role, self._clock.now() + TOKEN_LIFE)
+        return {"Authorization": f"Bearer {token}"}
+
     def _post(self, path: str, body: msgspec.Struct, subject: str, role: Role, idempotency_key: str) -> Reply:
         give_up_at = self._clock.monotonic() + self._give_up_after
         failures = 0
@@ -82,9 +98,8 @@ class OrdersClient:
             self._wait(pause)
 
     def _try(self, path: str, body: msgspec.Struct, subject: str, role: Role, idempotency_key: str) -> Reply:
-        token = self._token_key.sign(subject, role, self._clock.now() + TOKEN_LIFE)
         headers = {
-            "Authorization": f"Bearer {token}",
+            **self._authorized(subject, role),
             "Content-Type": "application/json",
             "Idempotency-Key": idempotency_key,
         }

@@ -19,6 +19,7 @@ from producers.load.live.generator import Generator, Placings
 from producers.load.live.orders_client import OrdersClient
 from producers.load.live.restaurants import Restaurants, Served
 from producers.load.live.tickets import TicketQueue
+from producers.load.live.watching import WatchedRestaurants
 from producers.load.market import ORDERS_A_DAY, FlatDemand, Kitchens, Market, WeekDemand, a_market, orders
 from producers.orders import TokenKey
 
@@ -106,13 +107,16 @@ def simulate(
     token_key: TokenKey,
     ledger_directory: Path,
     tickets: TicketQueue | None,
+    watch: bool = False,
     clock: Clock,
     emit: Emit,
     stop: threading.Event,
     progress: Callable[[LoadCounts], None],
     pause: Wait | None = None,
 ) -> LoadSummary:
-    """Places the orders, serves the `tickets` (None: somebody else does), and sums up.
+    """Places the orders, serves the `tickets` (None: other restaurants do), and sums up.
+
+    With `watch` the API is asked what other restaurants do with these orders; without it none is waited for.
 
     Setting `stop` ends the placing; what is in flight is finished, and what was placed is served until the drain
     timeout. `pause` passes the time of backoffs and progress.
@@ -128,7 +132,7 @@ def simulate(
     ):
         generator = Generator(api, customers, clock=clock, wait=lambda seconds: stop.wait(seconds) or closing.is_set())
         market = plan.market
-        restaurants = (
+        restaurants: Restaurants | WatchedRestaurants | None = (
             Restaurants(
                 tickets,
                 api,
@@ -140,6 +144,8 @@ def simulate(
                 emit=emit,
             )
             if tickets
+            else WatchedRestaurants(api, generator.acknowledged, wait=pause)
+            if watch
             else None
         )
         placing = pool.submit(generator.run, orders(market, plan.count, plan.speed))
@@ -153,7 +159,7 @@ def simulate(
             if placing.done():
                 placing.result()
                 drain_until = min(drain_until, clock.monotonic() + plan.drain_timeout.total_seconds())
-                drained = generator.placings.acknowledged <= served.finished
+                drained = generator.acknowledged().keys() <= served.finished
                 if drained or restaurants is None or clock.monotonic() >= drain_until:
                     return _summary(plan.seed, generator.placings, served, drained if restaurants else None)
             pause(PROGRESS_EVERY)
@@ -175,7 +181,7 @@ def _counts(generator: Generator, served: Served) -> LoadCounts:
 
 def _summary(seed: int, placings: Placings, served: Served, drained: bool | None) -> LoadSummary:
     """Counts orders of this load only: the restaurants may have served tickets of others too."""
-    ours = placings.acknowledged
+    ours = placings.acknowledged.keys()
     return LoadSummary(
         seed=seed,
         orders=placings.intended,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -90,7 +91,7 @@ class Look:
 
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
-        self._seen: dict[str, object] = {}
+        self._seen: dict[str, Any] = {}
         self._parts = iter([self._ledger, self._checkpoints, self._effects, self._lake, self._letters, self._stream])
 
     def look(self) -> None:
@@ -102,7 +103,7 @@ class Look:
         for part in self._parts:
             part()
         return Evidence(
-            **self._seen,  # type: ignore[arg-type] - the fields by their names
+            **self._seen,
             intended=frozenset(fact.event_id for fact in self._flow.ledger),
             looked_at=NOW + timedelta(minutes=5),
         )
@@ -118,7 +119,7 @@ class Look:
 
     def _lake(self) -> None:
         self._seen["lake"], self._seen["dropped"] = tuple(self._flow.lake), self._flow.dropped
-        self._seen["reached"] = {**self._seen["reached"], ARCHIVER: self._flow.reached(ARCHIVER)}  # type: ignore[dict-item]
+        self._seen["reached"] = {**self._seen["reached"], ARCHIVER: self._flow.reached(ARCHIVER)}
 
     def _letters(self) -> None:
         self._seen["letters"] = {consumer: frozenset(places) for consumer, places in self._flow.letters.items()}
@@ -202,12 +203,15 @@ TOLD = Fact("told-1", "restaurant_notified", "order-1", place(2), at=NOW, becaus
 TICKET = Effect("ticket", "placed-1")
 
 
-def evidence(**changed: object) -> Evidence:
+def evidence(**changed: Any) -> Evidence:
     """An order that was placed, told to its restaurant and archived, looked at five minutes later."""
-    told = {"ledger": (replace(PLACED, place=None), replace(TOLD, place=None)), "stream": (PLACED, TOLD)}
-    done = {"effects": (TICKET,), "lake": (PLACED, TOLD), "looked_at": NOW + timedelta(minutes=5)}
-    consumers = (*NOTIFIERS, ARCHIVER)
-    return Evidence(**{**told, **done, "reached": reached(**dict.fromkeys(consumers, 2)), **changed})  # type: ignore[arg-type]
+    told: dict[str, Any] = {
+        "ledger": (replace(PLACED, place=None), replace(TOLD, place=None)),
+        "stream": (PLACED, TOLD),
+    }
+    done: dict[str, Any] = {"effects": (TICKET,), "lake": (PLACED, TOLD), "looked_at": NOW + timedelta(minutes=5)}
+    everywhere = reached(**dict.fromkeys((*NOTIFIERS, ARCHIVER), 2))
+    return Evidence(**{**told, **done, "reached": everywhere, **changed})
 
 
 def reached(**numbers: int) -> dict[str, dict[str, Position]]:

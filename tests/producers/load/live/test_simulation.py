@@ -87,13 +87,14 @@ class Market:
         if counts.sent >= self.stop_at:
             self.stop.set()
 
-    def load(self, plan: LoadPlan = PLAN, *, with_restaurants: bool = True) -> LoadSummary:
+    def load(self, plan: LoadPlan = PLAN, *, with_restaurants: bool = True, watch: bool = False) -> LoadSummary:
         return simulate(
             plan,
             http=self.api.http,
             token_key=KEY,
             ledger_directory=self.directory,
             tickets=TicketQueue(self.queue.client, "queue") if with_restaurants else None,
+            watch=watch,
             clock=SYSTEM_CLOCK,
             emit=self.diagnostics.append,
             stop=self.stop,
@@ -237,6 +238,16 @@ def test_without_restaurants_the_load_ends_with_the_last_answer(market: Market) 
     summary = market.load(with_restaurants=False)
     assert (summary.acknowledged, summary.accepted, summary.drained) == (40, 0, None)
     assert {envelope.event_type for envelope in market.api.stream()} == {"order_placed"}
+
+
+def test_beside_other_restaurants_it_tells_what_these_do_and_waits_for_them(market: Market) -> None:
+    with market.serve():
+        summary = market.load(with_restaurants=False, watch=True)
+    assert summary.drained
+    assert summary.accepted + summary.rejected == summary.acknowledged == 40
+    assert summary.completed == summary.accepted > 0
+    assert f"{summary.completed} completed" in str(summary)
+    assert market.progress[-1].completed == summary.completed
 
 
 def test_a_stop_ends_an_endless_load_and_serves_what_was_placed(market: Market) -> None:
