@@ -15,8 +15,8 @@ from analytics.archiving.diagnostics import LakeGapIsEmpty
 from analytics.archiving.shard_sink import CommitFailed
 from analytics.rotation import RotationPolicy
 from consumers.archiver import Archiver
-from consumers.dead_letters.bad_runs import BadRuns
 from consumers.dead_letters.letters import S3DeadLetters, StoredLetter
+from consumers.dead_letters.set_apart import SetsApart
 from consumers.diagnostics import ReadFailed, RecordSetApart, RecordsTrimmed, ShardStopped
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.engines.worker.worker import Worker
@@ -51,17 +51,14 @@ def letters(letters_bucket: FakeBucket) -> S3DeadLetters:
 @pytest.fixture
 def archiver_of(world: World, letters: S3DeadLetters) -> Any:
     """Each one it makes is a new holder in the same process."""
-    bad_runs = BadRuns("archiver")
 
     def make(policy: RotationPolicy = NEVER, checkpoint: Position = BEGINNING) -> Archiver:
         return Archiver(
             ShardAssignment(STREAM, SHARD, checkpoint),
             sink=world.sink(policy=policy),
             keys=KEYS,
-            dead_letters=letters,
-            bad_runs=bad_runs,
+            apart=SetsApart("archiver", letters, clock=world.clock.clock, emit=world.diagnostics.append),
             clock=world.clock.clock,
-            emit=world.diagnostics.append,
         )
 
     return make
@@ -184,7 +181,6 @@ class Streamed:
         self.lake = lake
         self.lake.clock = self.engine.time
         self._letters = letters
-        self._bad_runs = BadRuns("archiver")
         self._started: list[tuple[threading.Event, threading.Thread]] = []
         self.sink = lake.sink(policy=AT_ONCE)
         self.start("first")
@@ -201,10 +197,8 @@ class Streamed:
                 assignment,
                 sink=self.sink,
                 keys=KEYS,
-                dead_letters=self._letters,
-                bad_runs=self._bad_runs,
+                apart=SetsApart("archiver", self._letters, clock=engine.time.clock, emit=engine.happened.append),
                 clock=engine.time.clock,
-                emit=engine.happened.append,
             ),
             clock=engine.time.clock,
             emit=engine.happened.append,
@@ -433,10 +427,8 @@ def test_every_record_is_a_row_or_dropped_or_set_apart_wherever_the_archiver_cra
             ShardAssignment(STREAM, SHARD, BEGINNING),
             sink=lake.sink(gate, policy=AT_ONCE),
             keys=KEYS,
-            dead_letters=letters,
-            bad_runs=BadRuns("archiver"),
+            apart=SetsApart("archiver", letters, clock=lake.clock.clock, emit=lake.diagnostics.append),
             clock=lake.clock.clock,
-            emit=lake.diagnostics.append,
         )
         archiver.process(batch)
         archiver.process(a_batch(a_record(6, data=a_record(1).data), a_record(7), after=at(5)))

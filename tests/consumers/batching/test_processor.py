@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from consumers.batching.handler import Handled
 from consumers.batching.processor import BatchProcessor, HandlerFailed
 from consumers.batching.rules import BatchRules
-from consumers.dead_letters.bad_runs import MAX_IN_A_ROW
+from consumers.batching.attempt import MOST_IN_A_ROW
 from consumers.dead_letters.letters import DeadLetter
 from consumers.dead_letters.set_apart import SetsApart
 from consumers.processing import Progress, ShardAssignment, ShardStop, Unavailable, Unprocessable
@@ -102,14 +102,16 @@ class Shard:
         )
 
     def until_done(self, batch: Batch, at_most: int = 50) -> int:
-        """As an engine does: again from the failed record on. How often it took."""
+        """As an engine does: again from the failed record on, after pauses. How often it took."""
         for times in range(1, at_most + 1):
             progress = self.processor.process(batch)
-            if progress.failure is None:
-                assert progress.resume_after == batch.records[-1].sequence_number
+            if progress.resume_after == batch.records[-1].sequence_number:
+                assert progress.failure is None
                 return times
-            failed_at = progress.failure.at
-            batch = a_batch(*(record for record in batch.records if record.sequence_number >= failed_at))
+            if progress.failure is not None:
+                failed_at = progress.failure.at
+                batch = a_batch(*(record for record in batch.records if record.sequence_number >= failed_at))
+            self.time.advance(30)
         raise AssertionError(f"not done after {at_most} times: {progress}")
 
     @property
@@ -367,9 +369,9 @@ def test_ten_keys_that_fail_in_a_row_end_the_attempt_and_then_stop_the_shard() -
         progress = shard.processor.process(batch)
     assert progress.failure is not None
     assert isinstance(progress.failure.error, ShardStop)
-    assert progress.failure.at == number(MAX_IN_A_ROW)
-    assert len(shard.letters.written) == MAX_IN_A_ROW - 1
-    assert len(shard.handler.calls) == MAX_IN_A_ROW * ONE_BY_ONE.max_attempts
+    assert progress.failure.at == number(MOST_IN_A_ROW)
+    assert len(shard.letters.written) == MOST_IN_A_ROW - 1
+    assert len(shard.handler.calls) == MOST_IN_A_ROW * ONE_BY_ONE.max_attempts
 
 
 def test_a_stop_is_what_the_engine_is_told_whatever_else_failed() -> None:

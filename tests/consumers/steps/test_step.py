@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from consumers.batching.rules import BatchRules
-from consumers.dead_letters.bad_runs import MAX_IN_A_ROW
+from consumers.batching.attempt import MOST_IN_A_ROW
 from consumers.dead_letters.letters import DeadLetter
 from consumers.dead_letters.set_apart import SetsApart
 from consumers.diagnostics import RecordSetApart
@@ -278,12 +278,12 @@ def test_a_handlers_own_error_is_retried_and_then_the_record_is_poison() -> None
 def test_ten_bad_records_in_a_row_are_a_bad_deployment_and_stop_the_shard() -> None:
     shard = Shard()
     progress = shard.processor().process(a_batch(*(bad(value) for value in range(1, 101))))
-    assert progress.resume_after == number(MAX_IN_A_ROW - 1)
+    assert progress.resume_after == number(MOST_IN_A_ROW - 1)
     assert progress.failure is not None
-    assert progress.failure.at == number(MAX_IN_A_ROW)
+    assert progress.failure.at == number(MOST_IN_A_ROW)
     assert isinstance(progress.failure.error, ShardStop)
     assert "restaurant_notifier cannot process 10 records in a row" in str(progress.failure.error)
-    assert len(shard.letters.written) == MAX_IN_A_ROW - 1
+    assert len(shard.letters.written) == MOST_IN_A_ROW - 1
 
 
 def test_a_good_record_ends_the_row() -> None:
@@ -305,7 +305,7 @@ def test_failed_steps_are_in_a_row_whatever_other_events_lie_between() -> None:
     progress = shard.processor().process(a_batch(*records))
     assert progress.failure is not None
     assert isinstance(progress.failure.error, ShardStop)
-    assert len(shard.letters.written) == MAX_IN_A_ROW - 1
+    assert len(shard.letters.written) == MOST_IN_A_ROW - 1
 
 
 def test_a_stopped_shard_that_is_opened_anew_sets_nothing_more_apart_until_one_works() -> None:
@@ -315,7 +315,7 @@ def test_a_stopped_shard_that_is_opened_anew_sets_nothing_more_apart_until_one_w
         again = shard.processor().process(a_batch(*(bad(value) for value in range(10, 101))))
         assert again.failure is not None
         assert isinstance(again.failure.error, ShardStop)
-    assert len(shard.letters.written) == MAX_IN_A_ROW - 1
+    assert len(shard.letters.written) == MOST_IN_A_ROW - 1
     mended = shard.processor().process(a_batch(a_record(10, order_id="a"), bad(11), a_record(12, order_id="b")))
     assert mended == Progress(number(12))
 
