@@ -133,13 +133,14 @@ class Attempt(Generic[HeardT]):
             blamed = 1 if is_named else len(rest)
             for waiting in rest[:blamed]:
                 self.fails(waiting, handled.error)
-            if rest[0].state is not State.BROKEN:
+            tried_out = blamed > 1 and rest[0].trial.ours >= self._rules.max_attempts
+            if rest[0].state is not State.BROKEN and not tried_out:
                 self._fails_in_a_row()
                 return
             left[:0] = self._parts(rest, blamed)
 
     def _parts(self, rest: Sequence[Waiting[HeardT]], broken: int) -> list[Sequence[Waiting[HeardT]]]:
-        """What is tried next, when so many of the first look broken: halves of them, or what is behind the only one."""
+        """What is tried next when one of so many seems to be broken: halves of them, or what is behind the one."""
         # guarantee: a poison record alone is set apart
         if broken > 1 and self._rules.bisect_batch_on_error:
             for waiting in rest:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from consumers.batching.attempt import MOST_IN_A_ROW, Attempt, State, Waiting
 from consumers.batching.handler import HeardT, RecordHandler
 from consumers.batching.rules import BatchRules
-from consumers.batching.trial import Experience, Place, Trial
+from consumers.batching.trial import Experience, Place
 from consumers.dead_letters import Bad, SetsApart
 from consumers.processing import Pace, Progress, RecordFailure, ShardAssignment, Standstill, Unavailable, Unprocessable
 from consumers.verdicts import Verdict, loggable, verdict_of
@@ -105,8 +105,10 @@ class BatchProcessor(Generic[HeardT]):
         self._round += 1
         everything = flushing or self._stood_still
         self._stood_still = False
+        enough = sum(map(_is_fresh, self._waiting)) >= self._rules.batch_size
+        gathers = not everything and not enough and self._clock.monotonic() < self._gather_until
         failure: RecordFailure | None = None
-        while batch := self._next_batch(everything=everything):
+        while batch := self._next_batch(everything=everything, gathers=gathers):
             stopped_by, attempt = self._attempt(batch)
             self._note(attempt)
             self._move_on()
@@ -118,11 +120,9 @@ class BatchProcessor(Generic[HeardT]):
         self._stood_still = failure is not None and failure.pace is Pace.STILL
         return Progress(self._done, failure)
 
-    def _next_batch(self, *, everything: bool) -> list[Waiting[HeardT]]:
+    def _next_batch(self, *, everything: bool, gathers: bool) -> list[Waiting[HeardT]]:
         """The first that are due, in the stream's order; none of a key whose earlier record is not due."""
         now = self._clock.monotonic()
-        fresh = sum(_is_fresh(one) for one in self._waiting)
-        gathers = not everything and fresh < self._rules.batch_size and now < self._gather_until
         held: set[str | None] = set()
         batch: list[Waiting[HeardT]] = []
         for one in self._waiting:
@@ -259,7 +259,7 @@ class BatchProcessor(Generic[HeardT]):
         """What the engine is told behind an attempt; nothing when all of it went well."""
         failed = [one for one in attempt.failed if one.is_open]
         if stopped_by is not None:
-            return self._failed_at(stopped_by, Pace.STILL)
+            return self._failed_at(self._told(stopped_by), Pace.STILL, verdict_of(stopped_by))
         if not failed:
             return None
         if self._is_standstill(failed, attempt):
@@ -290,16 +290,16 @@ class BatchProcessor(Generic[HeardT]):
 
     def _waits_for(self, one: Waiting[HeardT], pace: Pace) -> RecordFailure:
         error = one.error or Unavailable(f"{one.record.sequence_number} is not done, and too much waits behind it")
-        return self._failed_at(self._told(error, one.trial), pace, verdict_of(error))
+        return self._failed_at(self._told(error, one.trial.ours), pace, verdict_of(error))
 
-    def _failed_at(self, error: Exception, pace: Pace, verdict: Verdict | None = None) -> RecordFailure:
+    def _failed_at(self, error: Exception, pace: Pace, verdict: Verdict) -> RecordFailure:
         first = next(one for one in self._waiting if one.state is not State.DONE)
-        return RecordFailure(first.record.sequence_number, error, pace, (verdict or verdict_of(error)).value)
+        return RecordFailure(first.record.sequence_number, error, pace, verdict.value)
 
-    def _told(self, error: Exception, trial: Trial) -> Exception:
+    def _told(self, error: Exception, attempts: int = 1) -> Exception:
         """As a log may have it: neither a handler's own words nor a service's."""
         if verdict_of(error) is Verdict.OURS:
-            told: Exception = HandlerFailed(f"{loggable(error)}, attempt {trial.ours} of {self._rules.max_attempts}")
+            told: Exception = HandlerFailed(f"{loggable(error)}, attempt {attempts} of {self._rules.max_attempts}")
         elif isinstance(error, ClientError):
             told = Unavailable(loggable(error))
         else:

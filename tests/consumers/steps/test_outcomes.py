@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from consumers.verdicts import Verdict, verdict_of
 from consumers.diagnostics import ShardWaits
 from consumers.engines.feeding import Feeder
 from consumers.processing import ShardAssignment, Unavailable
 from consumers.steps.outcomes import DynamoDBOutcomes
+from consumers.verdicts import Verdict, verdict_of
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.records import Sentinel
 from tests.consumers.steps.test_step import Shard
