@@ -8,6 +8,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 _KNOWN = (ClientError, BotoCoreError, OSError)
 
 
+# botocore takes any page for an answer of a service that speaks JSON. This one numbers each of its own.
+_ALWAYS_NUMBERED = frozenset({"dynamodb"})
+
+
+class NotFromAws(Exception):
+    """An answer without a request's id: from a proxy, as a page to log in is."""
+
+
 class CallFailed(BotoCoreError):
     """A call broke off in a way that botocore does not declare: over a proxy's page that is no XML, or over credentials
     that came too late.
@@ -32,12 +40,16 @@ def failing_known(client: Any) -> Any:
     def make_api_call(operation_name: str, api_params: dict[str, Any]) -> Any:
         answered.status = None
         try:
-            return call(operation_name, api_params)
+            answer = call(operation_name, api_params)
         except _KNOWN:
             raise
         # guarantee: what a call raises has a known name
         except Exception as error:
             raise CallFailed(service, operation_name, error, answered.status) from error
+        # guarantee: a write that a proxy has answered is not held to be stored
+        if service in _ALWAYS_NUMBERED and "RequestId" not in answer["ResponseMetadata"]:
+            raise CallFailed(service, operation_name, NotFromAws(), answered.status)
+        return answer
 
     client.meta.events.register_first("before-parse", answered.note)
     client._make_api_call = make_api_call  # noqa: SLF001 - the one place that all of a client's methods call

@@ -282,7 +282,7 @@ class BatchProcessor(Generic[HeardT]):
         if len(self._waiting) >= MOST_WAITING:
             return Pace.STILL
         if attempt.worked:
-            return Pace.SLOW if attempt.is_down else Pace.FULL
+            return Pace.FULL
         passing = [one for one in failed if one.trial.verdict is Verdict.DEPENDENCY and not one.trial.of_content]
         if any(one.trial.failures < _FAILURES_BEFORE_READING_ON for one in passing):
             return Pace.STILL

@@ -74,6 +74,7 @@ class Experience:
 
     def __init__(self) -> None:
         self.worked = 0
+        self._most = _MOST_REMEMBERED
         self._lock = threading.Lock()
         self._trials: dict[Place, Trial] = {}
 
@@ -88,7 +89,7 @@ class Experience:
     def note(self, place: Place, trial: Trial) -> None:
         with self._lock:
             self._trials[place] = trial
-            if len(self._trials) > _MOST_REMEMBERED:
+            if len(self._trials) > self._most:
                 del self._trials[next(iter(self._trials))]
 
     def forget(self, place: Place) -> None:

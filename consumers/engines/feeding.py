@@ -95,12 +95,13 @@ class Feeder:
                     progress.failure.verdict,
                 )
                 batch = batch if pace is not Pace.STILL else _from(batch, progress.failure)
-            self._failures = self._failures + 1 if at == self._failed_at else 1
-            self._failed_at = at
             # guarantee: what keeps failing holds up nothing but itself
             if pace is Pace.FULL:
+                self._failed_at = None
                 self._emit(ShardWaits(self._shard_id, str(at), error, 0, verdict))
                 return self._took(batch)
+            self._failures = self._failures + 1 if at == self._failed_at else 1
+            self._failed_at = at
             if self._pause(at, error, verdict, self._failures):
                 return False
             if pace is Pace.SLOW:
