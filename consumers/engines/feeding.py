@@ -1,5 +1,6 @@
 """Gives a shard's batches to its processor; on failure waits, and goes on from the failed record."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -47,15 +48,18 @@ class Feeder:
         first, *others = _parts(batch, self._at_most)
         return self._feed(first) and all(not self._wait(0) and self._feed(other) for other in others)
 
-    def finish(self) -> bool:
-        """Flushes until all that was fed is safely done; False when the wait was cut short before that."""
+    def finish(self, *, within: float = math.inf) -> bool:
+        """Flushes until all that was fed is safely done; False when the wait was cut short before that, or took longer
+        than so many seconds.
+        """
         failures = 0
         while True:
             error, verdict = self._flush()
             if position_key(self._done) >= position_key(self._fed):
                 return True
             failures += 1
-            if self._pause(self._done, error, verdict, failures):
+            within -= pause_after(failures)
+            if within < 0 or self._pause(self._done, error, verdict, failures):
                 return False
 
     def flush(self) -> Exception | None:
