@@ -13,9 +13,9 @@ from analytics.assembly import lake_sink
 from analytics.privacy import CustomerKeys
 from analytics.table import EVENT_SCHEMA, SchemaConflict
 from consumers.dead_letters import Bad, DeadLetters, SetsApart
-from consumers.processing import ProcessorFactory, Progress, ShardAssignment, ShardStop, Standstill
+from consumers.processing import Pace, ProcessorFactory, Progress, RecordFailure, ShardAssignment, ShardStop, Standstill
 from consumers.settings import ConsumerSettings
-from consumers.verdicts import loggable
+from consumers.verdicts import Verdict, loggable
 from events import ARCHIVER, golden_bytes
 from foundation.clock import SYSTEM_CLOCK, Clock, Moment
 from foundation.diagnostics import Emit
@@ -23,6 +23,10 @@ from foundation.kinesis import Batch, Position, Record, Sentinel, SequenceNumber
 
 # So often a batch is tried on which our own code fails, before the records that it fails on are looked for.
 MOST_ATTEMPTS = 5
+# So many records that all fail, and none that does not, are no odd records but broken code.
+ALL_ALIKE = 10
+# So many are kept while others are looked for on which it does not fail.
+MOST_KEPT = 20_000
 # Whoever goes on could lose or double rows, or write files that do not belong together.
 _HALTS = (LakeHalt, SchemaConflict)
 
@@ -44,7 +48,8 @@ class Archiver:
     """The `RecordProcessor` of one shard. Progress is what the lake has committed, and so lags behind the batches.
 
     Unreadable records are set apart, in any number. One that our own code fails on is as well, after five attempts and
-    while the code can still read what it was built with; otherwise `Standstill` is raised.
+    while the code reads others, or at least what it was built with. Where it fails on all alike nothing is: they are
+    kept, and tried again with what follows.
 
     Raises `ShardStop` when records are missing between the lake and the batch, and when the lake contradicts itself.
     Any other error means: wait, and call again with the same records.
@@ -71,6 +76,9 @@ class Archiver:
         # Of the records at hand: those to set apart, and how often our own code has failed on any of them.
         self._bad: dict[SequenceNumber, Bad] = {}
         self._failures = 0
+        # Records that our own code fails on, every one; and what they follow.
+        self._kept: Sequence[Record] = ()
+        self._kept_after: SequenceNumber | None = None
         # Before the batch at hand was read: it may be tried for long, and says nothing about what came meanwhile.
         self._read_since = Moment.now(clock)
         try:
@@ -85,11 +93,12 @@ class Archiver:
     def process(self, batch: Batch) -> Progress:
         try:
             self._shard.ready()
-            self._shard.check_gap(self._after(batch))
-            self._take(self._new(batch.records), self._after(batch))
-            if batch.millis_behind_latest == 0:
+            after = self._kept_after if self._kept else self._after(batch)
+            self._shard.check_gap(after)
+            stands = self._take((*self._kept, *self._new(batch.records)), after)
+            if batch.millis_behind_latest == 0 and stands is None:
                 self._shard.at_tip(self._read_since)
-            progress = Progress(_position(self._shard.advance()))
+            progress = Progress(_position(self._shard.advance()), stands)
         except (LakeGap, *_HALTS) as error:
             raise ShardStop(str(error)) from error
         self._read_since = Moment.now(self._clock)
@@ -97,19 +106,28 @@ class Archiver:
 
     def flush(self) -> Progress:
         try:
-            return Progress(_position(self._shard.flush()))
+            stands = self._take(self._kept, self._kept_after)
+            return Progress(_position(self._shard.flush()), stands)
         except _HALTS as error:
             raise ShardStop(str(error)) from error
 
-    def _take(self, records: Sequence[Record], after: SequenceNumber | None) -> None:
+    def _take(self, records: Sequence[Record], after: SequenceNumber | None) -> RecordFailure | None:
+        """All of them; or none, while our own code fails on every one: then they are kept."""
         if not records:
-            return
-        rows, unreadable = self._decoded(records)
+            return None
+        try:
+            rows, unreadable = self._decoded(records)
+        except Standstill as error:
+            pace = Pace.SLOW if len(records) < MOST_KEPT else Pace.STILL
+            if pace is Pace.SLOW:
+                self._kept, self._kept_after = tuple(records), after
+            return RecordFailure(records[0].sequence_number, error, pace, Verdict.OURS.value)
         bad = {one.record.sequence_number: self._bad.get(one.record.sequence_number, one) for one in unreadable}
         self._bad = bad
         self._apart.set_apart(self._assignment, list(bad.values()))
         self._shard.append(rows, after=after, upto=records[-1].sequence_number, set_apart=list(bad))
-        self._bad, self._failures = {}, 0
+        self._bad, self._failures, self._kept = {}, 0, ()
+        return None
 
     def _decoded(self, records: Sequence[Record]) -> tuple[pa.Table, list[Bad]]:
         """The rows, and what is to be set apart. Decoding asks nobody, so what it raises is our own code's."""
@@ -119,9 +137,10 @@ class Archiver:
             self._failures += 1
             if self._failures < MOST_ATTEMPTS:
                 raise
-            parts, bad = self._halved(records) if self._can_read() else ([], [])
+            can_read = self._can_read()
+            parts, bad = self._halved(records) if can_read else ([], [])
             # guarantee: the archiver sets nothing apart that only its own code is to blame for
-            if not parts and len(bad) != 1:
+            if not can_read or (not parts and len(bad) >= ALL_ALIKE):
                 raise Standstill(
                     f"the archiver fails on every record of {self._assignment.shard_id}: {loggable(error)}. "
                     "fix: this looks like a bad deployment, not bad records; deploy one that can read them"
@@ -161,8 +180,8 @@ class Archiver:
         return batch.after if isinstance(batch.after, SequenceNumber) else None
 
     def _new(self, records: Sequence[Record]) -> Sequence[Record]:
-        """Those behind what was taken: records come in the order of the stream."""
-        taken = self._shard.taken
+        """Those behind what was taken, or is kept: records come in the order of the stream."""
+        taken = self._kept[-1].sequence_number if self._kept else self._shard.taken
         return records if taken is None else records[bisect_right(records, taken, key=_sequence_number) :]
 
 

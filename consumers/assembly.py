@@ -130,6 +130,7 @@ def processors(
     """What processes the shards of this consumer, under any engine. Raises `CannotRead` rather than misread records."""
     from analytics.assembly import customer_keys
 
+    # guarantee: a process that cannot read its own golden bytes does not start
     require_reading()
     keys = customer_keys(environ)
     letters = dead_letters(environ, settings, keys)

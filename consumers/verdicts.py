@@ -66,7 +66,6 @@ def may_be_of_content(error: BaseException | None) -> bool:
 
     A refusal of access could: SES' policies may name recipients.
     """
-    # guarantee: what passes by itself is never held against a record
     if isinstance(error, CallFailed):
         if error.status is None:
             return isinstance(error.cause, _UNWRITABLE)
@@ -76,6 +75,7 @@ def may_be_of_content(error: BaseException | None) -> bool:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         if code.isdecimal():
             status = int(code)
+        # guarantee: what passes by itself is never held against a record
         return not _PASSING_CODE.search(code) and (status is None or _refuses(status))
     return isinstance(error, Unavailable) and may_be_of_content(error.__cause__)
 

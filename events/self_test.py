@@ -29,7 +29,6 @@ def require_reading() -> None:
         if name not in golden:
             raise CannotRead(_says(name, "they are not packaged"))
         try:
-            # guarantee: a process that cannot read its own golden bytes does not start
             read = decode(golden[name])
         except UnreadableEvent as error:
             raise CannotRead(_says(name, str(error))) from error

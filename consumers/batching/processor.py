@@ -281,6 +281,7 @@ class BatchProcessor(Generic[HeardT]):
     def _pace(self, failed: Sequence[Waiting[HeardT]], attempt: Attempt[HeardT]) -> Pace:
         if len(self._waiting) >= MOST_WAITING:
             return Pace.STILL
+        # guarantee: what keeps failing holds up nothing but itself
         if attempt.worked:
             return Pace.FULL
         passing = [one for one in failed if one.trial.verdict is Verdict.DEPENDENCY and not one.trial.of_content]

@@ -99,7 +99,6 @@ class Feeder:
                     progress.failure.verdict,
                 )
                 batch = batch if pace is not Pace.STILL else _from(batch, progress.failure)
-            # guarantee: what keeps failing holds up nothing but itself
             if pace is Pace.FULL:
                 self._failed_at = None
                 self._emit(ShardWaits(self._shard_id, str(at), error, 0, verdict))

@@ -103,7 +103,8 @@ def test_a_bad_deployment_sets_nothing_apart_and_goes_on_when_another_record_wor
     kitchen.place_apart(*orders)
     engine.start()
     scene.run(600)
-    assert kitchen.tickets == kitchen.letters == []
+    assert not kitchen.tickets
+    assert not kitchen.letters
     assert isinstance(scene.all(ShardStopped)[0].error, Standstill)
     kitchen.errors.clear()
     scene.run(120)

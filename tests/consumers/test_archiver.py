@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,14 +13,16 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 
 from analytics.archiving.diagnostics import LakeGapIsEmpty
 from analytics.archiving.shard_sink import CommitFailed
+from analytics.privacy.customer_keys import CustomerKeys
 from analytics.rotation import RotationPolicy
+from consumers import archiver as archiving
 from consumers.archiver import Archiver
 from consumers.dead_letters.letters import S3DeadLetters, StoredLetter
 from consumers.dead_letters.set_apart import SetsApart
 from consumers.diagnostics import ReadFailed, RecordSetApart, RecordsTrimmed, ShardStopped
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.engines.worker.worker import Worker
-from consumers.processing import ShardAssignment, ShardStop
+from consumers.processing import Pace, ShardAssignment, ShardStop, Standstill
 from events.wire import encode
 from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber
 from tests.support.builders import a_batch, a_record, an_envelope
@@ -305,6 +307,96 @@ def test_what_is_read_again_is_no_second_letter(letters: S3DeadLetters, archiver
     for _ in range(3):
         archiver_of().process(a_batch(*(bad(number) for number in range(1, 7))))
     assert len(letters.keys("archiver")) == 6
+
+
+class Decoding:
+    """The archiver's own decoder, with a bug: it raises for a batch with any record that `fails` tells."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fails: Callable[[Record], bool] = lambda _: False
+        self._decodes = archiving.decode_records
+        monkeypatch.setattr(archiving, "decode_records", self)
+
+    def __call__(self, shard_id: str, records: Sequence[Record], keys: CustomerKeys) -> Any:
+        if any(map(self.fails, records)):
+            raise OverflowError("a bug, ada@example.com")
+        return self._decodes(shard_id, records, keys)
+
+
+@pytest.fixture
+def decoding(monkeypatch: pytest.MonkeyPatch) -> Decoding:
+    return Decoding(monkeypatch)
+
+
+def stands(archiver: Archiver, batch: Batch, times: int = archiving.MOST_ATTEMPTS) -> list[type[Exception]]:
+    """What it raises, so often in a row."""
+    raised = []
+    for _ in range(times):
+        with pytest.raises(Exception) as error:  # noqa: PT011 - of which class is what is asked
+            archiver.process(batch)
+        raised.append(error.type)
+    return raised
+
+
+@pytest.mark.parametrize("before", [0, 7])
+def test_records_that_the_archivers_own_code_fails_on_are_set_apart_when_others_can_be_read(
+    world: World, letters: S3DeadLetters, archiver_of: Any, decoding: Decoding, before: int
+) -> None:
+    archiver = archiver_of(AT_ONCE)
+    decoding.fails = lambda record: record.number in {"8", "12"}
+    batch = a_batch(*(a_record(number) for number in range(8 - before, 15)))
+    assert stands(archiver, batch, archiving.MOST_ATTEMPTS - 1) == [OverflowError] * (archiving.MOST_ATTEMPTS - 1)
+    assert archiver.process(batch).resume_after == at(14)
+    assert world.archived() == [number for number in range(8 - before, 15) if number not in {8, 12}]
+    kept = [found.letter for _, found in letters.read_all(letters.keys()) if isinstance(found, StoredLetter)]
+    assert sorted((letter.sequence_number, letter.attempts, letter.kind) for letter in kept) == [
+        ("12", archiving.MOST_ATTEMPTS, "OverflowError"),
+        ("8", archiving.MOST_ATTEMPTS, "OverflowError"),
+    ]
+    assert "ada@" not in str(world.seen(RecordSetApart))
+
+
+def test_one_that_is_read_alone_is_set_apart_when_the_golden_bytes_can_be_read(
+    letters: S3DeadLetters, archiver_of: Any, decoding: Decoding
+) -> None:
+    archiver = archiver_of(AT_ONCE)
+    decoding.fails = lambda record: record.number == "8"
+    stands(archiver, a_batch(a_record(8)), archiving.MOST_ATTEMPTS - 1)
+    assert archiver.process(a_batch(a_record(8))).resume_after == at(8)
+    assert len(letters.keys()) == 1
+
+
+@pytest.mark.parametrize("golden_too", [True, False])
+def test_an_archiver_whose_own_code_is_broken_stands_and_goes_on_when_it_works(
+    world: World, letters: S3DeadLetters, archiver_of: Any, decoding: Decoding, *, golden_too: bool
+) -> None:
+    archiver = archiver_of(AT_ONCE)
+    decoding.fails = lambda record: golden_too or record.number != "0"
+    batch = a_batch(*records(*range(1, 13)))
+    stands(archiver, batch, archiving.MOST_ATTEMPTS - 1)
+    for _ in range(9):
+        failure = archiver.process(batch).failure
+        assert isinstance(failure.error, Standstill)
+        assert failure.pace is Pace.SLOW
+    assert isinstance(archiver.flush().failure.error, Standstill)
+    assert letters.keys() == []
+    decoding.fails = lambda _: False
+    assert archiver.process(a_batch(*records(13), after=at(12))).resume_after == at(13)
+    assert world.archived() == list(range(1, 14))
+    assert letters.keys() == []
+
+
+def test_where_it_fails_on_all_that_is_read_others_that_follow_tell(
+    world: World, letters: S3DeadLetters, archiver_of: Any, decoding: Decoding
+) -> None:
+    archiver = archiver_of(AT_ONCE)
+    decoding.fails = lambda record: 1 <= int(record.number) < 20
+    batch = a_batch(*records(*range(1, 20)))
+    stands(archiver, batch, archiving.MOST_ATTEMPTS - 1)
+    assert isinstance(archiver.process(batch).failure.error, Standstill)
+    assert archiver.process(a_batch(*records(20), after=at(19))).resume_after == at(20)
+    assert world.archived() == [20]
+    assert len(letters.keys()) == 19
 
 
 def test_a_batch_that_is_tried_again_writes_no_letter_twice(

@@ -1,7 +1,7 @@
 """Whose fault an error is: the record's, a dependency's, or ours; and what may be held against a record."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -228,7 +228,7 @@ def client(service: str, stub: Stub) -> Any:
 @pytest.mark.parametrize("service", ["sns", "ses", "dynamodb"])
 def test_whatever_answers_in_a_services_place_is_waited_out(stub: Stub, service: str, odd: str) -> None:
     stub.answer = ODD_ANSWERS[odd]
-    calls = {
+    calls: Mapping[str, Callable[[], object]] = {
         "sns": lambda: TicketTopic(client("sns", stub), "arn:aws:sns:eu-west-1:1:t").send(TICKET),
         "ses": lambda: Mail(client("ses", stub), "x@y.z").send(LETTER),
         "dynamodb": lambda: client("dynamodb", stub).put_item(TableName="t", Item={"a": {"S": "x"}}),
@@ -238,6 +238,13 @@ def test_whatever_answers_in_a_services_place_is_waited_out(stub: Stub, service:
     assert verdict_of(raised.value) is DEPENDENCY
     assert "ada@" not in loggable(raised.value)
     assert may_be_of_content(raised.value) is (stub.answer[0] in {403, 413})
+
+
+@pytest.mark.slow
+def test_a_page_in_dynamodbs_place_stores_nothing(stub: Stub) -> None:
+    stub.answer = ODD_ANSWERS["200 with a page"]
+    with pytest.raises(CallFailed, match="dynamodb PutItem: NotFromAws, over an answer with HTTP status 200"):
+        client("dynamodb", stub).put_item(TableName="t", Item={"a": {"S": "x"}})
 
 
 @pytest.mark.slow

@@ -173,10 +173,11 @@ def test_nor_does_one_that_is_read_alone() -> None:
     assert max(stream.delays().values()) <= 1
 
 
+BAD_GATEWAY: Any = {"Error": {"Code": "", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 502}}
 ODD = (
     ClientError({"Error": {"Code": "Throttling", "Message": ""}}, "Publish"),
     ClientError({"Error": {"Code": "ServiceUnavailable", "Message": ""}}, "Publish"),
-    ClientError({"Error": {"Code": "", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 502}}, "Publish"),
+    ClientError(BAD_GATEWAY, "Publish"),
     CallFailed("sns", "Publish", ValueError("a page"), 503),
     CallFailed("sns", "Publish", ValueError("no body"), 408),
     CallFailed("sns", "Publish", RuntimeError("late credentials"), None),
