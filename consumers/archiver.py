@@ -6,20 +6,27 @@ What is in the lake decides where reading begins, not the engine's checkpoint: i
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
-from analytics.archiving import Decoded, LakeGap, LakeHalt, LakeSink, ShardSink, decode_records
+import pyarrow as pa
+
+from analytics.archiving import LakeGap, LakeHalt, LakeSink, ShardSink, decode_records
 from analytics.assembly import lake_sink
 from analytics.privacy import CustomerKeys
-from analytics.table import SchemaConflict
-from consumers.dead_letters import BadRuns, DeadLetters, dead_letter
-from consumers.diagnostics import RecordSetApart
-from consumers.processing import ProcessorFactory, Progress, ShardAssignment, ShardStop
+from analytics.table import EVENT_SCHEMA, SchemaConflict
+from consumers.dead_letters import Bad, DeadLetters, SetsApart
+from consumers.processing import Pace, ProcessorFactory, Progress, RecordFailure, ShardAssignment, ShardStop, Standstill
 from consumers.settings import ConsumerSettings
-from events import ARCHIVER
+from consumers.verdicts import Verdict, loggable
+from events import ARCHIVER, golden_bytes
 from foundation.clock import SYSTEM_CLOCK, Clock, Moment
 from foundation.diagnostics import Emit
 from foundation.kinesis import Batch, Position, Record, Sentinel, SequenceNumber
 
-_READING = "reading"
+# So often a batch is tried on which our own code fails, before the records that it fails on are looked for.
+MOST_ATTEMPTS = 5
+# So many records that all fail, and none that does not, are no odd records but broken code.
+ALL_ALIKE = 10
+# So many are kept while others are looked for on which it does not fail.
+MOST_KEPT = 20_000
 # Whoever goes on could lose or double rows, or write files that do not belong together.
 _HALTS = (LakeHalt, SchemaConflict)
 
@@ -28,18 +35,11 @@ def archivers(
     settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit, keys: CustomerKeys, letters: DeadLetters
 ) -> ProcessorFactory:
     """One for each shard; all of them share the process' one sink."""
-    sink, bad_runs = lake_sink(environ, settings.stream, emit, keys), BadRuns(ARCHIVER)
+    sink = lake_sink(environ, settings.stream, emit, keys)
+    apart = SetsApart(ARCHIVER, letters, clock=SYSTEM_CLOCK, emit=emit)
 
     def factory(assignment: ShardAssignment) -> Archiver:
-        return Archiver(
-            assignment,
-            sink=sink,
-            keys=keys,
-            dead_letters=letters,
-            bad_runs=bad_runs,
-            clock=SYSTEM_CLOCK,
-            emit=emit,
-        )
+        return Archiver(assignment, sink=sink, keys=keys, apart=apart, clock=SYSTEM_CLOCK)
 
     return factory
 
@@ -47,8 +47,12 @@ def archivers(
 class Archiver:
     """The `RecordProcessor` of one shard. Progress is what the lake has committed, and so lags behind the batches.
 
-    Raises `ShardStop` when records are missing between the lake and the batch, when the lake contradicts itself, and
-    after ten unreadable records in a row. Any other error means: wait, and call again with the same records.
+    Unreadable records are set apart, in any number. One that our own code fails on is as well, after five attempts and
+    while the code reads others, or at least what it was built with. Where it fails on all alike nothing is: they are
+    kept, and tried again with what follows.
+
+    Raises `ShardStop` when records are missing between the lake and the batch, and when the lake contradicts itself.
+    Any other error means: wait, and call again with the same records.
     """
 
     def __init__(
@@ -57,10 +61,8 @@ class Archiver:
         *,
         sink: LakeSink,
         keys: CustomerKeys,
-        dead_letters: DeadLetters,
-        bad_runs: BadRuns,
+        apart: SetsApart,
         clock: Clock,
-        emit: Emit,
     ) -> None:
         if assignment.checkpoint is Sentinel.LATEST:
             raise ShardStop(
@@ -69,10 +71,14 @@ class Archiver:
             )
         self._assignment = assignment
         self._keys = keys
-        self._dead_letters = dead_letters
+        self._apart = apart
         self._clock = clock
-        self._emit = emit
-        self._bad_runs = bad_runs
+        # Of the records at hand: those to set apart, and how often our own code has failed on any of them.
+        self._bad: dict[SequenceNumber, Bad] = {}
+        self._failures = 0
+        # Records that our own code fails on, every one; and what they follow.
+        self._kept: Sequence[Record] = ()
+        self._kept_after: SequenceNumber | None = None
         # Before the batch at hand was read: it may be tried for long, and says nothing about what came meanwhile.
         self._read_since = Moment.now(clock)
         try:
@@ -87,11 +93,12 @@ class Archiver:
     def process(self, batch: Batch) -> Progress:
         try:
             self._shard.ready()
-            self._shard.check_gap(self._after(batch))
-            self._take(self._new(batch.records), self._after(batch))
-            if batch.millis_behind_latest == 0:
+            after = self._kept_after if self._kept else self._after(batch)
+            self._shard.check_gap(after)
+            stands = self._take((*self._kept, *self._new(batch.records)), after)
+            if batch.millis_behind_latest == 0 and stands is None:
                 self._shard.at_tip(self._read_since)
-            progress = Progress(_position(self._shard.advance()))
+            progress = Progress(_position(self._shard.advance()), stands)
         except (LakeGap, *_HALTS) as error:
             raise ShardStop(str(error)) from error
         self._read_since = Moment.now(self._clock)
@@ -99,23 +106,70 @@ class Archiver:
 
     def flush(self) -> Progress:
         try:
-            return Progress(_position(self._shard.flush()))
+            stands = self._take(self._kept, self._kept_after)
+            return Progress(_position(self._shard.flush()), stands)
         except _HALTS as error:
             raise ShardStop(str(error)) from error
 
-    def _take(self, records: Sequence[Record], after: SequenceNumber | None) -> None:
+    def _take(self, records: Sequence[Record], after: SequenceNumber | None) -> RecordFailure | None:
+        """All of them; or none, while our own code fails on every one: then they are kept."""
         if not records:
-            return
+            return None
+        try:
+            rows, unreadable = self._decoded(records)
+        except Standstill as error:
+            pace = Pace.SLOW if len(records) < MOST_KEPT else Pace.STILL
+            if pace is Pace.SLOW:
+                self._kept, self._kept_after = tuple(records), after
+            return RecordFailure(records[0].sequence_number, error, pace, Verdict.OURS.value)
+        bad = {one.record.sequence_number: self._bad.get(one.record.sequence_number, one) for one in unreadable}
+        self._bad = bad
+        self._apart.set_apart(self._assignment, list(bad.values()))
+        self._shard.append(rows, after=after, upto=records[-1].sequence_number, set_apart=list(bad))
+        self._bad, self._failures, self._kept = {}, 0, ()
+        return None
+
+    def _decoded(self, records: Sequence[Record]) -> tuple[pa.Table, list[Bad]]:
+        """The rows, and what is to be set apart. Decoding asks nobody, so what it raises is our own code's."""
+        try:
+            return self._decode(records)
+        except Exception as error:
+            self._failures += 1
+            if self._failures < MOST_ATTEMPTS:
+                raise
+            can_read = self._can_read()
+            parts, bad = self._halved(records) if can_read else ([], [])
+            # guarantee: the archiver sets nothing apart that only its own code is to blame for
+            if not can_read or (not parts and len(bad) >= ALL_ALIKE):
+                raise Standstill(
+                    f"the archiver fails on every record of {self._assignment.shard_id}: {loggable(error)}. "
+                    "fix: this looks like a bad deployment, not bad records; deploy one that can read them"
+                ) from error
+            return pa.concat_tables(parts) if parts else EVENT_SCHEMA.empty_table(), bad
+
+    def _decode(self, records: Sequence[Record]) -> tuple[pa.Table, list[Bad]]:
         decoded = decode_records(self._assignment.shard_id, records, self._keys)
-        self._require_not_a_deployment(records, decoded)
-        for unreadable in decoded.unreadable:
-            self._set_apart(records[unreadable.index], unreadable.error)
-        upto = records[-1].sequence_number
-        set_apart = [records[unreadable.index].sequence_number for unreadable in decoded.unreadable]
-        self._shard.append(decoded.rows, after=after, upto=upto, set_apart=set_apart)
-        for unreadable in decoded.unreadable:
-            place = records[unreadable.index].sequence_number
-            self._emit(RecordSetApart(ARCHIVER, self._assignment.shard_id, str(place), str(unreadable.error)))
+        return decoded.rows, [Bad(records[one.index], one.error) for one in decoded.unreadable]
+
+    def _halved(self, records: Sequence[Record]) -> tuple[list[pa.Table], list[Bad]]:
+        """The rows of what can be decoded; what cannot is set apart alone."""
+        try:
+            rows, bad = self._decode(records)
+        except Exception as error:  # noqa: BLE001 - which record it is, is what is looked for
+            if len(records) == 1:
+                return [], [Bad(records[0], error, self._failures)]
+            half = len(records) // 2
+            first, second = self._halved(records[:half]), self._halved(records[half:])
+            return first[0] + second[0], first[1] + second[1]
+        return [rows], bad
+
+    def _can_read(self) -> bool:
+        """Whether our own code still reads what it was built with: a record that it fails on alone is then odd."""
+        golden = [Record("0", None, data, 0.0) for data in golden_bytes().values()]
+        try:
+            return not self._decode(golden)[1]
+        except Exception:  # noqa: BLE001 - whatever it is, the code is broken
+            return False
 
     def _after(self, batch: Batch) -> SequenceNumber | None:
         if batch.after is Sentinel.LATEST:
@@ -126,36 +180,9 @@ class Archiver:
         return batch.after if isinstance(batch.after, SequenceNumber) else None
 
     def _new(self, records: Sequence[Record]) -> Sequence[Record]:
-        """Those behind what was taken: records come in the order of the stream."""
-        taken = self._shard.taken
+        """Those behind what was taken, or is kept: records come in the order of the stream."""
+        taken = self._kept[-1].sequence_number if self._kept else self._shard.taken
         return records if taken is None else records[bisect_right(records, taken, key=_sequence_number) :]
-
-    def _require_not_a_deployment(self, records: Sequence[Record], decoded: Decoded) -> None:
-        """Stops the shard before any of these is set apart, when nobody can read ten in a row."""
-        shard_id = self._assignment.shard_id
-        if not decoded.unreadable:
-            self._bad_runs.over(shard_id, _READING)
-            return
-        errors = {unreadable.index: unreadable.error for unreadable in decoded.unreadable}
-        for index, record in enumerate(records):
-            if index in errors:
-                at = record.sequence_number
-                self._bad_runs.require_not_a_deployment(shard_id, _READING, at, errors[index])
-                self._bad_runs.another(shard_id, _READING, at)
-            else:
-                self._bad_runs.over(shard_id, _READING)
-
-    def _set_apart(self, record: Record, error: Exception) -> None:
-        letter = dead_letter(
-            consumer=ARCHIVER,
-            stream=self._assignment.stream,
-            shard_id=self._assignment.shard_id,
-            record=record,
-            failed_at=self._clock.now(),
-            attempts=1,
-            error=error,
-        )
-        self._dead_letters.put(letter)
 
 
 def _sequence_number(record: Record) -> SequenceNumber:

@@ -12,7 +12,7 @@ from consumers.processing import ProcessorFactory
 from consumers.settings import ConsumerSettings
 from consumers.specs import ConsumerSpec, named
 from consumers.steps import DynamoDBOutcomes
-from events import Step
+from events import Step, require_reading
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
@@ -108,6 +108,7 @@ def dead_letters(environ: Mapping[str, str], settings: ConsumerSettings, keys: "
 
 def redriver(consumer: str, environ: Mapping[str, str], wait: Wait, emit: Emit) -> "GivesAgain":
     """The way back into the consumer for its dead letters. Raises `SettingsError` for what `environ` lacks."""
+    require_reading()
     spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
     if spec.fills_lake:
         from analytics.assembly import customer_keys, late_rows
@@ -116,19 +117,21 @@ def redriver(consumer: str, environ: Mapping[str, str], wait: Wait, emit: Emit) 
         return IntoLake(late_rows(environ, emit, customer_keys(environ)), SYSTEM_CLOCK)
     from consumers.redrive import SetAsideAgain, ThroughProcessor
 
-    # A redrive is one attempt, it gathers nothing, and to have grown old is no reason against it.
+    # A redrive is one attempt, whatever becomes of others; it gathers nothing, and age is no reason against it.
     settings = replace(settings, max_attempts=1, batching_window_seconds=0, max_record_age_seconds=None)
     again = SetAsideAgain()
-    factory = _performs(spec, settings, environ, emit, again)
+    factory = _performs(spec, settings, environ, emit, again, compares=False)
     return ThroughProcessor(factory, again, _outcomes(spec, settings, environ), wait=wait, emit=emit)
 
 
 def processors(
     spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit
 ) -> ProcessorFactory:
-    """What processes the shards of this consumer, under any engine."""
+    """What processes the shards of this consumer, under any engine. Raises `CannotRead` rather than misread records."""
     from analytics.assembly import customer_keys
 
+    # guarantee: a process that cannot read its own golden bytes does not start
+    require_reading()
     keys = customer_keys(environ)
     letters = dead_letters(environ, settings, keys)
     if isinstance(spec.part, Step):
@@ -138,7 +141,13 @@ def processors(
 
 
 def _performs(
-    spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit, letters: DeadLetters
+    spec: ConsumerSpec,
+    settings: ConsumerSettings,
+    environ: Mapping[str, str],
+    emit: Emit,
+    letters: DeadLetters,
+    *,
+    compares: bool = True,
 ) -> ProcessorFactory:
     from consumers.dead_letters import SetsApart
     from consumers.steps import HandlerStep, performs
@@ -149,7 +158,7 @@ def _performs(
     handle = spec.builder()(settings, partial(aws.client, environ=environ, config=_CONFIG))
     return performs(
         HandlerStep(spec.name, spec.part.listens_to, handle),
-        settings.rules,
+        replace(settings.rules, compares=compares),
         outcomes=_outcomes(spec, settings, environ),
         publisher=event_publisher(environ, emit),
         apart=SetsApart(spec.name, letters, clock=SYSTEM_CLOCK, emit=emit),

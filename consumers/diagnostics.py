@@ -128,12 +128,16 @@ class ShardStarted(Diagnostic):
 
 @dataclass(frozen=True)
 class ShardWaits(Diagnostic):
-    """The processor could not get past `position`; tried again from there. No error: it has not caught up yet."""
+    """The processor could not get past `position`; it is tried again. No error: it has not caught up yet.
+
+    `verdict` says whose fault that is. No seconds: others go on meanwhile, and the processor itself tries it again.
+    """
 
     shard_id: str
     position: str
     error: Exception | None
     retry_in_seconds: float
+    verdict: str | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,10 @@ class ShardFailed(Diagnostic):
 
 @dataclass(frozen=True)
 class ShardStopped(Diagnostic):
-    """The processor refuses to go on: a bad deployment. fix: look at `error`, deploy again; nothing is lost."""
+    """The processor refuses to go on, or fails on every record: a bad deployment, and nothing is lost.
+
+    Another record is tried after each pause; it goes on by itself when that works. fix: look at `error`, deploy again.
+    """
 
     shard_id: str
     error: Exception
@@ -266,12 +273,16 @@ class StepPerformed(Diagnostic):
 
 @dataclass(frozen=True)
 class RecordSetApart(Diagnostic):
-    """Nobody can process this record: it is in the dead letters, whole, and the shard moves on."""
+    """Nobody can process this record: it is in the dead letters, whole, and the shard moves on.
+
+    `verdict` says whose fault that is. `Suspected` in `error`: a dependency failed for it while it worked for others.
+    """
 
     consumer: str
     shard_id: str
     sequence_number: str
     error: str
+    verdict: str
 
 
 @dataclass(frozen=True)

@@ -2,36 +2,62 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol
 
 from foundation.kinesis import Batch, Position, SequenceNumber
 
 
 class Unprocessable(Exception):
-    """This record can never be processed as things are: set it apart, whole, and move on.
-
-    Any other exception means that the world is broken: wait, and lose nothing.
-    """
+    """This record can never be processed as things are: set it apart, whole, and move on."""
 
 
 class Unavailable(Exception):
-    """A service that a step needs does not do its work at present; the record is not to blame."""
+    """A service that a step needs does not do its work at present; the record is not to blame.
+
+    What the service itself said, as its cause, may still be held against the record when others fare better.
+    """
+
+
+class AllMustWait(Unavailable):
+    """No record can be handled at present, whichever it is, so no other one is tried meanwhile."""
+
+
+class Standstill(Exception):
+    """Our own code fails on every record: a bad deployment. Nothing is set apart, and the shard stands.
+
+    After each pause another record is tried; when that works, the shard goes on by itself.
+    """
 
 
 class ShardStop(Exception):
-    """A processor must not go on: a bad deployment. The shard stops loudly, and nothing is lost.
+    """A processor must not go on, whatever else works. The shard stops loudly, and nothing is lost.
 
     Its lease is kept, the record is tried again only minutes later. Raised by a processor, or given as a failure's
     error when records before it were done.
     """
 
 
+class Pace(Enum):
+    """How an engine goes on behind a failure.
+
+    STILL: it waits, and gives the records again from the failed one on. In the other two the processor keeps what
+    failed and tries it again by itself. SLOW: the engine waits, and gives what follows. FULL: it gives that at once.
+    """
+
+    STILL = auto()
+    SLOW = auto()
+    FULL = auto()
+
+
 @dataclass(frozen=True)
 class RecordFailure:
-    """The record that stopped a batch, and why."""
+    """The first record that is not done, why, whose fault that is in words, and how to go on."""
 
     at: SequenceNumber
     error: Exception
+    pace: Pace = Pace.STILL
+    verdict: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +90,7 @@ class RecordProcessor(Protocol):
     def process(self, batch: Batch) -> Progress:
         """Takes the next records. Called with an empty batch on idle reads, so that time can pass for it too.
 
-        After a failure the engine waits and calls again from the failed record on.
+        After a failure the engine goes on as the failure's pace says.
         """
 
     def flush(self) -> Progress:

@@ -31,6 +31,7 @@ from events.orders import (
     Timestamp,
     UserNotified,
 )
+from events.self_test import CannotRead, golden_bytes, require_reading
 from events.wire import (
     EncodedEvent,
     Header,
@@ -52,6 +53,7 @@ __all__ = [
     "RESTAURANT_NOTIFIER",
     "USER_NOTIFIER",
     "Bound",
+    "CannotRead",
     "Currency",
     "EncodedEvent",
     "Event",
@@ -84,9 +86,11 @@ __all__ = [
     "fields_of",
     "first",
     "following",
+    "golden_bytes",
     "handler_steps",
     "mermaid",
     "name_based_uuid",
     "partition_key",
+    "require_reading",
     "unknown_fields",
 ]

@@ -126,15 +126,22 @@ def client(service: Literal["sqs"], environ: Mapping[str, str], config: "Config 
 @overload
 def client(service: str, environ: Mapping[str, str], config: "Config | None" = None) -> Any: ...
 def client(service: str, environ: Mapping[str, str], config: "Config | None" = None) -> Any:
-    """A client of boto3: through localstack-client toward a local endpoint. Raises `NoRegion`, `HalfCredentials`."""
+    """A client of boto3, through localstack-client toward a local endpoint. Raises `NoRegion`, `HalfCredentials`.
+
+    Its calls fail in known ways only: `foundation.calls`.
+    """
+    from foundation.calls import failing_known
+
     url, keys, place = endpoint(service, environ), _keys(environ), region(environ)
     if url and is_local(url) and (keys or not environ.get("AWS_PROFILE")):
         local = _local_session(url, keys or _LOCAL_KEYS, place)
         with _MAKING:
-            return local.client(service, config=config, aws_session_token=keys.session_token if keys else None)
+            made = local.client(service, config=config, aws_session_token=keys.session_token if keys else None)
+        return failing_known(made)
     session = _session(environ)
     with _MAKING:
-        return session.client(service, region_name=place, endpoint_url=url, config=config)  # type: ignore[call-overload]
+        made = session.client(service, region_name=place, endpoint_url=url, config=config)  # type: ignore[call-overload]
+    return failing_known(made)
 
 
 def storage_options(environ: Mapping[str, str]) -> dict[str, str]:

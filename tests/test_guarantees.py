@@ -122,9 +122,74 @@ GUARANTEES = (
         "test_a_key_is_never_handled_by_two_at_once_and_keeps_its_order",
     ),
     Guarantee(
-        "a broken world makes no record a dead letter",
-        always,
+        "whatever a call raises is waited out",
+        never,
         "test_a_broken_world_is_no_attempt_however_long_it_lasts",
+    ),
+    Guarantee(
+        "what a call raises has a known name",
+        becomes("ZeroDivisionError"),
+        "test_whatever_answers_in_a_services_place_is_waited_out",
+    ),
+    Guarantee(
+        "a write that a proxy has answered is not held to be stored",
+        never,
+        "test_a_page_in_dynamodbs_place_stores_nothing",
+    ),
+    Guarantee(
+        "what passes by itself is never held against a record",
+        becomes("True"),
+        "test_a_partial_outage_makes_no_letter_and_loses_nothing",
+    ),
+    Guarantee(
+        "a record is suspected only when the call works for others",
+        becomes("of_content and self.failures > 0"),
+        "test_a_refusal_of_everybody_makes_no_letter_and_the_shard_waits",
+    ),
+    Guarantee(
+        "what keeps failing holds up nothing but itself",
+        never,
+        "test_one_that_always_breaks_the_service_is_no_letter_and_holds_up_nobody",
+    ),
+    Guarantee(
+        "our own failures set nothing apart while no record works",
+        becomes("self.ours >= rules.max_attempts"),
+        "test_a_few_records_on_a_quiet_shard_are_a_bad_deployment_too",
+    ),
+    Guarantee(
+        "a shard that stands tries one record at a time, each time another",
+        becomes("in_order"),
+        "test_a_bad_deployment_stands_still_tries_another_record_each_time_and_goes_on_by_itself",
+    ),
+    Guarantee(
+        "the world, or a bad deployment, is asked for ten keys in a row at most",
+        deleted,
+        "test_a_broken_world_is_asked_for_ten_keys_and_for_others_after_each_pause",
+    ),
+    Guarantee(
+        "letters go out side by side",
+        replaced("min(LETTERS_AT_ONCE, len(bad))", "1"),
+        "test_so_many_letters_go_out_at_once",
+    ),
+    Guarantee(
+        "the archiver sets nothing apart that only its own code is to blame for",
+        never,
+        "test_an_archiver_whose_own_code_is_broken_stands_and_goes_on_when_it_works",
+    ),
+    Guarantee(
+        "a process that cannot read its own golden bytes does not start",
+        deleted,
+        "test_no_consumer_starts_where_the_golden_bytes_cannot_be_read",
+    ),
+    Guarantee(
+        "no new effect begins while outcomes cannot be stored",
+        never,
+        "test_meanwhile_no_new_effect_begins_on_any_shard_of_the_process",
+    ),
+    Guarantee(
+        "an effect is noted in the process before its outcome is stored",
+        deleted,
+        "test_each_customer_has_one_mail_while_outcomes_are_refused_for_ten_minutes",
     ),
     Guarantee(
         "a poison record alone is set apart",
@@ -138,7 +203,7 @@ GUARANTEES = (
     ),
     Guarantee(
         "an outcome is remembered before it is told",
-        becomes("follows.data"),
+        becomes("done.follows.data"),
         "test_hearing_again_repeats_no_effect_and_publishes_the_very_same_event",
     ),
     Guarantee(

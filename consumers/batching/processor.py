@@ -2,18 +2,30 @@
 
 import math
 import threading
+import zlib
 from collections.abc import Iterable, Sequence
 from typing import Generic
 
-from consumers.batching.attempt import Attempt, State, Waiting
+import msgspec
+from botocore.exceptions import ClientError
+
+from consumers.batching.attempt import MOST_IN_A_ROW, Attempt, State, Waiting
 from consumers.batching.handler import HeardT, RecordHandler
 from consumers.batching.rules import BatchRules
-from consumers.blame import Fault, fault_of, loggable
-from consumers.dead_letters import PERFORMING, READING, SetsApart
-from consumers.processing import Progress, RecordFailure, ShardAssignment, Unprocessable
+from consumers.batching.trial import Experience, Place
+from consumers.dead_letters import Bad, SetsApart
+from consumers.processing import Pace, Progress, RecordFailure, ShardAssignment, Standstill, Unavailable, Unprocessable
+from consumers.verdicts import Verdict, loggable, verdict_of
+from foundation.backoff import pause_after
 from foundation.clock import Clock
 from foundation.kinesis import Batch, Position, Record, position_key
 from foundation.threads import StartThread, in_parallel
+
+# So many records may wait behind one that is not done. Beyond that the shard stands still until it is.
+MOST_WAITING = 10_000
+# A dependency that is away for everybody, as far as one can tell, holds the shard for so many failures, which is some
+# minutes. Then what follows is read, slowly: it may be for this one record that it is away.
+_FAILURES_BEFORE_READING_ON = 10
 
 
 class TooOld(Unprocessable):
@@ -29,6 +41,9 @@ class BatchProcessor(Generic[HeardT]):
 
     Done means handled, its promise kept; or of no concern to the handler; or set apart. Progress is the longest prefix
     of that. A record that is done behind one that is not, is not handled again for as long as this processor lives.
+
+    One that fails waits here for a growing pause, and its key with it, while others go on. Only where nothing else
+    works does the shard wait, or stand: `RecordFailure.pace` tells the engine.
     """
 
     def __init__(
@@ -39,6 +54,7 @@ class BatchProcessor(Generic[HeardT]):
         *,
         apart: SetsApart,
         clock: Clock,
+        experience: Experience | None = None,
         thread: StartThread = threading.Thread,
     ) -> None:
         self._handler = handler
@@ -46,10 +62,18 @@ class BatchProcessor(Generic[HeardT]):
         self._rules = rules
         self._apart = apart
         self._clock = clock
+        self._experience = experience or Experience()
         self._thread = thread
         self._waiting: list[Waiting[HeardT]] = []
         self._gather_until = -math.inf
         self._done: Position = assignment.checkpoint
+        self._round = 0
+        # What the engine waited for, all records of it are due.
+        self._stood_still = False
+        # Our own code failed on every record, and one at a time is tried.
+        self._stands = False
+        # Keys that failed since one has worked.
+        self._failing: set[str | None] = set()
 
     @property
     def resume_after(self) -> Position:
@@ -57,85 +81,117 @@ class BatchProcessor(Generic[HeardT]):
 
     def process(self, batch: Batch) -> Progress:
         self._take(batch.records)
-        if len(self._waiting) < self._rules.batch_size and self._clock.monotonic() < self._gather_until:
-            return Progress(self._done)
-        return self._handle()
+        return self._handle(flushing=False)
 
     def flush(self) -> Progress:
-        return self._handle()
+        return self._handle(flushing=True)
 
     def _take(self, records: Sequence[Record]) -> None:
         """What is given again, since a record failed, waits here already; the order stays the stream's."""
-        if not self._waiting:
-            self._waiting = [Waiting(record) for record in records]
-            self._gather_until = self._clock.monotonic() + self._rules.batching_window.total_seconds()
-            return
         known = {_place(one.record) for one in self._waiting}
         # guarantee: what is done behind a failed record is not done again
-        self._waiting += [Waiting(record) for record in records if _place(record) not in known]
-        self._waiting.sort(key=lambda one: one.record.sequence_number.key)
+        new = [record for record in records if _place(record) not in known]
+        if not new:
+            return
+        if not any(map(_is_fresh, self._waiting)):
+            self._gather_until = self._clock.monotonic() + self._rules.batching_window.total_seconds()
+        remembers = self._experience.of
+        self._waiting += [Waiting(record, record.partition_key, remembers(self._place(record))) for record in new]
+        if known:
+            self._waiting.sort(key=lambda one: one.record.sequence_number.key)
 
-    def _handle(self) -> Progress:
-        """All that waits, one batch after the other, up to the first that cannot be finished now."""
-        while self._waiting:
-            batch = self._waiting[: self._rules.batch_size]
-            stopped_by = self._attempt(batch)
-            finished = next((index for index, one in enumerate(batch) if one.state is not State.DONE), len(batch))
-            if finished:
-                self._done = max(self._done, batch[finished - 1].record.sequence_number, key=position_key)
-                del self._waiting[:finished]
-            if finished < len(batch):
-                # Tried again as soon as the engine comes back: the window is for what nobody has tried.
-                self._gather_until = -math.inf
-                first = batch[finished]
-                return Progress(self._done, RecordFailure(first.record.sequence_number, self._why(first, stopped_by)))
-        return Progress(self._done)
+    def _handle(self, *, flushing: bool) -> Progress:
+        """All that is due, one batch after the other, up to where the shard has to wait."""
+        self._round += 1
+        everything = flushing or self._stood_still
+        self._stood_still = False
+        enough = sum(map(_is_fresh, self._waiting)) >= self._rules.batch_size
+        gathers = not everything and not enough and self._clock.monotonic() < self._gather_until
+        failure: RecordFailure | None = None
+        while batch := self._next_batch(everything=everything, gathers=gathers):
+            stopped_by, attempt = self._attempt(batch)
+            self._note(attempt)
+            self._move_on()
+            failure = self._failure(stopped_by, attempt) or failure
+            if failure is not None and failure.pace is not Pace.FULL:
+                break
+        if failure is None and len(self._waiting) >= MOST_WAITING:
+            failure = self._waits_for(next(one for one in self._waiting if one.state is not State.DONE), Pace.STILL)
+        self._stood_still = failure is not None and failure.pace is Pace.STILL
+        return Progress(self._done, failure)
 
-    def _attempt(self, batch: Sequence[Waiting[HeardT]]) -> Exception | None:
-        """One attempt at what is not done of a batch; answers what ended it early."""
-        unheard = self._hear(batch)
-        chains = _by_key(batch)
-        attempt = Attempt(chains, self._handler, self._rules)
+    def _next_batch(self, *, everything: bool, gathers: bool) -> list[Waiting[HeardT]]:
+        """The first that are due, in the stream's order; none of a key whose earlier record is not due."""
+        now = self._clock.monotonic()
+        held: set[str | None] = set()
+        batch: list[Waiting[HeardT]] = []
+        for one in self._waiting:
+            if one.state is State.DONE:
+                continue
+            waits = one.is_open and one.retry_at > now and not everything
+            if waits or one.failed_in == self._round or (gathers and _is_fresh(one)):
+                held.add(one.key)
+            elif one.state is State.NEW or one.key not in held:
+                batch.append(one)
+            if len(batch) == self._rules.batch_size:
+                break
+        return batch
+
+    def _attempt(self, batch: Sequence[Waiting[HeardT]]) -> tuple[Exception | None, Attempt[HeardT]]:
+        """One attempt at what is due; answers also what speaks against going on with anything."""
+        failed_to_hear = self._hear(batch)
+        chains = self._chains(batch)
+        attempt = Attempt(chains, self._handler, self._rules, self._experience)
+        for one, error in failed_to_hear:
+            attempt.fails(one, error)
         if chains:
             try:
                 self._handler.recall([one.heard for chain in chains for one in chain if one.heard is not None])
             except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer: the engine waits, or stops
-                return error
+                return error, attempt
             threads = min(self._rules.parallelization_factor, len(chains))
             in_parallel(attempt.run, threads, name=self._assignment.shard_id, thread=self._thread)
-        self._await_promises(batch)
-        return self._settle(batch) or unheard or attempt.stopped_by
+        self._await_promises(batch, attempt)
+        return self._settle(batch) or attempt.stopped_by, attempt
 
-    def _hear(self, batch: Sequence[Waiting[HeardT]]) -> Exception | None:
-        """In stream order, setting apart what is unreadable or too old; answers why it could not go on."""
+    def _hear(self, batch: Sequence[Waiting[HeardT]]) -> list[tuple[Waiting[HeardT], Exception]]:
+        """In stream order; what is unreadable or too old is broken. Answers on what our own code failed."""
+        failed = []
         for one in batch:
-            if one.state is State.HEARD:
-                one.error = None
+            if one.is_open and self._is_too_old(one.record):
+                one.state, one.error = State.BROKEN, TooOld(f"older than {self._rules.max_record_age}")
+            if one.state is not State.NEW:
+                continue
             try:
-                if one.state in {State.NEW, State.HEARD} and self._is_too_old(one.record):
-                    self._set_apart(one, TooOld(f"older than {self._rules.max_record_age}"), None)
-                elif one.state is State.NEW:
-                    self._hear_one(one)
-            except Exception as error:  # noqa: BLE001 - no letter could be written, or the deployment is bad
-                one.error = error
-                return error
-        return None
+                one.heard = self._handler.hear(one.record)
+                # guarantee: records without a partition key keep their order's order, side by side with other orders
+                if one.key is None and one.heard is not None:
+                    one.key = self._handler.order_of(one.heard)
+            except Exception as error:  # noqa: BLE001 - hearing asks nobody: it is the record's, or ours
+                failed.append((one, error))
+            else:
+                one.state = State.DONE if one.heard is None else State.HEARD
+        return failed
 
-    def _hear_one(self, one: Waiting[HeardT]) -> None:
-        try:
-            one.heard = self._handler.hear(one.record)
-        except Exception as error:  # noqa: BLE001 - hearing asks nobody, so an error is the record's, and stays
-            one.attempts = 1
-            self._set_apart(one, error, READING)
-            return
-        self._apart.went_well(self._assignment.shard_id, READING)
-        one.key = one.record.partition_key
-        # guarantee: records without a partition key keep their order's order, side by side with other orders
-        if one.key is None and one.heard is not None:
-            one.key = self._handler.order_of(one.heard)
-        one.state = State.DONE if one.heard is None else State.HEARD
+    def _chains(self, batch: Iterable[Waiting[HeardT]]) -> list[list[Waiting[HeardT]]]:
+        """What is heard, by key; the keys that failed least often come first, and where all fail, in any order."""
+        due, held = {id(one) for one in batch}, set[str | None]()
+        chains: dict[str | None, list[Waiting[HeardT]]] = {}
+        for one in self._waiting:
+            if one.state is State.HEARD and id(one) in due and one.key not in held:
+                # guarantee: keys run side by side, and one key's records one after the other
+                chains.setdefault(one.key, []).append(one)
+            elif one.is_open:
+                held.add(one.key)
+        in_order = sorted(chains.values(), key=lambda chain: (chain[0].trial.failures, self._anywhere(chain[0].key)))
+        # guarantee: a shard that stands tries one record at a time, each time another
+        return in_order[:1] if self._stands else in_order
 
-    def _await_promises(self, batch: Sequence[Waiting[HeardT]]) -> None:
+    def _anywhere(self, key: str | None) -> int:
+        """A place for the key: where all fail, those that are tried next come from all over what waits."""
+        return zlib.crc32(str(key).encode(errors="replace")) if len(self._failing) >= MOST_IN_A_ROW else 0
+
+    def _await_promises(self, batch: Sequence[Waiting[HeardT]], attempt: Attempt[HeardT]) -> None:
         """Where one is not kept, what came behind it in its key is undone too: its order holds."""
         broken: set[str | None] = set()
         for one in batch:
@@ -148,52 +204,120 @@ class BatchProcessor(Generic[HeardT]):
                 # guarantee: progress waits for Kinesis' acknowledgement
                 if one.promise is not None:
                     one.promise.result()
-            except Exception as error:  # noqa: BLE001 - its fault decides what follows
-                one.failed(error, self._rules)
+            except Exception as error:  # noqa: BLE001 - the verdict on it decides what follows
+                attempt.fails(one, error)
                 broken.add(one.key)
 
     def _settle(self, batch: Sequence[Waiting[HeardT]]) -> Exception | None:
-        """In stream order: what was handled is done, what is broken is set apart; answers why it could not go on."""
+        """What was handled is done, and what is broken once it is set apart; answers why that was not possible."""
         for one in batch:
             if one.state is State.HANDLED:
-                self._apart.went_well(self._assignment.shard_id, PERFORMING)
                 one.state = State.DONE
-            elif one.state is State.BROKEN and one.error is not None:
-                try:
-                    self._set_apart(one, one.error, PERFORMING)
-                except Exception as error:  # noqa: BLE001 - no letter could be written, or the deployment is bad
-                    return error
+        broken = [one for one in batch if one.state is State.BROKEN and one.error is not None]
+        letters = [Bad(one.record, one.error, one.trial.failures) for one in broken if one.error is not None]
+        try:
+            self._apart.set_apart(self._assignment, letters)
+        except Exception as error:  # noqa: BLE001 - no letter could be written: the engine waits
+            return error
+        finally:
+            for one, letter in zip(broken, letters, strict=True):
+                one.state = State.DONE if letter.is_safe else State.BROKEN
         return None
 
-    def _set_apart(self, one: Waiting[HeardT], error: Exception, kind: str | None) -> None:
-        self._apart.set_apart(self._assignment, one.record, error, kind, attempts=one.attempts)
-        one.state = State.DONE
+    def _note(self, attempt: Attempt[HeardT]) -> None:
+        """When what failed is due again, and what the shard's failures have in common."""
+        if attempt.worked:
+            self._failing.clear()
+        now = self._clock.monotonic()
+        for one in attempt.failed:
+            if one.is_open:
+                one.failed_in = self._round
+                one.retry_at = now + pause_after(one.trial.failures)
+                self._experience.note(self._place(one.record), one.trial)
+                self._failing.add(one.key)
+        if self._stands and attempt.worked:
+            self._stands = False
+            # What failed while all did is no evidence against a record; what fails from now on is.
+            for one in self._waiting:
+                if one.trial.failures:
+                    one.trial, one.retry_at = one.trial.begun_anew(), 0.0
+                    self._experience.note(self._place(one.record), one.trial)
+
+    def _move_on(self) -> None:
+        finished = next((at for at, one in enumerate(self._waiting) if one.state is not State.DONE), len(self._waiting))
+        for one in self._waiting[:finished]:
+            if one.trial.failures:
+                self._experience.forget(self._place(one.record))
+        if finished:
+            self._done = max(self._done, self._waiting[finished - 1].record.sequence_number, key=position_key)
+            del self._waiting[:finished]
+        for one in self._waiting:
+            if one.state is State.DONE and one.record.data:
+                one.record, one.heard, one.promise = msgspec.structs.replace(one.record, data=b""), None, None
+
+    def _failure(self, stopped_by: Exception | None, attempt: Attempt[HeardT]) -> RecordFailure | None:
+        """What the engine is told behind an attempt; nothing when all of it went well."""
+        failed = [one for one in attempt.failed if one.is_open]
+        if stopped_by is not None:
+            return self._failed_at(self._told(stopped_by), Pace.STILL, verdict_of(stopped_by))
+        if not failed:
+            return None
+        if self._is_standstill(failed, attempt):
+            self._stands = True
+            told = Standstill(
+                f"{self._apart.consumer} fails on every record of {self._assignment.shard_id}, {len(self._failing)} "
+                f"keys by now, the last with {loggable(failed[0].error or HandlerFailed())}. "
+                "fix: this looks like a bad deployment, not bad records; deploy one that can process them"
+            )
+            return self._failed_at(told, Pace.SLOW, Verdict.OURS)
+        return self._waits_for(failed[0], self._pace(failed, attempt))
+
+    def _is_standstill(self, failed: Sequence[Waiting[HeardT]], attempt: Attempt[HeardT]) -> bool:
+        if attempt.worked or any(one.trial.verdict is not Verdict.OURS or one.trial.others_worked for one in failed):
+            return False
+        tried_enough = all(one.trial.ours >= self._rules.max_attempts for one in failed)
+        return self._stands or tried_enough or len(self._failing) >= MOST_IN_A_ROW
+
+    def _pace(self, failed: Sequence[Waiting[HeardT]], attempt: Attempt[HeardT]) -> Pace:
+        if len(self._waiting) >= MOST_WAITING:
+            return Pace.STILL
+        # guarantee: what keeps failing holds up nothing but itself
+        if attempt.worked:
+            return Pace.FULL
+        passing = [one for one in failed if one.trial.verdict is Verdict.DEPENDENCY and not one.trial.of_content]
+        if any(one.trial.failures < _FAILURES_BEFORE_READING_ON for one in passing):
+            return Pace.STILL
+        return Pace.SLOW if passing or len(self._failing) >= MOST_IN_A_ROW else Pace.FULL
+
+    def _waits_for(self, one: Waiting[HeardT], pace: Pace) -> RecordFailure:
+        error = one.error or Unavailable(f"{one.record.sequence_number} is not done, and too much waits behind it")
+        return self._failed_at(self._told(error, one.trial.ours), pace, verdict_of(error))
+
+    def _failed_at(self, error: Exception, pace: Pace, verdict: Verdict) -> RecordFailure:
+        first = next(one for one in self._waiting if one.state is not State.DONE)
+        return RecordFailure(first.record.sequence_number, error, pace, verdict.value)
+
+    def _told(self, error: Exception, attempts: int = 1) -> Exception:
+        """As a log may have it: neither a handler's own words nor a service's."""
+        if verdict_of(error) is Verdict.OURS:
+            told: Exception = HandlerFailed(f"{loggable(error)}, attempt {attempts} of {self._rules.max_attempts}")
+        elif isinstance(error, ClientError):
+            told = Unavailable(loggable(error))
+        else:
+            return error
+        told.__cause__ = error
+        return told
 
     def _is_too_old(self, record: Record) -> bool:
         longest = self._rules.max_record_age
         return longest is not None and self._clock.now() - record.arrived_at > longest
 
-    def _why(self, first: Waiting[HeardT], stopped_by: Exception | None) -> Exception:
-        """What the engine is told: a bad deployment before all else, then the first record's own error."""
-        if stopped_by is not None and fault_of(stopped_by) is Fault.DEPLOYMENT:
-            return stopped_by
-        error = (first.error if first.state is not State.BROKEN else None) or stopped_by
-        if error is None:
-            raise RuntimeError(f"{first.record.sequence_number} was left undone, and nothing failed. fix: report this")
-        if fault_of(error) is not Fault.HANDLER:
-            return error
-        told = HandlerFailed(f"{loggable(error)}, attempt {first.attempts} of {self._rules.max_attempts}")
-        told.__cause__ = error
-        return told
+    def _place(self, record: Record) -> Place:
+        return self._assignment.stream, self._assignment.shard_id, record.number, record.sub
 
 
-def _by_key(batch: Iterable[Waiting[HeardT]]) -> list[list[Waiting[HeardT]]]:
-    chains: dict[str | None, list[Waiting[HeardT]]] = {}
-    for one in batch:
-        if one.state is State.HEARD:
-            # guarantee: keys run side by side, and one key's records one after the other
-            chains.setdefault(one.key, []).append(one)
-    return list(chains.values())
+def _is_fresh(one: Waiting[HeardT]) -> bool:
+    return one.state is State.NEW and not one.failed_in
 
 
 def _place(record: Record) -> tuple[str, int]:

@@ -21,7 +21,11 @@ class BatchRules:
     window handles whatever was read. `parallelization_factor` is how many partition keys of a shard are handled at
     once; the records of one key always one after the other. After `max_attempts` with errors of the handler's own,
     the records it was called with are halved until only the broken one is left (`bisect_batch_on_error`) and set apart,
-    or all are set apart together. A record older than `max_record_age` is set apart without being tried.
+    or all are set apart together. While no other record works either, it is the code that is broken and not the record:
+    then none is, unless `compares` is off. A record older than `max_record_age` is set apart without being tried.
+
+    A service's refusal that no handler knows is tried again with growing pauses; after `suspected_after` times that it
+    came back although the step had worked for others since, the record is set apart as suspected.
     """
 
     batch_size: int = 500
@@ -30,6 +34,8 @@ class BatchRules:
     max_attempts: int = 5
     max_record_age: timedelta | None = None
     bisect_batch_on_error: bool = True
+    compares: bool = True
+    suspected_after: int = 4
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_size <= MAX_BATCH_SIZE:

@@ -1,6 +1,5 @@
 """Records that a consumer cannot process, set apart whole."""
 
-from consumers.dead_letters.bad_runs import MAX_IN_A_ROW, BadRuns
 from consumers.dead_letters.letters import (
     Claim,
     DeadLetter,
@@ -11,13 +10,11 @@ from consumers.dead_letters.letters import (
     dead_letter,
     kind_of,
 )
-from consumers.dead_letters.set_apart import PERFORMING, READING, SetsApart
+from consumers.dead_letters.set_apart import LETTERS_AT_ONCE, Bad, SetsApart
 
 __all__ = [
-    "MAX_IN_A_ROW",
-    "PERFORMING",
-    "READING",
-    "BadRuns",
+    "LETTERS_AT_ONCE",
+    "Bad",
     "Claim",
     "DeadLetter",
     "DeadLetters",

@@ -1,48 +1,85 @@
-"""Sets records apart that nobody can process: whole, loudly, and never ten in a row."""
+"""Sets records apart that nobody can process: whole, loudly, in any number."""
 
-from consumers.blame import loggable
-from consumers.dead_letters.bad_runs import BadRuns
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from consumers.dead_letters.letters import DeadLetters, dead_letter
 from consumers.diagnostics import RecordSetApart
 from consumers.processing import ShardAssignment
+from consumers.verdicts import loggable, verdict_of
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from foundation.kinesis import Record
+from foundation.threads import StartThread, in_parallel
 
-READING, PERFORMING = "reading", "performing"
+# Letters of a shard that go out at once. Together they are no more than a batch, which is in memory anyway.
+LETTERS_AT_ONCE = 32
+
+
+@dataclass(eq=False, slots=True)
+class Bad:
+    """A record to set apart, why, and after how many attempts; `is_safe` once its letter is written."""
+
+    record: Record
+    error: Exception
+    attempts: int = 1
+    is_safe: bool = False
 
 
 class SetsApart:
-    """For all shards of one consumer; outlives the processors that a stopped shard is opened anew with."""
+    """For all shards of one consumer."""
 
-    def __init__(self, consumer: str, dead_letters: DeadLetters, *, clock: Clock, emit: Emit) -> None:
+    def __init__(
+        self,
+        consumer: str,
+        dead_letters: DeadLetters,
+        *,
+        clock: Clock,
+        emit: Emit,
+        thread: StartThread = threading.Thread,
+    ) -> None:
         self.consumer = consumer
         self._dead_letters = dead_letters
-        self._bad_runs = BadRuns(consumer)
         self._clock = clock
         self._emit = emit
+        self._thread = thread
 
-    def set_apart(
-        self, assignment: ShardAssignment, record: Record, error: Exception, kind: str | None, *, attempts: int
-    ) -> None:
-        """Comes back when the letter is safe. Raises `ShardStop` for the tenth in a row of its kind, if it has one."""
-        shard_id, place = assignment.shard_id, record.sequence_number
-        if kind:
-            self._bad_runs.require_not_a_deployment(shard_id, kind, place, error)
+    def set_apart(self, assignment: ShardAssignment, bad: Sequence[Bad]) -> None:
+        """Comes back when all their letters are safe. Raises why one could not be written: call again with the same."""
+        waiting = iter([one for one in bad if not one.is_safe])
+        lock, failures = threading.Lock(), list[Exception]()
+
+        def write() -> None:
+            while True:
+                with lock:
+                    one = None if failures else next(waiting, None)
+                if one is None:
+                    return
+                try:
+                    self._write(assignment, one)
+                except Exception as error:  # noqa: BLE001 - raised again by the thread that asked
+                    failures.append(error)
+
+        # guarantee: letters go out side by side
+        in_parallel(
+            write, min(LETTERS_AT_ONCE, len(bad)), name=f"letters of {assignment.shard_id}", thread=self._thread
+        )
+        if failures:
+            raise failures[0]
+
+    def _write(self, assignment: ShardAssignment, one: Bad) -> None:
         letter = dead_letter(
             consumer=self.consumer,
             stream=assignment.stream,
-            shard_id=shard_id,
-            record=record,
+            shard_id=assignment.shard_id,
+            record=one.record,
             failed_at=self._clock.now(),
-            attempts=attempts,
-            error=error,
+            attempts=one.attempts,
+            error=one.error,
         )
         self._dead_letters.put(letter)
-        if kind:
-            self._bad_runs.another(shard_id, kind, place)
-        self._emit(RecordSetApart(self.consumer, shard_id, str(place), loggable(error)))
-
-    def went_well(self, shard_id: str, kind: str) -> None:
-        """One that could be processed ends the row."""
-        self._bad_runs.over(shard_id, kind)
+        one.is_safe = True
+        place = str(one.record.sequence_number)
+        told = loggable(one.error), verdict_of(one.error).value
+        self._emit(RecordSetApart(self.consumer, assignment.shard_id, place, *told))

@@ -1,10 +1,11 @@
 """Gives a shard's batches to its processor; on failure waits, and goes on from the failed record."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from consumers.diagnostics import ShardWaits
-from consumers.processing import Progress, RecordFailure, RecordProcessor, ShardAssignment, ShardStop
+from consumers.diagnostics import ShardStopped, ShardWaits
+from consumers.processing import Pace, Progress, RecordFailure, RecordProcessor, ShardAssignment, ShardStop, Standstill
 from foundation.backoff import pause_after
 from foundation.clock import Wait
 from foundation.diagnostics import Emit
@@ -38,54 +39,80 @@ class Feeder:
         self._written = assignment.checkpoint
         self._done = processor.resume_after
         self._fed = processor.resume_after
+        # Where it failed the last time, and how often in a row.
+        self._failed_at: Position | None = None
+        self._failures = 0
 
     def feed(self, batch: Batch) -> bool:
         """Until the processor has taken every record; False when the wait was cut short before that."""
         first, *others = _parts(batch, self._at_most)
         return self._feed(first) and all(not self._wait(0) and self._feed(other) for other in others)
 
-    def finish(self) -> bool:
-        """Flushes until all that was fed is safely done; False when the wait was cut short before that."""
+    def finish(self, *, within: float = math.inf) -> bool:
+        """Flushes until all that was fed is safely done; False when the wait was cut short before that, or took longer
+        than so many seconds.
+        """
         failures = 0
         while True:
-            error = self.flush()
+            error, verdict = self._flush()
             if position_key(self._done) >= position_key(self._fed):
                 return True
             failures += 1
-            if self._pause(self._done, error, failures):
+            within -= pause_after(failures)
+            if within < 0 or self._pause(self._done, error, verdict, failures):
                 return False
 
     def flush(self) -> Exception | None:
         """Flushes once; answers what went wrong. What could not be flushed is read again by whoever is next."""
+        return self._flush()[0]
+
+    def _flush(self) -> tuple[Exception | None, str | None]:
         try:
             progress = self._processor.flush()
         except ShardStop:
             raise
         except Exception as raised:  # noqa: BLE001 - it is told, by a pause or as the last thing that is said
-            return raised
+            return raised, None
         self._note(progress)
-        return progress.failure.error if progress.failure else None
+        return (progress.failure.error, progress.failure.verdict) if progress.failure else (None, None)
 
     def _feed(self, batch: Batch) -> bool:
-        failures = 0
         while True:
+            pace, verdict = Pace.STILL, None
             try:
                 # guarantee: a checkpoint follows its effect
                 progress = self._processor.process(batch)
             except ShardStop:
                 raise
             except Exception as raised:  # noqa: BLE001 - whatever it is, nothing is known to be done: all of it again
-                rest, error = batch, raised
+                at: Position = batch.records[0].sequence_number if batch.records else batch.after
+                error = raised
             else:
                 self._note(progress)
                 if progress.failure is None:
-                    self._fed = batch.records[-1].sequence_number if batch.records else self._fed
-                    return True
-                rest, error = _from(batch, progress.failure), progress.failure.error
-            failures = failures + 1 if rest.after == batch.after else 1
-            batch = rest
-            if self._pause(batch.records[0].sequence_number if batch.records else batch.after, error, failures):
+                    self._failed_at = None
+                    return self._took(batch)
+                at, error, pace, verdict = (
+                    progress.failure.at,
+                    progress.failure.error,
+                    progress.failure.pace,
+                    progress.failure.verdict,
+                )
+                batch = batch if pace is not Pace.STILL else _from(batch, progress.failure)
+            if pace is Pace.FULL:
+                self._failed_at = None
+                self._emit(ShardWaits(self._shard_id, str(at), error, 0, verdict))
+                return self._took(batch)
+            self._failures = self._failures + 1 if at == self._failed_at else 1
+            self._failed_at = at
+            if self._pause(at, error, verdict, self._failures):
                 return False
+            if pace is Pace.SLOW:
+                return self._took(batch)
+
+    def _took(self, batch: Batch) -> bool:
+        self._fed = batch.records[-1].sequence_number if batch.records else self._fed
+        return True
 
     def _note(self, progress: Progress) -> None:
         """Has what is safely done written down, if that is news; then a deliberate stop takes effect."""
@@ -95,9 +122,12 @@ class Feeder:
         if progress.failure is not None and isinstance(progress.failure.error, ShardStop):
             raise progress.failure.error
 
-    def _pause(self, at: Position, error: Exception | None, failures: int) -> bool:
+    def _pause(self, at: Position, error: Exception | None, verdict: str | None, failures: int) -> bool:
         pause = pause_after(failures)
-        self._emit(ShardWaits(self._shard_id, str(at), error, pause))
+        if isinstance(error, Standstill):
+            self._emit(ShardStopped(self._shard_id, error, pause))
+        else:
+            self._emit(ShardWaits(self._shard_id, str(at), error, pause, verdict))
         return self._wait(pause)
 
 

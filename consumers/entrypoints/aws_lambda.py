@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from consumers.assembly import kinesis_function
 from consumers.specs import CONSUMERS
+from events import require_reading
 from foundation.diagnostics import json_lines
 from foundation.settings import SettingsError, variable
 
 if TYPE_CHECKING:
     from consumers.engines.aws_lambda import Answer, KinesisFunction
+
+
+# While the container starts, so that one that cannot read takes no batch.
+require_reading()
 
 
 class LambdaContext(Protocol):

@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("analytics", "consumers", "events", "foundation", "producers")
+# Code, and the golden bytes that a consumer reads before it starts.
+OWN_FILES = ("*.py", "golden/*.json")
 DISTRIBUTIONS = (
     "aws-kinesis-agg",
     "boto3",
@@ -43,7 +45,7 @@ def write(target: Path) -> None:
 
 
 def _own() -> dict[str, Path]:
-    files = (file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+    files = (file for package in PACKAGES for kind in OWN_FILES for file in (ROOT / package).rglob(kind))
     return {file.relative_to(ROOT).as_posix(): file for file in files}
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from botocore.exceptions import ClientError
 
-from consumers.processing import Unprocessable
+from consumers.notifiers.answers import told_id
+from consumers.processing import Unavailable, Unprocessable
 from events import EventEnvelope, Item, OrderPlaced, RestaurantNotified
 from foundation.error_codes import error_code
 
@@ -53,6 +54,10 @@ def ticket(placed: EventEnvelope[OrderPlaced]) -> Ticket:
     )
 
 
+# What SNS answers about a ticket itself: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html#API_Publish_Errors
+REFUSED_TICKET = frozenset({"InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid"})
+
+
 class TicketTopic:
     """The SNS topic all restaurants hear; the message attribute `restaurant_id` lets each filter its own."""
 
@@ -72,7 +77,10 @@ class TicketTopic:
                 },
             )
         except ClientError as error:
-            if error_code(error) in ("InvalidParameter", "InvalidParameterValue"):
-                raise Unprocessable(f"SNS refuses the ticket of order {sent.order_id}: {error}") from error
-            raise
-        return answer["MessageId"]
+            # Never the service's own words: they may quote the ticket.
+            code = error_code(error)
+            # A topic that is none is no fault of the ticket.
+            if code in REFUSED_TICKET and "TopicArn" not in str(error):
+                raise Unprocessable(f"SNS refuses the ticket {sent.event_id}: {code}") from error
+            raise Unavailable(f"SNS does not take the ticket {sent.event_id} now: {code}") from error
+        return told_id(answer, "SNS")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from consumers.notifiers.answers import told_id
 from consumers.processing import Unavailable, Unprocessable
 from events import EventEnvelope, OrderAccepted, UserNotified
 from foundation.error_codes import error_code
@@ -53,6 +54,10 @@ def acceptance_letter(accepted: EventEnvelope[OrderAccepted]) -> Letter:
     )
 
 
+# What SES answers about a letter itself: https://docs.aws.amazon.com/ses/latest/APIReference/API_SendEmail.html#API_SendEmail_Errors
+REFUSED_LETTER = frozenset({"MessageRejected", "InvalidParameterValue"})
+
+
 class Mail:
     """Sends through SES' first API, which every local AWS has."""
 
@@ -75,7 +80,8 @@ class Mail:
         except ClientError as error:
             # Never the service's own words: they may quote the customer's address.
             code = error_code(error)
-            if code in ("MessageRejected", "InvalidParameterValue"):
+            # A sender that SES does not know is no fault of the letter.
+            if code in REFUSED_LETTER and self._sender not in str(error):
                 raise Unprocessable(f"SES refuses the letter {letter.reference}: {code}") from error
             raise Unavailable(f"SES does not take the letter {letter.reference} now: {code}") from error
-        return answer["MessageId"]
+        return told_id(answer, "SES")

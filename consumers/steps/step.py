@@ -3,13 +3,15 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
-from consumers.batching import BatchProcessor, BatchRules, Handled, Promise
+from consumers.batching import BatchProcessor, BatchRules, Experience, Handled, Promise
 from consumers.dead_letters import SetsApart
 from consumers.diagnostics import StepPerformed
 from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment, ShardStop
-from consumers.steps.outcomes import Happening, IdempotencyStore, happening, recalled, remembered
+from consumers.steps.effects import Effects
+from consumers.steps.outcomes import Happening, IdempotencyStore, happening, recalled
 from events import (
     EVENT_TYPES,
     EncodedEvent,
@@ -51,12 +53,14 @@ class StepHandler(Generic[EventT]):
         step: HandlerStep[EventT],
         *,
         outcomes: IdempotencyStore,
+        effects: Effects,
         publisher: EventPublisher,
         clock: Clock,
         emit: Emit,
     ) -> None:
         self._step = step
         self._outcomes = outcomes
+        self._effects = effects
         self._publisher = publisher
         self._clock = clock
         self._emit = emit
@@ -69,6 +73,8 @@ class StepHandler(Generic[EventT]):
         return partition_key(heard)
 
     def recall(self, heard: Sequence[EventEnvelope[EventT]]) -> None:
+        """Behind what is still to be stored: while that does not work, nothing else is tried."""
+        self._effects.catch_up()
         self._known = recalled(self._outcomes, heard)
 
     def handle(self, heard: Sequence[EventEnvelope[EventT]]) -> Handled:
@@ -82,7 +88,7 @@ class StepHandler(Generic[EventT]):
 
     def _tell(self, event: EventEnvelope[EventT]) -> Promise:
         known = self._known.get(happening(event))
-        follows = decoded(known) if known else self._first_time(event)
+        follows = decoded(known) if known else self._effects.once(event, partial(self._perform, event))
         self._known[happening(event)] = follows.data
         try:
             return self._publisher.publish(follows)
@@ -91,8 +97,8 @@ class StepHandler(Generic[EventT]):
                 f"{self._step.actor} can publish nothing more: {error}. fix: restart the process"
             ) from error
 
-    def _first_time(self, heard: EventEnvelope[EventT]) -> EncodedEvent[Event]:
-        """The effect, then its memory. A crash between the two repeats the effect: the stated bound of the step."""
+    def _perform(self, heard: EventEnvelope[EventT]) -> EncodedEvent[Event]:
+        """The effect; answers its outcome. A crash before that is stored repeats it: the stated bound of the step."""
         event = self._step.handle(heard)
         if type(event) not in EVENT_TYPES:
             raise ShardStop(
@@ -101,9 +107,7 @@ class StepHandler(Generic[EventT]):
             )
         follows = encoded(following(heard, event, occurred_at=self._clock.now(), producer=self._step.actor))
         self._emit(StepPerformed(self._step.actor, heard.order_id, heard.event_id, follows.envelope.event_type))
-        # guarantee: an outcome is remembered before it is told
-        stands = remembered(self._outcomes, heard, follows.data)
-        return follows if stands == follows.data else decoded(stands)
+        return follows
 
 
 def performs(
@@ -117,10 +121,13 @@ def performs(
     emit: Emit,
     thread: StartThread = threading.Thread,
 ) -> ProcessorFactory:
-    """Makes the processor of each shard; all of them share what is given here."""
+    """Makes the processor of each shard; all of them share what is given here, and what they have seen and done."""
+    effects, experience = Effects(outcomes), Experience()
 
     def factory(assignment: ShardAssignment) -> RecordProcessor:
-        handler = StepHandler(step, outcomes=outcomes, publisher=publisher, clock=clock, emit=emit)
-        return BatchProcessor(handler, assignment, rules, apart=apart, clock=clock, thread=thread)
+        handler = StepHandler(step, outcomes=outcomes, effects=effects, publisher=publisher, clock=clock, emit=emit)
+        return BatchProcessor(
+            handler, assignment, rules, apart=apart, clock=clock, experience=experience, thread=thread
+        )
 
     return factory

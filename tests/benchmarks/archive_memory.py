@@ -21,7 +21,7 @@ from analytics.archiving.sink import LakeSink
 from analytics.assembly import customer_keys, lake_sink
 from analytics.table.layout import DATA_PREFIX
 from consumers.archiver import Archiver
-from consumers.dead_letters.bad_runs import BadRuns
+from consumers.dead_letters.set_apart import SetsApart
 from consumers.processing import ShardAssignment
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK
@@ -76,10 +76,8 @@ def archive(environ: dict[str, str], count: int, sample: Callable[[int], None]) 
             ShardAssignment("memory", shard_id, Sentinel.TRIM_HORIZON),
             sink=sink,
             keys=keys,
-            dead_letters=NoLetters(),
-            bad_runs=BadRuns("archiver"),
+            apart=SetsApart("archiver", NoLetters(), clock=SYSTEM_CLOCK, emit=told.append),
             clock=SYSTEM_CLOCK,
-            emit=told.append,
         )
         command = [sys.executable, "-m", "tests.benchmarks.archive_memory", "source", str(shard), str(count // SHARDS)]
         position: Position = Sentinel.TRIM_HORIZON

@@ -22,7 +22,7 @@ from analytics.privacy.customer_keys import CustomerKeys
 from analytics.table.layout import ShardPaths, object_key, table_uri
 from analytics.table.log import AddedFile, DeltaLog, LogEntry
 from consumers.archiver import Archiver
-from consumers.dead_letters.bad_runs import BadRuns
+from consumers.dead_letters.set_apart import SetsApart
 from consumers.processing import ShardAssignment
 from foundation import aws
 from foundation.bucket import Bucket
@@ -47,10 +47,8 @@ def archiver_of(stream: str, sink: LakeSink, keys: CustomerKeys, emit: Callable[
         ShardAssignment(stream, SHARD, Sentinel.TRIM_HORIZON),
         sink=sink,
         keys=keys,
-        dead_letters=NoLetters(),
-        bad_runs=BadRuns("archiver"),
+        apart=SetsApart("archiver", NoLetters(), clock=SYSTEM_CLOCK, emit=emit),
         clock=SYSTEM_CLOCK,
-        emit=emit,
     )
 
 

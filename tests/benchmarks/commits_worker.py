@@ -24,7 +24,7 @@ from analytics.rotation import RotationPolicy
 from analytics.table.layout import table_uri
 from analytics.table.log import AddedFile, CommitLog, DeltaLog, LogEntry, Snapshot
 from consumers.archiver import Archiver
-from consumers.dead_letters.bad_runs import BadRuns
+from consumers.dead_letters.set_apart import SetsApart
 from consumers.processing import ShardAssignment
 from foundation.aws import storage_options
 from foundation.backoff import pause_after
@@ -118,10 +118,8 @@ class Reader:
             ShardAssignment(STREAM, self.shard_id, Sentinel.TRIM_HORIZON),
             sink=sink,
             keys=keys,
-            dead_letters=NoLetters(),
-            bad_runs=BadRuns("archiver"),
+            apart=SetsApart("archiver", NoLetters(), clock=SYSTEM_CLOCK, emit=lambda _: None),
             clock=SYSTEM_CLOCK,
-            emit=lambda _: None,
         )
         self._events = events(5.0, seed=shard)
         self._numbers = count(1)

@@ -10,6 +10,9 @@ from foundation.kinesis.records import Record
 AWAY = EndpointConnectionError(endpoint_url="https://sns.example")
 THROTTLED = ClientError({"Error": {"Code": "Throttling", "Message": "slow down"}}, "Publish")
 
+# A refusal that no handler knows.
+UNLISTED = ClientError({"Error": {"Code": "SomethingNew", "Message": "not this one"}}, "Publish")
+
 
 class Refused(Exception):
     """What a hook raises to fail one record, maybe by `because`; anything else breaks out of the processor."""

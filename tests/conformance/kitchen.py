@@ -26,6 +26,7 @@ class Kitchen:
         self.letters: list[DeadLetter] = []
         self.errors: dict[str, list[BaseException]] = {}
         self.die_after: dict[str, Any] = {}
+        self.refuses_outcomes: Exception | None = None
         self._outcomes: dict[str, bytes] = {}
         self._scene = scene
         self._rules = BatchRules(parallelization_factor=keys_at_once)
@@ -33,6 +34,11 @@ class Kitchen:
 
     def place(self, *orders: str) -> None:
         self._scene.put_data(*(_placed(order) for order in orders))
+
+    def place_apart(self, *orders: str) -> None:
+        """Each with a partition key of its own."""
+        for order in orders:
+            self._scene.put_data(_placed(order), key=order)
 
     def place_together(self, *orders: str) -> None:
         """In one aggregate, all of one key."""
@@ -44,7 +50,9 @@ class Kitchen:
         return [order for order, tickets in Counter(self.tickets).items() if tickets > 1]
 
     def _process(self, scene: Scene) -> ProcessorFactory:
-        apart = SetsApart("kitchen", self, clock=scene.time.clock, emit=scene.happened.append)
+        apart = SetsApart(
+            "kitchen", self, clock=scene.time.clock, emit=scene.happened.append, thread=scene.threads.thread
+        )
         publisher: Any = self
         return performs(
             HandlerStep("kitchen", OrderPlaced, self._cook),
@@ -70,6 +78,8 @@ class Kitchen:
         return {event_id: self._outcomes[event_id] for event_id in event_ids if event_id in self._outcomes}
 
     def remember(self, event_id: str, outcome: bytes) -> bytes:
+        if self.refuses_outcomes is not None:
+            raise self.refuses_outcomes
         return self._outcomes.setdefault(event_id, outcome)
 
     def put(self, letter: DeadLetter) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from analytics.rotation import RotationPolicy
 from consumers.archiver import Archiver
-from consumers.dead_letters.bad_runs import BadRuns
+from consumers.dead_letters.set_apart import SetsApart
 from consumers.diagnostics import ShardStopped
 from consumers.processing import ProcessorFactory
 from events.wire import encode
@@ -54,15 +54,12 @@ class Archive:
     def _process(self, scene: Scene) -> ProcessorFactory:
         gate = Gate() if self.has_died else Gate(self._last_call, self._die, applied=self._applied)
         sink = self.world.sink(gate, policy=EACH_BATCH)
-        bad_runs = BadRuns("archiver")
         return lambda assignment: Archiver(
             assignment,
             sink=sink,
             keys=KEYS,
-            dead_letters=Letters(),
-            bad_runs=bad_runs,
+            apart=SetsApart("archiver", Letters(), clock=scene.time.clock, emit=scene.happened.append),
             clock=scene.time.clock,
-            emit=scene.happened.append,
         )
 
     @property

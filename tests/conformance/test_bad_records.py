@@ -3,10 +3,10 @@
 import pytest
 
 from consumers.diagnostics import ShardStopped
-from consumers.processing import ShardStop, Unprocessable
+from consumers.processing import ShardStop, Standstill, Unprocessable
 from foundation.kinesis.records import SequenceNumber
 from tests.conformance.engine import Engine
-from tests.conformance.hooks import AWAY, failing, refusing
+from tests.conformance.hooks import AWAY, THROTTLED, UNLISTED, failing, refusing
 from tests.conformance.kitchen import Kitchen
 from tests.conformance.scene import TAKE_OVER, Scene
 
@@ -65,15 +65,67 @@ def test_several_keys_at_once_keep_their_order(scene: Scene, engine: Engine) -> 
     assert sorted(kitchen.tickets) == sorted(orders)
 
 
-def test_ten_bad_records_in_a_row_stop_the_shard(scene: Scene, engine: Engine) -> None:
+@pytest.mark.slow
+def test_garbage_in_any_number_is_set_apart_and_stops_nothing(scene: Scene, engine: Engine) -> None:
     kitchen = Kitchen(scene)
-    scene.put_data(*(f"no event {number}".encode() for number in range(12)))
     kitchen.place("a")
+    scene.put_data(*(f"no event {number}".encode() for number in range(200)))
+    kitchen.place("b")
     engine.start()
-    scene.run(20)
-    assert len(kitchen.letters) == 9
-    assert kitchen.tickets == []
-    assert scene.all(ShardStopped)
+    scene.run(300)
+    assert kitchen.tickets == ["a", "b"]
+    assert len(kitchen.letters) == 200
+    assert not scene.all(ShardStopped)
+
+
+@pytest.mark.slow
+def test_a_refusal_that_is_on_no_list_is_suspected_when_it_works_for_others(scene: Scene, engine: Engine) -> None:
+    kitchen = Kitchen(scene)
+    refused = [f"refused-{number}" for number in range(6)]
+    kitchen.errors = {order: [UNLISTED] * 1000 for order in refused}
+    engine.start()
+    kitchen.place_apart("order-0", *refused)
+    for number in range(1, 150):
+        kitchen.place_apart(f"order-{number}")
+        scene.run(2)
+    assert sorted(kitchen.tickets) == sorted(f"order-{number}" for number in range(150))
+    assert sorted(str(letter.partition_key) for letter in kitchen.letters) == sorted(refused)
+    assert {letter.kind for letter in kitchen.letters} == {"Suspected"}
+
+
+@pytest.mark.slow
+def test_a_bad_deployment_sets_nothing_apart_and_goes_on_when_another_record_works(
+    scene: Scene, engine: Engine
+) -> None:
+    kitchen = Kitchen(scene)
+    orders = [f"order-{number}" for number in range(15)]
+    kitchen.errors = {order: [KeyError("menu")] * 1000 for order in orders}
+    kitchen.place_apart(*orders)
+    engine.start()
+    scene.run(600)
+    assert not kitchen.tickets
+    assert not kitchen.letters
+    assert isinstance(scene.all(ShardStopped)[0].error, Standstill)
+    kitchen.errors.clear()
+    scene.run(120)
+    assert sorted(kitchen.tickets) == sorted(orders)
+    assert kitchen.letters == []
+
+
+@pytest.mark.slow
+def test_while_no_outcome_can_be_stored_no_effect_is_repeated_and_none_begins(scene: Scene, engine: Engine) -> None:
+    kitchen = Kitchen(scene, keys_at_once=4)
+    orders = [f"order-{number}" for number in range(30)]
+    kitchen.refuses_outcomes = THROTTLED
+    kitchen.place_apart(*orders)
+    engine.start()
+    scene.run(600)
+    assert kitchen.tickets
+    assert kitchen.repeated == []
+    assert len(kitchen.tickets) <= 4
+    kitchen.refuses_outcomes = None
+    scene.run(120)
+    assert sorted(kitchen.tickets) == sorted(orders)
 
 
 def test_a_deliberate_stop_checkpoints_what_was_done(scene: Scene, engine: Engine) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,14 +13,16 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 
 from analytics.archiving.diagnostics import LakeGapIsEmpty
 from analytics.archiving.shard_sink import CommitFailed
+from analytics.privacy.customer_keys import CustomerKeys
 from analytics.rotation import RotationPolicy
+from consumers import archiver as archiving
 from consumers.archiver import Archiver
-from consumers.dead_letters.bad_runs import BadRuns
 from consumers.dead_letters.letters import S3DeadLetters, StoredLetter
+from consumers.dead_letters.set_apart import SetsApart
 from consumers.diagnostics import ReadFailed, RecordSetApart, RecordsTrimmed, ShardStopped
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.engines.worker.worker import Worker
-from consumers.processing import ShardAssignment, ShardStop
+from consumers.processing import Pace, ShardAssignment, ShardStop, Standstill
 from events.wire import encode
 from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber
 from tests.support.builders import a_batch, a_record, an_envelope
@@ -51,17 +53,14 @@ def letters(letters_bucket: FakeBucket) -> S3DeadLetters:
 @pytest.fixture
 def archiver_of(world: World, letters: S3DeadLetters) -> Any:
     """Each one it makes is a new holder in the same process."""
-    bad_runs = BadRuns("archiver")
 
     def make(policy: RotationPolicy = NEVER, checkpoint: Position = BEGINNING) -> Archiver:
         return Archiver(
             ShardAssignment(STREAM, SHARD, checkpoint),
             sink=world.sink(policy=policy),
             keys=KEYS,
-            dead_letters=letters,
-            bad_runs=bad_runs,
+            apart=SetsApart("archiver", letters, clock=world.clock.clock, emit=world.diagnostics.append),
             clock=world.clock.clock,
-            emit=world.diagnostics.append,
         )
 
     return make
@@ -184,7 +183,6 @@ class Streamed:
         self.lake = lake
         self.lake.clock = self.engine.time
         self._letters = letters
-        self._bad_runs = BadRuns("archiver")
         self._started: list[tuple[threading.Event, threading.Thread]] = []
         self.sink = lake.sink(policy=AT_ONCE)
         self.start("first")
@@ -201,10 +199,8 @@ class Streamed:
                 assignment,
                 sink=self.sink,
                 keys=KEYS,
-                dead_letters=self._letters,
-                bad_runs=self._bad_runs,
+                apart=SetsApart("archiver", self._letters, clock=engine.time.clock, emit=engine.happened.append),
                 clock=engine.time.clock,
-                emit=engine.happened.append,
             ),
             clock=engine.time.clock,
             emit=engine.happened.append,
@@ -299,38 +295,111 @@ def test_a_batch_of_nothing_but_unreadable_records_still_moves_on(world: World, 
     assert world.archived() == []
 
 
-def test_ten_unreadable_in_a_row_stop_the_shard_and_lose_nothing(letters: S3DeadLetters, archiver_of: Any) -> None:
+def test_unreadable_records_are_set_apart_in_any_number(world: World, letters: S3DeadLetters, archiver_of: Any) -> None:
     archiver = archiver_of(AT_ONCE)
-    archiver.process(a_batch(a_record(1), *(bad(number) for number in range(2, 8))))
-    with pytest.raises(ShardStop, match="10 records in a row"):
-        archiver.process(a_batch(*(bad(number) for number in range(8, 12)), after=at(7)))
-    assert len(letters.keys("archiver")) == 6
-    assert archiver_of().resume_after == at(7)
+    progress = archiver.process(a_batch(a_record(1), *(bad(number) for number in range(2, 302)), a_record(302)))
+    assert progress.resume_after == at(302)
+    assert world.archived() == [1, 302]
+    assert len(letters.keys("archiver")) == 300
 
 
-def test_a_stopped_shard_that_is_opened_anew_sets_nothing_more_apart(letters: S3DeadLetters, archiver_of: Any) -> None:
-    first = archiver_of(AT_ONCE)
-    first.process(a_batch(a_record(1), *(bad(number) for number in range(2, 11))))
-    for _ in range(3):
-        with pytest.raises(ShardStop, match="10 records in a row"):
-            archiver_of(AT_ONCE).process(a_batch(bad(11), bad(12), after=at(10)))
-    assert len(letters.keys("archiver")) == 9
-
-
-def test_records_that_are_read_again_do_not_lengthen_the_row(letters: S3DeadLetters, archiver_of: Any) -> None:
+def test_what_is_read_again_is_no_second_letter(letters: S3DeadLetters, archiver_of: Any) -> None:
     for _ in range(3):
         archiver_of().process(a_batch(*(bad(number) for number in range(1, 7))))
     assert len(letters.keys("archiver")) == 6
 
 
-def test_a_readable_record_ends_the_row(archiver_of: Any) -> None:
+class Decoding:
+    """The archiver's own decoder, with a bug: it raises for a batch with any record that `fails` tells."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fails: Callable[[Record], bool] = lambda _: False
+        self._decodes = archiving.decode_records
+        monkeypatch.setattr(archiving, "decode_records", self)
+
+    def __call__(self, shard_id: str, records: Sequence[Record], keys: CustomerKeys) -> Any:
+        if any(map(self.fails, records)):
+            raise OverflowError("a bug, ada@example.com")
+        return self._decodes(shard_id, records, keys)
+
+
+@pytest.fixture
+def decoding(monkeypatch: pytest.MonkeyPatch) -> Decoding:
+    return Decoding(monkeypatch)
+
+
+def stands(archiver: Archiver, batch: Batch, times: int = archiving.MOST_ATTEMPTS) -> list[type[Exception]]:
+    """What it raises, so often in a row."""
+    raised = []
+    for _ in range(times):
+        with pytest.raises(Exception) as error:  # noqa: PT011 - of which class is what is asked
+            archiver.process(batch)
+        raised.append(error.type)
+    return raised
+
+
+@pytest.mark.parametrize("before", [0, 7])
+def test_records_that_the_archivers_own_code_fails_on_are_set_apart_when_others_can_be_read(
+    world: World, letters: S3DeadLetters, archiver_of: Any, decoding: Decoding, before: int
+) -> None:
     archiver = archiver_of(AT_ONCE)
-    archiver.process(a_batch(*(bad(number) for number in range(1, 10)), a_record(10)))
-    progress = archiver.process(a_batch(*(bad(number) for number in range(11, 20)), after=at(10)))
-    assert progress.resume_after == at(19)
+    decoding.fails = lambda record: record.number in {"8", "12"}
+    batch = a_batch(*(a_record(number) for number in range(8 - before, 15)))
+    assert stands(archiver, batch, archiving.MOST_ATTEMPTS - 1) == [OverflowError] * (archiving.MOST_ATTEMPTS - 1)
+    assert archiver.process(batch).resume_after == at(14)
+    assert world.archived() == [number for number in range(8 - before, 15) if number not in {8, 12}]
+    kept = [found.letter for _, found in letters.read_all(letters.keys()) if isinstance(found, StoredLetter)]
+    assert sorted((letter.sequence_number, letter.attempts, letter.kind) for letter in kept) == [
+        ("12", archiving.MOST_ATTEMPTS, "OverflowError"),
+        ("8", archiving.MOST_ATTEMPTS, "OverflowError"),
+    ]
+    assert "ada@" not in str(world.seen(RecordSetApart))
 
 
-def test_a_batch_that_is_tried_again_is_not_counted_again(
+def test_one_that_is_read_alone_is_set_apart_when_the_golden_bytes_can_be_read(
+    letters: S3DeadLetters, archiver_of: Any, decoding: Decoding
+) -> None:
+    archiver = archiver_of(AT_ONCE)
+    decoding.fails = lambda record: record.number == "8"
+    stands(archiver, a_batch(a_record(8)), archiving.MOST_ATTEMPTS - 1)
+    assert archiver.process(a_batch(a_record(8))).resume_after == at(8)
+    assert len(letters.keys()) == 1
+
+
+@pytest.mark.parametrize("golden_too", [True, False])
+def test_an_archiver_whose_own_code_is_broken_stands_and_goes_on_when_it_works(
+    world: World, letters: S3DeadLetters, archiver_of: Any, decoding: Decoding, *, golden_too: bool
+) -> None:
+    archiver = archiver_of(AT_ONCE)
+    decoding.fails = lambda record: golden_too or record.number != "0"
+    batch = a_batch(*records(*range(1, 13)))
+    stands(archiver, batch, archiving.MOST_ATTEMPTS - 1)
+    for _ in range(9):
+        failure = archiver.process(batch).failure
+        assert isinstance(failure.error, Standstill)
+        assert failure.pace is Pace.SLOW
+    assert isinstance(archiver.flush().failure.error, Standstill)
+    assert letters.keys() == []
+    decoding.fails = lambda _: False
+    assert archiver.process(a_batch(*records(13), after=at(12))).resume_after == at(13)
+    assert world.archived() == list(range(1, 14))
+    assert letters.keys() == []
+
+
+def test_where_it_fails_on_all_that_is_read_others_that_follow_tell(
+    world: World, letters: S3DeadLetters, archiver_of: Any, decoding: Decoding
+) -> None:
+    archiver = archiver_of(AT_ONCE)
+    decoding.fails = lambda record: 1 <= int(record.number) < 20
+    batch = a_batch(*records(*range(1, 20)))
+    stands(archiver, batch, archiving.MOST_ATTEMPTS - 1)
+    assert isinstance(archiver.process(batch).failure.error, Standstill)
+    assert archiver.process(a_batch(*records(20), after=at(19))).resume_after == at(20)
+    assert world.archived() == [20]
+    assert len(letters.keys()) == 19
+
+
+def test_a_batch_that_is_tried_again_writes_no_letter_twice(
     world: World, letters_bucket: FakeBucket, archiver_of: Any
 ) -> None:
     archiver = archiver_of(AT_ONCE)
@@ -433,10 +502,8 @@ def test_every_record_is_a_row_or_dropped_or_set_apart_wherever_the_archiver_cra
             ShardAssignment(STREAM, SHARD, BEGINNING),
             sink=lake.sink(gate, policy=AT_ONCE),
             keys=KEYS,
-            dead_letters=letters,
-            bad_runs=BadRuns("archiver"),
+            apart=SetsApart("archiver", letters, clock=lake.clock.clock, emit=lake.diagnostics.append),
             clock=lake.clock.clock,
-            emit=lake.diagnostics.append,
         )
         archiver.process(batch)
         archiver.process(a_batch(a_record(6, data=a_record(1).data), a_record(7), after=at(5)))

@@ -11,8 +11,11 @@ import pytest
 
 from analytics.assembly import customer_keys
 from analytics.lake import Lake, NoLake
-from consumers.assembly import dead_letters, worker
+from consumers.assembly import dead_letters, kinesis_function, processors, redriver, worker
 from consumers.settings import ConsumerSettings
+from consumers.specs import CONSUMERS
+from events import self_test
+from events.self_test import CannotRead
 from foundation.settings import from_environment
 from producers.assembly import event_publisher
 from takeaway.stack import deployment
@@ -85,3 +88,22 @@ def test_publisher_workers_sink_keys_and_letters_speak_to_the_endpoint_given(
     assert (
         NAME in customer_keys(environ).objects.texts([token for token in tokens(environ) if token != "None"]).values()
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("consumer", CONSUMERS)
+def test_no_consumer_starts_where_the_golden_bytes_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch, consumer: str
+) -> None:
+    monkeypatch.setattr(self_test, "golden_bytes", dict)
+    given = {f"TAKEAWAY_{name}": name.lower() for name in ("STREAM", "OUTCOMES_TABLE", "DEAD_LETTER_BUCKET", "SENDER")}
+    environ = NOWHERE | given | {"TAKEAWAY_TICKET_TOPIC": "arn", "TAKEAWAY_CUSTOMER_KEY_BUCKET": "keys"}
+    spec, settings = CONSUMERS[consumer], from_environment(ConsumerSettings, environ)
+    for start in (
+        lambda: worker(consumer, environ, lambda _: None),
+        lambda: kinesis_function(consumer, environ, lambda _: None),
+        lambda: processors(spec, settings, environ, lambda _: None),
+        lambda: redriver(consumer, environ, lambda _: False, lambda _: None),
+    ):
+        with pytest.raises(CannotRead, match="fix: deploy a release"):
+            start()

@@ -20,6 +20,9 @@ from foundation.kinesis.deaggregation import Aggregate, unpack
 LEAST_SECONDS = 60.0
 # What is left for a flush and the answer when nothing more is begun.
 RESERVED_SECONDS = 10.0
+# What is left undone when others work is tried again for so long, which are five attempts. Then Lambda is to come back
+# with what follows: others than these show whose fault it is.
+_FINISH_WITHIN = 20.0
 
 # The hash keys of a stream's shard; None for one that the stream does not list any more.
 HashKeysOf = Callable[[str, str], HashKeyRange | None]
@@ -95,7 +98,7 @@ class KinesisFunction:
         try:
             if feeder.feed(batch):
                 # guarantee: an invocation flushes before it answers
-                feeder.finish()
+                feeder.finish(within=_FINISH_WITHIN)
             elif (error := feeder.flush()) is not None:
                 self._emit(ShardFailed(assignment.shard_id, error, 0))
         except ShardStop as error:

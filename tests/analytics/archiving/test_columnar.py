@@ -11,9 +11,9 @@ from analytics.archiving.columnar import read_columns
 from analytics.archiving.decode import BLOCKS, _one_by_one, decode_records
 from events.envelope import following
 from events.orders import EVENT_TYPES, EVENTS, Event, OrderRejected, UserNotified
+from events.self_test import golden_bytes
 from events.wire import UnreadableEvent, decode, encode
 from foundation.kinesis.records import Record
-from tests.support import ROOT
 from tests.support.builders import (
     NOON,
     a_restaurant_notified,
@@ -47,9 +47,9 @@ _MADE = (
 BODIES = (
     *_MADE,
     *(
-        golden.read_bytes()
-        for golden in sorted((ROOT / "tests" / "events" / "golden").glob("*.json"))
-        if json.loads(golden.read_bytes())["event_type"] not in {json.loads(body)["event_type"] for body in _MADE}
+        golden
+        for _, golden in sorted(golden_bytes().items())
+        if json.loads(golden)["event_type"] not in {json.loads(body)["event_type"] for body in _MADE}
     ),
 )
 

@@ -14,8 +14,8 @@ from analytics.archiving.waiting import places
 from analytics.lake import Lake, NoLake
 from analytics.privacy.customer_keys import CustomerKeys, KeyObjects, order_subject, tokens_in
 from consumers.archiver import Archiver
-from consumers.dead_letters.bad_runs import BadRuns
 from consumers.dead_letters.letters import ForgottenLetter, S3DeadLetters, StoredLetter, dead_letter
+from consumers.dead_letters.set_apart import SetsApart
 from consumers.processing import ShardAssignment
 from events.envelope import following
 from events.wire import encode
@@ -76,10 +76,8 @@ class Scene:
             ShardAssignment(STREAM, SHARD, Sentinel.TRIM_HORIZON),
             sink=self.lake.sink(keys=keys),
             keys=keys,
-            dead_letters=self.letters,
-            bad_runs=BadRuns("archiver"),
+            apart=SetsApart("archiver", self.letters, clock=self.lake.clock.clock, emit=self.lake.diagnostics.append),
             clock=self.lake.clock.clock,
-            emit=self.lake.diagnostics.append,
         )
         bodies = [
             (order, body) for of, order in ((ZAPHOD, "order-7"), (ADA, "order-1")) for body in personal(of, order)

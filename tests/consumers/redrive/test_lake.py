@@ -9,7 +9,7 @@ import pytest
 
 from analytics.maintenance.late import LateRows
 from consumers.archiver import Archiver
-from consumers.dead_letters.bad_runs import BadRuns
+from consumers.dead_letters.set_apart import SetsApart
 from consumers.processing import ShardAssignment
 from consumers.redrive.lake import IntoLake
 from consumers.redrive.redrive import CLAIMED_FOR, Fate, Summary
@@ -38,10 +38,10 @@ class Scene:
             ShardAssignment(STREAM, SHARD, Sentinel.TRIM_HORIZON),
             sink=self.lake.sink(),
             keys=KEYS,
-            dead_letters=self.world.letters,
-            bad_runs=BadRuns("archiver"),
+            apart=SetsApart(
+                "archiver", self.world.letters, clock=self.lake.clock.clock, emit=self.lake.diagnostics.append
+            ),
             clock=self.lake.clock.clock,
-            emit=self.lake.diagnostics.append,
         )
         archiver.process(a_batch(*records))
         archiver.flush()

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from consumers.blame import Fault, fault_of
 from consumers.diagnostics import ShardWaits
 from consumers.engines.feeding import Feeder
 from consumers.processing import ShardAssignment, Unavailable
 from consumers.steps.outcomes import DynamoDBOutcomes
+from consumers.verdicts import Verdict, verdict_of
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.records import Sentinel
 from tests.consumers.steps.test_step import Shard
@@ -67,7 +67,7 @@ def test_a_table_that_answers_nothing_is_left_to_the_engine() -> None:
     table = Table(time, lambda _: 0)
     with pytest.raises(Unavailable, match=r"left 3 outcomes in outcomes unread.*fix: ") as raised:
         outcomes(table, time).recall(names(3))
-    assert fault_of(raised.value) is Fault.WORLD
+    assert verdict_of(raised.value) is Verdict.DEPENDENCY
     assert len(table.asked_at) == 6
     assert time.monotonic() < 5
 

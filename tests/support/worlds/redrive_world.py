@@ -88,7 +88,7 @@ class World:
         stores: Any = process
         factory = performs(
             HandlerStep("restaurant_notifier", OrderPlaced, process.cook),
-            BatchRules(parallelization_factor=1, max_attempts=1),
+            BatchRules(parallelization_factor=1, max_attempts=1, compares=False),
             outcomes=stores,
             publisher=stores,
             apart=SetsApart("restaurant_notifier", again, clock=self.clock.clock, emit=self.happened.append),
