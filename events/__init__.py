@@ -34,12 +34,14 @@ from events.orders import (
 from events.wire import (
     EncodedEvent,
     Header,
+    UnknownEvent,
     UnreadableEvent,
     decode,
     decode_only,
     decoded,
     encode,
     encoded,
+    header_of,
     unknown_fields,
 )
 
@@ -71,6 +73,7 @@ __all__ = [
     "Step",
     "Text",
     "Timestamp",
+    "UnknownEvent",
     "UnreadableEvent",
     "UnstorableField",
     "UserNotified",
@@ -85,6 +88,7 @@ __all__ = [
     "first",
     "following",
     "handler_steps",
+    "header_of",
     "mermaid",
     "name_based_uuid",
     "partition_key",

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from datetime import UTC
 from math import isfinite
 from sys import float_info
@@ -17,6 +18,17 @@ from events.orders import EVENT_TYPES, EVENTS, Event, Identifier, Timestamp, req
 
 class UnreadableEvent(ValueError):
     """Bytes that are no event of this contract. The message says what is wrong and where, never what was in them."""
+
+
+class UnknownEvent(UnreadableEvent):
+    """A well-formed envelope of a type or version that this release does not know: not broken, but newer than we are.
+
+    `header` is what is known of it.
+    """
+
+    def __init__(self, header: "Header") -> None:
+        super().__init__(_unknown(header))
+        self.header = header
 
 
 class EncodedEvent(msgspec.Struct, Generic[EventT_co], frozen=True):
@@ -50,7 +62,9 @@ _UNDECODABLE = (msgspec.DecodeError, ValueError, RecursionError)
 # What is nested deeper is kept as text, so that whatever reads it again can.
 _MAX_DEPTH = 100
 
-_NAME = re.compile(r"^[a-z_]{1,64}\Z")
+# What an event may be called, by any release: anything else may be anybody's words.
+_NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}\Z")
+_MAX_VERSION = 2**31 - 1
 
 _encoder = msgspec.json.Encoder()
 _header_decoder = msgspec.json.Decoder(Header)
@@ -86,8 +100,24 @@ def encode(envelope: EventEnvelope[Event]) -> bytes:
 
 
 def decode(data: bytes) -> EventEnvelope[Event]:
-    """The envelope in these bytes. Fields nobody knows are tolerated; anything else wrong is an `UnreadableEvent`."""
+    """The envelope in these bytes. Fields that no release knows are tolerated.
+
+    Raises `UnknownEvent` for a type or version that this release does not know, `UnreadableEvent` for what is broken.
+    """
     return _opened(_header(data), data)
+
+
+def header_of(data: bytes) -> Header:
+    """The envelope's own fields, of an event of whatever type and version.
+
+    Raises `UnreadableEvent` for what is no event of any release, and for one of a type and version of ours that breaks
+    the contract.
+    """
+    header = _header(data)
+    # guarantee: what is newer than we are is not broken
+    with suppress(UnknownEvent):
+        _opened(header, data)
+    return header
 
 
 def encoded(envelope: EventEnvelope[EventT]) -> EncodedEvent[EventT]:
@@ -107,12 +137,13 @@ def decode_only(event: type[EventT], data: bytes) -> EventEnvelope[EventT] | Non
     return cast("EventEnvelope[EventT]", _opened(header, data))
 
 
-def unknown_fields(data: bytes, event: Event) -> dict[str, Any]:
+def unknown_fields(data: bytes, event: Event | None) -> dict[str, Any]:
     """What these bytes, which `decode` has read as `event`, say beyond the contract: null says nothing.
 
-    Of an item, too: `items` then has an object for each, often an empty one; so has any list of objects. A number
-    beyond float is its text. A field that not every JSON reader takes, which `decode` passes over, gives the whole text
-    back as `_undecodable`: one that is no UTF-8, or is nested deeper than a hundred times.
+    Without an event, of one of an unknown type or version, that is all but the envelope. Of an item, too: `items` then
+    has an object for each, often an empty one; so has any list of objects. A number beyond float is its text. A field
+    that not every JSON reader takes, which `decode` passes over, gives the whole text back as `_undecodable`: one that
+    is no UTF-8, or is nested deeper than a hundred times.
     """
     try:
         # Strictly: what passes for a surrogate is no text that can be written again.
@@ -130,7 +161,9 @@ def _undecodable(data: bytes) -> dict[str, Any]:
     return {"_undecodable": data.decode(errors="backslashreplace")}
 
 
-def _unknown_among(fields: dict[str, Any], event: Event) -> dict[str, Any]:
+def _unknown_among(fields: dict[str, Any], event: Event | None) -> dict[str, Any]:
+    if event is None:
+        return {name: value for name, value in fields.items() if name not in HEADER_FIELDS and value is not None}
     known = _known_fields[type(event)]
     unknown = {name: value for name, value in fields.items() if name not in known and value is not None}
     for name, parts in _known_parts[type(event)].items():
@@ -175,13 +208,14 @@ def _header(data: bytes) -> Header:
         require_utc(header.occurred_at, "occurred_at")
     except _UNDECODABLE as error:
         raise UnreadableEvent(f"envelope: {_without_values(error)}") from error
-    return header
+    return msgspec.structs.replace(header, occurred_at=header.occurred_at.astimezone(UTC))
 
 
 def _opened(header: Header, data: bytes) -> EventEnvelope[Event]:
     decoder = _event_decoders.get((header.event_type, header.schema_version))
     if decoder is None:
-        raise UnreadableEvent(_unknown(header))
+        is_named = _NAME.match(header.event_type) and 0 < header.schema_version <= _MAX_VERSION
+        raise UnknownEvent(header) if is_named else UnreadableEvent(_unknown(header))
     try:
         event = decoder.decode(data)
     except _UNDECODABLE as error:
@@ -189,7 +223,7 @@ def _opened(header: Header, data: bytes) -> EventEnvelope[Event]:
     return EventEnvelope(
         event_id=header.event_id,
         order_id=header.order_id,
-        occurred_at=header.occurred_at.astimezone(UTC),
+        occurred_at=header.occurred_at,
         cause=header.cause,
         traceparent=header.traceparent,
         producer=header.producer,
@@ -200,7 +234,6 @@ def _opened(header: Header, data: bytes) -> EventEnvelope[Event]:
 def _unknown(header: Header) -> str:
     if header.event_type in _known_types:
         return f"{header.event_type}: unknown schema_version {header.schema_version} - at `$.schema_version`"
-    # Only what looks like the name of an event is quoted: anything else may be anybody's words.
     named = f" {header.event_type}" if _NAME.match(header.event_type) else ""
     return f"unknown event_type{named} - at `$.event_type`"
 
