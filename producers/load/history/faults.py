@@ -86,7 +86,7 @@ def _befall(
     return [made, *others] if verdict == "kept" else [event, *others, made]
 
 
-def _made(kind: FaultKind, event: Delivery, dice: random.Random) -> tuple[Verdict | None, Delivery]:
+def _made(kind: FaultKind, event: Delivery, dice: random.Random) -> tuple[Verdict | None, Delivery]:  # noqa: PLR0911 - one for each kind
     """What should become of it, and what comes; nothing where this fault cannot befall this event."""
     match kind:
         case FaultKind.DUPLICATE:
