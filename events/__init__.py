@@ -42,6 +42,7 @@ from events.wire import (
     encode,
     encoded,
     header_of,
+    read,
     unknown_fields,
 )
 
@@ -92,5 +93,6 @@ __all__ = [
     "mermaid",
     "name_based_uuid",
     "partition_key",
+    "read",
     "unknown_fields",
 ]

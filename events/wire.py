@@ -2,7 +2,6 @@
 
 import json
 import re
-from contextlib import suppress
 from datetime import UTC
 from math import isfinite
 from sys import float_info
@@ -69,7 +68,9 @@ _MAX_VERSION = 2**31 - 1
 _encoder = msgspec.json.Encoder()
 _header_decoder = msgspec.json.Decoder(Header)
 _event_decoders: dict[tuple[str, int], msgspec.json.Decoder[Event]] = {
-    (EVENT_TYPES[event], event.schema_version): msgspec.json.Decoder(event) for event in EVENTS
+    (EVENT_TYPES[event], version): msgspec.json.Decoder(event)
+    for event in EVENTS
+    for version in range(event.oldest_version, event.schema_version + 1)
 }
 _known_types = frozenset(EVENT_TYPES.values())
 _known_fields = {event: frozenset((*HEADER_FIELDS, *event.__struct_fields__)) for event in EVENTS}
@@ -107,17 +108,23 @@ def decode(data: bytes) -> EventEnvelope[Event]:
     return _opened(_header(data), data)
 
 
-def header_of(data: bytes) -> Header:
-    """The envelope's own fields, of an event of whatever type and version.
+def read(data: bytes) -> tuple[Header, Event | None]:
+    """The envelope's own fields, and the event, which is None for a type or version that this release does not know.
 
     Raises `UnreadableEvent` for what is no event of any release, and for one of a type and version of ours that breaks
     the contract.
     """
     header = _header(data)
+    try:
+        return header, _event(header, data)
     # guarantee: what is newer than we are is not broken
-    with suppress(UnknownEvent):
-        _opened(header, data)
-    return header
+    except UnknownEvent:
+        return header, None
+
+
+def header_of(data: bytes) -> Header:
+    """As `read`, of which only the envelope is of use."""
+    return read(data)[0]
 
 
 def encoded(envelope: EventEnvelope[EventT]) -> EncodedEvent[EventT]:
@@ -211,15 +218,18 @@ def _header(data: bytes) -> Header:
     return msgspec.structs.replace(header, occurred_at=header.occurred_at.astimezone(UTC))
 
 
-def _opened(header: Header, data: bytes) -> EventEnvelope[Event]:
+def _event(header: Header, data: bytes) -> Event:
     decoder = _event_decoders.get((header.event_type, header.schema_version))
     if decoder is None:
         is_named = _NAME.match(header.event_type) and 0 < header.schema_version <= _MAX_VERSION
         raise UnknownEvent(header) if is_named else UnreadableEvent(_unknown(header))
     try:
-        event = decoder.decode(data)
+        return decoder.decode(data)
     except _UNDECODABLE as error:
         raise UnreadableEvent(f"{header.event_type}: {_without_values(error)}") from error
+
+
+def _opened(header: Header, data: bytes) -> EventEnvelope[Event]:
     return EventEnvelope(
         event_id=header.event_id,
         order_id=header.order_id,
@@ -227,7 +237,7 @@ def _opened(header: Header, data: bytes) -> EventEnvelope[Event]:
         cause=header.cause,
         traceparent=header.traceparent,
         producer=header.producer,
-        event=event,
+        event=_event(header, data),
     )
 
 

@@ -20,7 +20,7 @@ from analytics.table import (
     TIMESTAMP,
     TOKEN_NAMES,
 )
-from events import Event, EventEnvelope, Header, Identifier, UnknownEvent, UnreadableEvent, decode, unknown_fields
+from events import Event, Header, Identifier, UnreadableEvent, read, unknown_fields
 from foundation.kinesis import Record
 
 # So many records are read at once. When there is a doubt about any of them, so few at once; and when there is a doubt
@@ -52,12 +52,12 @@ def decode_records(shard_id: str, records: Sequence[Record], keys: CustomerKeys)
     """
     parts: list[pa.Table] = []
     unreadable: list[Unreadable] = []
-    for start, block, read in _read([record.data for record in records], keys):
-        unreadable += [Unreadable(start + index, error) for index, error in read.errors.items()]
+    for start, block, found in _read([record.data for record in records], keys):
+        unreadable += [Unreadable(start + index, error) for index, error in found.errors.items()]
         good = records[start : start + block]
-        if read.errors:
-            good = [record for index, record in enumerate(good) if index not in read.errors]
-        parts.append(_rows(shard_id, good, read.contract, keys))
+        if found.errors:
+            good = [record for index, record in enumerate(good) if index not in found.errors]
+        parts.append(_rows(shard_id, good, found.contract, keys))
     return Decoded(pa.concat_tables(parts) if parts else EVENT_SCHEMA.empty_table(), tuple(unreadable))
 
 
@@ -84,32 +84,21 @@ def _read(
 
 
 def _one_by_one(data: Sequence[bytes], keys: CustomerKeys) -> tuple[pa.Table, dict[int, UnreadableEvent]]:
-    envelopes: list[EventEnvelope[Event] | Header] = []
-    # Of an unknown type or version None: then all but the envelope is unknown, even a field that is called as ours.
-    events: list[Event | None] = []
+    good: list[tuple[bytes, Header, Event | None]] = []
     errors: dict[int, UnreadableEvent] = {}
     for index, body in enumerate(data):
         try:
-            envelope = decode(body)
-        except UnknownEvent as newer:
-            envelopes.append(newer.header)
-            events.append(None)
+            good.append((body, *read(body)))
         except UnreadableEvent as error:
             errors[index] = error
-        else:
-            envelopes.append(envelope)
-            events.append(envelope.event)
-    good = [body for index, body in enumerate(data) if index not in errors]
-    columns: dict[str, list[Any]] = {field.name: _values(envelopes, field.name) for field in ENVELOPE_COLUMNS}
-    versions = zip(envelopes, events, strict=True)
-    columns["schema_version"] = [getattr(event or envelope, "schema_version", None) for envelope, event in versions]
+    headers = [header for _, header, _ in good]
+    # None of a type or version that is not known: then all but the envelope is unknown, even what is called as ours.
+    events = [event for _, _, event in good]
+    columns: dict[str, list[Any]] = {field.name: _values(headers, field.name) for field in ENVELOPE_COLUMNS}
     for field in (*EVENT_COLUMNS, *PLAIN_COLUMNS):
         values = _values(events, field.name)
         columns[field.name] = msgspec.to_builtins(values) if pa.types.is_nested(field.type) else values
-    columns["_extra"] = [
-        _extra(body, envelope.order_id, event, keys)
-        for body, envelope, event in zip(good, envelopes, events, strict=True)
-    ]
+    columns["_extra"] = [_extra(body, header.order_id, event, keys) for body, header, event in good]
     return pa.Table.from_pydict(columns, schema=CONTRACT_SCHEMA), errors
 
 
