@@ -35,12 +35,15 @@ from events.self_test import CannotRead, golden_bytes, require_reading
 from events.wire import (
     EncodedEvent,
     Header,
+    UnknownEvent,
     UnreadableEvent,
     decode,
     decode_only,
     decoded,
     encode,
     encoded,
+    header_of,
+    read,
     unknown_fields,
 )
 
@@ -73,6 +76,7 @@ __all__ = [
     "Step",
     "Text",
     "Timestamp",
+    "UnknownEvent",
     "UnreadableEvent",
     "UnstorableField",
     "UserNotified",
@@ -88,9 +92,11 @@ __all__ = [
     "following",
     "golden_bytes",
     "handler_steps",
+    "header_of",
     "mermaid",
     "name_based_uuid",
     "partition_key",
+    "read",
     "require_reading",
     "unknown_fields",
 ]

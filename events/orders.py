@@ -47,7 +47,13 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True):
+    """`schema_version` is what is written; those from `oldest_version` on are read.
+
+    A newer version adds optional fields, and changes none: what means something else is another event.
+    """
+
     schema_version: ClassVar[int] = 1
+    oldest_version: ClassVar[int] = 1
 
 
 class OrderPlaced(_Event, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 from events.orders import EVENT_TYPES, EVENTS
-from events.wire import UnreadableEvent, decode
+from events.wire import UnreadableEvent, read
 
 
 class CannotRead(RuntimeError):
@@ -25,16 +25,21 @@ def require_reading() -> None:
     A verdict on a record is worth something only behind this.
     """
     golden = golden_bytes()
-    for name in sorted({*golden, *(f"{EVENT_TYPES[event]}.v{event.schema_version}" for event in EVENTS)}):
+    ours = {
+        f"{EVENT_TYPES[event]}.v{version}"
+        for event in EVENTS
+        for version in range(event.oldest_version, event.schema_version + 1)
+    }
+    for name in sorted({*golden, *ours}):
         if name not in golden:
             raise CannotRead(_says(name, "they are not packaged"))
         try:
-            read = decode(golden[name])
+            header, event = read(golden[name])
         except UnreadableEvent as error:
             raise CannotRead(_says(name, str(error))) from error
-        found = f"{read.event_type}.v{read.event.schema_version}"
-        if found != name:
-            raise CannotRead(_says(name, f"they are read as {found}"))
+        found = f"{header.event_type}.v{header.schema_version}"
+        if event is None or found != name:
+            raise CannotRead(_says(name, f"they are read as {found if event else 'newer than this release'}"))
 
 
 def _says(name: str, what: str) -> str:

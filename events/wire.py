@@ -19,6 +19,17 @@ class UnreadableEvent(ValueError):
     """Bytes that are no event of this contract. The message says what is wrong and where, never what was in them."""
 
 
+class UnknownEvent(UnreadableEvent):
+    """A well-formed envelope of a type or version that this release does not know: not broken, but newer than we are.
+
+    `header` is what is known of it.
+    """
+
+    def __init__(self, header: "Header") -> None:
+        super().__init__(_unknown(header))
+        self.header = header
+
+
 class EncodedEvent(msgspec.Struct, Generic[EventT_co], frozen=True):
     """An event and its bytes, `encode(envelope)`: made once, then stored and published as they are.
 
@@ -50,12 +61,16 @@ _UNDECODABLE = (msgspec.DecodeError, ValueError, RecursionError)
 # What is nested deeper is kept as text, so that whatever reads it again can.
 _MAX_DEPTH = 100
 
-_NAME = re.compile(r"^[a-z_]{1,64}\Z")
+# What an event may be called, by any release: anything else may be anybody's words.
+_NAME = re.compile(r"^[a-z][a-z0-9_]{0,63}\Z")
+_MAX_VERSION = 2**31 - 1
 
 _encoder = msgspec.json.Encoder()
 _header_decoder = msgspec.json.Decoder(Header)
 _event_decoders: dict[tuple[str, int], msgspec.json.Decoder[Event]] = {
-    (EVENT_TYPES[event], event.schema_version): msgspec.json.Decoder(event) for event in EVENTS
+    (EVENT_TYPES[event], version): msgspec.json.Decoder(event)
+    for event in EVENTS
+    for version in range(event.oldest_version, event.schema_version + 1)
 }
 _known_types = frozenset(EVENT_TYPES.values())
 _known_fields = {event: frozenset((*HEADER_FIELDS, *event.__struct_fields__)) for event in EVENTS}
@@ -86,8 +101,30 @@ def encode(envelope: EventEnvelope[Event]) -> bytes:
 
 
 def decode(data: bytes) -> EventEnvelope[Event]:
-    """The envelope in these bytes. Fields nobody knows are tolerated; anything else wrong is an `UnreadableEvent`."""
+    """The envelope in these bytes. Fields that no release knows are tolerated.
+
+    Raises `UnknownEvent` for a type or version that this release does not know, `UnreadableEvent` for what is broken.
+    """
     return _opened(_header(data), data)
+
+
+def read(data: bytes) -> tuple[Header, Event | None]:
+    """The envelope's own fields, and the event, which is None for a type or version that this release does not know.
+
+    Raises `UnreadableEvent` for what is no event of any release, and for one of a type and version of ours that breaks
+    the contract.
+    """
+    header = _header(data)
+    try:
+        return header, _event(header, data)
+    # guarantee: what is newer than we are is not broken
+    except UnknownEvent:
+        return header, None
+
+
+def header_of(data: bytes) -> Header:
+    """As `read`, of which only the envelope is of use."""
+    return read(data)[0]
 
 
 def encoded(envelope: EventEnvelope[EventT]) -> EncodedEvent[EventT]:
@@ -107,12 +144,13 @@ def decode_only(event: type[EventT], data: bytes) -> EventEnvelope[EventT] | Non
     return cast("EventEnvelope[EventT]", _opened(header, data))
 
 
-def unknown_fields(data: bytes, event: Event) -> dict[str, Any]:
+def unknown_fields(data: bytes, event: Event | None) -> dict[str, Any]:
     """What these bytes, which `decode` has read as `event`, say beyond the contract: null says nothing.
 
-    Of an item, too: `items` then has an object for each, often an empty one; so has any list of objects. A number
-    beyond float is its text. A field that not every JSON reader takes, which `decode` passes over, gives the whole text
-    back as `_undecodable`: one that is no UTF-8, or is nested deeper than a hundred times.
+    Without an event, of one of an unknown type or version, that is all but the envelope. Of an item, too: `items` then
+    has an object for each, often an empty one; so has any list of objects. A number beyond float is its text. A field
+    that not every JSON reader takes, which `decode` passes over, gives the whole text back as `_undecodable`: one that
+    is no UTF-8, or is nested deeper than a hundred times.
     """
     try:
         # Strictly: what passes for a surrogate is no text that can be written again.
@@ -130,7 +168,9 @@ def _undecodable(data: bytes) -> dict[str, Any]:
     return {"_undecodable": data.decode(errors="backslashreplace")}
 
 
-def _unknown_among(fields: dict[str, Any], event: Event) -> dict[str, Any]:
+def _unknown_among(fields: dict[str, Any], event: Event | None) -> dict[str, Any]:
+    if event is None:
+        return {name: value for name, value in fields.items() if name not in HEADER_FIELDS and value is not None}
     known = _known_fields[type(event)]
     unknown = {name: value for name, value in fields.items() if name not in known and value is not None}
     for name, parts in _known_parts[type(event)].items():
@@ -175,32 +215,35 @@ def _header(data: bytes) -> Header:
         require_utc(header.occurred_at, "occurred_at")
     except _UNDECODABLE as error:
         raise UnreadableEvent(f"envelope: {_without_values(error)}") from error
-    return header
+    return msgspec.structs.replace(header, occurred_at=header.occurred_at.astimezone(UTC))
+
+
+def _event(header: Header, data: bytes) -> Event:
+    decoder = _event_decoders.get((header.event_type, header.schema_version))
+    if decoder is None:
+        is_named = _NAME.match(header.event_type) and 0 < header.schema_version <= _MAX_VERSION
+        raise UnknownEvent(header) if is_named else UnreadableEvent(_unknown(header))
+    try:
+        return decoder.decode(data)
+    except _UNDECODABLE as error:
+        raise UnreadableEvent(f"{header.event_type}: {_without_values(error)}") from error
 
 
 def _opened(header: Header, data: bytes) -> EventEnvelope[Event]:
-    decoder = _event_decoders.get((header.event_type, header.schema_version))
-    if decoder is None:
-        raise UnreadableEvent(_unknown(header))
-    try:
-        event = decoder.decode(data)
-    except _UNDECODABLE as error:
-        raise UnreadableEvent(f"{header.event_type}: {_without_values(error)}") from error
     return EventEnvelope(
         event_id=header.event_id,
         order_id=header.order_id,
-        occurred_at=header.occurred_at.astimezone(UTC),
+        occurred_at=header.occurred_at,
         cause=header.cause,
         traceparent=header.traceparent,
         producer=header.producer,
-        event=event,
+        event=_event(header, data),
     )
 
 
 def _unknown(header: Header) -> str:
     if header.event_type in _known_types:
         return f"{header.event_type}: unknown schema_version {header.schema_version} - at `$.schema_version`"
-    # Only what looks like the name of an event is quoted: anything else may be anybody's words.
     named = f" {header.event_type}" if _NAME.match(header.event_type) else ""
     return f"unknown event_type{named} - at `$.event_type`"
 

@@ -382,6 +382,11 @@ GUARANTEES = (
         "test_a_bad_record_is_the_letter_of_each_consumer_that_read_it",
     ),
     Guarantee(
+        "what is newer than we are is not broken",
+        becomes("ZeroDivisionError"),
+        "test_what_is_newer_is_a_row_of_its_envelope_and_says_the_rest_sealed",
+    ),
+    Guarantee(
         "a history is audited event by event",
         never,
         "test_a_line_that_is_missing_is_lost",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 import pyarrow as pa
@@ -20,7 +20,7 @@ from analytics.table import (
     TIMESTAMP,
     TOKEN_NAMES,
 )
-from events import Event, EventEnvelope, UnreadableEvent, decode, unknown_fields
+from events import Event, Header, Identifier, UnreadableEvent, read, unknown_fields
 from foundation.kinesis import Record
 
 # So many records are read at once. When there is a doubt about any of them, so few at once; and when there is a doubt
@@ -52,12 +52,12 @@ def decode_records(shard_id: str, records: Sequence[Record], keys: CustomerKeys)
     """
     parts: list[pa.Table] = []
     unreadable: list[Unreadable] = []
-    for start, block, read in _read([record.data for record in records], keys):
-        unreadable += [Unreadable(start + index, error) for index, error in read.errors.items()]
+    for start, block, found in _read([record.data for record in records], keys):
+        unreadable += [Unreadable(start + index, error) for index, error in found.errors.items()]
         good = records[start : start + block]
-        if read.errors:
-            good = [record for index, record in enumerate(good) if index not in read.errors]
-        parts.append(_rows(shard_id, good, read.contract, keys))
+        if found.errors:
+            good = [record for index, record in enumerate(good) if index not in found.errors]
+        parts.append(_rows(shard_id, good, found.contract, keys))
     return Decoded(pa.concat_tables(parts) if parts else EVENT_SCHEMA.empty_table(), tuple(unreadable))
 
 
@@ -84,21 +84,21 @@ def _read(
 
 
 def _one_by_one(data: Sequence[bytes], keys: CustomerKeys) -> tuple[pa.Table, dict[int, UnreadableEvent]]:
-    good: list[tuple[bytes, EventEnvelope[Event]]] = []
+    good: list[tuple[bytes, Header, Event | None]] = []
     errors: dict[int, UnreadableEvent] = {}
     for index, body in enumerate(data):
         try:
-            good.append((body, decode(body)))
+            good.append((body, *read(body)))
         except UnreadableEvent as error:
             errors[index] = error
-    envelopes = [envelope for _, envelope in good]
-    events = [envelope.event for envelope in envelopes]
-    columns: dict[str, list[Any]] = {field.name: _values(envelopes, field.name) for field in ENVELOPE_COLUMNS}
-    columns["schema_version"] = _values(events, "schema_version")
+    headers = [header for _, header, _ in good]
+    # None of a type or version that is not known: then all but the envelope is unknown, even what is called as ours.
+    events = [event for _, _, event in good]
+    columns: dict[str, list[Any]] = {field.name: _values(headers, field.name) for field in ENVELOPE_COLUMNS}
     for field in (*EVENT_COLUMNS, *PLAIN_COLUMNS):
         values = _values(events, field.name)
         columns[field.name] = msgspec.to_builtins(values) if pa.types.is_nested(field.type) else values
-    columns["_extra"] = [_extra(body, envelope, keys) for body, envelope in good]
+    columns["_extra"] = [_extra(body, header.order_id, event, keys) for body, header, event in good]
     return pa.Table.from_pydict(columns, schema=CONTRACT_SCHEMA), errors
 
 
@@ -106,15 +106,25 @@ def _values(holders: Sequence[object], name: str) -> list[Any]:
     return [getattr(holder, name, None) for holder in holders]
 
 
-def _extra(body: bytes, envelope: EventEnvelope[Event], keys: CustomerKeys) -> str | None:
+def _extra(body: bytes, order_id: str, event: Event | None, keys: CustomerKeys) -> str | None:
     """The fields that the contract does not know, as JSON. Whoever they are about, nobody can tell what is in them."""
-    unknown = unknown_fields(body, envelope.event)
+    unknown = unknown_fields(body, event)
     if not unknown:
         return None
-    subject = getattr(envelope.event, "customer_id", None) or order_subject(envelope.order_id)
+    # A newer event is about the customer that it names, as all of ours are: when this one is forgotten, so is that.
+    customer_id = unknown.get("customer_id") if event is None else getattr(event, "customer_id", None)
+    subject = customer_id if _is_identifier(customer_id) else order_subject(order_id)
     # guarantee: no text of an unknown field reaches the lake in plain
     sealed = sealed_texts(unknown, lambda text: keys.token(subject, text))
     return msgspec.json.encode(sealed).decode()
+
+
+def _is_identifier(value: object) -> TypeGuard[str]:
+    try:
+        msgspec.convert(value, Identifier)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _rows(shard_id: str, records: Sequence[Record], contract: pa.Table, keys: CustomerKeys) -> pa.Table:

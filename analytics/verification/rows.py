@@ -11,7 +11,7 @@ import pyarrow as pa
 from analytics.files import MissingFile, TornFile, stored_file
 from analytics.table import AddedFile, LogEntry, ShardPaths, place_text
 from analytics.verification.findings import Finding, Kind
-from events import UnreadableEvent, decode
+from events import UnreadableEvent, header_of
 from foundation.bucket import Bucket
 from foundation.kinesis import SequenceNumber
 
@@ -208,7 +208,7 @@ def _readable(what: str) -> str:
 
 def _event_id(data: bytes) -> str | None:
     try:
-        return decode(data).event_id
+        return header_of(data).event_id
     except UnreadableEvent:
         return None
 

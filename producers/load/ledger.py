@@ -41,7 +41,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
     because_of: str | None
 
 
-Verdict = Literal["kept", "doubled", "quarantined"]
+Verdict = Literal["kept", "doubled", "newer", "quarantined"]
 
 
 class FaultKind(StrEnum):
@@ -66,7 +66,7 @@ class InjectedFault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind",
     """Something done to an event on its way: `digest` is of the bytes that came of it.
 
     `verdict` is what has to become of these: kept, as the event's only ones; removed as doubled, since the event has
-    come as well; or quarantined, since nobody can read them.
+    come as well; kept as an event of its own that is newer than this release; or quarantined, as no event at all.
     """
 
     fault_id: str

@@ -7,7 +7,7 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from consumers.specs import CONSUMERS, LAKE_FILLERS
-from events import Step, UnreadableEvent, decode, decode_only
+from events import Step, UnreadableEvent, decode_only, header_of
 from foundation import aws
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait
@@ -125,7 +125,7 @@ def stream_facts(environ: Mapping[str, str]) -> tuple[tuple[Fact, ...], tuple[Ba
     for shard_id, record in retained_records(environ):
         place = shard_id, record.sequence_number
         try:
-            heard = decode(record.data)
+            heard = header_of(record.data)
         except UnreadableEvent:
             unreadable.append(BadRecord(place, _read_by(record.data), record.arrived_at))
         else:

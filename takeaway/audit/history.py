@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from events import UnreadableEvent, decode
+from events import UnknownEvent, UnreadableEvent, decode
 from producers.load.history import ledger_beside
 from producers.load.ledger import InjectedFault, LedgerEntry, digest, ledger_lines
 from takeaway.audit.verdict import DOUBLED, LOST, UNEXPECTED, Finding
@@ -14,11 +14,12 @@ from takeaway.errors import UserError
 
 @dataclass(frozen=True)
 class HistoryAudit:
-    """The verdict. `duplicates` and `quarantined` are the injected ones found; all of them are in the ledger."""
+    """The verdict. `duplicates`, `newer` and `quarantined` are the injected ones found; all are in the ledger."""
 
     orders: int
     events: int
     duplicates: int
+    newer: int
     quarantined: int
     findings: tuple[Finding, ...]
 
@@ -35,7 +36,8 @@ class HistoryAudit:
         return (
             f"{self.orders:,} orders · {self.events:,} events · {self.count(LOST):,} lost · "
             f"{self.count(DOUBLED):,} doubled · {self.duplicates:,} injected duplicates removed · "
-            f"{self.quarantined:,} bad events quarantined" + (f" · {unexpected:,} unexpected" if unexpected else "")
+            f"{self.newer:,} newer events kept · {self.quarantined:,} bad events quarantined"
+            + (f" · {unexpected:,} unexpected" if unexpected else "")
         )
 
 
@@ -60,6 +62,7 @@ class Promised:
     events: dict[str, str] = field(default_factory=dict)
     orders: set[str] = field(default_factory=set)
     doubled: Counter[str] = field(default_factory=Counter)
+    newer: Counter[str] = field(default_factory=Counter)
     quarantined: Counter[str] = field(default_factory=Counter)
 
 
@@ -67,14 +70,18 @@ def judge(promised: Promised, lines: Iterable[bytes]) -> HistoryAudit:
     """Pure: what was promised, and what is there."""
     seen: Counter[str] = Counter()
     bad: Counter[str] = Counter()
+    newer: Counter[str] = Counter()
     unexpected: list[Finding] = []
     for number, line in enumerate(lines, start=1):
         try:
             envelope = decode(line)
         except UnreadableEvent as error:
-            bad[digest(line)] += 1
-            if bad[digest(line)] > promised.quarantined[digest(line)]:
-                unexpected.append(Finding(UNEXPECTED, f"line {number} is no event, and no injected fault: {error}"))
+            found, injected = (
+                (newer, promised.newer) if isinstance(error, UnknownEvent) else (bad, promised.quarantined)
+            )
+            found[digest(line)] += 1
+            if found[digest(line)] > injected[digest(line)]:
+                unexpected.append(Finding(UNEXPECTED, f"line {number} is no injected fault: {error}"))
             continue
         seen[envelope.event_id] += 1
         if promised.events.get(envelope.event_id) != envelope.event_type:
@@ -85,8 +92,14 @@ def judge(promised: Promised, lines: Iterable[bytes]) -> HistoryAudit:
         events=sum(1 for event_id in seen if event_id in promised.events),
         duplicates=sum((seen & Counter({one: count + 1 for one, count in promised.doubled.items()})).values())
         - sum(1 for event_id in promised.doubled if seen[event_id]),
+        newer=(newer & promised.newer).total(),
         quarantined=(bad & promised.quarantined).total(),
-        findings=(*_events(promised, seen), *_bad(promised, bad), *unexpected),
+        findings=(
+            *_events(promised, seen),
+            *_missing("newer event", promised.newer - newer),
+            *_missing("bad record", promised.quarantined - bad),
+            *unexpected,
+        ),
     )
 
 
@@ -98,6 +111,8 @@ def _promised(directory: Path) -> Promised:
             promised.orders.add(line.order_id)
         elif isinstance(line, InjectedFault) and line.verdict == "doubled":
             promised.doubled[line.event_id] += 1
+        elif isinstance(line, InjectedFault) and line.verdict == "newer":
+            promised.newer[line.digest] += 1
         elif isinstance(line, InjectedFault) and line.verdict == "quarantined":
             promised.quarantined[line.digest] += 1
     if torn:
@@ -115,6 +130,6 @@ def _events(promised: Promised, seen: Counter[str]) -> Iterator[Finding]:
             yield Finding(DOUBLED, f"{event_type} {event_id} is in the file {times} times, and {allowed} in the ledger")
 
 
-def _bad(promised: Promised, bad: Counter[str]) -> Iterator[Finding]:
-    for one, count in (promised.quarantined - bad).items():
-        yield Finding(LOST, f"{count} injected bad record of digest {one} is not in the file")
+def _missing(kind: str, missing: Counter[str]) -> Iterator[Finding]:
+    for one, count in missing.items():
+        yield Finding(LOST, f"{count} injected {kind} of digest {one} is not in the file")

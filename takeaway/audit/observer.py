@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from consumers.engines.worker.reading import ShardReader
-from events import Event, EventEnvelope, UnreadableEvent, decode
+from events import Header, UnreadableEvent, header_of
 from foundation.kinesis import Batch
 from takeaway.audit.stream import StreamAway, shard_readers
 
@@ -25,7 +25,7 @@ class StreamObserver:
     records: int = 0
     unreadable: int = 0
     seen: set[str] = field(default_factory=set)
-    latest: list[EventEnvelope[Event]] = field(default_factory=list)
+    latest: list[Header] = field(default_factory=list)
     _readers: dict[str, ShardReader] = field(default_factory=dict)
     _batches: dict[str, Iterator[Batch]] = field(default_factory=dict)
     _ended: set[str] = field(default_factory=set)
@@ -63,12 +63,12 @@ class StreamObserver:
 
     def _count(self, data: bytes) -> None:
         try:
-            envelope = decode(data)
+            header = header_of(data)
         except UnreadableEvent:
             self.unreadable += 1
             return
         self.records += 1
-        if envelope.event_id not in self.seen:
-            self.seen.add(envelope.event_id)
-            self.counts[envelope.event_type] += 1
-            self.latest = [envelope, *self.latest][:_REMEMBERED]
+        if header.event_id not in self.seen:
+            self.seen.add(header.event_id)
+            self.counts[header.event_type] += 1
+            self.latest = [header, *self.latest][:_REMEMBERED]

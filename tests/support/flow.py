@@ -138,9 +138,13 @@ class Flow:
 
         until(drained, within=within, every=0.5)
 
+    def look(self, bounds: Bounds | None = None, *, ignore_others: bool = False) -> Audit:
+        """The audit at this moment."""
+        return audit(gather(self.environ, self.ledger), bounds or Bounds(), ignore_others=ignore_others)
+
     def audit(self, bounds: Bounds | None = None, *, ignore_others: bool = False) -> Audit:
         """Of a flow that has come to rest."""
-        verdict = audit(gather(self.environ, self.ledger), bounds or Bounds(), ignore_others=ignore_others)
+        verdict = self.look(bounds, ignore_others=ignore_others)
         assert verdict.at_rest, verdict.waiting_for
         return verdict
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from events import derive_event_id
 from foundation.kinesis import MAX_RECORD_BYTES
 from producers.load.ledger import FaultKind, InjectedFault, Verdict, digest
 from producers.load.market import seeded
@@ -85,7 +86,7 @@ def _befall(
     return [made, *others] if verdict == "kept" else [event, *others, made]
 
 
-def _made(kind: FaultKind, event: Delivery, dice: random.Random) -> tuple[Verdict | None, Delivery]:
+def _made(kind: FaultKind, event: Delivery, dice: random.Random) -> tuple[Verdict | None, Delivery]:  # noqa: PLR0911 - one for each kind
     """What should become of it, and what comes; nothing where this fault cannot befall this event."""
     match kind:
         case FaultKind.DUPLICATE:
@@ -98,6 +99,8 @@ def _made(kind: FaultKind, event: Delivery, dice: random.Random) -> tuple[Verdic
             return "kept", replace(event, data=_skewed(event.data, dice))
         case FaultKind.OVERSIZE:
             return "doubled", _with(event, _padding="x" * OVERSIZE_BYTES)
+        case FaultKind.UNKNOWN_TYPE | FaultKind.UNKNOWN_VERSION:
+            return "newer", _newer(event, _NEWER[kind])
         case _:
             data = _BROKEN[kind](event, dice)
             return ("quarantined" if data != event.data else None), replace(event, data=data)
@@ -114,6 +117,13 @@ def _fields(event: Delivery) -> dict[str, object]:
 
 def _with(event: Delivery, **changes: object) -> Delivery:
     return replace(event, data=msgspec.json.encode(_fields(event) | changes))
+
+
+def _newer(event: Delivery, changes: dict[str, object]) -> Delivery:
+    """An event of its own, as a release to come might tell it."""
+    event_type = str((_fields(event) | changes)["event_type"])
+    event_id = derive_event_id(event.order_id, event_type, f"newer than {event.event_id}")
+    return _with(event, **changes, event_id=event_id)
 
 
 def _skewed(data: bytes, dice: random.Random) -> bytes:
@@ -144,11 +154,14 @@ def _negative_price(event: Delivery, _: random.Random) -> bytes:
     return _with(event, total=-86).data if b'"total":' in event.data else event.data
 
 
+_NEWER: Mapping[FaultKind, dict[str, object]] = {
+    FaultKind.UNKNOWN_TYPE: {"event_type": "order_teleported"},
+    FaultKind.UNKNOWN_VERSION: {"schema_version": 99},
+}
+
 _BROKEN: Mapping[FaultKind, Callable[[Delivery, random.Random], bytes]] = {
     FaultKind.TRUNCATED: _truncated,
     FaultKind.NOT_UTF8: _not_utf8,
-    FaultKind.UNKNOWN_TYPE: lambda event, _: _with(event, event_type="order_teleported").data,
-    FaultKind.UNKNOWN_VERSION: lambda event, _: _with(event, schema_version=99).data,
     FaultKind.MISSING_FIELD: _missing_field,
     FaultKind.NEGATIVE_PRICE: _negative_price,
     FaultKind.ZERO_TIME: lambda event, _: _with(event, occurred_at=0).data,

@@ -14,7 +14,7 @@ from analytics.archiving.decode import Decoded, decode_records
 from analytics.files.writing import days, parquet
 from analytics.table.schema import EVENT_SCHEMA
 from events.envelope import following
-from events.wire import UnreadableEvent, decode, encode
+from events.wire import HEADER_FIELDS, UnreadableEvent, encode, header_of
 from foundation.kinesis.records import Record
 from tests.support.builders import (
     NOON,
@@ -111,8 +111,9 @@ UNREADABLE = {
     "blank": b"  \n",
     "two documents": encode(PLACED) + b"\n" + encode(ACCEPTED),
     "an array": b"[]",
-    "an unknown type": changed(event_type="order_eaten"),
-    "an unknown version": changed(schema_version=2),
+    "a type that is no name": changed(event_type="Order Eaten"),
+    "a version below 1": changed(schema_version=0),
+    "a version beyond a column's numbers": changed(schema_version=2**31),
     "no required field": changed(total=None),
     "no order": changed(order_id=None),
     "a wrong currency": changed(currency="euro"),
@@ -133,6 +134,47 @@ def test_a_bad_one_is_set_apart_and_its_neighbours_are_kept(body: bytes) -> None
     assert result.rows.column("_sequence_number").to_pylist() == [f"{1:056d}", f"{3:056d}"]
     assert [unreadable.index for unreadable in result.unreadable] == [1]
     assert str(result.unreadable[0].error)
+
+
+NEWER = {
+    "an unknown type": changed(event_type="order_eaten"),
+    "an unknown version": changed(schema_version=2),
+    "a known type whose fields mean something else now": changed(schema_version=2, total="much", items={"of": "all"}),
+}
+
+
+@pytest.mark.parametrize("body", NEWER.values(), ids=NEWER.keys())
+def test_what_is_newer_is_a_row_of_its_envelope_and_says_the_rest_sealed(body: bytes) -> None:
+    result = decoded(encode(PLACED), body, encode(ACCEPTED))
+    assert result.unreadable == ()
+    row = result.rows.slice(1, 1).to_pylist()[0]
+    said = json.loads(body)
+    assert {name: row[name] for name in HEADER_FIELDS if name != "occurred_at"} == {
+        name: said[name] for name in HEADER_FIELDS if name != "occurred_at"
+    }
+    # Never a known column from an unknown type or version.
+    others = (
+        set(EVENT_SCHEMA.names) - set(HEADER_FIELDS) - {name for name in EVENT_SCHEMA.names if name.startswith("_")}
+    )
+    assert {name for name in others if row[name] is not None} == set()
+    extra = json.loads(row["_extra"])
+    assert len(extra) == len(said) - len(HEADER_FIELDS)
+    for text in ("Utrecht", "Margherita", "Ada Lovelace", "customer-1"):
+        assert text not in row["_extra"]
+
+
+@pytest.mark.parametrize(
+    ("customer_id", "subject"),
+    [("customer-7", "customer-7")]
+    + [(said, f"order:{PLACED.order_id}") for said in (None, 7, "", "x" * 129, ["customer-7"])],
+)
+def test_what_is_newer_is_sealed_under_the_customer_that_it_names(
+    customer_id: object, subject: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subjects = set[str]()
+    monkeypatch.setattr(KEYS, "token", lambda whose, _: subjects.add(whose) or "token")
+    assert decoded(changed(event_type="order_eaten", customer_id=customer_id)).rows.num_rows == 1
+    assert subjects == {subject}
 
 
 def test_unknown_fields_repeated_keys_and_line_breaks_are_tolerated() -> None:
@@ -164,7 +206,7 @@ def test_each_record_is_a_row_or_is_set_apart_whatever_its_bytes(bodies: list[by
 
 def is_event(body: bytes) -> bool:
     try:
-        decode(body)
+        header_of(body)
     except UnreadableEvent:
         return False
     return True

@@ -15,12 +15,13 @@ pytestmark = pytest.mark.slow
 
 RATES = {FaultKind.DUPLICATE: 0.02, FaultKind.OVERSIZE: 0.001, FaultKind.LATE: 0.02, FaultKind.CLOCK_SKEW: 0.02}
 BROKEN = {FaultKind.TRUNCATED: 0.02, FaultKind.POISON: 0.005, FaultKind.NOT_UTF8: 0.01}
+NEWER = {FaultKind.UNKNOWN_TYPE: 0.005, FaultKind.UNKNOWN_VERSION: 0.005}
 
 
 @pytest.fixture
 def history(tmp_path: Path) -> Path:
     out = tmp_path / "orders.jsonl"
-    write_history(HistoryPlan(7, 1, faults={**RATES, **BROKEN}), out)
+    write_history(HistoryPlan(7, 1, faults={**RATES, **BROKEN, **NEWER}), out)
     return out
 
 
@@ -49,7 +50,17 @@ def test_a_file_with_every_fault_is_as_its_ledger_says(history: Path) -> None:
     assert verdict.ok
     assert verdict.duplicates > 20
     assert verdict.quarantined > 50
+    assert verdict.newer > 10
+    assert f"{verdict.newer} newer events kept" in verdict.receipt
     assert " 0 lost · 0 doubled · " in verdict.receipt
+
+
+def test_a_newer_event_that_is_missing_is_lost(history: Path) -> None:
+    verdict = changed(
+        history, lambda lines: lines.pop(next(at for at, line in enumerate(lines) if b"teleported" in line))
+    )  # type: ignore[arg-type]
+    assert [finding.kind for finding in verdict.findings] == ["lost"]
+    assert "newer event" in verdict.findings[0].what
 
 
 def test_a_line_that_is_missing_is_lost(history: Path) -> None:

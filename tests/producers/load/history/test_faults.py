@@ -6,13 +6,19 @@ from datetime import timedelta
 
 import pytest
 
-from events.wire import UnreadableEvent, decode, encode
+from events.wire import UnknownEvent, UnreadableEvent, decode, encode
 from producers.load.history.faults import OVERSIZE_BYTES, Delivery, constant, inject
 from producers.load.ledger import FaultKind, InjectedFault, digest
 from tests.support.builders import NOON, an_envelope
 
 KEPT = {FaultKind.LATE, FaultKind.OUT_OF_ORDER, FaultKind.CLOCK_SKEW}
 DOUBLED = {FaultKind.DUPLICATE, FaultKind.OVERSIZE}
+NEWER = {FaultKind.UNKNOWN_TYPE, FaultKind.UNKNOWN_VERSION}
+
+
+def verdict_of(kind: FaultKind) -> str:
+    kinds = {"kept": KEPT, "doubled": DOUBLED, "newer": NEWER}
+    return next((verdict for verdict, those in kinds.items() if kind in those), "quarantined")
 
 
 def deliveries(count: int = 300) -> list[Delivery]:
@@ -37,13 +43,19 @@ def test_a_fault_does_what_its_verdict_says(kind: FaultKind) -> None:
     originals = {each.event_id: each for each in deliveries()}
     assert notes
     assert len({note.fault_id for note in notes}) == len(notes)
-    verdict = "kept" if kind in KEPT else "doubled" if kind in DOUBLED else "quarantined"
+    verdict = verdict_of(kind)
     assert {note.verdict for note in notes} == {verdict}
     for note in notes:
         [made] = [each for each in arrived if each.event_id == note.event_id and digest(each.data) == note.digest][-1:]
         if verdict == "quarantined":
             with pytest.raises(UnreadableEvent):
                 decode(made.data)
+            assert originals[note.event_id] in arrived
+        elif verdict == "newer":
+            with pytest.raises(UnknownEvent) as raised:
+                decode(made.data)
+            assert raised.value.header.order_id == note.order_id
+            assert raised.value.header.event_id not in originals
             assert originals[note.event_id] in arrived
         else:
             assert decode(made.data).event_id == note.event_id
