@@ -6,8 +6,8 @@ from takeaway.audit.evidence import (
     lake_has,
     lake_rows,
     ledger_facts,
-    letter_place,
     require_auditable,
+    set_apart,
     settle,
 )
 from takeaway.audit.history import audit_history
@@ -32,9 +32,9 @@ __all__ = [
     "lake_rows",
     "latencies",
     "ledger_facts",
-    "letter_place",
     "require_auditable",
     "retained_records",
+    "set_apart",
     "settle",
     "write_report",
 ]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from consumers.dead_letters import DROPPED, letter_place
 from consumers.specs import LAKE_FILLERS
 from events import UnreadableEvent, decode
 from foundation import aws
@@ -45,7 +46,7 @@ def gather(environ: Mapping[str, str], ledger: Path) -> Evidence:
         lake=lake_facts(environ),
         unreadable=unreadable,
         dropped=dropped_records(environ),
-        quarantined=frozenset(letter_place(key) for name in LAKE_FILLERS for key in letters.keys(f"{name}/")),
+        quarantined=set_apart(letters),
     )
 
 
@@ -207,11 +208,15 @@ def lake_has(environ: Mapping[str, str], records: int) -> bool:
     return rows >= records or rows + dropped_records(environ) >= records
 
 
-def letter_place(key: str) -> StreamPosition:
-    """The place that a dead letter's key names: consumer/stream/shard/number-sub.json."""
-    _, _, shard_id, name = key.split("/")
-    number, sub = name.removesuffix(".json").rsplit("-", 1)
-    return shard_id, SequenceNumber(number, int(sub))
+def set_apart(letters: Bucket, stream: str = "") -> frozenset[StreamPosition]:
+    """The places of the records that fill no row, since a filler of the lake set them apart: dropped ones too.
+
+    Of one stream where it is named. What lies among the letters and is none has no place.
+    """
+    # guarantee: a record whose letter was dropped is accounted for
+    prefixes = [f"{dropped}{name}/{stream}" for dropped in ("", DROPPED) for name in LAKE_FILLERS]
+    places = (letter_place(key) for prefix in prefixes for key in letters.keys(prefix))
+    return frozenset(place for place in places if place is not None)
 
 
 def _is_ministack(endpoint: str) -> bool:

@@ -16,7 +16,7 @@ from analytics.archiving.shard_sink import CommitFailed
 from analytics.rotation import RotationPolicy
 from consumers.archiver import Archiver
 from consumers.dead_letters.bad_runs import BadRuns
-from consumers.dead_letters.letters import S3DeadLetters, StoredLetter
+from consumers.dead_letters.stored import S3DeadLetters, StoredLetter
 from consumers.diagnostics import ReadFailed, RecordSetApart, RecordsTrimmed, ShardStopped
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.engines.worker.worker import Worker

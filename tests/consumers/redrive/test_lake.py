@@ -10,9 +10,10 @@ import pytest
 from analytics.maintenance.late import LateRows
 from consumers.archiver import Archiver
 from consumers.dead_letters.bad_runs import BadRuns
+from consumers.dead_letters.claims import CLAIMED_FOR
 from consumers.processing import ShardAssignment
 from consumers.redrive.lake import IntoLake
-from consumers.redrive.redrive import CLAIMED_FOR, Fate, Summary
+from consumers.redrive.redrive import Fate, Summary
 from events import wire
 from events.orders import OrderPlaced
 from events.wire import encode
