@@ -14,6 +14,7 @@ import msgspec
 from consumers.dead_letters import DeadLetter, StoredLetter, record_of
 
 _HEX_WIDTH = 16
+_PRINTABLE = bytes(one if 0x20 <= one < 0x7F else ord(".") for one in range(256))
 # Of an error's text where many are listed; `show` has all of it.
 _ERROR_LENGTH = 300
 
@@ -228,7 +229,7 @@ def hex_and_text(data: bytes) -> str:
     lines = []
     for start in range(0, len(data), _HEX_WIDTH):
         part = data[start : start + _HEX_WIDTH]
-        text = "".join(chr(one) if 0x20 <= one < 0x7F else "." for one in part)
+        text = part.translate(_PRINTABLE).decode("ascii")
         lines.append(f"{start:08x}  {part.hex(' '):<{_HEX_WIDTH * 3}} |{text}|")
     return "\n".join(lines)
 

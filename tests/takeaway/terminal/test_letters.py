@@ -5,12 +5,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
 
 from consumers.dead_letters.letters import Claim, DeadLetter
 from consumers.dead_letters.stored import Dropped, StoredLetter
 from events.wire import encode
 from takeaway.terminal.letters import GroupBy, by_record, event_type, facts, grouped, hex_and_text, masked, payload
 from tests.support.builders import NOON, an_envelope
+from tests.support.corpus import GARBAGE, MEBIBYTE, ODD, any_record, large
 from tests.support.worlds.redrive_world import SHARD, a_letter
 
 LATER = NOON + timedelta(hours=2)
@@ -128,6 +130,54 @@ def test_bytes_that_are_no_event_are_shown_in_hex_beside_their_text() -> None:
     )
     assert hex_and_text(b"") == ""
     assert isinstance(payload(a_letter(1, data=b"[1]"), raw=False), str)
+
+
+def listed(letter: DeadLetter) -> str:
+    """All that any command says of it, as JSON that others parse, or as text."""
+    inside = payload(letter, raw=False)
+    shown = inside if isinstance(inside, str) else json.dumps(inside, indent=2, allow_nan=False)
+    rows = [facts(stored(letter), LATER), *by_record([stored(letter)], LATER), *grouped([letter], GroupBy.EVENT_TYPE)]
+    return shown + json.dumps(rows, default=str, allow_nan=False)
+
+
+@pytest.mark.parametrize("name", [*GARBAGE, *ODD])
+def test_anything_that_arrives_is_shown_in_characters_that_a_terminal_does_not_obey(name: str) -> None:
+    for data in ({**GARBAGE, **ODD}[name], {**GARBAGE, **ODD}[name][::-1]):
+        told = listed(a_letter(1, data=data))
+        assert all(one == "\n" or one.isprintable() for one in told)
+
+
+@pytest.mark.slow
+@given(any_record)
+def test_any_record_is_shown(data: bytes) -> None:
+    assert listed(a_letter(1, data=data))
+
+
+@pytest.mark.slow
+def test_a_large_record_is_shown_and_its_error_listed_in_short() -> None:
+    for data in large(MEBIBYTE).values():
+        letter = a_letter(1, data=data, error=ValueError(data.decode()))
+        assert len(by_record([stored(letter)], LATER)[0]["error"]) < 1000
+        assert b"@" not in masked(data)
+        assert listed(letter)
+
+
+@pytest.mark.parametrize(
+    "text", ['z@abc\\","order_id":"', "\\\\x@y", 'a"b@c', "\u0000@\u2028", "x@", "@x", "ada@example.com", '"@"']
+)
+def test_masking_a_text_changes_no_other_field(text: str) -> None:
+    fields = {"note": text, "order_id": "order-1", "customer_name": [text, {text: text}]}
+    shown = payload(a_letter(1, data=json.dumps(fields).encode()), raw=False)
+    assert isinstance(shown, dict)
+    assert shown.keys() == fields.keys()
+    assert shown["order_id"] == "order-1"
+    assert len(shown["note"]) == len(text)
+    assert shown["customer_name"] == ["*" * len(text), {"*" * len(text): "*" * len(text)}]
+
+
+def test_a_name_that_is_there_twice_is_shown_in_hex_with_both() -> None:
+    shown = payload(a_letter(1, data=b'{"a": 1, "a": 2}'), raw=False)
+    assert "22 61 22 3a 20 31" in str(shown)
 
 
 @pytest.mark.parametrize("data", [b"", b"[" * 100_000, b'{"event_type": 7}', b"\xff\xfe", b"null"])
