@@ -82,10 +82,12 @@ def show(
     if as_json:
         print(json.dumps({**told[0], "others": told[1:], "payload": inside}, default=piped))
         return
+    width = max(map(len, told[0])) + 1
     for one in told:
-        width = max(map(len, one)) + 1
+        # Of the other consumers only what is different.
         for name, value in one.items():
-            print(f"{name + ':':{width}} {piped(value)}")
+            if one is told[0] or value != told[0].get(name):
+                print(f"{name + ':':{width}} {piped(value)}")
         print()
     print("payload:")
     print(inside if isinstance(inside, str) else json.dumps(inside, indent=2))
@@ -357,7 +359,7 @@ def _tell(summaries: "Sequence[Summary]", as_json: bool) -> None:
     if as_json:
         print(json.dumps({"counts": counts, "stopped_by": stopped_by, "left": left}))
         return
-    show_left(left)
+    show_left([one for one in left if one["fate"] != Fate.NOT_TRIED.value])
     for why in stopped_by:
         print(f"stopped: {why}")
     print(" · ".join(f"{count:,} {fate}" for fate, count in counts.items()) or NONE)

@@ -46,7 +46,7 @@ def drop(
     if dry_run or not found:
         _tell_prospects(found, as_json)
         return
-    _confirm(environ, len(found), yes=yes)
+    _confirm(environ, len(found), everything=not (keys or consumer or error), yes=yes)
     with bar("dropping", len(found)) as (advance, _):
         endings = _followed(_drops(letters).drop(found, reason), advance)
     _tell(endings, as_json)
@@ -86,14 +86,14 @@ def _require_short(reason: str) -> None:
         raise UserError("the reason is too long to be kept with a letter", "say it in a few hundred characters")
 
 
-def _confirm(environ: Mapping[str, str], count: int, *, yes: bool) -> None:
-    """Asks on a terminal; a script on anything but a local AWS says --yes."""
+def _confirm(environ: Mapping[str, str], count: int, *, everything: bool, yes: bool) -> None:
+    """Asks on a terminal. A script says --yes where it did not say which ones, and on anything but a local AWS."""
     where = environ.get("AWS_ENDPOINT_URL") or "AWS"
     if yes:
         return
     if is_terminal():
         typer.confirm(f"Drop {counted(count, 'letter')} on {where}?", abort=True)
-    elif not aws.reaches_only_local(environ):
+    elif everything or not aws.reaches_only_local(environ):
         raise UserError(f"this would drop {counted(count, 'letter')} on {where}", "--yes if you mean it")
 
 

@@ -201,6 +201,14 @@ def test_dropping_on_real_aws_is_asked_about_first(world: World, monkeypatch: py
     assert world.letters.keys() == []
 
 
+def test_a_script_does_not_drop_all_there_are_without_saying_so(world: World) -> None:
+    world.put(a_letter(1))
+    assert isinstance(dlq("drop").exception, UserError)
+    assert world.letters.keys() == [a_letter(1).key]
+    assert dlq("drop", "--yes").exit_code == 0
+    assert world.letters.keys() == []
+
+
 def test_on_a_terminal_dropping_is_asked_about_even_here(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.put(a_letter(1))
     monkeypatch.setattr(dropping, "is_terminal", lambda: True)
