@@ -250,4 +250,6 @@ def _unknown(header: Header) -> str:
 
 def _without_values(error: Exception) -> str:
     """What is wrong and where; the decoder puts what it found there between quotes."""
+    if isinstance(error, UnicodeError):
+        return "a text is no UTF-8"
     return re.sub("(['\"]).*\\1", "there", str(error), flags=re.DOTALL)

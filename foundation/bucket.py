@@ -1,7 +1,7 @@
-"""The lake's bucket: objects read whole, and written only under a condition."""
+"""A bucket: objects read whole, and written only under a condition."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -23,10 +23,20 @@ class WriteRefused(Exception):
     """The condition of a write did not hold. That proves nothing: the write may be our own, sent twice by a retry."""
 
 
+class TooLarge(Exception):
+    """An object has more bytes than are wanted. None of them was read."""
+
+    def __init__(self, key: str, size: int, etag: str) -> None:
+        super().__init__(f"{key} has {size:,} bytes")
+        self.size = size
+        self.etag = etag
+
+
 @dataclass(frozen=True)
 class StoredObject:
     body: bytes
     etag: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,15 +55,38 @@ class Bucket:
         self._client = client
         self.name = name
 
-    def read(self, key: str) -> StoredObject | None:
-        """The object, or None when there is none."""
+    def read(self, key: str, *, most: int | None = None) -> StoredObject | None:
+        """The object, or None when there is none. Raises `TooLarge` for one of more than `most` bytes."""
         try:
             answer = self._client.get_object(Bucket=self.name, Key=key)
         except ClientError as error:
             if error_code(error) == "NoSuchKey":
                 return None
             raise
-        return StoredObject(answer["Body"].read(), answer["ETag"])
+        with answer["Body"] as body:
+            if most is not None and answer["ContentLength"] > most:
+                raise TooLarge(key, answer["ContentLength"], answer["ETag"])
+            return StoredObject(body.read(), answer["ETag"], answer.get("Metadata", {}))
+
+    def copy(self, key: str, to: str, etag: str, metadata: Mapping[str, str]) -> bool:
+        """Copies exactly the object with this ETag, over whatever is there; False when it is another by now, or gone.
+
+        `metadata` is ASCII, and takes the place of the object's own.
+        """
+        try:
+            self._client.copy_object(
+                Bucket=self.name,
+                Key=to,
+                CopySource={"Bucket": self.name, "Key": key},
+                CopySourceIfMatch=etag,
+                Metadata=dict(metadata),
+                MetadataDirective="REPLACE",
+            )
+        except ClientError as error:
+            if error_code(error) in _REFUSED:
+                return False
+            raise
+        return True
 
     def create(self, key: str, body: bytes) -> str:
         """Writes an object that must not exist yet, and answers its ETag."""

@@ -6,7 +6,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from foundation.aws import NoRegion
-from takeaway.commands import backfill, customers, dead_letters, doctor, loading, reading, running, stack
+from takeaway.commands import backfill, customers, dead_letters, doctor, dropping, loading, reading, running, stack
 from takeaway.commands import lake as lake_commands
 from takeaway.errors import UserError
 from takeaway.stack import endpoint, unreachable
@@ -39,6 +39,8 @@ app.command("audit")(reading.audit)
 dlq.command("ls")(dead_letters.ls)
 dlq.command("show")(dead_letters.show)
 dlq.command("redrive")(dead_letters.redrive)
+dlq.command("drop")(dropping.drop)
+dlq.command("restore")(dropping.restore)
 lake.command("ls")(lake_commands.ls)
 lake.command("files")(lake_commands.files)
 lake.command("sql")(lake_commands.sql)

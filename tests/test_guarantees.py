@@ -303,8 +303,43 @@ GUARANTEES = (
     ),
     Guarantee(
         "a dead letter is removed after its effect",
-        preceded_by("for one, _ in claimed:\n    self._letters.remove(one.letter.key)"),
+        preceded_by("for one in claimed:\n    self._letters.remove(one.key)"),
         "test_killed_at_any_call_the_next_redrive_ends_it",
+    ),
+    Guarantee(
+        "a dropped letter is written before the other is removed",
+        preceded_by("self._bucket.delete(key)"),
+        "test_killed_at_any_call_the_letter_is_in_one_place_and_the_next_drop_ends_it",
+    ),
+    Guarantee(
+        "a letter that is given again is not dropped meanwhile",
+        becomes("found"),
+        "test_what_a_redrive_has_in_hand_is_not_dropped",
+    ),
+    Guarantee(
+        "a record whose letter was dropped is accounted for",
+        replaced("('', DROPPED)", "('',)"),
+        "test_dropped_letters_count_and_what_is_no_letter_has_no_place",
+    ),
+    Guarantee(
+        "one unreadable letter hides no other",
+        becomes("msgspec.ValidationError"),
+        "test_what_is_no_letter_hides_no_other_and_is_named_with_why_and_what_to_do",
+    ),
+    Guarantee(
+        "a letter that may not be read hides no other",
+        always,
+        "test_one_that_may_not_be_read_hides_no_other",
+    ),
+    Guarantee(
+        "what a later release wrote into a letter stays there",
+        becomes("encoded"),
+        "test_what_a_later_release_wrote_into_a_letter_stays_there_through_a_redrive_that_fails",
+    ),
+    Guarantee(
+        "what a service answers with different codes are different causes",
+        becomes("None"),
+        "test_a_cause_is_the_class_the_services_code_and_where_it_was_raised",
     ),
     Guarantee(
         "no letter is redriven after a canary that failed",
@@ -428,7 +463,7 @@ GUARANTEES = (
     ),
     Guarantee(
         "a dead letter is sealed",
-        becomes("msgspec.json.encode(_written(letter, letter.error))"),
+        becomes("forms.body(letter, letter.error)"),
         "test_no_object_has_a_customers_name_or_address",
     ),
     Guarantee(

@@ -77,6 +77,7 @@ class SetsApart:
             failed_at=self._clock.now(),
             attempts=one.attempts,
             error=one.error,
+            verdict=verdict_of(one.error).value,
         )
         self._dead_letters.put(letter)
         one.is_safe = True

@@ -4,13 +4,24 @@ A letter is claimed before it is given, and removed after its effect: whatever b
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from enum import Enum
 from typing import Protocol
 
-from consumers.dead_letters import Claim, DeadLetter, S3DeadLetters, StoredLetter
+from botocore.exceptions import BotoCoreError, ClientError
+
+from consumers.dead_letters import (
+    BUSY,
+    READERS,
+    Claims,
+    DeadLetter,
+    NoLetter,
+    S3DeadLetters,
+    StoredLetter,
+    address_of,
+)
 from consumers.diagnostics import LetterRedriven
 from foundation.bucket import WriteRefused
 from foundation.clock import Clock, Wait
@@ -18,14 +29,12 @@ from foundation.diagnostics import Emit
 from foundation.ids import NewId
 
 CANARIES = 10
-# As many letters as are surely dealt with while their claims last.
-_TOGETHER = 50
-CLAIMED_FOR = timedelta(minutes=2)
-_BUSY = f"another redrive has it, or had it when it was killed: free {CLAIMED_FOR.seconds} s after it was claimed"
+# Payloads that are in memory together, in bytes; there is always one letter.
+_MOST_BYTES = 32 * 1024 * 1024
 
 
 class Fate(Enum):
-    """What became of a letter. BUSY: another redrive has it; GONE: another was done with it."""
+    """What became of a letter. BUSY: another command has it; GONE: another was done with it; UNREADABLE: it is none."""
 
     DONE = "done"
     FAILED = "failed again"
@@ -33,6 +42,7 @@ class Fate(Enum):
     NOT_TRIED = "not tried"
     BUSY = "busy"
     GONE = "gone"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,13 @@ class Given:
 
 
 class GivesAgain(Protocol):
-    """The way back into one consumer. A letter that is given twice has its effect once, within the consumer's bound."""
+    """The way back into one consumer. A letter that is given twice has its effect once, within the consumer's bound.
+
+    `together` is how many letters it surely deals with while their claims last.
+    """
+
+    @property
+    def together(self) -> int: ...
 
     def done_before(self, letters: Sequence[DeadLetter]) -> frozenset[str]:
         """The keys of those whose effect is remembered already. Changes nothing."""
@@ -61,9 +77,9 @@ class GivesAgain(Protocol):
 
 @dataclass(frozen=True)
 class Redriven:
-    """What became of one letter, and why; `letter` is as it is now."""
+    """What became of the letter under this key, and why: in words that may quote it, if it failed again."""
 
-    letter: DeadLetter
+    key: str
     fate: Fate
     why: str | None = None
 
@@ -90,13 +106,28 @@ class CanaryFailed(Exception):
     """Not all of the first letters went well, so the others were not tried."""
 
 
-def in_order(letters: Sequence[StoredLetter]) -> list[StoredLetter]:
+@dataclass(frozen=True)
+class _Claimed:
+    """A letter that is ours, and what it was before."""
+
+    stored: StoredLetter
+    before: DeadLetter
+
+    @property
+    def key(self) -> str:
+        return self.before.key
+
+
+def in_order(keys: Iterable[str]) -> list[str]:
     """As they came onto the stream. A child shard's sequence numbers are above its parents' for the same key."""
-    return sorted(letters, key=lambda stored: stored.letter.place.key)
+    return sorted(keys, key=lambda key: address.place.key if (address := address_of(key)) else (0, 0))
 
 
 class Redrive:
-    """Redrives letters of one consumer. Safe to cut short anywhere, to repeat, and to run twice at once."""
+    """Redrives letters of one consumer. Safe to cut short anywhere, to repeat, and to run twice at once.
+
+    Those that are given together are in memory, and no others. `hands` is how many are read and written at once.
+    """
 
     def __init__(
         self,
@@ -107,29 +138,34 @@ class Redrive:
         wait: Wait,
         new_id: NewId,
         emit: Emit,
+        hands: int = READERS,
     ) -> None:
         self._letters = letters
         self._consumer = consumer
-        self._clock = clock
         self._wait = wait
-        self._name = new_id()
+        self._claims = Claims(letters, clock, new_id())
         self._emit = emit
+        self._hands = hands
 
-    def run(self, stored: Sequence[StoredLetter]) -> Summary:
-        waiting = deque(in_order(stored))
+    def run(self, keys: Iterable[str], progress: Callable[[int], None] = lambda _: None) -> Summary:
+        """`progress` is told how many more letters have met their fate."""
+        ordered = in_order(keys)
+        waiting = deque(ordered)
         fates: dict[str, Redriven] = {}
         at_once, stopped_by = CANARIES, None
-        while waiting and stopped_by is None and not self._wait(0):
-            claimed = self._claimed(waiting, at_once, fates)
-            # guarantee: a dead letter is removed after its effect
-            given = self._give([one.letter for one, _ in claimed])
-            for one, before in claimed:
-                self._settle(one, before, given, fates)
-            stopped_by = given.stopped_by or self._canary_failed(given, at_once)
-            at_once = _TOGETHER
-        for one in waiting:
-            fates[one.letter.key] = Redriven(one.letter, Fate.NOT_TRIED)
-        return Summary(tuple(fates[one.letter.key] for one in in_order(stored)), stopped_by)
+        with ThreadPoolExecutor(self._hands, thread_name_prefix="letters") as hands:
+            while waiting and stopped_by is None and not self._wait(0):
+                told = len(fates)
+                claimed, trouble = self._claimed(waiting, at_once, fates, hands)
+                # guarantee: a dead letter is removed after its effect
+                given = Given(stopped_by=trouble) if trouble else self._give([one.before for one in claimed])
+                for fate in hands.map(lambda one, given=given: self._settled(one, given), claimed):
+                    self._end(fate, fates)
+                stopped_by = given.stopped_by or self._canary_failed(given, at_once)
+                at_once = self._consumer.together
+                progress(len(fates) - told)
+        fates |= {key: Redriven(key, Fate.NOT_TRIED) for key in waiting}
+        return Summary(tuple(fates[key] for key in ordered), stopped_by)
 
     def _give(self, letters: Sequence[DeadLetter]) -> Given:
         try:
@@ -147,49 +183,50 @@ class Redrive:
         return None
 
     def _claimed(
-        self, waiting: deque[StoredLetter], at_most: int, fates: dict[str, Redriven]
-    ) -> list[tuple[StoredLetter, DeadLetter]]:
-        """The next letters, claimed, each with what it was before."""
-        claimed: list[tuple[StoredLetter, DeadLetter]] = []
-        while waiting and len(claimed) < at_most:
-            stored = waiting.popleft()
-            ours = self._claim(stored)
-            if isinstance(ours, Fate):
-                self._end(stored.letter, ours, fates, _BUSY if ours is Fate.BUSY else None)
-            else:
-                claimed.append((ours, stored.letter))
-        return claimed
+        self, waiting: deque[str], at_most: int, fates: dict[str, Redriven], hands: ThreadPoolExecutor
+    ) -> tuple[list[_Claimed], Exception | None]:
+        """The next letters, claimed; and what S3 says against claiming more."""
+        claimed: list[_Claimed] = []
+        while waiting and len(claimed) < at_most and sum(len(one.before.payload) for one in claimed) < _MOST_BYTES:
+            some = [waiting.popleft() for _ in range(min(self._hands, at_most - len(claimed), len(waiting)))]
+            trouble: Exception | None = None
+            for key, found in zip(some, hands.map(self._claim, some), strict=True):
+                if isinstance(found, _Claimed):
+                    claimed.append(found)
+                elif isinstance(found, Redriven):
+                    self._end(found, fates)
+                else:
+                    trouble = found
+                    fates[key] = Redriven(key, Fate.NOT_TRIED)
+            if trouble is not None:
+                return claimed, trouble
+        return claimed, None
 
-    def _claim(self, stored: StoredLetter) -> StoredLetter | Fate:
+    def _claim(self, key: str) -> _Claimed | Redriven | Exception:
         """The attempt is counted before it is made: it may be the last thing that this process does."""
-        letter, now = stored.letter, self._clock.now()
-        if letter.claim is not None and letter.claim.until > now:
-            return Fate.BUSY
-        claim = Claim(self._name, now + CLAIMED_FOR)
-        claimed = replace(letter, attempts=letter.attempts + 1, claim=claim)
         try:
-            # guarantee: a dead letter is claimed before it is given again
-            return self._letters.replace(stored, claimed)
-        except WriteRefused:
-            found = self._letters.read(letter.key)
-            if found is None:
-                return Fate.GONE
-            # It may be our own write, sent twice by a retry.
-            return found if found.letter == claimed else Fate.BUSY
+            found = self._letters.look(key)
+            if isinstance(found, NoLetter):
+                return Redriven(key, Fate.UNREADABLE, str(found))
+            ours = self._claims.take(found, attempts=found.letter.attempts + 1) if found else None
+        except (BotoCoreError, ClientError) as error:
+            return error
+        if found is None or ours is None:
+            return Redriven(key, Fate.GONE)
+        return Redriven(key, Fate.BUSY, BUSY) if isinstance(ours, str) else _Claimed(ours, found.letter)
 
-    def _settle(self, claimed: StoredLetter, before: DeadLetter, given: Given, fates: dict[str, Redriven]) -> None:
-        key = claimed.letter.key
+    def _settled(self, claimed: _Claimed, given: Given) -> Redriven:
+        key, stored = claimed.key, claimed.stored
         if key in given.done:
             self._letters.remove(key)
-            self._end(before, Fate.DONE, fates)
-        elif key in given.failed:
-            failed = replace(given.failed[key], attempts=claimed.letter.attempts, claim=None)
-            self._put_back(claimed, failed)
-            self._end(failed, Fate.FAILED, fates)
-        else:
-            self._put_back(claimed, before)
-            why = given.held_back.get(key)
-            self._end(before, Fate.HELD_BACK if why else Fate.NOT_TRIED, fates, why)
+            return Redriven(key, Fate.DONE)
+        if key in given.failed:
+            failed = replace(given.failed[key], attempts=stored.letter.attempts, claim=None)
+            self._put_back(stored, failed)
+            return Redriven(key, Fate.FAILED, failed.error)
+        self._put_back(stored, claimed.before)
+        why = given.held_back.get(key)
+        return Redriven(key, Fate.HELD_BACK if why else Fate.NOT_TRIED, why)
 
     def _put_back(self, claimed: StoredLetter, letter: DeadLetter) -> None:
         try:
@@ -198,6 +235,7 @@ class Redrive:
             # Our claim has run out and somebody else has the letter, or our own write was sent twice: as it should be.
             return
 
-    def _end(self, letter: DeadLetter, fate: Fate, fates: dict[str, Redriven], why: str | None = None) -> None:
-        fates[letter.key] = Redriven(letter, fate, why)
-        self._emit(LetterRedriven(letter.consumer, letter.shard_id, str(letter.place), fate.value))
+    def _end(self, one: Redriven, fates: dict[str, Redriven]) -> None:
+        fates[one.key] = one
+        if address := address_of(one.key):
+            self._emit(LetterRedriven(address.consumer, address.shard_id, str(address.place), one.fate.value))

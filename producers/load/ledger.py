@@ -270,7 +270,8 @@ def digest(data: bytes) -> str:
 def _line(line: bytes, path: Path, number: int) -> LedgerLine:
     try:
         return _decoder.decode(line)
-    except msgspec.DecodeError as error:
+    # Of what somebody else has written there, nesting and numbers may be beyond the decoder, too.
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise LedgerDamaged(
             f"{path}, line {number}: {error}. fix: audit with the untouched ledger; its files are written by loads only"
         ) from error

@@ -6,8 +6,8 @@ from takeaway.audit.evidence import (
     gather,
     intended_times,
     ledger_facts,
-    letter_place,
     require_auditable,
+    set_apart,
     settle,
 )
 from takeaway.audit.history import audit_history
@@ -35,9 +35,9 @@ __all__ = [
     "lake_rows",
     "latencies",
     "ledger_facts",
-    "letter_place",
     "require_auditable",
     "retained_records",
+    "set_apart",
     "settle",
     "write_report",
 ]

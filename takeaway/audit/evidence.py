@@ -6,13 +6,14 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
+from consumers.dead_letters import DROPPED, letter_place
 from consumers.specs import CONSUMERS, LAKE_FILLERS
 from events import Step, UnreadableEvent, decode_only, header_of
 from foundation import aws
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait
 from foundation.error_codes import error_code
-from foundation.kinesis import Position, SequenceNumber, StreamPosition
+from foundation.kinesis import Position, StreamPosition
 from foundation.settings import from_environment, variable
 from takeaway.audit.effects import mail_effects, ticket_effects
 from takeaway.audit.facts import BadRecord, Evidence, Fact
@@ -40,7 +41,7 @@ def gather(environ: Mapping[str, str], ledger: Path) -> Evidence:
     effects = (*ticket_effects(environ), *mail_effects(environ["AWS_ENDPOINT_URL"]))
     lake = lake_evidence(environ)
     letters = Bucket(aws.client("s3", environ), environ[variable("dead_letter_bucket")])
-    apart = {name: frozenset(letter_place(key) for key in letters.keys(f"{name}/")) for name in CONSUMERS}
+    apart = {name: set_apart(letters, name) for name in CONSUMERS}
     stream, unreadable = stream_facts(environ)
     return Evidence(
         ledger=promised,
@@ -182,11 +183,15 @@ def paces(environ: Mapping[str, str]) -> dict[str, timedelta]:
     return {spec.name: file_age if spec.fills_lake else timedelta(seconds=10) for spec in CONSUMERS.values()}
 
 
-def letter_place(key: str) -> StreamPosition:
-    """The place that a dead letter's key names: consumer/stream/shard/number-sub.json."""
-    _, _, shard_id, name = key.split("/")
-    number, sub = name.removesuffix(".json").rsplit("-", 1)
-    return shard_id, SequenceNumber(number, int(sub))
+def set_apart(letters: Bucket, consumer: str, stream: str = "") -> frozenset[StreamPosition]:
+    """The places of the records that the consumer set apart, also of those whose letters were dropped.
+
+    Of one stream where it is named. What lies among the letters and is none has no place.
+    """
+    # guarantee: a record whose letter was dropped is accounted for
+    prefixes = [f"{dropped}{consumer}/{stream}" for dropped in ("", DROPPED)]
+    places = (letter_place(key) for prefix in prefixes for key in letters.keys(prefix))
+    return frozenset(place for place in places if place is not None)
 
 
 def intended_times(directory: Path) -> dict[str, datetime]:

@@ -190,18 +190,17 @@ def vacuum(
 
 
 def _retained(environ: Mapping[str, str]) -> "Iterator[StreamRecord]":
-    from analytics.assembly import customer_keys
     from analytics.verification import StreamRecord
-    from consumers.dead_letters import S3DeadLetters
     from consumers.specs import LAKE_FILLERS
-    from takeaway.audit import letter_place, retained_records
+    from foundation.bucket import Bucket
+    from takeaway.audit import retained_records, set_apart
 
-    letters = S3DeadLetters(aws.client("s3", environ), environ[variable("dead_letter_bucket")], customer_keys(environ))
-    stream = environ[variable("stream")]
-    set_apart = {letter_place(key) for name in LAKE_FILLERS for key in letters.keys(f"{name}/{stream}/")}
+    letters = Bucket(aws.client("s3", environ), environ[variable("dead_letter_bucket")])
+    stream = f"{environ[variable('stream')]}/"
+    apart = frozenset(place for name in LAKE_FILLERS for place in set_apart(letters, name, stream))
     for shard_id, record in retained_records(environ):
         place = shard_id, record.sequence_number
-        yield StreamRecord(*place, record.data, place in set_apart)
+        yield StreamRecord(*place, record.data, place in apart)
 
 
 def _compacted(day: Any) -> dict[str, Any]:

@@ -171,7 +171,8 @@ def _dead_letters(letters: DeadLetters) -> Iterator[Problem]:
             Section.DEAD_LETTERS,
             what,
             f"`takeaway dlq ls --consumer {letters.consumer}` says why; when the cause is gone, "
-            f"`takeaway dlq redrive --consumer {letters.consumer}`. They are kept whole in {letters.where}",
+            f"`takeaway dlq redrive --consumer {letters.consumer}`; what nobody needs, `takeaway dlq drop`. "
+            f"They are kept whole in {letters.where}",
         )
 
 

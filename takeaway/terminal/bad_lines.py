@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from takeaway.errors import UserError
+
 if TYPE_CHECKING:
     from analytics.maintenance import BadLine
 
@@ -42,6 +44,13 @@ class BadLines:
         if not self.path.exists():
             return set()
         whole, _, torn = self.path.read_bytes().rpartition(b"\n")
+        try:
+            known = {int(json.loads(line)["line"]) for line in whole.splitlines()}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise UserError(
+                f"{self.path} is there, and has no bad lines of a history: {error!r}",
+                "name another file with --bad-lines, or move this one away",
+            ) from error
         if torn:
             os.truncate(self.path, len(whole) + 1 if whole else 0)
-        return {json.loads(line)["line"] for line in whole.splitlines()}
+        return known

@@ -17,8 +17,8 @@ from analytics.privacy.customer_keys import CustomerKeys
 from analytics.rotation import RotationPolicy
 from consumers import archiver as archiving
 from consumers.archiver import Archiver
-from consumers.dead_letters.letters import S3DeadLetters, StoredLetter
 from consumers.dead_letters.set_apart import SetsApart
+from consumers.dead_letters.stored import S3DeadLetters, StoredLetter
 from consumers.diagnostics import ReadFailed, RecordSetApart, RecordsTrimmed, ShardStopped
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.engines.worker.worker import Worker

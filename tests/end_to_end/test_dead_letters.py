@@ -76,20 +76,27 @@ def test_a_poison_record_is_found_shown_and_redriven_after_the_fix(flow: Flow) -
     for consumer in ("restaurant_notifier", "archiver"):
         flow.start_consumer(consumer)
 
-    rows = until(lambda: len(rows := told(flow, "ls")) == 2 and rows, every=1)
-    assert [row["consumer"] for row in rows] == ["archiver", "restaurant_notifier"]
-    assert {(row["sub_sequence_number"], row["attempts"], row["event_type"]) for row in rows} == {
-        (1, 1, "order_placed")
-    }
-    (group,) = [one for one in told(flow, "ls", "--group-by", "error") if one["example"] == rows[1]["key"]]
-    assert group["letters"] == 1
-    assert rows[1]["stack_hash"] in group["error"]
+    both = ["archiver", "restaurant_notifier"]
+    (row,) = until(lambda: (rows := told(flow, "ls")) and rows[0]["consumers"] == both and rows, every=1)
+    assert row["key"].endswith("-1")
+    assert (row["attempts"], row["event_type"]) == (1, "order_placed")
+    (group,) = told(flow, "ls", "--group-by", "error")
+    assert (group["records"], group["consumers"], group["example"]) == (1, both, row["key"])
+    assert row["stack_hash"] == group["stack_hash"]
+
+    # Dropped, nobody misses it, and it comes back.
+    assert told(flow, "drop", row["key"], "--reason", "a test")["counts"] == {"dropped": 2}
+    assert told(flow, "ls") == []
+    assert told(flow, "ls", "--dropped")[0]["reason"] == "a test"
+    until(lambda: verified(flow)["counts"]["retained_waiting"] == 0, every=1)
+    assert verified(flow)["counts"]["retained_set_apart"] == 1
+    assert told(flow, "restore", row["key"])["counts"] == {"restored": 2}
 
     shown = answered(flow, "show", "restaurant_notifier/")
     assert "unknown schema_version 2" in shown
     assert '"order_id": "order-2"' in shown
     assert "Lovelace" not in shown
-    assert "Ada Lovelace" in answered(flow, "show", rows[1]["key"], "--raw")
+    assert "Ada Lovelace" in answered(flow, "show", row["key"], "--raw")
 
     until(lambda: len(tickets(flow)) == 2, every=0.5)
     until(lambda: len(lake_evidence(flow.environ).rows) >= 2, every=0.5)
@@ -101,11 +108,10 @@ def test_a_poison_record_is_found_shown_and_redriven_after_the_fix(flow: Flow) -
 
     before = told(flow, "redrive", "--dry-run", module="fixed_takeaway")
     assert {(one["reads"], one["done_before"], one["canary"]) for one in before} == {("order_placed", False, True)}
-    assert len(told(flow, "ls")) == 2
+    assert told(flow, "ls")[0]["consumers"] == both
 
     # Two at once, while the consumers run on.
-    both = [dlq(flow, "redrive", module="fixed_takeaway") for _ in range(2)]
-    for one in both:
+    for one in [dlq(flow, "redrive", module="fixed_takeaway") for _ in range(2)]:
         out, err = one.communicate(timeout=60)
         assert one.returncode in {0, 1, 2}, out + err
         assert "Traceback" not in err
@@ -133,6 +139,18 @@ def put_with_poison_in_the_middle(flow: Flow, placed: list[EventEnvelope[Event]]
         PartitionKey="order-1",
         Data=packed((first, poison, last), key="order-1"),
     )
+
+
+def verified(flow: Flow) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-m", "takeaway.cli", "lake", "verify", "--against-stream", "--json"],
+        cwd=flow.home,
+        env=flow.environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
 
 
 def tickets(flow: Flow) -> list[str]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -25,22 +24,7 @@ from tests.support.builders import (
     nested,
     with_field,
 )
-
-
-def an_object(fields: Mapping[str, bytes]) -> bytes:
-    return b"{" + b",".join(json.dumps(name).encode() + b":" + raw for name, raw in fields.items()) + b"}"
-
-
-# JSON as bytes, with numbers that no float has.
-any_number = st.from_regex(rb"-?(0|[1-9][0-9]{0,400})(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,4})?", fullmatch=True)
-any_json = st.recursive(
-    any_number | st.sampled_from([b"null", b"true"]) | st.text(max_size=20).map(lambda text: json.dumps(text).encode()),
-    lambda some: st.one_of(
-        st.lists(some, max_size=3).map(lambda parts: b"[" + b",".join(parts) + b"]"),
-        st.dictionaries(st.text(max_size=5), some, max_size=3).map(an_object),
-    ),
-    max_leaves=8,
-)
+from tests.support.corpus import GARBAGE, ODD, an_object, any_json, any_record
 
 
 @pytest.mark.parametrize("name", sorted(golden_bytes()))
@@ -253,3 +237,28 @@ def test_an_event_with_anything_in_a_field_is_an_event_or_unreadable(golden: byt
 def test_no_bytes_do_anything_else(data: bytes) -> None:
     with pytest.raises(UnreadableEvent):
         decode(data)
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_garbage_is_unreadable_to_whom_it_concerns_and_passed_by_others(name: str) -> None:
+    for read in (decode, lambda data: decode_only(OrderPlaced, data)):
+        with pytest.raises(UnreadableEvent) as raised:
+            read(GARBAGE[name])
+        assert "there" not in str(raised.value), "its words were cut"
+    with contextlib.suppress(UnreadableEvent):
+        assert decode_only(OrderAccepted, GARBAGE[name]) is None
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_event_with_more_in_it_is_an_event(name: str) -> None:
+    assert decode(ODD[name]) == decode_only(OrderPlaced, ODD[name]) == an_envelope()
+    assert unknown_fields(ODD[name], decode(ODD[name]).event)
+
+
+@pytest.mark.slow
+@given(any_record)
+def test_any_record_is_an_event_or_unreadable_to_every_reader(data: bytes) -> None:
+    for event in EVENTS:
+        with contextlib.suppress(UnreadableEvent):
+            heard = decode_only(event, data)
+            assert heard is None or heard == decode(data)

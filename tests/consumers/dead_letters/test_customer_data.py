@@ -14,8 +14,10 @@ from analytics.archiving.waiting import places
 from analytics.lake import Lake, NoLake
 from analytics.privacy.customer_keys import CustomerKeys, KeyObjects, order_subject, tokens_in
 from consumers.archiver import Archiver
-from consumers.dead_letters.letters import ForgottenLetter, S3DeadLetters, StoredLetter, dead_letter
+from consumers.dead_letters.forms import ForgottenLetter
+from consumers.dead_letters.letters import dead_letter
 from consumers.dead_letters.set_apart import SetsApart
+from consumers.dead_letters.stored import S3DeadLetters, StoredLetter
 from consumers.processing import ShardAssignment
 from events.envelope import following
 from events.wire import encode

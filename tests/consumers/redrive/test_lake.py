@@ -9,10 +9,11 @@ import pytest
 
 from analytics.maintenance.late import LateRows
 from consumers.archiver import Archiver
+from consumers.dead_letters.claims import CLAIMED_FOR
 from consumers.dead_letters.set_apart import SetsApart
 from consumers.processing import ShardAssignment
 from consumers.redrive.lake import IntoLake
-from consumers.redrive.redrive import CLAIMED_FOR, Fate, Summary
+from consumers.redrive.redrive import Fate, Summary
 from events import wire
 from events.orders import OrderPlaced
 from events.wire import encode

@@ -2,14 +2,17 @@
 
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
 
 from events.envelope import derive_event_id
 from events.orders import OrderAccepted, OrderCompleted, OrderPlaced
 from producers.load.ledger import LedgerDamaged, LedgerEntry, LedgerWriter, expected_events, read_ledger
 from producers.orders.commands import derive_cause
 from tests.support.builders import NOON, a_restaurant_notified, an_envelope
+from tests.support.corpus import any_record
 
 
 def placing(order_id: str = "order-1", key: str = "key-1") -> tuple[LedgerEntry, ...]:
@@ -88,6 +91,15 @@ def test_damage_inside_a_file_is_an_error_with_its_place(tmp_path: Path) -> None
     path.write_bytes(b"{}\n" + path.read_bytes())
     with pytest.raises(LedgerDamaged, match=r"customers\.jsonl, line 1: .* fix: "):
         read_ledger(tmp_path)
+
+
+@pytest.mark.slow
+@given(any_record.filter(lambda line: b"\n" not in line))
+def test_any_line_is_an_entry_or_damage_with_its_place(line: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "customers.jsonl").write_bytes(line + b"\n")
+        with pytest.raises(LedgerDamaged, match=r"line 1: .* fix: "):
+            read_ledger(Path(folder))
 
 
 def test_no_directory_is_an_empty_ledger(tmp_path: Path) -> None:

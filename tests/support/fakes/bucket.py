@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote
+
+from botocore.handlers import handle_copy_source_param
 
 from tests.support.fakes.faults import Service
 
@@ -56,6 +59,7 @@ class FakeBucket(Service):
         self.objects: dict[str, bytes] = {}
         self.uploads: dict[str, dict[int, bytes]] = {}
         self.written_at: dict[str, datetime] = {}
+        self.metadata: dict[str, dict[str, str]] = {}
         # S3's own clock. What a test puts into `objects` itself was written in 2026.
         self.now: Callable[[], datetime] = lambda: _LONG_AGO
         self._keys_per_page = keys_per_page
@@ -64,7 +68,7 @@ class FakeBucket(Service):
         """An empty bucket of the same name that shares nothing but botocore's model of S3, which is slow to load."""
         other = copy.copy(self)
         other.objects, other.uploads, other.log, other.lock = {}, {}, [], threading.RLock()
-        other.written_at = {}
+        other.written_at, other.metadata = {}, {}
         other._faults, other._lost_answers = defaultdict(deque), defaultdict(deque)
         return other
 
@@ -80,6 +84,10 @@ class FakeBucket(Service):
 
     def get_object(self, **parameters: Any) -> Answer:
         return self.call("get_object", self._get, parameters)
+
+    def copy_object(self, **parameters: Any) -> Answer:
+        handle_copy_source_param(parameters)
+        return self.call("copy_object", self._copy, parameters)
 
     def delete_object(self, **parameters: Any) -> Answer:
         return self.call("delete_object", self._delete, parameters)
@@ -157,14 +165,31 @@ class FakeBucket(Service):
             raise self.error("put_object", "PreconditionFailed", "At least one of the pre-conditions did not hold")
         self.objects[asked["Key"]] = asked["Body"]
         self.written_at[asked["Key"]] = self.now()
+        self.metadata[asked["Key"]] = asked.get("Metadata", {})
         return {"ETag": _etag(asked["Body"])}
+
+    def _copy(self, **asked: Any) -> Answer:
+        bucket, _, source = unquote(asked["CopySource"]).partition("/")
+        self._check_bucket(asked["Bucket"], "copy_object")
+        self._check_bucket(bucket, "copy_object")
+        assert asked["MetadataDirective"] == "REPLACE"
+        assert all(value.isascii() and value.strip() == value for value in asked["Metadata"].values())
+        assert sum(map(len, asked["Metadata"].values())) < 2048
+        body = self.objects.get(source)
+        if body is None:
+            raise self.error("copy_object", "NoSuchKey", "The specified key does not exist.")
+        if asked["CopySourceIfMatch"] != _etag(body):
+            raise self.error("copy_object", "PreconditionFailed", "At least one of the pre-conditions did not hold")
+        self._put(Bucket=asked["Bucket"], Key=asked["Key"], Body=body, Metadata=asked["Metadata"])
+        return {"CopyObjectResult": {"ETag": _etag(body)}}
 
     def _get(self, **asked: Any) -> Answer:
         self._check_bucket(asked["Bucket"], "get_object")
         body = self.objects.get(asked["Key"])
         if body is None:
             raise self.error("get_object", "NoSuchKey", "The specified key does not exist.")
-        return {"Body": io.BytesIO(body), "ETag": _etag(body), "ContentLength": len(body)}
+        metadata = self.metadata.get(asked["Key"], {})
+        return {"Body": io.BytesIO(body), "ETag": _etag(body), "ContentLength": len(body), "Metadata": metadata}
 
     def _delete(self, **asked: Any) -> Answer:
         """As S3 has it, an object that is not there is deleted as well as one that is."""
@@ -216,6 +241,9 @@ class _Gated:
 
     def get_object(self, **parameters: Any) -> Answer:
         return cast("Answer", self._gate.through(lambda: self._bucket.get_object(**parameters)))
+
+    def copy_object(self, **parameters: Any) -> Answer:
+        return cast("Answer", self._gate.through(lambda: self._bucket.copy_object(**parameters)))
 
     def delete_object(self, **parameters: Any) -> Answer:
         return cast("Answer", self._gate.through(lambda: self._bucket.delete_object(**parameters)))

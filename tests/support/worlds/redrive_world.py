@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 from analytics.privacy.customer_keys import CustomerKeys
 from consumers.batching.rules import BatchRules
-from consumers.dead_letters.letters import DeadLetter, S3DeadLetters, StoredLetter, dead_letter
+from consumers.dead_letters.dropping import Drops
+from consumers.dead_letters.letters import DeadLetter, dead_letter
 from consumers.dead_letters.set_apart import SetsApart
+from consumers.dead_letters.stored import S3DeadLetters, StoredLetter
 from consumers.redrive.redrive import Redrive, Summary
 from consumers.redrive.steps import SetAsideAgain, ThroughProcessor
 from consumers.steps.step import HandlerStep, performs
@@ -97,8 +99,10 @@ class World:
         )
         return ThroughProcessor(factory, again, stores, wait=self.clock.wait, emit=self.happened.append)
 
-    def redrive(self, gate: Gate | None = None, of: Sequence[StoredLetter] | None = None, way: Any = None) -> Summary:
-        """A new process: reads the letters and redrives them."""
+    def redrive(
+        self, gate: Gate | None = None, of: Sequence[str] | None = None, way: Any = None, hands: int = 1
+    ) -> Summary:
+        """A new process: lists the letters and redrives them, one call after the other."""
         gate = gate or Gate()
         self.redrives += 1
         name = f"redrive-{self.redrives}"
@@ -110,7 +114,13 @@ class World:
             wait=self.clock.wait,
             new_id=lambda: name,
             emit=self.happened.append,
-        ).run(self.stored() if of is None else of)
+            hands=hands,
+        ).run(self.letters.keys() if of is None else of)
+
+    def drops(self, gate: Gate | None = None) -> Drops:
+        """A new process that drops letters, or brings them back."""
+        letters = S3DeadLetters(self.bucket.through(gate or Gate()), self.bucket.name, self.keys)
+        return Drops(letters, clock=self.clock.clock, wait=self.clock.wait, new_id=lambda: "drop")
 
 
 @dataclass

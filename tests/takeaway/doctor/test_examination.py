@@ -17,7 +17,8 @@ from aws_kinesis_agg.aggregator import RecordAggregator
 from deltalake import write_deltalake
 
 from analytics.table.layout import table_uri
-from consumers.dead_letters.letters import S3DeadLetters, dead_letter
+from consumers.dead_letters.letters import dead_letter
+from consumers.dead_letters.stored import S3DeadLetters
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
 from consumers.engines.worker.settings import WorkerSettings
