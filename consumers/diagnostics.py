@@ -155,6 +155,14 @@ class ShardStopped(Diagnostic):
 
 
 @dataclass(frozen=True)
+class ShardGoesOn(Diagnostic):
+    """What kept it from getting on, told before, is over."""
+
+    shard_id: str
+    after_seconds: float
+
+
+@dataclass(frozen=True)
 class ShardFinished(Diagnostic):
     """Read to its end and processed whole; its children may start."""
 
