@@ -1,6 +1,6 @@
 """What `takeaway doctor` looks at, as values: settings, processes, back end, resources, consumers and lake."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -71,7 +71,7 @@ class Process:
     log: str
     trouble: str | None = None
     frozen: bool = False
-    up_seconds: float = 0.0
+    up_seconds: float = field(default=0.0, compare=False)
     last_words: str = ""
     refuses_key: bool = False
 

@@ -67,13 +67,19 @@ def _looked_at(running: Running, home: Path, environ: Mapping[str, str]) -> Proc
     try:
         process = running.process()
         if process is None:
-            return replace(found, last_words=last_words(running, lines=1))
+            return replace(found, last_words=_last_words(running))
         frozen = process.status() in _FROZEN
     except psutil.NoSuchProcess:
-        return replace(found, last_words=last_words(running, lines=1))
+        return replace(found, last_words=_last_words(running))
     seconds = SYSTEM_CLOCK.now().timestamp() - running.created
     found = replace(found, up=True, frozen=frozen, up_seconds=seconds)
     return _api(found, home, environ) if running.name == API and not frozen else found
+
+
+def _last_words(running: Running) -> str:
+    """Why it ended, where it said so; a diagnostic is what it did before."""
+    words = last_words(running, lines=1)
+    return "" if words.startswith("{") else words
 
 
 def _api(api: Process, home: Path, environ: Mapping[str, str]) -> Process:

@@ -104,6 +104,8 @@ class Collector:
             was = standings[shard_id]
             standings[shard_id] = replace(_with(was, now), waiting_seconds_before=was.waiting_seconds, moved=True)
         for shard_id, lease in missing.items():
+            if ahead[shard_id].unread is False:
+                continue
             # No worker has made its lease yet: it stands since its first record came.
             one = _standing(lease, lease, ahead[shard_id], None, None)
             standings[shard_id] = replace(one, waits_for=_waits_for(lease, before | missing), leased=False)
