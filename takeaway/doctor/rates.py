@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from foundation.clock import Clock
-from foundation.kinesis import listed_shards
+from foundation.kinesis import decoding, fetch, listed_shards
 from takeaway.doctor.facts import ShardRate
 from takeaway.stack import reason
 
@@ -22,6 +22,7 @@ RATES_SECONDS = 3.0
 
 def rates(kinesis: "KinesisClient", stream: str, now: datetime, clock: Clock) -> tuple[ShardRate, ...]:
     """What each open shard took in lately; `now` is the back end's time."""
+    kinesis = decoding(kinesis)
     until = clock.monotonic() + RATES_SECONDS
     shards = [shard.shard_id for shard in listed_shards(kinesis, stream) if not shard.closed]
     return tuple(
@@ -37,11 +38,11 @@ def _rate(kinesis: "KinesisClient", stream: str, shard_id: str, since: datetime)
         iterator = kinesis.get_shard_iterator(
             StreamName=stream, ShardId=shard_id, ShardIteratorType="AT_TIMESTAMP", Timestamp=since
         )["ShardIterator"]
-        records = kinesis.get_records(ShardIterator=iterator, Limit=_MEASURED_RECORDS)["Records"]
-    except ClientError as error:
+        records = fetch(kinesis, iterator, _MEASURED_RECORDS).records
+    except (BotoCoreError, ClientError) as error:
         return ShardRate(shard_id, None, reason(error))
     if not records:
         return ShardRate(shard_id, 0.0)
-    took = records[-1]["ApproximateArrivalTimestamp"] - records[0]["ApproximateArrivalTimestamp"]
-    size = sum(len(record["Data"]) + len(record.get("PartitionKey") or "") for record in records)
-    return ShardRate(shard_id, size / max(1.0, took.total_seconds()))
+    took = records[-1].arrived - records[0].arrived
+    size = sum(len(record.data) + len(record.partition_key or "") for record in records)
+    return ShardRate(shard_id, size / max(1.0, took))

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from consumers.engines.worker.leases import Lease, LeaseTable, may_start, position_text, to_create
 from foundation.clock import Clock, Wait
 from foundation.error_codes import error_code
-from foundation.kinesis import Sentinel, SequenceNumber, listed_shards
+from foundation.kinesis import Sentinel, SequenceNumber, decoding, listed_shards
 from takeaway.standing.shard_standing import ShardStanding
 from takeaway.standing.stream_end import Ahead, ahead_of
 
@@ -59,7 +59,7 @@ class Collector:
     def __init__(
         self, kinesis: "KinesisClient", dynamodb: "DynamoDBClient", stream: str, now: datetime, clock: Clock, wait: Wait
     ) -> None:
-        self._kinesis = kinesis
+        self._kinesis = decoding(kinesis)
         self._dynamodb = dynamodb
         self._stream = stream
         self._now_at_start = now

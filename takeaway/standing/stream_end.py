@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.engines.worker.leases import Lease
 from foundation.clock import Wait
 from foundation.error_codes import error_code
-from foundation.kinesis import Record, Sentinel, SequenceNumber
+from foundation.kinesis import Record, Sentinel, SequenceNumber, fetch
 from foundation.kinesis.deaggregation import unpack
 from takeaway.stack import reason
 
@@ -44,8 +44,9 @@ class Ahead:
 def ahead_of(
     kinesis: "KinesisClient", stream: str, lease: Lease, *, now: datetime, start_at: datetime | None, wait: Wait
 ) -> Ahead:
-    """What is unread of the lease's shard. `now` is Kinesis' time; `start_at` is where AT_TIMESTAMP begins.
+    """What is unread of the lease's shard, asked by a `decoding` client.
 
+    `now` is Kinesis' time; `start_at` is where AT_TIMESTAMP begins.
     A shard that has trimmed the checkpoint answers with what it still has, all of it unread.
     """
     where = _where(lease, start_at)
@@ -56,20 +57,20 @@ def ahead_of(
         found = kinesis.get_shard_iterator(StreamName=stream, ShardId=lease.shard_id, **where)
         iterator = found["ShardIterator"]
         for _ in range(_READS):
-            answer: Any = kinesis.get_records(ShardIterator=iterator, Limit=_ENOUGH_RECORDS)
-            millis = int(answer["MillisBehindLatest"])
-            unread = [record for each in answer["Records"] for record in _user_records(each, lease)]
-            last = answer["Records"][-1]["SequenceNumber"] if answer["Records"] else last
+            answer = fetch(kinesis, iterator, _ENOUGH_RECORDS)
+            millis = answer.millis_behind_latest
+            unread = [record for each in answer.records for record in _user_records(each, lease)]
+            last = answer.records[-1].number if answer.records else last
             end = last if millis == 0 else None
             if unread:
                 waited = max(0.0, (now - unread[0].arrived_at).total_seconds())
                 return Ahead(True, len(unread), waited, millis, end)
-            iterator = answer.get("NextShardIterator") or ""
+            iterator = answer.next_shard_iterator or ""
             if millis == 0 or not iterator:
                 return Ahead(False, 0, 0.0, millis, end)
             if wait(_PAUSE_SECONDS):
                 break
-    except ClientError as error:
+    except (BotoCoreError, ClientError) as error:
         return Ahead(unseen=reason(error), refused=error_code(error) in _REFUSED)
     return Ahead(unseen="Kinesis finds nothing there, and says that more is to come")
 
@@ -84,10 +85,8 @@ def _where(lease: Lease, start_at: datetime | None) -> dict[str, Any] | None:
     return None if since is None else {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": since}
 
 
-def _user_records(record: Any, lease: Lease) -> list[Record]:
+def _user_records(read: Record, lease: Lease) -> list[Record]:
     """Those behind the checkpoint. All readers drop an aggregate of another shard: it waits for nothing."""
-    arrived = record["ApproximateArrivalTimestamp"].timestamp()
-    read = Record(record["SequenceNumber"], record.get("PartitionKey"), record["Data"], arrived)
     aggregate = unpack(read)
     # guarantee: what all readers drop is not unread
     if aggregate is not None and lease.hash_keys is not None and aggregate.is_stray(lease.hash_keys):
