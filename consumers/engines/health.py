@@ -33,11 +33,13 @@ class ShardHealth:
             # Reading that fails does not end what else is wrong.
             self._is_reading = isinstance(diagnostic, _OF_READING) and (self._trouble is None or self._is_reading)
             self._trouble = Trouble(in_words(diagnostic.error), since, isinstance(diagnostic, ShardStopped))
+            # guarantee: what keeps a shard from getting on is noted
             self._tell(self._trouble)
         self._emit(diagnostic)
 
     def has_read(self) -> None:
         """Kinesis answered."""
+        # guarantee: that something is read ends no other trouble
         if self._is_reading:
             self.has_got_on()
 

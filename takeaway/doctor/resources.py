@@ -145,8 +145,7 @@ def dead_letters(s3: "S3Client", bucket: str, consumer: str) -> DeadLetters:
         (entry["LastModified"], entry["Key"])
         for page in pages
         for entry in page.get("Contents", [])
-        # guarantee: a letter that was dropped is no problem any more
-        if _DROPPED not in entry["Key"].split("/")
+        if waits(entry["Key"])
     ]
     newest = heapq.nlargest(_LETTERS_READ, written)
     letters = Bucket(s3, bucket)
@@ -160,6 +159,12 @@ def dead_letters(s3: "S3Client", bucket: str, consumer: str) -> DeadLetters:
         kinds=tuple(kinds.most_common()),
         newest_at=newest[0][0] if newest else None,
     )
+
+
+def waits(key: str) -> bool:
+    """Whether somebody is still to do something about the letter of this key."""
+    # guarantee: a letter that was dropped is no problem any more
+    return _DROPPED not in key.split("/")
 
 
 def lake(environ: Mapping[str, str], bucket: str) -> LakeState:

@@ -89,7 +89,7 @@ def _troubled(shard: ShardStanding) -> Judgement | None:
 
 
 def _standing(shard: ShardStanding, pace_seconds: float, start: str) -> Judgement:
-    # guarantee: an idle shard is no problem, however old its checkpoint
+    # guarantee: a shard that waits for its parent is no problem of its own
     if shard.waits_for or shard.unread is False:
         return _OK
     if shard.renewed is False and shard.unread is True:
@@ -107,7 +107,8 @@ def _standing(shard: ShardStanding, pace_seconds: float, start: str) -> Judgemen
         verdict = Verdict.STOPPED if (shard.waiting_seconds or 0) >= allowed else Verdict.WARN
         fix = f"{start}; if it runs, read its log"
         return Judgement(verdict, "records wait, and no worker has made its lease", fix, shard.waiting_seconds)
-    # An old checkpoint is no standstill while nothing is unread, nor is an old record while the checkpoint moves.
+    # An old record is no standstill while the checkpoint moves.
+    # guarantee: an old checkpoint alone is no standstill
     stands = min(shard.standing_seconds or 0.0, shard.waiting_seconds or 0.0)
     if stands >= allowed:
         # A new holder begins with what the last one had: it is given the time that any consumer has.
