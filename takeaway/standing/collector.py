@@ -158,7 +158,7 @@ class Collector:
         patience = reader.renewal_seconds * _RENEWALS
         until = started + min(patience + _GLANCE_SECONDS, _LONGEST_WATCH_SECONDS)
         # Without a note only a look that is long enough tells whether it moves.
-        silent = {shard_id for shard_id in watched if before[shard_id].note is None and ahead[shard_id].unread}
+        silent = {shard_id for shard_id in watched if not _tells_moves(before[shard_id]) and ahead[shard_id].unread}
         while (watched - renewed and self._clock.monotonic() < until) or (
             silent and self._clock.monotonic() < started + reader.look_seconds
         ):
@@ -193,28 +193,29 @@ class Collector:
         note = lease.note
         if note is None:
             return None
-        return self._seconds_since(note.held_since) if note.by == lease.holder else 0.0
+        return self._seconds_since(note.held_since) if note.by in {"", lease.holder} else 0.0
 
 
 def _standing(
     before: Lease, after: Lease, ahead: Ahead, renewed: bool | None, stream_made_at: datetime | None
 ) -> ShardStanding:
-    note = after.note if after.note and after.note.position == position_text(after.checkpoint) else None
-    own = note is not None and note.by == after.holder
+    note = after.note if after.note and after.note.position in {"", position_text(after.checkpoint)} else None
+    own = note is not None and note.by in {"", after.holder}
     # Trouble that was there at one glance only may pass: it has to be told by two heartbeats.
     told = note.trouble if note is not None and own else None
     if told is not None and not told.stopped:
         first = before.note.trouble if before.note is not None else None
         told = told if first is not None and first.since == told.since else None
     is_place = isinstance(after.checkpoint, SequenceNumber)
-    older = note is not None and stream_made_at is not None and note.moved_at + _CLOCKS_APART < stream_made_at
+    moved_at = note.moved_at if note is not None else None
+    older = moved_at is not None and stream_made_at is not None and moved_at + _CLOCKS_APART < stream_made_at
     standing = ShardStanding(
         after.shard_id,
         position_text(after.checkpoint),
         after.holder,
         finished=after.finished,
         moved=before.checkpoint != after.checkpoint,
-        moved_at=note.moved_at if note is not None else None,
+        moved_at=moved_at,
         takeovers=after.owner_switches,
         renewed=renewed,
         trouble=told,
@@ -222,6 +223,10 @@ def _standing(
         unreadable=after.trouble,
     )
     return _with(standing, ahead)
+
+
+def _tells_moves(lease: Lease) -> bool:
+    return lease.note is not None and lease.note.moved_at is not None
 
 
 def _with(standing: ShardStanding, ahead: Ahead) -> ShardStanding:

@@ -323,9 +323,9 @@ def test_of_many_shards_some_are_named_and_the_others_counted() -> None:
     assert "on shard-0, shard-1, shard-2 and 6 more: " in problem.what
 
 
-@pytest.mark.parametrize("state", [{"up": False}, {"frozen": True}])
-def test_a_consumer_whose_process_does_nothing_is_one_problem(state: dict[str, bool]) -> None:
-    (problem,) = findings(replace(archiver(LEFT), processes=(replace(ARCHIVER, **state),)))
+@pytest.mark.parametrize("process", [replace(ARCHIVER, up=False), replace(ARCHIVER, frozen=True)])
+def test_a_consumer_whose_process_does_nothing_is_one_problem(process: Process) -> None:
+    (problem,) = findings(replace(archiver(LEFT), processes=(process,)))
     assert problem.section == "processes"
 
 

@@ -43,7 +43,7 @@ def sleeper(tmp_path: Path) -> "Iterator[subprocess.Popen[bytes]]":
 
 @pytest.mark.slow
 def test_a_frozen_process_and_one_that_has_ended(tmp_path: Path, sleeper: "subprocess.Popen[bytes]") -> None:
-    until(lambda: (tmp_path / "archiver.log").read_text())
+    until((tmp_path / "archiver.log").read_text)
     (up,) = machine.started(tmp_path, {})
     assert (up.up, up.frozen, up.works) == (True, False, True)
     os.kill(sleeper.pid, signal.SIGSTOP)

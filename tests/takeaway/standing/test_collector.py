@@ -12,6 +12,7 @@ from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
 from consumers.processing import ShardStop
 from foundation.kinesis.aggregation import AGGREGATE_KEY
+from foundation.kinesis.hash_keys import hash_key
 from foundation.kinesis.records import Sentinel, SequenceNumber
 from takeaway.standing.collector import Collector, Reader, SeenReader
 from takeaway.standing.judge import Judgement, Verdict, judged
@@ -30,23 +31,22 @@ def world() -> Iterator[World]:
     made.end()
 
 
-def look(world: World, look_seconds: float = 0.0, start: Sentinel = Sentinel.TRIM_HORIZON) -> SeenReader:
+def look(world: World, look_seconds: float = 0.0) -> SeenReader:
     def wait(seconds: float) -> bool:
         world.run(seconds)
         return False
 
     clock = world.time.clock
     collector = Collector(world.kinesis.client, world.dynamodb.client, "orders", clock.now(), clock, wait)
-    start_at = START if start is Sentinel.AT_TIMESTAMP else None
-    return collector.look(Reader(APPLICATION, APPLICATION, 10 / 3, start_at, look_seconds))
+    return collector.look(Reader(APPLICATION, APPLICATION, 10 / 3, START, look_seconds))
 
 
-def shard(world: World, shard_id: str = SHARD, **options: float) -> ShardStanding:
-    return next(one for one in look(world, **options).shards if one.shard_id == shard_id)
+def shard(world: World, look_seconds: float = 0.0) -> ShardStanding:
+    return next(one for one in look(world, look_seconds).shards if one.shard_id == SHARD)
 
 
-def verdict(world: World, pace: float = 1.0, **options: float) -> Judgement:
-    return judged(shard(world, **options), pace, start="start it")
+def verdict(world: World, pace: float = 1.0, look_seconds: float = 0.0) -> Judgement:
+    return judged(shard(world, look_seconds), pace, start="start it")
 
 
 def test_a_worker_that_reads_is_well_and_so_it_is_after_a_week_of_nothing(world: World) -> None:
@@ -146,7 +146,7 @@ def test_a_lease_table_without_notes_is_looked_at_for_longer(world: World) -> No
     table.add(Lease(SHARD, SequenceNumber(number), owner="theirs"))
     world.run(100)
     assert verdict(world).verdict is Verdict.STOPPED
-    renewing = world.threads.thread(target=lambda: [renew(world, table) for _ in range(200)], name="theirs")
+    renewing = world.threads.thread(target=lambda: renew(world, table), name="theirs")
     renewing.start()
     assert verdict(world).verdict is Verdict.WARN
     assert verdict(world, look_seconds=61.0).verdict is Verdict.STALLED
@@ -154,8 +154,9 @@ def test_a_lease_table_without_notes_is_looked_at_for_longer(world: World) -> No
 
 
 def renew(world: World, table: LeaseTable) -> None:
-    table.renew(table.list()[SHARD])
-    world.sleep(1)
+    for _ in range(200):
+        table.renew(table.list()[SHARD])
+        world.sleep(1)
 
 
 def test_a_position_of_a_stream_that_was_made_anew_is_told(world: World) -> None:
@@ -201,9 +202,9 @@ def test_a_stray_aggregate_at_the_tip_is_not_unread(world: World) -> None:
     world.run(120)
     children = [one.shard_id for one in look(world).shards if not one.finished]
     assert len(children) == 2
-    # Packed for one shard before the split, landed in the other's child.
-    for outer in ("order-1", "order-2", "order-3", "order-4"):
-        world.put_aggregate("x", "y", key=outer, outer_key=AGGREGATE_KEY)
+    # Packed before the split, and landed in the other half's child.
+    stray = next(key for key in map(str, range(99)) if (hash_key(key) < HALF) != (hash_key(AGGREGATE_KEY) < HALF))
+    world.put_aggregate("x", "y", key=stray, outer_key=AGGREGATE_KEY)
     world.run(600)
     seen = look(world)
     assert {one.unread for one in seen.shards if not one.finished} == {False}
@@ -216,6 +217,14 @@ def test_the_rest_of_an_aggregate_is_unread_and_counted(world: World) -> None:
     table.add(Lease(SHARD, SequenceNumber(number, 0), owner="worker-1"))
     seen = shard(world)
     assert (seen.unread, seen.unread_records) == (True, 2)
+
+
+def test_a_moment_to_begin_at_is_where_it_is_looked(world: World) -> None:
+    table = LeaseTable(world.dynamodb.client, APPLICATION, "worker-1")
+    table.add(Lease(SHARD, Sentinel.AT_TIMESTAMP, owner="worker-1"))
+    assert shard(world).unread is False
+    world.put("a")
+    assert shard(world).unread is True
 
 
 @pytest.mark.parametrize("since", [None, START])
@@ -243,7 +252,7 @@ def test_a_reader_without_a_table_has_all_of_the_stream_before_it(world: World) 
 )
 def test_whenever_it_is_looked_at_a_worker_that_moves_is_not_accused(pauses: list[float], looks: list[int]) -> None:
     world = World()
-    world.start()
+    world.start(batch_records=1)
     world.before = lambda *_: world.sleep(20)  # slower than records come
     for number, pause in enumerate(pauses):
         world.put(f"{number}-a", f"{number}-b")

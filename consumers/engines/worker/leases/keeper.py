@@ -41,8 +41,9 @@ class HeldLease:
         self._lease = lease
         self._trouble: Trouble | None = None
         self._held_since = self._moved_at = clock.now()
-        if lease.note is not None and lease.note.position == position_text(lease.checkpoint):
-            self._moved_at = lease.note.moved_at
+        noted = lease.note
+        if noted is not None and noted.moved_at is not None and noted.position == position_text(lease.checkpoint):
+            self._moved_at = noted.moved_at
         self._alive_at = since
         self._lost = False
         self._is_asked_for = False

@@ -18,12 +18,12 @@ class Note:
     """How a shard stands, as worker `by` sees it, which holds its lease since `held_since`.
 
     The checkpoint stands at `position` since `moved_at`. A row whose checkpoint or holder is another by now was written
-    by somebody who keeps no notes.
+    by somebody who keeps no notes. A child of the KCL's daemon knows neither: it leaves both names empty, and None.
     """
 
     by: str
     position: str
-    moved_at: datetime
+    moved_at: datetime | None
     held_since: datetime
     trouble: Trouble | None = None
 
@@ -33,9 +33,10 @@ def note_item(note: Note) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "by": {"S": note.by},
         "position": {"S": note.position},
-        "movedAt": _millis(note.moved_at),
         "heldSince": _millis(note.held_since),
     }
+    if note.moved_at is not None:
+        fields["movedAt"] = _millis(note.moved_at)
     if note.trouble is not None:
         fields["error"] = {"S": note.trouble.error}
         fields["errorSince"] = _millis(note.trouble.since)
@@ -53,7 +54,7 @@ def note_of(item: Mapping[str, Any]) -> Note | None:
         return Note(
             by=fields["by"]["S"],
             position=fields["position"]["S"],
-            moved_at=_moment(fields["movedAt"]),
+            moved_at=_moment(fields["movedAt"]) if "movedAt" in fields else None,
             held_since=_moment(fields["heldSince"]),
             trouble=trouble,
         )

@@ -178,6 +178,20 @@ class LeaseTable:
         if self._write(lease, "SET leaseOwner = :holder REMOVE checkpointOwner", condition, values) is None:
             self.evict(lease)
 
+    def note(self, shard_id: str, note: Note) -> None:
+        """Notes how a shard stands whose lease another process holds; nothing where there is no such lease."""
+        try:
+            self._client.update_item(
+                TableName=self._name,
+                Key={row.KEY: {"S": shard_id}},
+                UpdateExpression=f"SET {NOTE} = :note",
+                ConditionExpression=f"attribute_exists({row.KEY})",
+                ExpressionAttributeValues={":note": note_item(note)},
+            )
+        except ClientError as error:
+            if not _is_refused(error):
+                raise
+
     def delete(self, lease: Lease) -> None:
         """Removes a finished lease, unless somebody wrote it since it was read."""
         try:
