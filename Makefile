@@ -68,6 +68,9 @@ chaos: install ## kill, freeze and disturb the real processes, and audit what is
 chaos-lake: install ## kill two archivers with -9 at every step of their commits, 56 times; about five minutes
 	@LAKE_KILL_ROUNDS=$(or $(ROUNDS),4) $(PYTEST) -n 0 -m chaos tests/end_to_end/test_lake_kills.py $(ARGS)
 
+doctor-troubles: install ## twelve troubles on a running stack, and how soon the doctor names each; about five minutes
+	@$(PYTEST) -n 0 -m chaos tests/end_to_end/test_doctor.py $(ARGS)
+
 interop: install ## beside the real KCL: change the engine and keep the place, and read one stream together; needs Java
 	@$(BIN)/python -m pytest -m interop tests/interop $(ARGS)
 

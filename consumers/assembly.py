@@ -21,7 +21,7 @@ from foundation.settings import SettingsError, from_environment
 if TYPE_CHECKING:
     from analytics.privacy import CustomerKeys
     from consumers.engines.aws_lambda import KinesisFunction
-    from consumers.engines.kcl import DaemonSettings
+    from consumers.engines.kcl import DaemonSettings, LeaseNotes
     from consumers.engines.worker.worker import Worker
     from consumers.redrive import GivesAgain
     from foundation.kinesis import HashKeyRange
@@ -100,6 +100,15 @@ def kcl_daemon(consumer: str, environ: Mapping[str, str]) -> "DaemonSettings":
         start_at=start_at,
         retrieval=settings.retrieval,
     )
+
+
+def lease_notes(spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit) -> "LeaseNotes":
+    """Where a child of the KCL's daemon notes what keeps its shard from getting on."""
+    from consumers.engines.kcl import LeaseNotes
+    from consumers.engines.worker.leases import LeaseTable
+
+    table = LeaseTable(aws.client("dynamodb", environ, _LEASES), settings.application(spec), "")
+    return LeaseNotes(table, clock=SYSTEM_CLOCK, emit=emit)
 
 
 def dead_letters(environ: Mapping[str, str], settings: ConsumerSettings, keys: "CustomerKeys") -> S3DeadLetters:

@@ -113,6 +113,14 @@ class LeaseUnreadable(Diagnostic):
 
 
 @dataclass(frozen=True)
+class LeaseNotNoted(Diagnostic):
+    """How the shard stands could not be written beside its lease, where `takeaway doctor` looks. Work goes on."""
+
+    shard_id: str
+    error: Exception
+
+
+@dataclass(frozen=True)
 class LeaseDeleted(Diagnostic):
     shard_id: str
 
@@ -159,6 +167,14 @@ class ShardStopped(Diagnostic):
     shard_id: str
     error: Exception
     retry_in_seconds: float
+
+
+@dataclass(frozen=True)
+class ShardGoesOn(Diagnostic):
+    """What kept it from getting on, told before, is over."""
+
+    shard_id: str
+    after_seconds: float
 
 
 @dataclass(frozen=True)

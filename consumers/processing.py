@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, auto
 from typing import Protocol
 
@@ -69,6 +70,18 @@ class Progress:
 
     resume_after: Position
     failure: RecordFailure | None = None
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a shard does not get on, in words without customers' data, and since when.
+
+    `stopped`: its processor refuses to go on. Otherwise it is tried again and again.
+    """
+
+    error: str
+    since: datetime
+    stopped: bool = False
 
 
 @dataclass(frozen=True)

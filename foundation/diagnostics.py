@@ -18,6 +18,8 @@ class Diagnostic:
 
 Emit = Callable[[Diagnostic], None]
 
+_LONGEST_WORDS = 500
+
 
 @dataclass(frozen=True)
 class LogWasFull(Diagnostic):
@@ -60,6 +62,12 @@ def json_lines(application: str, *, out: TextIO = sys.stderr, clock: Clock = SYS
                 refused, refusal = refused + 1, error
 
     return emit
+
+
+def in_words(error: BaseException) -> str:
+    """What the error is, and what it says; not more of that than a screen can hold."""
+    text = f"{type(error).__name__}: {error}"
+    return text if len(text) <= _LONGEST_WORDS else f"{text[: _LONGEST_WORDS - 1]}…"
 
 
 def _plain(value: Any) -> Any:

@@ -196,6 +196,39 @@ GUARANTEES = (
         never,
         "test_a_poison_record_inside_an_aggregate_alone_is_a_dead_letter",
     ),
+    Guarantee("what moves does not stand still", never, "test_verdicts"),
+    Guarantee("a shard that waits for its parent is no problem of its own", never, "test_verdicts"),
+    Guarantee(
+        "an old checkpoint alone is no standstill",
+        becomes("shard.standing_seconds or 0.0"),
+        "test_verdicts",
+    ),
+    Guarantee(
+        "what stands with records unread is told after its time",
+        never,
+        "test_one_that_stands_with_records_unread_is_told_after_its_time",
+    ),
+    Guarantee("what all readers drop is not unread", never, "test_a_stray_aggregate_at_the_tip_is_not_unread"),
+    Guarantee(
+        "what keeps a shard from getting on is noted",
+        deleted,
+        "test_one_that_fails_is_told_in_its_own_words_since_it_began",
+    ),
+    Guarantee(
+        "that something is read ends no other trouble",
+        always,
+        "test_trouble_lasts_from_its_first_failure_until_the_shard_gets_on",
+    ),
+    Guarantee(
+        "a variable that no setting reads is told",
+        never,
+        "test_a_variable_that_no_setting_reads_is_found_with_what_was_meant",
+    ),
+    Guarantee(
+        "a letter that was dropped is no problem any more",
+        becomes("True"),
+        "test_a_letter_that_was_dropped_waits_no_more",
+    ),
     Guarantee(
         "what is done behind a failed record is not done again",
         replaced(" if _place(record) not in known", ""),

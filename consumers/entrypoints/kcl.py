@@ -3,7 +3,7 @@
 import os
 import sys
 
-from consumers.assembly import processors
+from consumers.assembly import lease_notes, processors
 from consumers.engines.kcl import DaemonLine
 from consumers.settings import ConsumerSettings
 from consumers.specs import named
@@ -16,7 +16,8 @@ def main() -> None:
     spec, settings = named(sys.argv[1]), from_environment(ConsumerSettings, os.environ)
     emit = json_lines(spec.name)
     factory = processors(spec, settings, os.environ, emit)
-    line.serve(settings.stream, factory, emit, batch_records=settings.batch_records(spec))
+    tell = lease_notes(spec, settings, os.environ, emit).tell
+    line.serve(settings.stream, factory, emit, batch_records=settings.batch_records(spec), tell=tell)
 
 
 if __name__ == "__main__":

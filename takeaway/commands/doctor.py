@@ -1,5 +1,7 @@
 """doctor: what this machine would work with, and whether it is well."""
 
+import re
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -10,58 +12,115 @@ from rich.text import Text
 
 from takeaway.commands.options import Json
 from takeaway.errors import UserError
-from takeaway.stack import DEFAULT, ENVIRONMENT, RUNNING, STACK, endpoint_sources
+from takeaway.stack import DEFAULT, ENVIRONMENT, HOME, RUNNING, STACK
 from takeaway.terminal import counted, roughly
 
 if TYPE_CHECKING:
-    from takeaway.doctor import BackEnd, Checkup, Consumer, DeadLetters, Problem, Process, Setting, ShardReading
+    from takeaway.doctor import BackEnd, Checkup, Consumer, DeadLetters, Disk, Problem, Process, Setting
+    from takeaway.standing import ShardStanding
 
 Rows = Sequence[Sequence[str]]
 # Rows under a heading each; under none where it is empty.
 Groups = Sequence[tuple[str, Rows]]
 
 
+# What is to be typed is within backticks.
+_COMMAND = re.compile(r"`[^`]*`")
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+_WIDEST = 100
 # So many last digits of a place on the stream tell two places apart; --json has all of them.
 _DIGITS = 8
+# A worker's id is its machine's name and twelve random digits.
+_OWNER = 16
 
 
 def doctor(
     every_setting: Annotated[bool, typer.Option("--all", help="Also show the settings that are at their default.")] = (
         False
     ),
+    lease_table: Annotated[
+        list[str] | None,
+        typer.Option(help="Also look at this lease table: of any KCL application that reads the stream. A minute."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Examine settings, processes, back end, stack, consumers, dead letters and lake; name what is wrong, with a fix.
 
-    Changes nothing. Exit 1 when there is a problem, 2 when there is nothing to examine.
+    Problems first, facts after: ✓ marks what moves or has nothing to do. Changes nothing. Exit 1 when there is a
+    problem, 2 when there is nothing to examine.
 
     Example: takeaway doctor --json | jq .problems
     """
     import msgspec
 
-    from takeaway.doctor import examine, findings
+    from takeaway.doctor import examine, examined_sources, findings, warnings
 
     with Console(stderr=True).status("examining"):
-        checkup = examine(endpoint_sources())
-    problems = findings(checkup)
+        checkup = examine(examined_sources(HOME), lease_tables=lease_table or ())
+    problems, warned = findings(checkup), warnings(checkup)
     if as_json:
-        facts = {"ok": not problems, "problems": problems, **msgspec.to_builtins(checkup)}
-        print(msgspec.json.encode(facts).decode())
+        verdicts = [
+            {"consumer": one.name, "shard_id": shard.shard_id, **msgspec.to_builtins(one.judged(shard))}
+            for one in checkup.consumers
+            for shard in one.shards
+        ]
+        told = {"ok": not problems, "problems": problems, "warnings": warned, "verdicts": verdicts}
+        print(msgspec.json.encode({**told, **msgspec.to_builtins(checkup)}).decode())
     else:
-        _show(checkup, problems, Console(highlight=False, soft_wrap=True), every_setting=every_setting)
-    if checkup.back_end is None:
-        (nobody,) = checkup.unsettled
+        console = Console(highlight=False, soft_wrap=True)
+        _show_problems(checkup, problems, warned, console)
+        _show_facts(checkup, problems, warned, console, every_setting=every_setting)
+    if checkup.back_end is None and not checkup.processes:
+        nobody = checkup.unsettled[0]
         raise UserError(nobody.what, nobody.fix)
     raise typer.Exit(1 if problems else 0)
 
 
-def _show(checkup: "Checkup", problems: "Sequence[Problem]", console: Console, *, every_setting: bool) -> None:
+def _show_problems(
+    checkup: "Checkup", problems: "Sequence[Problem]", warned: "Sequence[Problem]", console: Console
+) -> None:
+    if checkup.back_end is None and not checkup.processes:
+        # Why is told at the end, as what ends any command.
+        problems = [problem for problem in problems if problem not in checkup.unsettled]
+        console.print("nothing to examine", style="bold red")
+    elif problems:
+        where = ", ".join(dict.fromkeys(problem.section for problem in problems))
+        console.print(f"{counted(len(problems), 'problem')}: {where}", style="bold red")
+    else:
+        console.print("no problems" + (f", {counted(len(warned), 'warning')}" if warned else ""), style="bold green")
+    for label, style, some in (("problem", "bold red", problems), ("warning", "bold yellow", warned)):
+        for one in some:
+            console.print()
+            _print_hanging(f"{label}: ", style, one.what, console)
+            _print_hanging("    fix: ", "bold yellow", one.fix, console)
+    console.print()
+
+
+def _print_hanging(label: str, style: str, text: str, console: Console) -> None:
+    """Broken at spaces to the terminal's width, but never within a command: that is to be copied whole."""
+    whole = _COMMAND.sub(lambda command: command[0].replace(" ", _NO_BREAK), text)
+    width = min(console.width, _WIDEST)
+    lines = textwrap.wrap(whole, width - len(label), break_long_words=False, break_on_hyphens=False)
+    for number, line in enumerate(lines or [""]):
+        start = (label, style) if number == 0 else " " * len(label)
+        console.print(Text.assemble(start, line.replace(_NO_BREAK, " ")))
+
+
+def _show_facts(
+    checkup: "Checkup",
+    problems: "Sequence[Problem]",
+    warned: "Sequence[Problem]",
+    console: Console,
+    *,
+    every_setting: bool,
+) -> None:
     from takeaway.doctor import Section
 
     resources = [(one.kind, _short(one.name), _detail(one.there, one.detail)) for one in checkup.resources]
     dead_letters = [row for letters in checkup.dead_letters for row in _dead_letters(letters, checkup)]
     sections: list[tuple[str, Groups]] = [
         (Section.SETTINGS, _settings(checkup.settings, every_setting=every_setting)),
+        (Section.MACHINE, [("", [_disk(one) for one in checkup.disks])]),
         (Section.PROCESSES, [("", [_process(one) for one in checkup.processes])]),
         (Section.BACK_END, [("", _back_end(checkup.back_end) if checkup.back_end else [])]),
         (Section.RESOURCES, [("", resources)]),
@@ -70,26 +129,16 @@ def _show(checkup: "Checkup", problems: "Sequence[Problem]", console: Console, *
         (Section.DEAD_LETTERS, [("", dead_letters)]),
         (Section.LAKE, [("", _lake(checkup))]),
     ]
-    if checkup.back_end is None:
-        # Why is told at the end, as what ends any command.
-        problems = [problem for problem in problems if problem not in checkup.unsettled]
-        console.print("nothing to examine", style="bold red")
-    elif problems:
-        where = ", ".join(dict.fromkeys(problem.section for problem in problems))
-        console.print(f"{counted(len(problems), 'problem')}: {where}", style="bold red")
-    else:
-        console.print("no problems", style="bold green")
-    console.print()
     for title, groups in sections:
-        wrong = [problem for problem in problems if problem.section == title]
-        if not any(heading or rows for heading, rows in groups) and not wrong:
+        if not any(heading or rows for heading, rows in groups):
             continue
-        mark = ("✗ ", "red") if wrong else ("✓ ", "green")
+        mark = ("✓ ", "green")
+        if any(one.section == title for one in warned):
+            mark = ("! ", "yellow")
+        if any(one.section == title for one in problems):
+            mark = ("✗ ", "red")
         console.print(Text.assemble(mark, (title, "bold")))
         _print_aligned(groups, console)
-        for problem in wrong:
-            console.print(Text.assemble("  ", ("problem: ", "bold red"), problem.what))
-            console.print(Text.assemble("      ", ("fix: ", "bold yellow"), problem.fix))
         console.print()
 
 
@@ -130,8 +179,18 @@ def _settings(settings: "Sequence[Setting]", *, every_setting: bool) -> Groups:
 
 
 def _process(process: "Process") -> Sequence[str]:
-    state = "ended" if not process.up else "up" if process.trouble is None else "up, does not serve"
+    state = "up" if process.up else "ended"
+    if process.frozen:
+        state = "frozen"
+    elif process.trouble is not None:
+        state = "up, does not serve"
     return (process.name, f"pid {process.pid}", state)
+
+
+def _disk(disk: "Disk") -> Sequence[str]:
+    from takeaway.doctor import megabytes
+
+    return (disk.folder, f"{megabytes(disk.free_bytes)} left" if disk.trouble is None else disk.trouble)
 
 
 def _back_end(back_end: "BackEnd") -> Rows:
@@ -156,24 +215,37 @@ def _detail(there: bool | None, detail: str) -> str:
 
 def _consumer(consumer: "Consumer") -> Rows:
     if consumer.trouble is not None:
-        return [("unknown", "", "", "")]
+        return [("unknown", "", "", "", "")]
     if not consumer.ran:
         waiting = "records wait" if any(shard.unread for shard in consumer.shards) else "nothing to read"
-        return [("never ran", waiting, "", "")]
+        return [("never ran", waiting, "", "", "")]
     if not consumer.shards:
-        return [("has taken no shard", "", "", "")]
+        return [("has taken no shard", "", "", "", "")]
     return [
-        (shard.shard_id, _reader(shard), _lag(shard), _position(shard.checkpoint) if shard.unread else "")
+        (
+            shard.shard_id,
+            consumer.judged(shard).verdict.value,
+            _reader(shard),
+            _lag(shard),
+            _position(shard.checkpoint) if shard.unread else "",
+        )
         for shard in consumer.shards
     ]
 
 
-def _reader(shard: "ShardReading") -> str:
+def _reader(shard: "ShardStanding") -> str:
     if shard.finished:
         return "read to its end"
+    if shard.waits_for:
+        return f"waits for {', '.join(shard.waits_for)}"
     if shard.owner is None:
         return "read by nobody"
-    return {True: "read by", False: "left by", None: "held by"}[shard.renewed] + f" {shard.owner}"
+    return {True: "read by", False: "left by", None: "held by"}[shard.renewed] + f" {_shortened(shard.owner)}"
+
+
+def _shortened(owner: str) -> str:
+    """A worker's id ends with what tells it apart; --json has all of it."""
+    return owner if len(owner) <= _OWNER else f"…{owner[1 - _OWNER :]}"
 
 
 def _position(checkpoint: str) -> str:
@@ -188,11 +260,11 @@ def _position(checkpoint: str) -> str:
     return places.get(checkpoint, f"at …{checkpoint[-_DIGITS:]}")
 
 
-def _lag(shard: "ShardReading") -> str:
+def _lag(shard: "ShardStanding") -> str:
     if shard.finished or shard.unread is False:
         return "up to date"
     if shard.unread is None:
-        return f"lag unknown{f' ({shard.trouble})' if shard.trouble else ''}"
+        return f"lag unknown{f' ({shard.unseen})' if shard.unseen else ''}"
     return f"unread for {shard.waiting_seconds or 0:,.1f} s"
 
 
@@ -200,7 +272,7 @@ def _capacity(checkup: "Checkup") -> Rows:
     from foundation.kinesis import READ_BYTES_PER_SECOND
     from takeaway.doctor import megabytes
 
-    readers = sum(consumer.reads for consumer in checkup.consumers)
+    readers = sum(consumer.polls for consumer in checkup.consumers)
     rows = []
     for one in checkup.rates:
         rate = one.bytes_per_second

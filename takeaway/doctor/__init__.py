@@ -6,25 +6,28 @@ from takeaway.doctor.facts import (
     Checkup,
     Consumer,
     DeadLetters,
+    Disk,
     Problem,
     Process,
     Section,
     Setting,
-    ShardReading,
 )
-from takeaway.doctor.judge import findings, megabytes
+from takeaway.doctor.judge import findings, megabytes, warnings
+from takeaway.doctor.settings import examined_sources
 
 __all__ = [
     "BackEnd",
     "Checkup",
     "Consumer",
     "DeadLetters",
+    "Disk",
     "Problem",
     "Process",
     "Section",
     "Setting",
-    "ShardReading",
     "examine",
+    "examined_sources",
     "findings",
     "megabytes",
+    "warnings",
 ]

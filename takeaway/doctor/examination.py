@@ -10,39 +10,62 @@ from typing import Any
 from botocore.exceptions import NoCredentialsError
 
 from analytics.table import table_uri
-from consumers.engines.worker.settings import WorkerSettings
 from consumers.settings import ConsumerSettings
 from consumers.specs import CONSUMERS, ConsumerSpec
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait, uninterrupted_wait
-from foundation.settings import from_environment
-from takeaway.doctor import resources
+from foundation.settings import SettingsError, from_environment, variable
+from takeaway.doctor import machine, resources
 from takeaway.doctor.facts import Checkup, Consumer, DeadLetters, LakeState, Problem, Section, ShardRate
-from takeaway.doctor.readers import CONSUMER_SECONDS, SHARDS_SECONDS, ReadingProbe
-from takeaway.doctor.settings import as_problem, shown, stack_settings, unreadable
-from takeaway.stack import HOME, Asked, Source, Unanswered, merged, unreachable
+from takeaway.doctor.rates import RATES_SECONDS
+from takeaway.doctor.rates import rates as measured_rates
+from takeaway.doctor.settings import (
+    as_problem,
+    local_token_key,
+    pace_seconds,
+    shown,
+    stack_settings,
+    unknown_variables,
+    unreadable,
+)
+from takeaway.stack import ENVIRONMENT, HOME, Asked, Source, Unanswered, merged, unreachable
+from takeaway.standing import LOOK_SECONDS, Collector, Reader, SeenReader, allowance, logged_trouble
 
 ASK_SECONDS = 3.0
 # These read many objects, each with its own short limit.
 _READ_SECONDS = 5.0
 
+# A lease is renewed so often in its failover time.
+_RENEWALS = 3
+# Of an application that we know nothing else of: the KCL's failover time by default, and a pace that many keep.
+_RENEWAL_OF_OTHERS = 10.0 / _RENEWALS
+_PACE_OF_OTHERS = 20.0
+_GLANCE_SECONDS = 1.0
+
 Clients = Callable[[str], Any]
 
 
 def examine(
-    sources: Sequence[Source], home: Path = HOME, *, clock: Clock = SYSTEM_CLOCK, wait: Wait | None = None
+    sources: Sequence[Source],
+    home: Path = HOME,
+    *,
+    lease_tables: Sequence[str] = (),
+    clock: Clock = SYSTEM_CLOCK,
+    wait: Wait | None = None,
 ) -> Checkup:
-    """Everything about the stack that these variables lead to, and what `takeaway up` started in `home`."""
-    started, told = resources.started(home), shown(sources, home)
+    """Everything about the stack that these variables lead to, and what `takeaway up` started in `home`.
+
+    `lease_tables` names tables of other applications that read the stream, to be looked at as well.
+    """
+    found = _this_machine(sources, home, clock)
     try:
         back_end = resources.back_end(merged(sources), clock)
     except (NoCredentialsError, aws.NoRegion) as error:
         nobody = unreachable(error, merged(sources))
-        problem = Problem(Section.SETTINGS, nobody.what, nobody.fix)
-        return Checkup(clock.now(), None, settings=told, unsettled=(problem,), processes=started)
+        return dataclasses.replace(found, unsettled=(Problem(Section.SETTINGS, nobody.what, nobody.fix),))
     except aws.HalfCredentials as error:
-        return Checkup(clock.now(), None, settings=told, unsettled=(as_problem(error),), processes=started)
-    found = Checkup(clock.now(), back_end, settings=told, processes=started)
+        return dataclasses.replace(found, unsettled=(as_problem(error),))
+    found = dataclasses.replace(found, back_end=back_end)
     if back_end.trouble is not None:
         return found
     from_stack, unsettled = stack_settings(merged(sources), ASK_SECONDS)
@@ -59,53 +82,108 @@ def examine(
         named = (resources.stack(environ, clients, ASK_SECONDS), *named)
     found = dataclasses.replace(found, resources=named)
     now = clock.now() - timedelta(seconds=back_end.clock_ahead_seconds or 0)
-    return _examine_what_is_there(found, environ, there, clients, now, clock, wait or uninterrupted_wait())
+    look = _Look(home, environ, clients, now, clock, wait or uninterrupted_wait())
+    return look.examine(found, there, lease_tables)
 
 
-def _examine_what_is_there(
-    found: Checkup,
-    environ: Mapping[str, str],
-    there: Mapping[str, str],
-    clients: Clients,
-    now: datetime,
-    clock: Clock,
-    wait: Wait,
-) -> Checkup:
-    """Who reads, the dead letters and the lake, all asked at once; nothing of a stream or bucket that is missing.
-
-    `now` is the back end's time.
-    """
-    letters: dict[str, Asked[DeadLetters]] = {}
-    workers: dict[str, WorkerSettings] = {}
-    consumers: dict[str, Asked[Consumer]] = {}
-    rates: Asked[tuple[ShardRate, ...]] | None = None
-    lake: Asked[LakeState] | None = None
-    settings = None if found.unsettled else from_environment(ConsumerSettings, environ)
-    if settings and "stream" in there:
-        probe = ReadingProbe(clients("kinesis"), settings.stream, now, clock)
-        for name, spec in CONSUMERS.items():
-            workers[name] = _worker_settings(spec, settings, environ)
-            look = partial(probe.consumer, name, clients("dynamodb"), workers[name], wait)
-            consumers[name] = Asked(look, CONSUMER_SECONDS, clock)
-        rates = Asked(probe.rates, SHARDS_SECONDS + ASK_SECONDS, clock)
-    if bucket := there.get("dead_letter_bucket"):
-        for name in CONSUMERS:
-            letters[name] = Asked(partial(resources.dead_letters, clients("s3"), bucket, name), _READ_SECONDS, clock)
-    if bucket := there.get("lake_bucket"):
-        lake = Asked(partial(resources.lake, environ, bucket), _READ_SECONDS, clock)
-    return dataclasses.replace(
-        found,
-        dead_letters=tuple(_letters(name, one.answer(), there) for name, one in letters.items()),
-        lake=_lake(lake.answer(), there) if lake else None,
-        rates=_rates(rates.answer()) if rates else (),
-        consumers=tuple(_consumer(name, one.answer(), workers[name]) for name, one in consumers.items()),
+def _this_machine(sources: Sequence[Source], home: Path, clock: Clock) -> Checkup:
+    """What can be told whatever else is away."""
+    environ = merged(sources)
+    key = environ.get(variable("token_key")) or local_token_key(environ, home)
+    named = {source.name: source.values for source in sources if source.name == ENVIRONMENT}
+    named |= machine.own_variables(home)
+    return Checkup(
+        clock.now(),
+        None,
+        settings=shown(sources, home),
+        unknown_variables=unknown_variables(named),
+        disks=machine.disks(home),
+        processes=machine.started(home, {**environ, variable("token_key"): key}),
     )
 
 
-def _consumer(name: str, answer: Consumer | Unanswered, settings: WorkerSettings) -> Consumer:
+@dataclasses.dataclass(frozen=True)
+class _Look:
+    """One look at all that answers. `now` is the back end's time."""
+
+    home: Path
+    environ: Mapping[str, str]
+    clients: Clients
+    now: datetime
+    clock: Clock
+    wait: Wait
+
+    def examine(self, found: Checkup, there: Mapping[str, str], lease_tables: Sequence[str]) -> Checkup:
+        """Consumers, dead letters and lake, all asked at once; nothing of a stream or bucket that is missing."""
+        letters: dict[str, Asked[DeadLetters]] = {}
+        consumers: list[tuple[Consumer, Asked[SeenReader]]] = []
+        rates: Asked[tuple[ShardRate, ...]] | None = None
+        lake: Asked[LakeState] | None = None
+        settings = None if found.unsettled else from_environment(ConsumerSettings, self.environ)
+        if settings and "stream" in there:
+            own = machine.own_variables(self.home)
+            logs = {one.name: Path(one.log) for one in found.processes if one.up}
+            for name, spec in CONSUMERS.items():
+                consumer = self._consumer(spec, settings, own.get(name, {}), logs.get(name))
+                start_at = settings.first_position[1]
+                reader = Reader(name, consumer.lease_table, settings.failover_seconds / _RENEWALS, start_at)
+                consumers.append((consumer, self._asked(settings.stream, reader)))
+            for name in lease_tables:
+                consumer = Consumer(name, name, _PACE_OF_OTHERS, "start its workers")
+                reader = Reader(
+                    name, name, _RENEWAL_OF_OTHERS, look_seconds=allowance(_PACE_OF_OTHERS) + _GLANCE_SECONDS
+                )
+                consumers.append((consumer, self._asked(settings.stream, reader)))
+            measure = partial(measured_rates, self.clients("kinesis"), settings.stream, self.now, self.clock)
+            rates = Asked(measure, RATES_SECONDS + ASK_SECONDS, self.clock)
+        if bucket := there.get("dead_letter_bucket"):
+            for name in CONSUMERS:
+                look = partial(resources.dead_letters, self.clients("s3"), bucket, name)
+                letters[name] = Asked(look, _READ_SECONDS, self.clock)
+        if bucket := there.get("lake_bucket"):
+            lake = Asked(partial(resources.lake, self.environ, bucket), _READ_SECONDS, self.clock)
+        return dataclasses.replace(
+            found,
+            dead_letters=tuple(_letters(name, one.answer(), there) for name, one in letters.items()),
+            lake=_lake(lake.answer(), there) if lake else None,
+            rates=_rates(rates.answer()) if rates else (),
+            consumers=tuple(_seen(consumer, one.answer()) for consumer, one in consumers),
+        )
+
+    def _consumer(
+        self, spec: ConsumerSpec, settings: ConsumerSettings, own: Mapping[str, str], log: Path | None
+    ) -> Consumer:
+        """`own` are the variables of its process on this machine, if there is one: that may keep another pace."""
+        polls = settings.retrieval == "polling"
+        return Consumer(
+            spec.name,
+            settings.application(spec),
+            _pace(spec, settings, {**self.environ, **own}),
+            f"start it: `takeaway work {spec.name}`",
+            reads_per_second=spec.reads(self.environ) if polls else None,
+            bytes_per_second=settings.read_bytes_per_second if polls else None,
+            logged=logged_trouble(log, self.clock.now()) if log else None,
+        )
+
+    def _asked(self, stream: str, reader: Reader) -> Asked[SeenReader]:
+        collector = Collector(
+            self.clients("kinesis"), self.clients("dynamodb"), stream, self.now, self.clock, self.wait
+        )
+        return Asked(partial(collector.look, reader), LOOK_SECONDS + reader.look_seconds, self.clock)
+
+
+def _pace(spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str]) -> float:
+    try:
+        return pace_seconds(spec, settings, environ)
+    except SettingsError:
+        # Its process has refused to start with that, which is told.
+        return 0.0
+
+
+def _seen(consumer: Consumer, answer: SeenReader | Unanswered) -> Consumer:
     if isinstance(answer, Unanswered):
-        return Consumer(name, settings.application, settings.reads_per_second, trouble=answer.reason)
-    return answer
+        return dataclasses.replace(consumer, trouble=answer.reason)
+    return dataclasses.replace(consumer, ran=answer.ran, shards=answer.shards)
 
 
 def _rates(answer: tuple[ShardRate, ...] | Unanswered) -> tuple[ShardRate, ...]:
@@ -122,14 +200,3 @@ def _lake(answer: LakeState | Unanswered, there: Mapping[str, str]) -> LakeState
     if isinstance(answer, Unanswered):
         return LakeState(table_uri(there["lake_bucket"]), trouble=answer.reason)
     return answer
-
-
-def _worker_settings(spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str]) -> WorkerSettings:
-    """As the consumer's own workers have them; the name is for a worker that takes no lease."""
-    return WorkerSettings(
-        application=settings.application(spec),
-        stream=settings.stream,
-        worker_id="doctor",
-        failover_seconds=settings.failover_seconds,
-        reads_per_second=spec.reads(environ),
-    )

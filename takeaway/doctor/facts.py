@@ -1,14 +1,17 @@
 """What `takeaway doctor` looks at, as values: settings, processes, back end, resources, consumers and lake."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+from takeaway.standing import Judgement, LoggedTrouble, ShardStanding, judged
 
 
 class Section(StrEnum):
     """The sections of a checkup, in the order in which they are told."""
 
     SETTINGS = "settings"
+    MACHINE = "this machine"
     PROCESSES = "processes"
     BACK_END = "back end"
     RESOURCES = "resources"
@@ -37,14 +40,44 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class UnknownVariable:
+    """A variable that no setting reads, where it is set, and the known one that is most like it."""
+
+    name: str
+    where: str
+    meant: str | None = None
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Where logs and ledgers go. `trouble` says why nothing can be written there."""
+
+    folder: str
+    free_bytes: int
+    trouble: str | None = None
+
+
+@dataclass(frozen=True)
 class Process:
-    """What `takeaway up` started. `trouble` says why one that is up does not answer."""
+    """What `takeaway up` started. `trouble` says why one that is up does not answer.
+
+    `frozen`: a signal has stopped it, and it waits for another to go on. `last_words` are the last line in the log of
+    one that has ended. `refuses_key`: it takes no token that is signed with the key of this machine's settings.
+    """
 
     name: str
     pid: int
     up: bool
     log: str
     trouble: str | None = None
+    frozen: bool = False
+    up_seconds: float = field(default=0.0, compare=False)
+    last_words: str = ""
+    refuses_key: bool = False
+
+    @property
+    def works(self) -> bool:
+        return self.up and not self.frozen
 
 
 @dataclass(frozen=True)
@@ -73,43 +106,35 @@ class Resource:
 
 
 @dataclass(frozen=True)
-class ShardReading:
-    """How far one consumer is with one shard. None means that it could not be known, and `trouble` may say why.
-
-    `renewed`: somebody keeps the lease alive. `waiting_seconds`: for how long the oldest unread record has waited.
-    """
-
-    shard_id: str
-    checkpoint: str
-    owner: str | None = None
-    finished: bool = False
-    renewed: bool | None = None
-    unread: bool | None = None
-    waiting_seconds: float | None = None
-    trouble: str | None = None
-
-    @property
-    def stands_still(self) -> bool:
-        return self.renewed is False and self.unread is True
-
-
-@dataclass(frozen=True)
 class Consumer:
     """One reading application. One that never ran has no lease table, and all of the stream before it.
 
-    `reads_per_second` is its share of each shard, as this machine's settings have it.
+    It writes a checkpoint every `pace_seconds` while there is something to do, and `start` is how it is started.
+    `reads_per_second` and `bytes_per_second` are its share of each shard, as this machine's settings have it; None
+    where it does not poll, or is no consumer of ours. `logged` is what its process told in its log of its lease table.
     """
 
     name: str
     lease_table: str
-    reads_per_second: float
+    pace_seconds: float
+    start: str
+    reads_per_second: float | None = None
+    bytes_per_second: float | None = None
     ran: bool = True
-    shards: tuple[ShardReading, ...] = ()
+    shards: tuple[ShardStanding, ...] = ()
+    logged: LoggedTrouble | None = None
     trouble: str | None = None
 
     @property
     def reads(self) -> bool:
         return any(shard.renewed for shard in self.shards)
+
+    @property
+    def polls(self) -> bool:
+        return self.reads and self.reads_per_second is not None
+
+    def judged(self, shard: ShardStanding) -> Judgement:
+        return judged(shard, self.pace_seconds, start=self.start)
 
 
 @dataclass(frozen=True)
@@ -161,6 +186,8 @@ class Checkup:
     back_end: BackEnd | None
     settings: tuple[Setting, ...] = ()
     unsettled: tuple[Problem, ...] = ()
+    unknown_variables: tuple[UnknownVariable, ...] = ()
+    disks: tuple[Disk, ...] = ()
     processes: tuple[Process, ...] = ()
     resources: tuple[Resource, ...] = ()
     consumers: tuple[Consumer, ...] = ()

@@ -1,21 +1,26 @@
 """What is wrong with a checkup, and what to do about it. Pure: facts in, problems out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from consumers import specs
 from foundation.kinesis import READ_BYTES_PER_SECOND, READS_PER_SECOND
 from foundation.settings import variable
+from takeaway.doctor.consumers import consumer_problems, consumer_warnings
 from takeaway.doctor.facts import (
     BackEnd,
     Checkup,
     Consumer,
     DeadLetters,
+    Disk,
     LakeState,
     Problem,
     Process,
     Resource,
     Section,
+    ShardRate,
+    UnknownVariable,
 )
+from takeaway.stack import ENVIRONMENT
 from takeaway.terminal import counted
 
 # Signatures are refused from five minutes on; long before that, times written by two machines contradict each other.
@@ -23,40 +28,73 @@ CLOCK_TOLERANCE_SECONDS = 30.0
 _READS_VARIABLES = dict.fromkeys(variable(spec.reads_field) for spec in specs.CONSUMERS.values())
 # So near a limit a peak is over it.
 NEARLY = 0.8
+_LITTLE_ROOM_BYTES = 256 * 1024 * 1024
+_MAKE_ROOM = "make room on that disk; what could not be written meanwhile is missing in the logs"
+_TOKEN_KEY = variable("token_key")
 
 _STACK_STANDS = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
 
 
 def findings(checkup: Checkup) -> tuple[Problem, ...]:
     """Everything that is wrong, section by section; a cause is told once, and not again for each of its effects."""
-    processes = tuple(problem for one in checkup.processes for problem in _process(one))
-    if checkup.back_end is None:
-        return (*checkup.unsettled, *processes)
-    if checkup.back_end.trouble is not None:
-        return (*processes, *_back_end(checkup.back_end))
-    ended = {one.name for one in checkup.processes if not one.up}
-    return (
+    here = (
         *checkup.unsettled,
-        *processes,
+        *map(_unknown_variable, checkup.unknown_variables),
+        *(problem for disk in checkup.disks for problem in _disk(disk)),
+        *(problem for one in checkup.processes for problem in _process(one)),
+    )
+    if checkup.back_end is None:
+        return here
+    if checkup.back_end.trouble is not None:
+        return (*here, *_back_end(checkup.back_end))
+    return (
+        *here,
         *_back_end(checkup.back_end),
         *_resources(checkup.resources, local=checkup.back_end.local),
-        *(problem for one in checkup.consumers if one.name not in ended for problem in _consumer(one)),
+        *consumer_problems(checkup),
         *_capacity(checkup),
         *(problem for letters in checkup.dead_letters for problem in _dead_letters(letters)),
         *_lake(checkup.lake),
     )
 
 
+def warnings(checkup: Checkup) -> tuple[Problem, ...]:
+    """What is no problem yet, or could not be seen to be none."""
+    full = (
+        Problem(Section.MACHINE, f"{disk.folder} has only {megabytes(disk.free_bytes)} left", _MAKE_ROOM)
+        for disk in checkup.disks
+        if disk.trouble is None and disk.free_bytes < _LITTLE_ROOM_BYTES
+    )
+    return (*full, *consumer_warnings(checkup))
+
+
+def _unknown_variable(unknown: UnknownVariable) -> Problem:
+    where = f"in the {unknown.where}" if unknown.where == ENVIRONMENT else f"for {unknown.where}"
+    meant = f"did you mean {unknown.meant}? Rename it" if unknown.meant else "unset it; `takeaway doctor --all` has all"
+    return Problem(Section.SETTINGS, f"{unknown.name} is set {where}, and no setting is called so", meant)
+
+
+def _disk(disk: Disk) -> Iterator[Problem]:
+    if disk.trouble is not None:
+        yield Problem(Section.MACHINE, f"{disk.folder} cannot be written: {disk.trouble}", _MAKE_ROOM)
+
+
 def _process(process: Process) -> Iterator[Problem]:
+    again = "`takeaway down` and `takeaway up` start it anew"
     if not process.up:
-        yield Problem(
-            Section.PROCESSES,
-            f"{process.name} has ended; its log: {process.log}",
-            "`takeaway up`: it starts what is missing",
-        )
-    if process.trouble is not None:
+        words = f": {process.last_words}" if process.last_words else ""
+        what = f"{process.name} has ended{words}; its log: {process.log}"
+        yield Problem(Section.PROCESSES, what, "`takeaway up`: it starts what is missing")
+    elif process.frozen:
+        what = f"{process.name} is frozen: a signal has stopped its process {process.pid}, which does nothing"
+        yield Problem(Section.PROCESSES, what, f"`kill -CONT {process.pid}` lets it go on; or {again}")
+    elif process.trouble is not None:
         what = f"{process.name} is up and does not serve: {process.trouble}"
-        yield Problem(Section.PROCESSES, what, f"read {process.log}; `takeaway down` and `takeaway up` start it anew")
+        yield Problem(Section.PROCESSES, what, f"read {process.log}; {again}")
+    elif process.refuses_key:
+        what = f"the {process.name} refuses tokens that are signed with {_TOKEN_KEY}: it was started with another key"
+        fix = f"unset {_TOKEN_KEY}, and the key of `takeaway up` is used; or {again}"
+        yield Problem(Section.SETTINGS, what, fix)
 
 
 def _back_end(back_end: BackEnd) -> Iterator[Problem]:
@@ -113,50 +151,42 @@ def _deploy_again(*, stands: bool) -> str:
     return "`takeaway deploy`"
 
 
-def _consumer(consumer: Consumer) -> Iterator[Problem]:
-    start = f"start it: `takeaway work {consumer.name}`"
-    if consumer.trouble is not None:
-        what = f"{consumer.name}: its leases in {consumer.lease_table} could not be read: {consumer.trouble}"
-        yield Problem(
-            Section.CONSUMERS, what, "allow this identity to scan the table and to read the stream, or look again"
-        )
-    still = [shard.shard_id for shard in consumer.shards if shard.stands_still]
-    if not still:
-        return
-    shards = ", ".join(still)
-    if consumer.ran:
-        what = f"{consumer.name} stands still: nobody renews its leases, and records are unread on {shards}"
-    else:
-        what = f"{consumer.name} never ran, and records wait for it on {shards}"
-    yield Problem(Section.CONSUMERS, what, start)
-
-
 def _capacity(checkup: Checkup) -> Iterator[Problem]:
-    reading = [consumer for consumer in checkup.consumers if consumer.reads]
-    reads = sum(consumer.reads_per_second for consumer in reading)
+    polling = [consumer for consumer in checkup.consumers if consumer.polls]
+    reads = sum(consumer.reads_per_second or 0 for consumer in polling)
     if reads > READS_PER_SECOND:
-        names = ", ".join(f"{consumer.name} {consumer.reads_per_second:g}" for consumer in reading)
+        names = ", ".join(f"{consumer.name} {consumer.reads_per_second:g}" for consumer in polling)
         yield Problem(
             Section.CAPACITY,
             f"together the consumers read a shard {reads:g} times a second, and it allows {READS_PER_SECOND}: {names}",
             f"lower {' or '.join(_READS_VARIABLES)}, and start the consumers again",
         )
-    pollers = max(len(reading), 1)
     for rate in checkup.rates:
-        needed = (rate.bytes_per_second or 0) * pollers
-        if needed > NEARLY * READ_BYTES_PER_SECOND:
-            yield Problem(
-                Section.CAPACITY,
-                f"{rate.shard_id} takes in {megabytes(rate.bytes_per_second or 0)} a second, which "
-                f"{counted(pollers, 'consumer')} read: {megabytes(needed)} of the {megabytes(READ_BYTES_PER_SECOND)} "
-                "that a shard gives a second",
-                "more shards: `takeaway deploy --shards <number>`; or fewer consumers",
-            )
+        yield from _shard_capacity(rate, polling)
     unknown = [f"{rate.shard_id} ({rate.trouble})" for rate in checkup.rates if rate.trouble is not None]
     if unknown:
         yield Problem(
             Section.CAPACITY, f"the in-rate could not be measured: {', '.join(unknown)}", "look again in a moment"
         )
+
+
+def _shard_capacity(rate: ShardRate, polling: Sequence[Consumer]) -> Iterator[Problem]:
+    """More than all who poll may read together, or than one of them may."""
+    comes, pollers = rate.bytes_per_second or 0, max(len(polling), 1)
+    fix = "more shards: `takeaway deploy --shards <number>`; or fewer consumers that poll: TAKEAWAY_RETRIEVAL=fan_out"
+    if comes * pollers > NEARLY * READ_BYTES_PER_SECOND:
+        yield Problem(
+            Section.CAPACITY,
+            f"{rate.shard_id} takes in {megabytes(comes)} a second, which {counted(pollers, 'consumer')} read: "
+            f"{megabytes(comes * pollers)} of the {megabytes(READ_BYTES_PER_SECOND)} that a shard gives a second",
+            fix,
+        )
+        return
+    slow = [one for one in polling if one.bytes_per_second is not None and comes > NEARLY * one.bytes_per_second]
+    if slow:
+        names = ", ".join(f"{one.name} {megabytes(one.bytes_per_second or 0)}" for one in slow)
+        what = f"{rate.shard_id} takes in {megabytes(comes)} a second, and these may read hardly more: {names}"
+        yield Problem(Section.CAPACITY, what, f"raise TAKEAWAY_READ_BYTES_PER_SECOND; or {fix}")
 
 
 def _dead_letters(letters: DeadLetters) -> Iterator[Problem]:
@@ -166,7 +196,10 @@ def _dead_letters(letters: DeadLetters) -> Iterator[Problem]:
             Section.DEAD_LETTERS, what, f"allow this identity to list and read {letters.where}, or look again"
         )
     if letters.count:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in letters.kinds)
+        among = "" if letters.looked_at == letters.count else f"of the newest {letters.looked_at}, "
         what = f"{letters.consumer} could not process {'more than ' * letters.more}{counted(letters.count, 'record')}"
+        what += f": {among}{kinds}" if kinds else ""
         yield Problem(
             Section.DEAD_LETTERS,
             what,

@@ -3,11 +3,9 @@
 import heapq
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -23,45 +21,27 @@ from foundation.bucket import Bucket
 from foundation.clock import Clock
 from foundation.error_codes import error_code
 from foundation.settings import variable
-from takeaway.doctor.facts import BackEnd, DeadLetters, LakeState, Process, Resource
+from takeaway.doctor.facts import BackEnd, DeadLetters, LakeState, Resource
+from takeaway.doctor.machine import HEALTH_SECONDS, local_date
 from takeaway.doctor.settings import shown_url
-from takeaway.http import get
-from takeaway.local import load_services
-from takeaway.stack import API, DEFAULT_STACK, Asked, Unanswered
+from takeaway.stack import DEFAULT_STACK, Asked, Unanswered
 from takeaway.terminal import counted
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-HEALTH_SECONDS = 2.0
 # On AWS the first question also looks for credentials, and each place that may have them takes its time.
 IDENTITY_SECONDS = 5.0
 # More letters are neither counted nor, of those counted, read: the newest tell what goes wrong now.
 _LETTERS_COUNTED = 10_000
 _LETTERS_READ = 40
+# Where letters go that are finished with.
+_DROPPED = "dropped"
 # A Date header is cut to whole seconds: on average, half of one is missing.
 _CUT_OFF = timedelta(seconds=0.5)
 _MISSING = frozenset(
     {"ResourceNotFoundException", "NotFound", "AWS.SimpleQueueService.NonExistentQueue", "404", "NoSuchBucket"}
 )
-
-
-def started(home: Path) -> tuple[Process, ...]:
-    """What `takeaway up` started there and did not stop, and whether the API among it can serve."""
-    found = [
-        Process(one.name, one.pid, up=one.process() is not None, log=one.log)
-        for one in load_services(home / "services.json")
-    ]
-    return tuple(replace(one, trouble=_api_trouble(home)) if one.name == API and one.up else one for one in found)
-
-
-def _api_trouble(home: Path) -> str | None:
-    path = home / "api_port"
-    if not path.exists():
-        return None
-    url = f"http://127.0.0.1:{path.read_text().strip()}"
-    answer = Asked(lambda: _local_date(url, "/health"), HEALTH_SECONDS).answer()
-    return f"{url}/health: {answer.reason}" if isinstance(answer, Unanswered) else None
 
 
 def back_end(environ: Mapping[str, str], clock: Clock) -> BackEnd:
@@ -71,7 +51,7 @@ def back_end(environ: Mapping[str, str], clock: Clock) -> BackEnd:
     started, before = clock.monotonic(), clock.now()
     if local:
         name = shown_url(url)
-        answer = Asked(lambda: _local_date(url, "/_localstack/health"), HEALTH_SECONDS, clock).answer()
+        answer = Asked(lambda: local_date(url, "/_localstack/health"), HEALTH_SECONDS, clock).answer()
     else:
         sts = aws.client("sts", environ)
         name = shown_url(url) if url else f"AWS {sts.meta.region_name}"
@@ -153,12 +133,20 @@ def stack(environ: Mapping[str, str], clients: Callable[[str], Any], seconds: fl
 
 
 def dead_letters(s3: "S3Client", bucket: str, consumer: str) -> DeadLetters:
-    """How many there are, and of which kinds of error. A message may quote a record, so only its kind is kept."""
+    """How many there are, and of which kinds of error. A message may quote a record, so only its kind is kept.
+
+    Those that were dropped wait for nothing, and are not counted.
+    """
     where = f"s3://{bucket}/{consumer}/"
     pages = s3.get_paginator("list_objects_v2").paginate(
         Bucket=bucket, Prefix=f"{consumer}/", PaginationConfig={"MaxItems": _LETTERS_COUNTED + 1}
     )
-    written = [(entry["LastModified"], entry["Key"]) for page in pages for entry in page.get("Contents", [])]
+    written = [
+        (entry["LastModified"], entry["Key"])
+        for page in pages
+        for entry in page.get("Contents", [])
+        if waits(entry["Key"])
+    ]
     newest = heapq.nlargest(_LETTERS_READ, written)
     letters = Bucket(s3, bucket)
     kinds = Counter(_error_kind(letters, key) for _, key in newest)
@@ -171,6 +159,12 @@ def dead_letters(s3: "S3Client", bucket: str, consumer: str) -> DeadLetters:
         kinds=tuple(kinds.most_common()),
         newest_at=newest[0][0] if newest else None,
     )
+
+
+def waits(key: str) -> bool:
+    """Whether somebody is still to do something about the letter of this key."""
+    # guarantee: a letter that was dropped is no problem any more
+    return _DROPPED not in key.split("/")
 
 
 def lake(environ: Mapping[str, str], bucket: str) -> LakeState:
@@ -205,14 +199,6 @@ def _error_kind(letters: Bucket, key: str) -> str:
         return kind_of(letters, key) or "gone"
     except NoLetter:
         return "no letter of ours"
-
-
-def _local_date(url: str, path: str) -> datetime | None:
-    answer = get(url, path, seconds=HEALTH_SECONDS)
-    if answer.is_server_error:
-        raise OSError(f"HTTP {answer.status_code}")
-    date = answer.headers.get("Date")
-    return parsedate_to_datetime(date) if date else None
 
 
 def _date(answer: Mapping[str, Any]) -> datetime | None:

@@ -12,6 +12,7 @@ import time
 import boto3
 from botocore.config import Config
 
+from consumers.engines.health import ShardHealth
 from consumers.engines.worker.leases.keeper import HeldLease
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
@@ -84,9 +85,8 @@ def drained(stream: str) -> tuple[list[bytes], float]:
 
         cursor = ShardCursor(settings, shard_id, taken.hash_keys, clock=SYSTEM_CLOCK, emit=happened.append)
         reader = ShardReader(kinesis, settings, cursor, clock=SYSTEM_CLOCK, wait=at_once, emit=happened.append)
-        worker = ShardWorker(
-            held, reader, factory, lambda *_: frozenset(), settings, wait=at_once, emit=happened.append
-        )
+        health = ShardHealth(shard_id, tell=held.note_trouble, clock=SYSTEM_CLOCK, emit=happened.append)
+        worker = ShardWorker(held, reader, factory, lambda *_: frozenset(), settings, wait=at_once, health=health)
         return threading.Thread(target=worker.run, name=shard_id)
 
     threads = [thread(shard.shard_id) for shard in listed_shards(kinesis, stream)]

@@ -183,6 +183,7 @@ class KclEngine:
             clock=self._scene.time.clock,
             wait=lambda seconds: self._scene.threads.wait(daemon.stop, seconds),
             emit=self._scene.happened.append,
+            tell=lambda *_: None,
         )
 
     def _user_records(self, shard_id: str) -> Iterator[Record]:

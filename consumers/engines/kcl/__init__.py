@@ -12,6 +12,7 @@ from consumers.engines.kcl.daemon import (
     properties_text,
     with_this_python,
 )
+from consumers.engines.kcl.lease_notes import LeaseNotes
 
 __all__ = [
     "DAEMON_GRACE_SECONDS",
@@ -19,6 +20,7 @@ __all__ = [
     "OLDEST_JAVA",
     "DaemonLine",
     "DaemonSettings",
+    "LeaseNotes",
     "daemon_command",
     "endpoints",
     "java_version",

@@ -11,7 +11,7 @@ from typing import BinaryIO, TextIO
 from amazon_kclpy.kcl import KCLProcess
 
 from consumers.engines.kcl.daemon import DAEMON_GRACE_SECONDS
-from consumers.engines.kcl.processor import KclProcessor
+from consumers.engines.kcl.processor import KclProcessor, Tell
 from consumers.processing import ProcessorFactory
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Emit
@@ -45,8 +45,16 @@ class DaemonLine:
             signal.signal(number, lambda *_: told_to_stop.set())
         return cls(os.fdopen(hears, "rb"), os.fdopen(says, "w", encoding="utf-8"), told_to_stop)
 
-    def serve(self, stream: str, factory: ProcessorFactory, emit: Emit, *, batch_records: int) -> None:
-        """Until the daemon hangs up."""
+    def serve(
+        self,
+        stream: str,
+        factory: ProcessorFactory,
+        emit: Emit,
+        *,
+        batch_records: int,
+        tell: Tell = lambda *_: None,
+    ) -> None:
+        """Until the daemon hangs up. `tell` is told what keeps a shard from getting on."""
         processor = KclProcessor(
             stream,
             factory,
@@ -55,6 +63,7 @@ class DaemonLine:
             clock=SYSTEM_CLOCK,
             wait=self.wait,
             emit=emit,
+            tell=tell,
         )
         KCLProcess(processor, self.hears, self.says, sys.stderr).run()
 

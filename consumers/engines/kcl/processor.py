@@ -3,8 +3,9 @@
 The daemon reads, and holds the leases: https://github.com/awslabs/amazon-kinesis-client-python
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from amazon_kclpy import messages
 from amazon_kclpy.checkpoint_error import CheckpointError
@@ -21,7 +22,8 @@ from consumers.diagnostics import (
     ShardStopped,
 )
 from consumers.engines.feeding import Feeder
-from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment, ShardStop
+from consumers.engines.health import ShardHealth
+from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment, ShardStop, Trouble
 from foundation.backoff import pause_after
 from foundation.clock import Clock, Wait
 from foundation.diagnostics import Emit
@@ -31,6 +33,9 @@ from foundation.kinesis import Batch, Position, Record, Sentinel, SequenceNumber
 # https://github.com/awslabs/amazon-kinesis-client/tree/master/amazon-kinesis-client/src/main/java/software/amazon/kinesis/exceptions
 _LEASE_IS_LOST = "ShutdownException"
 _WORTH_ANOTHER_TRY = ("ThrottlingException", "KinesisClientLibDependencyException")
+
+# Is told what keeps a shard from getting on, or None when it is over.
+Tell = Callable[[str, Trouble | None], None]
 
 # The daemon may not know how far behind a read was; then nobody may take it for the tip.
 _BEHIND = 1
@@ -46,7 +51,8 @@ class KclProcessor(RecordProcessorBase):
     While the world is broken it waits inside the call, and the daemon goes on renewing the lease. When `wait` is cut
     short the call ends undone, and no batch is taken from then on: nothing behind it may be checkpointed. A daemon that
     goes on giving batches for more than `grace_seconds` is not about to stop. For that, and for whatever kclpy would
-    swallow and report as done, the process ends, and with it the daemon: `SystemExit`.
+    swallow and report as done, the process ends, and with it the daemon: `SystemExit`. `tell` is told by the shard's id
+    what keeps it from getting on.
     """
 
     version = 3
@@ -65,6 +71,7 @@ class KclProcessor(RecordProcessorBase):
         clock: Clock,
         wait: Wait,
         emit: Emit,
+        tell: Tell,
     ) -> None:
         self._stream = stream
         self._factory = factory
@@ -72,13 +79,19 @@ class KclProcessor(RecordProcessorBase):
         self._grace_seconds = grace_seconds
         self._clock = clock
         self._wait = wait
+        self._health = ShardHealth("", tell=lambda _: None, clock=clock, emit=emit)
         self._emit = emit
+        self._tell = tell
         self._shard_id = ""
         self._feeder: Feeder | None = None
         self._over_since: float | None = None
 
     def initialize(self, initialize_input: messages.InitializeInput) -> None:
         self._shard_id = initialize_input.shard_id
+        self._tell(self._shard_id, None)  # whatever was noted by the child before
+        tell = partial(self._tell, self._shard_id)
+        self._health = ShardHealth(self._shard_id, tell=tell, clock=self._clock, emit=self._emit)
+        self._emit = self._health.emit
         with self._swallowing_nothing():
             assignment = ShardAssignment(self._stream, self._shard_id, _position(initialize_input))
             self._delivered = self._written = assignment.checkpoint
@@ -108,6 +121,8 @@ class KclProcessor(RecordProcessorBase):
             if not self._feeder.feed(batch):
                 # guarantee: under the KCL nothing is taken behind a batch that was cut short
                 self._end()
+            elif batch.millis_behind_latest == 0:
+                self._health.has_got_on()
 
     def shard_ended(self, shard_ended_input: messages.ShardEndedInput) -> None:
         """Without a checkpoint at its very end the shard's children never start."""
@@ -194,6 +209,7 @@ class KclProcessor(RecordProcessorBase):
             if self._wait(pause):
                 return False
         self._written = position
+        self._health.has_got_on()
         return True
 
     def _refusal(self, position: Position) -> CheckpointError | None:

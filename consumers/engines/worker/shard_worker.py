@@ -6,13 +6,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.diagnostics import CheckpointFailed, ShardFailed, ShardFinished, ShardStarted, ShardStopped
 from consumers.engines.feeding import Feeder
+from consumers.engines.health import ShardHealth
 from consumers.engines.worker.leases import HeldLease, position_text
 from consumers.engines.worker.reading import BatchReader, EndOfShard
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.processing import ProcessorFactory, ShardAssignment, ShardStop
 from foundation.backoff import pause_after
 from foundation.clock import Wait
-from foundation.diagnostics import Emit
 from foundation.kinesis import Position, Sentinel
 
 # Whoever is next waits for us, so nothing is waited for here: but an answer may have been lost, or one call refused.
@@ -39,7 +39,7 @@ class ShardWorker:
         settings: WorkerSettings,
         *,
         wait: Wait,
-        emit: Emit,
+        health: ShardHealth,
     ) -> None:
         self.held = held
         self.is_over = False
@@ -48,7 +48,8 @@ class ShardWorker:
         self._begin_children = begin_children
         self._settings = settings
         self._wait = wait
-        self._emit = emit
+        self._health = health
+        self._emit = health.emit
 
     def run(self) -> None:
         """Until the shard is finished, its lease lost, or the worker stops."""
@@ -79,8 +80,11 @@ class ShardWorker:
             at_most=self._settings.batch_records,
         )
         for batch in self._reader.batches(processor.resume_after):
+            self._health.has_read()
             if self._must_end or not feeder.feed(batch):
                 break
+            if batch.millis_behind_latest == 0:
+                self._health.has_got_on()
         if self.held.lost:
             return
         if self._reader.end is not None and not self._must_end:
@@ -104,7 +108,10 @@ class ShardWorker:
 
     def _checkpoint(self, position: Position) -> bool:
         """The place before a gap is no record's own, so it is none to write down."""
-        return position != self._reader.gap and self._write(position)
+        written = position != self._reader.gap and self._write(position)
+        if written:
+            self._health.has_got_on()
+        return written
 
     def _write(self, position: Position, children: Iterable[str] = ()) -> bool:
         """Tried until it is written, since the effects are done; False when the lease is lost, or time is up."""

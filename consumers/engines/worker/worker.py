@@ -15,6 +15,7 @@ from consumers.diagnostics import (
     WorkerStarted,
     WorkerStopped,
 )
+from consumers.engines.health import ShardHealth
 from consumers.engines.worker.leases import (
     CannotJoin,
     Fleet,
@@ -220,6 +221,7 @@ class Worker:
 
     def _start(self, held: HeldLease, lease: Lease) -> None:
         wait = partial(self._wait, held.ending)
+        health = ShardHealth(held.shard_id, tell=held.note_trouble, clock=self._clock, emit=self._emit)
         listed = self._shards.get(held.shard_id)
         cursor = ShardCursor(
             self._settings,
@@ -231,16 +233,16 @@ class Worker:
         )
         worker = ShardWorker(
             held,
-            self._reader(cursor, wait),
+            self._reader(cursor, wait, health.emit),
             self._fleet.metered(self._factory),
             self._begin_children,
             self._settings,
             wait=wait,
-            emit=self._emit,
+            health=health,
         )
         self._threads.start(worker)
 
-    def _reader(self, cursor: ShardCursor, wait: Wait) -> BatchReader:
+    def _reader(self, cursor: ShardCursor, wait: Wait, emit: Emit) -> BatchReader:
         if self._settings.retrieval == "fan_out":
             return FanOutReader(
                 self._kinesis,
@@ -249,9 +251,9 @@ class Worker:
                 self._consumer,
                 clock=self._clock,
                 wait=wait,
-                emit=self._emit,
+                emit=emit,
             )
-        return ShardReader(self._kinesis, self._settings, cursor, clock=self._clock, wait=wait, emit=self._emit)
+        return ShardReader(self._kinesis, self._settings, cursor, clock=self._clock, wait=wait, emit=emit)
 
     def _begin_children(self, shard_id: str, end: EndOfShard) -> frozenset[str]:
         """Called from a shard's thread, before SHARD_END is written: from then on its children may start."""

@@ -21,21 +21,21 @@ from consumers.dead_letters.letters import dead_letter
 from consumers.dead_letters.stored import S3DeadLetters
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
-from consumers.engines.worker.settings import WorkerSettings
 from consumers.specs import CONSUMERS
 from foundation.aws import storage_options
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.kinesis.records import Sentinel, SequenceNumber
-from takeaway.doctor import examination, resources
+from takeaway.doctor import examination, machine
 from takeaway.doctor.examination import examine
 from takeaway.doctor.facts import Checkup, Process, Resource, Setting
 from takeaway.doctor.judge import findings
-from takeaway.doctor.readers import ReadingProbe
+from takeaway.doctor.rates import rates as measured_rates
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.backends import LOCAL_AWS
 from takeaway.stack import deployment
 from takeaway.stack.environment import Source, endpoint_sources, merged, origins
+from takeaway.standing.collector import Collector, Reader, SeenReader
 from tests.conftest import BACKEND_NAME, LocalAws
 from tests.support.builders import a_record
 from tests.support.command_line import run_takeaway
@@ -219,7 +219,8 @@ def test_dead_letters_are_counted_by_error_and_quote_no_customer(ward: Ward) -> 
     assert dict(found.kinds) == {"ValueError": 2, "KeyError": 1, "no letter of ours": 1}
     assert found.newest_at is not None
     assert abs(SYSTEM_CLOCK.now() - found.newest_at) < timedelta(hours=1)
-    assert whats(checkup) == ["archiver could not process 4 records"]
+    (what,) = whats(checkup)
+    assert what.startswith("archiver could not process 4 records: 2 ValueError, ")
     assert "Ada" not in repr(checkup)
 
 
@@ -254,7 +255,8 @@ def test_an_owner_who_is_gone_is_found_out(ward: Ward) -> None:
     table.delete(table.list()[shard_id])
     ward.lease("archiver", Lease(shard_id, SequenceNumber(first), counter=7, owner="gone"))
     checkup = ward.examine(TAKEAWAY_FAILOVER_SECONDS="0.1")
-    assert whats(checkup) == [f"archiver stands still: nobody renews its leases, and records are unread on {shard_id}"]
+    (what,) = whats(checkup)
+    assert what.startswith(f"archiver is stopped on {shard_id}: records wait, and no worker keeps its lease")
     (reading,) = (shard for one in checkup.consumers if one.name == "archiver" for shard in one.shards)
     assert (reading.owner, reading.checkpoint) == ("gone", first)
     assert table.list()[shard_id].counter == 7
@@ -268,15 +270,21 @@ class Bedside:
         self.clock = FakeClock()
         self.while_waiting: Callable[[], object] = lambda: None
 
+    def seen(self, *, failover_seconds: float = 10.0, look_seconds: float = 0.0) -> SeenReader:
+        collector = Collector(
+            self.ward.client("kinesis"),
+            self.ward.client("dynamodb"),
+            self.ward.stream,
+            SYSTEM_CLOCK.now() + timedelta(seconds=5),
+            self.clock.clock,
+            self._wait,
+        )
+        table = f"{self.ward.stack}-archiver"
+        return collector.look(Reader("archiver", table, failover_seconds / 3, look_seconds=look_seconds))
+
     def look(self, *, failover_seconds: float = 10.0) -> list[tuple[bool | None, bool | None, bool]]:
         """Renewed, unread and finished, of each shard of the archiver."""
-        settings = WorkerSettings(
-            f"{self.ward.stack}-archiver", self.ward.stream, "doctor", failover_seconds=failover_seconds
-        )
-        probe = ReadingProbe(
-            self.ward.client("kinesis"), self.ward.stream, SYSTEM_CLOCK.now() + timedelta(seconds=5), self.clock.clock
-        )
-        consumer = probe.consumer("archiver", self.ward.client("dynamodb"), settings, self._wait)
+        consumer = self.seen(failover_seconds=failover_seconds)
         waited = [reading.waiting_seconds for reading in consumer.shards if reading.unread]
         assert all(seconds is not None and 5 <= seconds < 30 for seconds in waited)
         return [(reading.renewed, reading.unread, reading.finished) for reading in consumer.shards]
@@ -342,8 +350,8 @@ def test_the_rest_of_an_aggregate_is_unread(ward: Ward, bedside: Bedside) -> Non
 @pytest.mark.local_aws
 def test_the_in_rate_is_measured_where_records_come_in(ward: Ward) -> None:
     ((shard_id, _), *_) = ward.put(b"x" * 10_000, count=3)
-    probe = ReadingProbe(ward.client("kinesis"), ward.stream, SYSTEM_CLOCK.now(), SYSTEM_CLOCK)
-    rates = {rate.shard_id: rate.bytes_per_second for rate in probe.rates()}
+    measured = measured_rates(ward.client("kinesis"), ward.stream, SYSTEM_CLOCK.now(), SYSTEM_CLOCK)
+    rates = {rate.shard_id: rate.bytes_per_second for rate in measured}
     assert rates.pop(shard_id) == 3 * (10_000 + len("order-1"))
     assert list(rates.values()) == [0]
 
@@ -422,11 +430,11 @@ def test_what_was_started_is_told_and_whether_the_api_serves(silent_endpoint: st
     gone = processes.Running("archiver", ours.pid, ours.create_time() - 60, "archiver.log")
     processes.save_services(home / "services.json", [api, gone])
     up, ended = Process("api", ours.pid, up=True, log="api.log"), Process("archiver", ours.pid, up=False, log=gone.log)
-    assert resources.started(home) == (up, ended)
+    assert machine.started(home, {}) == (up, ended)
     (home / "api_port").write_text(silent_endpoint.rpartition(":")[2])
-    assert resources.started(home) == (up, ended)
+    assert machine.started(home, {}) == (up, ended)
     (home / "api_port").write_text("9")
-    (silent, _) = resources.started(home)
+    (silent, _) = machine.started(home, {})
     assert silent.trouble is not None
     assert silent.trouble.startswith("http://127.0.0.1:9/health: ")
     (problem, *_) = findings(Checkup(SYSTEM_CLOCK.now(), None, processes=(silent,)))

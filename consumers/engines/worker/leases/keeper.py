@@ -2,10 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
 from consumers.diagnostics import LeaseAskedFor, LeaseEvicted, LeaseHandedOver, LeaseLost, LeaseRenewalFailed
 from consumers.engines.worker.leases.lease import Lease, position_text
+from consumers.engines.worker.leases.note import Note
 from consumers.engines.worker.leases.table import LeaseTable
+from consumers.processing import Trouble
 from foundation.clock import Clock, Wait
 from foundation.diagnostics import Emit
 from foundation.kinesis import Position
@@ -19,7 +22,8 @@ class HeldLease:
 
     Renewals and checkpoints move the same counter, so they take turns. By our own clock the lease is lost when it could
     not be written for the failover time: by then another worker may have it. When another worker asks for it, the shard
-    ends, and the lease stays ours until it is let go.
+    ends, and the lease stays ours until it is let go. Whatever is written also notes how the shard stands: what
+    keeps it from getting on goes out with the next heartbeat.
     """
 
     def __init__(
@@ -35,6 +39,11 @@ class HeldLease:
         self._emit = emit
         self._lock = threading.RLock()
         self._lease = lease
+        self._trouble: Trouble | None = None
+        self._held_since = self._moved_at = clock.now()
+        noted = lease.note
+        if noted is not None and noted.moved_at is not None and noted.position == position_text(lease.checkpoint):
+            self._moved_at = noted.moved_at
         self._alive_at = since
         self._lost = False
         self._is_asked_for = False
@@ -49,6 +58,10 @@ class HeldLease:
     def checkpoint(self) -> Position:
         return self._lease.checkpoint
 
+    def note_trouble(self, trouble: Trouble | None) -> None:
+        """What keeps the shard from getting on, or None: goes out with the next heartbeat."""
+        self._trouble = trouble
+
     def renew(self, throughput: float | None = None) -> bool:
         """The heartbeat; False when the lease is lost."""
         with self._lock:
@@ -60,9 +73,12 @@ class HeldLease:
         with self._lock:
             while not self.lost:
                 started = self._clock.monotonic()
-                if not self._written(self._table.checkpoint(self._lease, position, children), started):
+                moved_at = self._moved_at if position == self.checkpoint else self._clock.now()
+                note = self._note(position, moved_at)
+                if not self._written(self._table.checkpoint(self._lease, position, children, note), started):
                     return False
                 if self.checkpoint == position:
+                    self._moved_at = moved_at
                     return True
             return False
 
@@ -96,7 +112,11 @@ class HeldLease:
 
     def _renewed(self, throughput: float | None = None) -> bool:
         started = self._clock.monotonic()
-        return not self.lost and self._written(self._table.renew(self._lease, throughput), started)
+        note = self._note(self.checkpoint, self._moved_at)
+        return not self.lost and self._written(self._table.renew(self._lease, throughput, note), started)
+
+    def _note(self, position: Position, moved_at: datetime) -> Note:
+        return Note(self._table.worker_id, position_text(position), moved_at, self._held_since, self._trouble)
 
     def _is_let_go(self) -> bool:
         lease, place = self._lease, position_text(self.checkpoint)

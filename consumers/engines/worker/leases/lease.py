@@ -1,10 +1,11 @@
 """The right to read one shard, as the row that the Kinesis Client Library keeps for it, item for item."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from consumers.engines.worker.leases.note import Note, note_of
 from foundation.kinesis import HashKeyRange, Position, Sentinel, SequenceNumber
 
 # https://github.com/awslabs/amazon-kinesis-client, leases/dynamodb/DynamoDBLeaseSerializer.java
@@ -41,6 +42,7 @@ class Lease:
     `checkpoint_owner` is set only while the lease is handed over: it still holds it, and `owner` is who comes next.
     `latest_since` is when a lease on LATEST was made or first taken: what came later is to be read, crash or not.
     `trouble` says why the row cannot be understood; such a lease is left alone, and so are its shard's children.
+    `note` is for those who look on, and decides nothing.
     """
 
     shard_id: str
@@ -54,6 +56,7 @@ class Lease:
     checkpoint_owner: str | None = None
     latest_since: datetime | None = None
     trouble: str | None = None
+    note: Note | None = field(default=None, compare=False)
 
     @property
     def holder(self) -> str | None:
@@ -118,6 +121,7 @@ def from_item(item: Mapping[str, Any]) -> Lease:
             hash_keys=_hash_keys(item),
             checkpoint_owner=_value(item, CHECKPOINT_OWNER, "S", str),
             latest_since=_latest_since(item),
+            note=note_of(item),
         )
     except (ValueError, OverflowError) as error:
         return Lease(item[KEY]["S"], Sentinel.TRIM_HORIZON, trouble=str(error))

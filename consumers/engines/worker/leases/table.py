@@ -19,6 +19,7 @@ from consumers.engines.worker.leases.lease import (
     latest_since_item,
     to_item,
 )
+from consumers.engines.worker.leases.note import NOTE, Note, note_item
 from consumers.engines.worker.leases.table_making import make_table
 from foundation.clock import Wait
 from foundation.error_codes import error_code
@@ -101,7 +102,7 @@ class LeaseTable:
         found = self._read(lease)
         return found is not None and (found.owner, found.checkpoint_owner) == (self.worker_id, lease.owner)
 
-    def renew(self, lease: Lease, throughput: float | None = None) -> Lease | None:
+    def renew(self, lease: Lease, throughput: float | None = None, note: Note | None = None) -> Lease | None:
         """The heartbeat. None when the lease is lost; one that we are asked for is still ours, and says so.
 
         `throughput`, in KB a second, is what the KCL's leader weighs workers by.
@@ -110,6 +111,7 @@ class LeaseTable:
         if throughput is not None:
             change += ", throughputKBps = :throughput"
             values[":throughput"] = {"N": f"{throughput:.6f}"}
+        change += _noted(note, values)
         condition = "leaseCounter = :seen"
         if lease.checkpoint_owner is None:
             condition += " AND attribute_not_exists(checkpointOwner)"
@@ -122,9 +124,11 @@ class LeaseTable:
         if found.counter == lease.counter + 1:
             return found
         asked_for_since = found.counter == lease.counter and lease.checkpoint_owner is None
-        return self.renew(found, throughput) if asked_for_since and found.checkpoint_owner else None
+        return self.renew(found, throughput, note) if asked_for_since and found.checkpoint_owner else None
 
-    def checkpoint(self, lease: Lease, position: Position, children: Iterable[str] = ()) -> Lease | None:
+    def checkpoint(
+        self, lease: Lease, position: Position, children: Iterable[str] = (), note: Note | None = None
+    ) -> Lease | None:
         """Writes the position, and the children of a finished shard; None, and nothing written, when the lease is lost.
 
         The condition is the counter alone: whoever took the lease has moved it. A lease that comes back with another
@@ -144,6 +148,7 @@ class LeaseTable:
         if children := sorted(children):
             change += ", childShardIds = :children"
             values[":children"] = {"SS": children}
+        change += _noted(note, values)
         change += f" REMOVE {', '.join(row.PENDING)}"
         return self._update(lease, change, "leaseCounter = :seen", values)
 
@@ -172,6 +177,20 @@ class LeaseTable:
         values = {":me": {"S": self.worker_id}, ":holder": {"S": lease.checkpoint_owner}}
         if self._write(lease, "SET leaseOwner = :holder REMOVE checkpointOwner", condition, values) is None:
             self.evict(lease)
+
+    def note(self, shard_id: str, note: Note) -> None:
+        """Notes how a shard stands whose lease another process holds; nothing where there is no such lease."""
+        try:
+            self._client.update_item(
+                TableName=self._name,
+                Key={row.KEY: {"S": shard_id}},
+                UpdateExpression=f"SET {NOTE} = :note",
+                ConditionExpression=f"attribute_exists({row.KEY})",
+                ExpressionAttributeValues={":note": note_item(note)},
+            )
+        except ClientError as error:
+            if not _is_refused(error):
+                raise
 
     def delete(self, lease: Lease) -> None:
         """Removes a finished lease, unless somebody wrote it since it was read."""
@@ -225,6 +244,14 @@ class LeaseTable:
 
 def _step(counter: int) -> dict[str, Any]:
     return {":seen": {"N": str(counter)}, ":next": {"N": str(counter + 1)}}
+
+
+def _noted(note: Note | None, values: dict[str, Any]) -> str:
+    """One more assignment for a change that begins with SET."""
+    if note is None:
+        return ""
+    values[":note"] = note_item(note)
+    return f", {NOTE} = :note"
 
 
 def _date(metadata: Mapping[str, Any]) -> datetime | None:

@@ -9,13 +9,14 @@ from consumers.diagnostics import (
     LeaseLost,
     ShardFailed,
     ShardFinished,
+    ShardGoesOn,
     ShardHandedBack,
     ShardStarted,
     ShardStopped,
     ShardWaits,
 )
 from consumers.engines.kcl.processor import KclProcessor
-from consumers.processing import Progress, RecordFailure, ShardAssignment, ShardStop
+from consumers.processing import Progress, RecordFailure, ShardAssignment, ShardStop, Trouble
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber, position_key
 from tests.support.builders import NOON, a_record
@@ -70,6 +71,7 @@ class World:
         self.opened: list[ShardAssignment] = []
         self.unopenable: list[Exception] = []
         self.happened: list[Diagnostic] = []
+        self.told: list[tuple[str, Trouble | None]] = []
         self.child = KclProcessor(
             "orders",
             self._open,
@@ -78,6 +80,7 @@ class World:
             clock=self.time.clock,
             wait=self.time.wait,
             emit=self.happened.append,
+            tell=lambda *told: self.told.append(told),
         )
 
     def start(self) -> "World":
@@ -159,7 +162,7 @@ def test_while_the_world_is_broken_the_call_waits_and_goes_on_from_the_failed_re
     world.daemon.give(a_record(1), a_record(2), a_record(3))
     assert world.notes.noted == [a_place(1), a_place(2), a_place(3)]
     assert world.time.waits == [1, 2, 4]
-    assert [type(one) for one in world.happened[1:]] == [ShardWaits] * 3
+    assert [type(one) for one in world.happened[1:]] == [*[ShardWaits] * 3, ShardGoesOn]
 
 
 def test_a_call_that_the_stop_cut_short_checkpoints_what_is_done_and_nothing_more_is_taken() -> None:
@@ -220,6 +223,26 @@ def test_a_bad_deployment_ends_the_daemon_rather_than_be_reported_done() -> None
     assert world.daemon.checkpoint == a_place(1)
     assert world.daemon.said[-1]["action"] == "checkpoint"
     assert isinstance(world.happened[-1], ShardStopped)
+
+
+def test_what_keeps_the_shard_from_getting_on_is_told_until_it_is_over() -> None:
+    world = World().start()
+    world.notes.before = refuse(2, 2, OSError("no route"))
+    world.daemon.give(a_record(1), a_record(2))
+    shard_id, *_ = world.told[0]
+    assert world.told[0] == (shard_id, None), "what the child before noted is over"
+    assert [trouble.error if trouble else None for _, trouble in world.told[1:]] == ["OSError: no route"] * 2 + [None]
+    assert len({trouble.since for _, trouble in world.told if trouble}) == 1
+
+
+def test_a_bad_deployment_is_told_and_stays_told() -> None:
+    world = World().start()
+    world.notes.before = refuse(1, 1, ShardStop("bad"))
+    with pytest.raises(SystemExit):
+        world.daemon.give(a_record(1))
+    _, trouble = world.told[-1]
+    assert trouble is not None
+    assert (trouble.error, trouble.stopped) == ("ShardStop: bad", True)
 
 
 def test_what_kclpy_would_swallow_ends_the_daemon() -> None:

@@ -9,7 +9,9 @@ from botocore.parsers import ResponseParserError
 from consumers.diagnostics import LeaseAskedFor, LeaseEvicted, LeaseHandedOver, LeaseLost, LeaseRenewalFailed
 from consumers.engines.worker.leases.keeper import HeldLease, LeaseKeeper
 from consumers.engines.worker.leases.lease import Lease
+from consumers.engines.worker.leases.note import Note
 from consumers.engines.worker.leases.table import LeaseTable
+from consumers.processing import Trouble
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.records import Sentinel, SequenceNumber
 from tests.support.builders import NOON
@@ -221,3 +223,60 @@ def test_how_fast_a_shard_is_read_goes_with_its_heartbeat() -> None:
     keeper.take(setting.table.list()[SHARD])
     keeper.renew_all()
     assert setting.dynamodb.tables["leases"][SHARD]["throughputKBps"] == {"N": "1.500000"}
+
+
+def note(setting: Setting) -> Note:
+    found = setting.table.list()[SHARD].note
+    assert found is not None
+    return found
+
+
+def test_each_heartbeat_notes_how_the_shard_stands(setting: Setting) -> None:
+    began = setting.time.now()
+    held = setting.take()
+    setting.time.advance(3)
+    held.renew()
+    assert note(setting) == Note("us", "TRIM_HORIZON", began, began)
+    held.write_checkpoint(SequenceNumber("17", 2))
+    moved = setting.time.now()
+    assert note(setting) == Note("us", "17.2", moved, began)
+    setting.time.advance(3)
+    trouble = Trouble("OSError: no route", setting.time.now())
+    held.note_trouble(trouble)
+    held.renew()
+    assert note(setting) == Note("us", "17.2", moved, began, trouble)
+    held.note_trouble(None)
+    held.renew()
+    assert note(setting).trouble is None
+
+
+def test_a_checkpoint_that_says_the_same_is_no_movement(setting: Setting) -> None:
+    held = setting.take()
+    held.write_checkpoint(SequenceNumber("17"))
+    moved = setting.time.now()
+    setting.time.advance(5)
+    held.write_checkpoint(SequenceNumber("17"))
+    assert note(setting).moved_at == moved
+
+
+def test_who_takes_a_lease_over_goes_on_counting_since_it_moved(setting: Setting) -> None:
+    held = setting.take()
+    held.write_checkpoint(SequenceNumber("17"))
+    moved = setting.time.now()
+    setting.time.advance(5)
+    held.let_go()
+    setting.time.advance(600)
+    taken = setting.time.now()
+    setting.take().renew()
+    assert note(setting) == Note("us", "17", moved, taken)
+
+
+def test_where_another_has_moved_it_without_a_note_it_counts_anew(setting: Setting) -> None:
+    held = setting.take()
+    held.write_checkpoint(SequenceNumber("17"))
+    held.let_go()
+    setting.dynamodb.tables["leases"][SHARD]["checkpoint"] = {"S": "18"}
+    setting.time.advance(600)
+    taken = setting.time.now()
+    setting.take().renew()
+    assert note(setting) == Note("us", "18", taken, taken)

@@ -1,0 +1,25 @@
+"""How far consumers are with the shards of a stream, and whether they get on: facts of one look, and their judge.
+
+Reads any lease table in the KCL's format. `takeaway doctor` reads this room, and so may whatever else shows a consumer.
+"""
+
+from takeaway.standing.collector import LOOK_SECONDS, Collector, Reader, SeenReader
+from takeaway.standing.judge import Judgement, Verdict, allowance, judged
+from takeaway.standing.logs import LoggedTrouble, logged_trouble
+from takeaway.standing.shard_standing import ShardStanding
+from takeaway.standing.stream_end import Ahead
+
+__all__ = [
+    "LOOK_SECONDS",
+    "Ahead",
+    "Collector",
+    "Judgement",
+    "LoggedTrouble",
+    "Reader",
+    "SeenReader",
+    "ShardStanding",
+    "Verdict",
+    "allowance",
+    "judged",
+    "logged_trouble",
+]
