@@ -47,8 +47,9 @@ def archivers(
 class Archiver:
     """The `RecordProcessor` of one shard. Progress is what the lake has committed, and so lags behind the batches.
 
-    Raises `ShardStop` when records are missing between the lake and the batch, when the lake contradicts itself, and
-    after ten unreadable records in a row. Any other error means: wait, and call again with the same records.
+    Raises `ShardStop` when records are missing between the lake and the batch, or went with a shard that is gone, when
+    the lake contradicts itself, and after ten unreadable records in a row. Any other error means: wait, and call
+    again with the same records.
     """
 
     def __init__(
@@ -87,6 +88,9 @@ class Archiver:
     def process(self, batch: Batch) -> Progress:
         try:
             self._shard.ready()
+            if batch.after is Sentinel.SHARD_END:
+                self._shard.check_gone()
+                return Progress(_position(self._shard.advance()))
             self._shard.check_gap(self._after(batch))
             self._take(self._new(batch.records), self._after(batch))
             if batch.millis_behind_latest == 0:

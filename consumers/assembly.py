@@ -1,6 +1,6 @@
 """Introduces processors, engines and AWS to each other. Each builder imports what it builds, and nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -100,6 +100,17 @@ def kcl_daemon(consumer: str, environ: Mapping[str, str]) -> "DaemonSettings":
         start_at=start_at,
         retrieval=settings.retrieval,
     )
+
+
+def shard_is_gone(stream: str, environ: Mapping[str, str]) -> Callable[[str], bool]:
+    """Whether the stream lists a shard no more; False where that cannot be asked."""
+
+    def is_gone(shard_id: str) -> bool:
+        from foundation.kinesis import is_gone
+
+        return is_gone(aws.client("kinesis", environ, _CONFIG), stream, shard_id)
+
+    return is_gone
 
 
 def dead_letters(environ: Mapping[str, str], settings: ConsumerSettings, keys: "CustomerKeys") -> S3DeadLetters:

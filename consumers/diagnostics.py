@@ -236,7 +236,11 @@ class RecordsTrimmed(Diagnostic):
 
 @dataclass(frozen=True)
 class ShardGone(Diagnostic):
-    """The shard vanished before it was read to its end: what it still held after `after` is lost."""
+    """The shard vanished before it was read to its end: all that it still held behind `after` is lost to this consumer.
+
+    The archiver stops, unless it knows that nothing was left; other consumers go on with the shard's children.
+    fix: lengthen the stream's retention; replay what is lost from another copy, or from the lake.
+    """
 
     shard_id: str
     after: str

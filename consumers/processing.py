@@ -64,7 +64,8 @@ class RecordProcessor(Protocol):
     def process(self, batch: Batch) -> Progress:
         """Takes the next records. Called with an empty batch on idle reads, so that time can pass for it too.
 
-        After a failure the engine waits and calls again from the failed record on.
+        After a failure the engine waits and calls again from the failed record on. An empty batch after SHARD_END says
+        that the shard is gone, with whatever it held behind the batch before.
         """
 
     def flush(self) -> Progress:

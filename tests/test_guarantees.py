@@ -421,6 +421,26 @@ GUARANTEES = (
         becomes("heard is not None"),
         "test_where_lambda_cannot_look_into_aggregates_it_filters_nothing",
     ),
+    Guarantee(
+        "a shard that is gone ends only when its processor puts up with the loss",
+        never,
+        "test_an_archiver_stops_at_a_shard_that_is_gone_with_unread_records",
+    ),
+    Guarantee(
+        "a shard that is gone is a gap as well",
+        deleted,
+        "test_a_shard_that_is_gone_is_a_gap_unless_the_lake_has_all_of_it",
+    ),
+    Guarantee(
+        "under the KCL a shard that is gone is told from one that was read to its end",
+        always,
+        "test_a_shard_that_is_gone_with_unread_records_is_told",
+    ),
+    Guarantee(
+        "a shard that came and went unseen is missed",
+        becomes("{}"),
+        "test_a_shard_that_came_and_went_unseen_gets_a_lease_and_its_children_wait_for_it",
+    ),
 )
 
 

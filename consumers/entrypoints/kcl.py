@@ -3,7 +3,7 @@
 import os
 import sys
 
-from consumers.assembly import processors
+from consumers.assembly import processors, shard_is_gone
 from consumers.engines.kcl import DaemonLine
 from consumers.settings import ConsumerSettings
 from consumers.specs import named
@@ -16,7 +16,8 @@ def main() -> None:
     spec, settings = named(sys.argv[1]), from_environment(ConsumerSettings, os.environ)
     emit = json_lines(spec.name)
     factory = processors(spec, settings, os.environ, emit)
-    line.serve(settings.stream, factory, emit, batch_records=settings.batch_records(spec))
+    is_gone = shard_is_gone(settings.stream, os.environ)
+    line.serve(settings.stream, factory, emit, batch_records=settings.batch_records(spec), is_gone=is_gone)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import select
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, TextIO
 
@@ -45,11 +46,20 @@ class DaemonLine:
             signal.signal(number, lambda *_: told_to_stop.set())
         return cls(os.fdopen(hears, "rb"), os.fdopen(says, "w", encoding="utf-8"), told_to_stop)
 
-    def serve(self, stream: str, factory: ProcessorFactory, emit: Emit, *, batch_records: int) -> None:
-        """Until the daemon hangs up."""
+    def serve(
+        self,
+        stream: str,
+        factory: ProcessorFactory,
+        emit: Emit,
+        *,
+        batch_records: int,
+        is_gone: Callable[[str], bool],
+    ) -> None:
+        """Until the daemon hangs up. `is_gone` says whether the stream lists a shard no more."""
         processor = KclProcessor(
             stream,
             factory,
+            is_gone=is_gone,
             batch_records=batch_records,
             grace_seconds=DAEMON_GRACE_SECONDS,
             clock=SYSTEM_CLOCK,

@@ -13,7 +13,7 @@ from consumers.processing import ProcessorFactory, ShardAssignment, ShardStop
 from foundation.backoff import pause_after
 from foundation.clock import Wait
 from foundation.diagnostics import Emit
-from foundation.kinesis import Position, Sentinel
+from foundation.kinesis import Position, Sentinel, SequenceNumber
 
 # Whoever is next waits for us, so nothing is waited for here: but an answer may have been lost, or one call refused.
 _TRIES = 3
@@ -89,6 +89,9 @@ class ShardWorker:
             self._let_go(feeder)
 
     def _finish(self, feeder: Feeder, end: EndOfShard) -> None:
+        # guarantee: a shard that is gone ends only when its processor puts up with the loss
+        if end.gone and not feeder.tell_gone():
+            return
         if not feeder.finish():
             return
         children = self._begin_children(self.held.shard_id, end)
@@ -103,8 +106,8 @@ class ShardWorker:
             self._emit(ShardFailed(self.held.shard_id, error, 0))
 
     def _checkpoint(self, position: Position) -> bool:
-        """The place before a gap is no record's own, so it is none to write down."""
-        return position != self._reader.gap and self._write(position)
+        """The place before a gap, or the end of a shard that is gone, is no record's own: it is none to write down."""
+        return isinstance(position, SequenceNumber) and position != self._reader.gap and self._write(position)
 
     def _write(self, position: Position, children: Iterable[str] = ()) -> bool:
         """Tried until it is written, since the effects are done; False when the lease is lost, or time is up."""

@@ -19,10 +19,13 @@ def to_create(shards: Iterable[Shard], leases: Leases, start: Sentinel, now: dat
 
     A shard born from one we read is read from its beginning. A shard whose parent is trimmed away too: its past is
     what we missed. Any other begins where the application begins; with LATEST that is `now`, and no closed shard.
+    A shard that came and went unseen between one we read and its listed children gets a lease too: whatever takes it
+    finds the shard gone, and tells the loss.
     """
     listed = {shard.shard_id: shard for shard in shards}
     finished_with = _ancestors(listed, leases)
-    created: dict[str, Lease] = {}
+    # guarantee: a shard that came and went unseen is missed
+    created = {lease.shard_id: lease for lease in _unseen(listed, leases)}
     for shard in _parents_first(listed):
         if shard.shard_id in leases or shard.shard_id in finished_with:
             continue
@@ -71,6 +74,26 @@ def to_delete(leases: Leases, listed: Collection[str]) -> list[Lease]:
 
 def _is_being_read(lease: Lease) -> bool:
     return lease.trouble is None and lease.checkpoint not in _UNREAD
+
+
+def _unseen(listed: Mapping[str, Shard], leases: Leases) -> list[Lease]:
+    """The parents of new shards that neither are listed nor were ever leased, below a leased shard that is gone.
+
+    Hash keys tell what lies below what. On an application's first day no leased shard is gone, so what retention had
+    taken before is none of these.
+    """
+    gone = [lease for lease in leases.values() if lease.shard_id not in listed and not lease.finished]
+    found: dict[str, set[str]] = defaultdict(set)
+    for shard in listed.values():
+        if shard.shard_id in leases:
+            continue
+        above = {lease.shard_id for lease in gone if lease.hash_keys and lease.hash_keys.overlaps(shard.hash_keys)}
+        for parent in shard.parents - listed.keys() - leases.keys():
+            if above:
+                found[parent] |= above
+    return [
+        Lease(shard_id, Sentinel.TRIM_HORIZON, parents=frozenset(above)) for shard_id, above in sorted(found.items())
+    ]
 
 
 def _ancestors(listed: Mapping[str, Shard], leases: Leases) -> set[str]:
