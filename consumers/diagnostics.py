@@ -113,6 +113,17 @@ class LeaseUnreadable(Diagnostic):
 
 
 @dataclass(frozen=True)
+class LeaseNotOurs(Diagnostic):
+    """A row of the lease table belongs to no shard of our stream, as `why` says. It is left alone.
+
+    fix: give each application and stream a table of its own, by another TAKEAWAY_STACK; remove rows of no further use.
+    """
+
+    key: str
+    why: str
+
+
+@dataclass(frozen=True)
 class LeaseDeleted(Diagnostic):
     shard_id: str
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from consumers.diagnostics import (
     LeaseCreated,
     LeaseDeleted,
+    LeaseNotOurs,
     LeaseRequested,
     LeaseTaken,
     LeaseUnreadable,
@@ -25,6 +26,7 @@ from consumers.engines.worker.leases import (
     Leases,
     LeaseTable,
     OwnFleet,
+    not_ours,
     position_text,
     to_create,
     to_delete,
@@ -94,6 +96,7 @@ class Worker:
         self._shards: dict[str, Shard] = {}
         self._synced_at: float | None = None
         self._troubles: set[LeaseUnreadable] = set()
+        self._not_ours: set[LeaseNotOurs] = set()
         self._has_table = False
 
     def run(self, stop: threading.Event) -> None:
@@ -154,12 +157,10 @@ class Worker:
         for ended in self._threads.bury():
             self._keeper.drop(ended)
         started = self._clock.monotonic()
-        leases, look_in = self._look(stop)
         if self._synced_at is None or started - self._synced_at >= self._settings.shard_sync_seconds:
-            has_news = self._sync(leases)
+            self._sync()
             self._synced_at = started
-            if has_news:
-                leases, look_in = self._look(stop)
+        leases, look_in = self._look(stop)
         for lease in to_delete(leases, self._shards.keys()):
             self._table.delete(lease)
             self._emit(LeaseDeleted(lease.shard_id))
@@ -168,7 +169,7 @@ class Worker:
     def _look(self, stop: threading.Event) -> tuple[Leases, float]:
         """Takes and asks for what we should have; in how many seconds to look again."""
         asked_at = self._clock.monotonic()
-        leases = self._table.list()
+        leases = self._leases()
         self._tell_troubles(leases)
         moves = self._fleet.look(leases, self._keeper.held, asked_at, self._clock.monotonic())
         look_in = moves.look_in
@@ -184,17 +185,32 @@ class Worker:
                 self._emit(LeaseRequested(lease.shard_id, str(lease.owner)))
         return leases, look_in
 
-    def _sync(self, leases: Leases, ended: tuple[Shard, ...] = ()) -> bool:
-        """Makes the leases that are missing, also for the children that an ended shard names; were there any?"""
+    def _leases(self) -> Leases:
+        """Our rows of the table. A row of a shard that is newer than those we know has them listed anew."""
+        rows = self._table.list()
+        found = not_ours(rows, self._settings.stream, self._shards)
+        if not self._shards or found.keys() - {each.key for each in self._not_ours}:
+            self._shards = self._listed()
+            found = not_ours(rows, self._settings.stream, self._shards)
+        strangers = {LeaseNotOurs(key, why) for key, why in found.items()}
+        for stranger in sorted(strangers - self._not_ours, key=lambda each: each.key):
+            self._emit(stranger)
+        self._not_ours = strangers
+        # guarantee: rows that are not ours are left alone
+        return {key: lease for key, lease in rows.items() if key not in found}
+
+    def _listed(self) -> dict[str, Shard]:
+        return {shard.shard_id: shard for shard in listed_shards(self._kinesis, self._settings.stream)}
+
+    def _sync(self, ended: tuple[Shard, ...] = ()) -> None:
+        """Makes the leases that are missing, also for the children that an ended shard names."""
+        leases = self._leases()
         now = self._table.latest_since(self._clock.now())
-        shards = {shard.shard_id: shard for shard in ended}
-        shards |= {shard.shard_id: shard for shard in listed_shards(self._kinesis, self._settings.stream)}
-        missing = to_create(shards.values(), leases, self._settings.start, now)
-        for lease in missing:
+        shards = {shard.shard_id: shard for shard in ended} | self._listed()
+        for lease in to_create(shards.values(), leases, self._settings.start, now):
             if self._table.add(lease):
                 self._emit(LeaseCreated(lease.shard_id, position_text(lease.checkpoint)))
         self._shards = shards
-        return bool(missing)
 
     def _take(self, lease: Lease) -> bool:
         """False when another worker was quicker, or our own thread is not through with the shard yet."""
@@ -255,7 +271,7 @@ class Worker:
 
     def _begin_children(self, shard_id: str, end: EndOfShard) -> frozenset[str]:
         """Called from a shard's thread, before SHARD_END is written: from then on its children may start."""
-        self._sync(self._table.list(), end.children)
+        self._sync(end.children)
         children = {lease.shard_id for lease in self._table.list().values() if shard_id in lease.parents}
         if not children and not end.gone:
             raise LookupError(f"{shard_id} has ended, and {self._settings.stream} lists no child of it yet")

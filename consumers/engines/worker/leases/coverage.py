@@ -1,5 +1,6 @@
 """The leases of a stream's shards, decided from values alone: which to create, which may start, which may go."""
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
@@ -9,6 +10,8 @@ from consumers.engines.worker.leases.lease import Lease
 from foundation.kinesis import Sentinel, Shard
 
 Leases = Mapping[str, Lease]
+
+_SHARD = re.compile(r"shardId-\d+")
 
 # A lease that stands on one of these has not been read from yet.
 _UNREAD = (Sentinel.TRIM_HORIZON, Sentinel.AT_TIMESTAMP)
@@ -47,6 +50,24 @@ def to_create(shards: Iterable[Shard], leases: Leases, start: Sentinel, now: dat
     return list(created.values())
 
 
+def not_ours(leases: Leases, stream: str, listed: Collection[str]) -> dict[str, str]:
+    """The rows that belong to no shard of this stream, by their keys, and why. They are to be left alone.
+
+    `listed` are the stream's shards, none when it was not asked yet. A shard that retention has taken is older than the
+    newest; a child of a listed one may be listed a little later.
+    """
+    newest = max(map(_number, listed), default=None)
+    found = {}
+    for key, lease in leases.items():
+        if lease.stream is not None and (lease.stream != stream or not _is_shard(key)):
+            found[key] = f"it is of an application that keeps its leases by stream, and names {lease.stream}"
+        elif not _is_shard(key):
+            found[key] = "it is no shard's"
+        elif newest is not None and _number(key) > newest and not lease.parents & set(listed):
+            found[key] = f"{stream} has no such shard: its newest is number {newest}"
+    return found
+
+
 def may_start(lease: Lease, leases: Leases) -> bool:
     """A shard is read after all its parents: both of a merge. A parent without a lease was done with long ago."""
     if lease.finished or lease.trouble:
@@ -70,6 +91,15 @@ def to_delete(leases: Leases, listed: Collection[str]) -> list[Lease]:
         return lease.shard_id not in listed
 
     return [lease for lease in leases.values() if lease.finished and is_forgettable(lease)]
+
+
+def _is_shard(key: str) -> bool:
+    return _SHARD.fullmatch(key) is not None
+
+
+def _number(shard_id: str) -> int:
+    """Kinesis counts a stream's shards up, and uses no number again."""
+    return int(shard_id.rpartition("-")[2])
 
 
 def _is_being_read(lease: Lease) -> bool:

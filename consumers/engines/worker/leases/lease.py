@@ -21,6 +21,9 @@ LAST_HASH_KEY = "endingHashKey"
 CHECKPOINT_OWNER = "checkpointOwner"
 PENDING = ("pendingCheckpoint", "pendingCheckpointSubSequenceNumber", "pendingCheckpointState")
 
+# Rows of a KCL application that reads several streams name theirs, as account:stream:creation, and so does their key.
+STREAM = "streamName"
+
 # Ours alone, in milliseconds since 1970. The KCL reads the attributes that it knows and leaves others as they are.
 LATEST_SINCE = "latestSince"
 
@@ -40,6 +43,7 @@ class Lease:
 
     `checkpoint_owner` is set only while the lease is handed over: it still holds it, and `owner` is who comes next.
     `latest_since` is when a lease on LATEST was made or first taken: what came later is to be read, crash or not.
+    `stream` is the stream that the row names, where it names one.
     `trouble` says why the row cannot be understood; such a lease is left alone, and so are its shard's children.
     """
 
@@ -53,6 +57,7 @@ class Lease:
     hash_keys: HashKeyRange | None = None
     checkpoint_owner: str | None = None
     latest_since: datetime | None = None
+    stream: str | None = None
     trouble: str | None = None
 
     @property
@@ -118,9 +123,10 @@ def from_item(item: Mapping[str, Any]) -> Lease:
             hash_keys=_hash_keys(item),
             checkpoint_owner=_value(item, CHECKPOINT_OWNER, "S", str),
             latest_since=_latest_since(item),
+            stream=_stream(item),
         )
     except (ValueError, OverflowError) as error:
-        return Lease(item[KEY]["S"], Sentinel.TRIM_HORIZON, trouble=str(error))
+        return Lease(item[KEY]["S"], Sentinel.TRIM_HORIZON, stream=_stream(item), trouble=str(error))
 
 
 def is_lease(item: Mapping[str, Any]) -> bool:
@@ -138,6 +144,12 @@ def _position(item: Mapping[str, Any]) -> Position:
     if not (text.isascii() and text.isdecimal()):
         raise ValueError(f"{CHECKPOINT} is {text!r}, which is no sequence number")
     return SequenceNumber(text, int(_value(item, SUB_CHECKPOINT, "N", str) or "0"))
+
+
+def _stream(item: Mapping[str, Any]) -> str | None:
+    named: str = item.get(STREAM, {}).get("S") or item[KEY]["S"].rpartition(":")[0]
+    _, _, stream_and_creation = named.partition(":")
+    return stream_and_creation.rpartition(":")[0] or named or None
 
 
 def _hash_keys(item: Mapping[str, Any]) -> HashKeyRange | None:
