@@ -441,6 +441,21 @@ GUARANTEES = (
         becomes("{}"),
         "test_a_shard_that_came_and_went_unseen_gets_a_lease_and_its_children_wait_for_it",
     ),
+    Guarantee(
+        "rows that are not ours are left alone",
+        becomes("rows"),
+        "test_rows_that_are_not_ours_are_left_alone_and_told_once",
+    ),
+    Guarantee(
+        "nothing is published to a stream that spreads records unless that is allowed",
+        never,
+        "test_a_stream_that_spreads_records_is_refused_with_the_fix_and_gets_nothing",
+    ),
+    Guarantee(
+        "a stream that spreads records is noticed by where they land",
+        never,
+        "test_what_was_not_told_shows_by_where_records_land",
+    ),
 )
 
 
