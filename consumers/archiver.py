@@ -5,6 +5,7 @@ What is in the lake decides where reading begins, not the engine's checkpoint: i
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from analytics.archiving import Decoded, LakeGap, LakeHalt, LakeSink, ShardSink, decode_records
 from analytics.assembly import lake_sink
@@ -77,9 +78,11 @@ class Archiver:
         # Before the batch at hand was read: it may be tried for long, and says nothing about what came meanwhile.
         self._read_since = Moment.now(clock)
         try:
-            self._shard: ShardSink = sink.open(assignment.shard_id)
+            self._shard: ShardSink = sink.open(assignment.shard_id, assignment.creation)
         except _HALTS as error:
             raise ShardStop(str(error)) from error
+        # Rows and letters go by the lake's name for the shard.
+        self._assignment = replace(assignment, shard_id=self._shard.shard_id, made_anew=False)
 
     @property
     def resume_after(self) -> Position:

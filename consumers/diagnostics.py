@@ -124,6 +124,32 @@ class LeaseNotOurs(Diagnostic):
 
 
 @dataclass(frozen=True)
+class StreamMadeAnew(Diagnostic):
+    """The stream was deleted and made anew under its name: the shard is read from its beginning.
+
+    Kept: what was done, and all rows of the lake, where the new stream's shards have names of their own. Lost: what the
+    old stream held behind `checkpoint`. fix: replay that from another copy, or from the lake; nothing else is needed.
+    """
+
+    stream: str
+    shard_id: str
+    checkpoint: str
+    creation_before: str
+    creation: str
+
+
+@dataclass(frozen=True)
+class StreamCreationUnknown(Diagnostic):
+    """Which of the streams of this name is there could not be asked: one made anew is not told from the one before.
+
+    fix: allow `kinesis:DescribeStreamSummary`.
+    """
+
+    stream: str
+    error: Exception
+
+
+@dataclass(frozen=True)
 class LeaseDeleted(Diagnostic):
     shard_id: str
 
@@ -212,6 +238,18 @@ class ReadFailed(Diagnostic):
     shard_id: str
     error: Exception
     retry_in_seconds: float
+
+
+@dataclass(frozen=True)
+class PositionRefused(ReadFailed):
+    """Kinesis does not know the place to go on from: the stream may have been made anew, or the lease is another's.
+
+    fix: if it was made anew, stop the consumer and delete the shard's row of the lease table, to read from the
+    beginning: what the old stream still held is lost, all that was done is kept. The archiver goes by its offsets in
+    the lake: allow it `kinesis:DescribeStreamSummary`, so that it tells the streams apart.
+    """
+
+    position: str
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from foundation.kinesis import Batch, Position, SequenceNumber
+from foundation.kinesis import Batch, Position, SequenceNumber, name_anew
 
 
 class Unprocessable(Exception):
@@ -47,11 +47,22 @@ class Progress:
 
 @dataclass(frozen=True)
 class ShardAssignment:
-    """A shard that an engine is about to feed, and the checkpoint it found for it."""
+    """A shard that an engine is about to feed, and the checkpoint it found for it.
+
+    `creation` says which of the streams of this name it is of, where the engine knows; `made_anew` that the consumer
+    has read an earlier one.
+    """
 
     stream: str
     shard_id: str
     checkpoint: Position
+    creation: str | None = None
+    made_anew: bool = False
+
+    @property
+    def shard_name(self) -> str:
+        """The shard's name among those of all streams of this name."""
+        return name_anew(self.shard_id, self.creation) if self.made_anew and self.creation else self.shard_id
 
 
 class RecordProcessor(Protocol):

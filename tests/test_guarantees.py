@@ -456,6 +456,16 @@ GUARANTEES = (
         never,
         "test_what_was_not_told_shows_by_where_records_land",
     ),
+    Guarantee(
+        "a stream made anew is told from the one before",
+        becomes("False"),
+        "test_the_archiver_has_both_streams_whole_each_under_its_own_names",
+    ),
+    Guarantee(
+        "a position is not asked of a stream that was made anew",
+        becomes("[]"),
+        "test_it_is_read_from_its_beginning_and_told",
+    ),
 )
 
 

@@ -77,6 +77,11 @@ class ShardSink:
         # The tip as it was when the commit under way took what waited.
         self._leaving_tip: Moment | None = None
 
+    @property
+    def shard_id(self) -> str:
+        """As the lake names it: not as the stream does, where an earlier stream of its name had such a shard."""
+        return self.holder.paths.shard_id
+
     def ready(self) -> None:
         """Raises what went wrong since the last call; after that, opens the shard unless it is open."""
         with self._lock:

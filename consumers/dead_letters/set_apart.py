@@ -32,7 +32,7 @@ class SetsApart:
         letter = dead_letter(
             consumer=self.consumer,
             stream=assignment.stream,
-            shard_id=shard_id,
+            shard_id=assignment.shard_name,
             record=record,
             failed_at=self._clock.now(),
             attempts=attempts,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from analytics.assembly import lake_names
 from consumers.specs import LAKE_FILLERS
 from events import UnreadableEvent, decode
 from foundation import aws
@@ -87,8 +88,10 @@ def stream_facts(environ: Mapping[str, str]) -> tuple[tuple[Fact, ...], frozense
     """Every user record that the stream retains: the readable ones as facts, the places of the others."""
     facts: list[Fact] = []
     unreadable: set[StreamPosition] = set()
+    # Held against the lake's places: a stream that was made anew may have other names there.
+    name_of = lake_names(environ, environ[variable("stream")])
     for shard_id, record in retained_records(environ):
-        place = shard_id, record.sequence_number
+        place = name_of(shard_id), record.sequence_number
         try:
             envelope = decode(record.data)
         except UnreadableEvent:

@@ -190,7 +190,7 @@ def vacuum(
 
 
 def _retained(environ: Mapping[str, str]) -> "Iterator[StreamRecord]":
-    from analytics.assembly import customer_keys
+    from analytics.assembly import customer_keys, lake_names
     from analytics.verification import StreamRecord
     from consumers.dead_letters import S3DeadLetters
     from consumers.specs import LAKE_FILLERS
@@ -199,8 +199,9 @@ def _retained(environ: Mapping[str, str]) -> "Iterator[StreamRecord]":
     letters = S3DeadLetters(aws.client("s3", environ), environ[variable("dead_letter_bucket")], customer_keys(environ))
     stream = environ[variable("stream")]
     set_apart = {letter_place(key) for name in LAKE_FILLERS for key in letters.keys(f"{name}/{stream}/")}
+    name_of = lake_names(environ, stream)
     for shard_id, record in retained_records(environ):
-        place = shard_id, record.sequence_number
+        place = name_of(shard_id), record.sequence_number
         yield StreamRecord(*place, record.data, place in set_apart)
 
 

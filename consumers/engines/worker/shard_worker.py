@@ -67,7 +67,10 @@ class ShardWorker:
         self.is_over = True
 
     def _live(self) -> None:
-        assignment = ShardAssignment(self._settings.stream, self.held.shard_id, self.held.checkpoint)
+        held = self.held
+        assignment = ShardAssignment(
+            self._settings.stream, held.shard_id, held.checkpoint, held.creation, held.made_anew
+        )
         processor = self._factory(assignment)
         self._emit(ShardStarted(self.held.shard_id, position_text(processor.resume_after)))
         feeder = Feeder(

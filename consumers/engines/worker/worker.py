@@ -1,9 +1,12 @@
 """The worker: looks after leases, and runs a thread for each shard it holds one of."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.diagnostics import (
     LeaseCreated,
@@ -13,6 +16,8 @@ from consumers.diagnostics import (
     LeaseTaken,
     LeaseUnreadable,
     RoundFailed,
+    StreamCreationUnknown,
+    StreamMadeAnew,
     WorkerStarted,
     WorkerStopped,
 )
@@ -27,6 +32,7 @@ from consumers.engines.worker.leases import (
     LeaseTable,
     OwnFleet,
     not_ours,
+    of_streams_before,
     position_text,
     to_create,
     to_delete,
@@ -46,7 +52,7 @@ from consumers.processing import ProcessorFactory
 from foundation.backoff import pause_after
 from foundation.clock import Clock, Wait
 from foundation.diagnostics import Emit
-from foundation.kinesis import Shard, decoding, listed_shards
+from foundation.kinesis import Sentinel, Shard, creation_of, decoding, listed_shards
 from foundation.threads import StartThread
 
 if TYPE_CHECKING:
@@ -94,6 +100,8 @@ class Worker:
             emit=emit,
         )
         self._shards: dict[str, Shard] = {}
+        self._creation: str | None = None
+        self._creation_unknown = False
         self._synced_at: float | None = None
         self._troubles: set[LeaseUnreadable] = set()
         self._not_ours: set[LeaseNotOurs] = set()
@@ -204,19 +212,56 @@ class Worker:
 
     def _sync(self, ended: tuple[Shard, ...] = ()) -> None:
         """Makes the leases that are missing, also for the children that an ended shard names."""
+        self._ask_creation()
+        shards = {shard.shard_id: shard for shard in ended} | self._listed()
+        self._begin_anew(of_streams_before(self._leases(), self._creation), shards)
         leases = self._leases()
         now = self._table.latest_since(self._clock.now())
-        shards = {shard.shard_id: shard for shard in ended} | self._listed()
-        for lease in to_create(shards.values(), leases, self._settings.start, now):
+        made_anew = any(lease.made_anew for lease in leases.values())
+        for missing in to_create(shards.values(), leases, self._settings.start, now):
+            lease = replace(missing, creation=self._creation, made_anew=made_anew)
             if self._table.add(lease):
                 self._emit(LeaseCreated(lease.shard_id, position_text(lease.checkpoint)))
         self._shards = shards
+
+    def _ask_creation(self) -> None:
+        """Not to be allowed to ask is told, once, and what was known before holds."""
+        try:
+            self._creation = creation_of(self._kinesis, self._settings.stream) or self._creation
+        except (ClientError, BotoCoreError) as error:
+            if not self._creation_unknown:
+                self._emit(StreamCreationUnknown(self._settings.stream, error))
+            self._creation_unknown = True
+        else:
+            self._creation_unknown = False
+
+    def _begin_anew(self, before: list[Lease], shards: Mapping[str, Shard]) -> None:
+        """All of the stream that is there now is unread, whatever was read of the one before."""
+        for lease in before:
+            shard = shards.get(lease.shard_id)
+            if shard is None:
+                self._table.delete(lease)
+                self._emit(LeaseDeleted(lease.shard_id))
+                continue
+            anew = Lease(
+                shard.shard_id,
+                Sentinel.TRIM_HORIZON,
+                parents=shard.parents,
+                hash_keys=shard.hash_keys,
+                creation=self._creation,
+                made_anew=True,
+            )
+            if self._table.begin_anew(lease, anew):
+                at = position_text(lease.checkpoint)
+                self._emit(
+                    StreamMadeAnew(self._settings.stream, lease.shard_id, at, str(lease.creation), str(self._creation))
+                )
 
     def _take(self, lease: Lease) -> bool:
         """False when another worker was quicker, or our own thread is not through with the shard yet."""
         if lease.shard_id in self._threads:
             return False
-        taken = self._keeper.take(lease)
+        taken = self._keeper.take(lease, self._creation)
         if taken is None:
             return False
         self._emit(LeaseTaken(lease.shard_id, None if lease.holder == self._settings.worker_id else lease.holder))

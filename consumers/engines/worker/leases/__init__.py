@@ -1,6 +1,6 @@
 """Leases in the KCL's table format: which shards there are to read, and which worker reads each."""
 
-from consumers.engines.worker.leases.coverage import Leases, not_ours, to_create, to_delete
+from consumers.engines.worker.leases.coverage import Leases, not_ours, of_streams_before, to_create, to_delete
 from consumers.engines.worker.leases.fleet import CannotJoin, Fleet, OwnFleet
 from consumers.engines.worker.leases.kcl_fleet import KclFleet
 from consumers.engines.worker.leases.keeper import HeldLease, LeaseKeeper
@@ -18,6 +18,7 @@ __all__ = [
     "Leases",
     "OwnFleet",
     "not_ours",
+    "of_streams_before",
     "position_text",
     "to_create",
     "to_delete",

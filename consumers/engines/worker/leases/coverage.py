@@ -68,6 +68,14 @@ def not_ours(leases: Leases, stream: str, listed: Collection[str]) -> dict[str, 
     return found
 
 
+def of_streams_before(leases: Leases, creation: str | None) -> list[Lease]:
+    """The leases whose positions are of an earlier stream of the name. What is not known is taken for the same."""
+    if creation is None:
+        return []
+    # guarantee: a position is not asked of a stream that was made anew
+    return [lease for lease in leases.values() if not lease.trouble and lease.creation not in {None, creation}]
+
+
 def may_start(lease: Lease, leases: Leases) -> bool:
     """A shard is read after all its parents: both of a merge. A parent without a lease was done with long ago."""
     if lease.finished or lease.trouble:
