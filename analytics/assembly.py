@@ -1,7 +1,8 @@
 """Builds the lake's writing side from the environment."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 from botocore.config import Config
@@ -84,6 +85,21 @@ def bucket_and_log(environ: Mapping[str, str]) -> "tuple[Bucket, CommitLog]":
     """For whoever looks at both, and changes neither."""
     settings = from_environment(LakeSettings, environ)
     return _bucket(settings, environ), _log(settings, environ, SYSTEM_CLOCK)
+
+
+def lake_names(environ: Mapping[str, str], stream: str) -> Callable[[str], str]:
+    """How the lake names the shards of the stream that is there now. Where that cannot be asked, as the stream does."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from analytics.table import ShardPaths, paths_of
+    from foundation.kinesis import creation_of
+
+    bucket = _bucket(from_environment(LakeSettings, environ), environ)
+    try:
+        creation = creation_of(aws.client("kinesis", environ, _CONFIG), stream)
+    except (ClientError, BotoCoreError):
+        creation = None
+    return cache(lambda shard_id: paths_of(bucket, ShardPaths(stream, shard_id), creation).shard_id)
 
 
 def _bucket(settings: LakeSettings, environ: Mapping[str, str]) -> Bucket:

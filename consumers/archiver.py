@@ -5,6 +5,7 @@ What is in the lake decides where reading begins, not the engine's checkpoint: i
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -51,8 +52,8 @@ class Archiver:
     while the code reads others, or at least what it was built with. Where it fails on all alike nothing is: they are
     kept, and tried again with what follows.
 
-    Raises `ShardStop` when records are missing between the lake and the batch, and when the lake contradicts itself.
-    Any other error means: wait, and call again with the same records.
+    Raises `ShardStop` when records are missing between the lake and the batch, or went with a shard that is gone, and
+    when the lake contradicts itself. Any other error means: wait, and call again with the same records.
     """
 
     def __init__(
@@ -82,9 +83,11 @@ class Archiver:
         # Before the batch at hand was read: it may be tried for long, and says nothing about what came meanwhile.
         self._read_since = Moment.now(clock)
         try:
-            self._shard: ShardSink = sink.open(assignment.shard_id)
+            self._shard: ShardSink = sink.open(assignment.shard_id, assignment.creation)
         except _HALTS as error:
             raise ShardStop(str(error)) from error
+        # Rows and letters go by the lake's name for the shard.
+        self._assignment = replace(assignment, shard_id=self._shard.shard_id, made_anew=False)
 
     @property
     def resume_after(self) -> Position:
@@ -93,6 +96,9 @@ class Archiver:
     def process(self, batch: Batch) -> Progress:
         try:
             self._shard.ready()
+            if batch.after is Sentinel.SHARD_END:
+                self._shard.check_gone()
+                return Progress(_position(self._shard.advance()))
             after = self._kept_after if self._kept else self._after(batch)
             self._shard.check_gap(after)
             stands = self._take((*self._kept, *self._new(batch.records)), after)

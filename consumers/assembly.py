@@ -1,14 +1,15 @@
 """Introduces processors, engines and AWS to each other. Each builder imports what it builds, and nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.dead_letters import DeadLetters, S3DeadLetters
-from consumers.processing import ProcessorFactory
+from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment
 from consumers.settings import ConsumerSettings
 from consumers.specs import ConsumerSpec, named
 from consumers.steps import DynamoDBOutcomes
@@ -74,7 +75,7 @@ def kinesis_function(consumer: str, environ: Mapping[str, str], emit: Emit) -> "
         return next((shard.hash_keys for shard in shards if shard.shard_id == shard_id), None)
 
     return KinesisFunction(
-        processors(spec, settings, environ, emit),
+        knowing_creation(processors(spec, settings, environ, emit), environ, emit),
         hash_keys_of=hash_keys_of,
         batch_records=settings.batch_records(spec),
         wait=uninterrupted_wait(),
@@ -109,6 +110,37 @@ def lease_notes(spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping
 
     table = LeaseTable(aws.client("dynamodb", environ, _LEASES), settings.application(spec), "")
     return LeaseNotes(table, clock=SYSTEM_CLOCK, emit=emit)
+
+
+def knowing_creation(factory: ProcessorFactory, environ: Mapping[str, str], emit: Emit) -> ProcessorFactory:
+    """For engines whose daemon or service keeps the places: a process asks once which stream of the name there is."""
+    from consumers.diagnostics import StreamCreationUnknown
+    from foundation.kinesis import creation_of
+
+    known: dict[str, str | None] = {}
+
+    def knowing(assignment: ShardAssignment) -> RecordProcessor:
+        stream = assignment.stream
+        if stream not in known:
+            try:
+                known[stream] = creation_of(aws.client("kinesis", environ, _CONFIG), stream)
+            except (ClientError, BotoCoreError) as error:
+                known[stream] = None
+                emit(StreamCreationUnknown(stream, error))
+        return factory(replace(assignment, creation=known[stream]))
+
+    return knowing
+
+
+def shard_is_gone(stream: str, environ: Mapping[str, str]) -> Callable[[str], bool]:
+    """Whether the stream lists a shard no more; False where that cannot be asked."""
+
+    def is_gone(shard_id: str) -> bool:
+        from foundation.kinesis import is_gone
+
+        return is_gone(aws.client("kinesis", environ, _CONFIG), stream, shard_id)
+
+    return is_gone
 
 
 def dead_letters(environ: Mapping[str, str], settings: ConsumerSettings, keys: "CustomerKeys") -> S3DeadLetters:

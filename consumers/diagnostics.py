@@ -121,6 +121,43 @@ class LeaseNotNoted(Diagnostic):
 
 
 @dataclass(frozen=True)
+class LeaseNotOurs(Diagnostic):
+    """A row of the lease table belongs to no shard of our stream, as `why` says. It is left alone.
+
+    fix: give each application and stream a table of its own, by another TAKEAWAY_STACK; remove rows of no further use.
+    """
+
+    key: str
+    why: str
+
+
+@dataclass(frozen=True)
+class StreamMadeAnew(Diagnostic):
+    """The stream was deleted and made anew under its name: the shard is read from its beginning.
+
+    Kept: what was done, and all rows of the lake, where the new stream's shards have names of their own. Lost: what the
+    old stream held behind `checkpoint`. fix: replay that from another copy, or from the lake; nothing else is needed.
+    """
+
+    stream: str
+    shard_id: str
+    checkpoint: str
+    creation_before: str
+    creation: str
+
+
+@dataclass(frozen=True)
+class StreamCreationUnknown(Diagnostic):
+    """Which of the streams of this name is there could not be asked: one made anew is not told from the one before.
+
+    fix: allow `kinesis:DescribeStreamSummary`.
+    """
+
+    stream: str
+    error: Exception
+
+
+@dataclass(frozen=True)
 class LeaseDeleted(Diagnostic):
     shard_id: str
 
@@ -227,6 +264,18 @@ class ReadFailed(Diagnostic):
 
 
 @dataclass(frozen=True)
+class PositionRefused(ReadFailed):
+    """Kinesis does not know the place to go on from: the stream may have been made anew, or the lease is another's.
+
+    fix: if it was made anew, stop the consumer and delete the shard's row of the lease table, to read from the
+    beginning: what the old stream still held is lost, all that was done is kept. The archiver goes by its offsets in
+    the lake: allow it `kinesis:DescribeStreamSummary`, so that it tells the streams apart.
+    """
+
+    position: str
+
+
+@dataclass(frozen=True)
 class ReadThrottled(Diagnostic):
     """All readers together ask more than 5 reads or 2 MB a second. fix: fewer polling applications, or more shards."""
 
@@ -259,7 +308,11 @@ class RecordsTrimmed(Diagnostic):
 
 @dataclass(frozen=True)
 class ShardGone(Diagnostic):
-    """The shard vanished before it was read to its end: what it still held after `after` is lost."""
+    """The shard vanished before it was read to its end: all that it still held behind `after` is lost to this consumer.
+
+    The archiver stops, unless it knows that nothing was left; other consumers go on with the shard's children.
+    fix: lengthen the stream's retention; replay what is lost from another copy, or from the lake.
+    """
 
     shard_id: str
     after: str

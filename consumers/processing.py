@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Protocol
 
-from foundation.kinesis import Batch, Position, SequenceNumber
+from foundation.kinesis import Batch, Position, SequenceNumber, name_anew
 
 
 class Unprocessable(Exception):
@@ -86,11 +86,22 @@ class Trouble:
 
 @dataclass(frozen=True)
 class ShardAssignment:
-    """A shard that an engine is about to feed, and the checkpoint it found for it."""
+    """A shard that an engine is about to feed, and the checkpoint it found for it.
+
+    `creation` says which of the streams of this name it is of, where the engine knows; `made_anew` that the consumer
+    has read an earlier one.
+    """
 
     stream: str
     shard_id: str
     checkpoint: Position
+    creation: str | None = None
+    made_anew: bool = False
+
+    @property
+    def shard_name(self) -> str:
+        """The shard's name among those of all streams of this name."""
+        return name_anew(self.shard_id, self.creation) if self.made_anew and self.creation else self.shard_id
 
 
 class RecordProcessor(Protocol):
@@ -103,7 +114,8 @@ class RecordProcessor(Protocol):
     def process(self, batch: Batch) -> Progress:
         """Takes the next records. Called with an empty batch on idle reads, so that time can pass for it too.
 
-        After a failure the engine goes on as the failure's pace says.
+        After a failure the engine goes on as the failure's pace says. An empty batch after SHARD_END says that the
+        shard is gone, with whatever it held behind the batch before.
         """
 
     def flush(self) -> Progress:

@@ -43,6 +43,7 @@ def event_publisher(environ: Mapping[str, str], emit: Emit) -> EventPublisher:
         linger=settings.linger,
         deliver_within=settings.deliver_within,
         jitter=random.Random(),
+        allow_unordered=settings.allow_unordered,
     )
 
 

@@ -13,11 +13,15 @@ TokenSecret = Annotated[str, Meta(min_length=MIN_KEY_BYTES)]
 
 @dataclass(frozen=True)
 class PublisherSettings:
-    """`linger_milliseconds` is how long an event waits for company, `deliver_within_seconds` when it is given up."""
+    """`linger_milliseconds` is how long an event waits for company, `deliver_within_seconds` when it is given up.
+
+    `allow_unordered` has events published also to a stream that ignores their keys, where an order has no order.
+    """
 
     stream: str
     linger_milliseconds: Annotated[int, Meta(ge=0, le=10_000)] = 5
     deliver_within_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
+    allow_unordered: bool = False
 
     @property
     def linger(self) -> timedelta:

@@ -569,6 +569,51 @@ GUARANTEES = (
         becomes("heard is not None"),
         "test_where_lambda_cannot_look_into_aggregates_it_filters_nothing",
     ),
+    Guarantee(
+        "a shard that is gone ends only when its processor puts up with the loss",
+        never,
+        "test_an_archiver_stops_at_a_shard_that_is_gone_with_unread_records",
+    ),
+    Guarantee(
+        "a shard that is gone is a gap as well",
+        deleted,
+        "test_a_shard_that_is_gone_is_a_gap_unless_the_lake_has_all_of_it",
+    ),
+    Guarantee(
+        "under the KCL a shard that is gone is told from one that was read to its end",
+        always,
+        "test_a_shard_that_is_gone_with_unread_records_is_told",
+    ),
+    Guarantee(
+        "a shard that came and went unseen is missed",
+        becomes("{}"),
+        "test_a_shard_that_came_and_went_unseen_gets_a_lease_and_its_children_wait_for_it",
+    ),
+    Guarantee(
+        "rows that are not ours are left alone",
+        becomes("rows"),
+        "test_rows_that_are_not_ours_are_left_alone_and_told_once",
+    ),
+    Guarantee(
+        "nothing is published to a stream that spreads records unless that is allowed",
+        never,
+        "test_a_stream_that_spreads_records_is_refused_with_the_fix_and_gets_nothing",
+    ),
+    Guarantee(
+        "a stream that spreads records is noticed by where they land",
+        never,
+        "test_what_was_not_told_shows_by_where_records_land",
+    ),
+    Guarantee(
+        "a stream made anew is told from the one before",
+        becomes("False"),
+        "test_the_archiver_has_both_streams_whole_each_under_its_own_names",
+    ),
+    Guarantee(
+        "a position is not asked of a stream that was made anew",
+        becomes("[]"),
+        "test_it_is_read_from_its_beginning_and_told",
+    ),
 )
 
 

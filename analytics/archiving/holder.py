@@ -23,6 +23,7 @@ from analytics.table import (
     Pending,
     ShardPaths,
     Snapshot,
+    is_anothers,
     place_text,
 )
 from foundation.bucket import Bucket
@@ -63,8 +64,8 @@ def judge(offsets: Offsets, version: int, logged_batch_id: str | None) -> Verdic
     return {pending.n - 1: Verdict.UNKNOWN, pending.n + 1: Verdict.FENCED}.get(version, Verdict.ASTRAY)
 
 
-def claimed(offsets: Offsets) -> Offsets:
-    return msgspec.structs.replace(offsets, epoch=offsets.epoch + 1)
+def claimed(offsets: Offsets, creation: str | None) -> Offsets:
+    return msgspec.structs.replace(offsets, epoch=offsets.epoch + 1, creation=offsets.creation or creation)
 
 
 def landed(offsets: Offsets, pending: Pending) -> Offsets:
@@ -77,10 +78,23 @@ def cleared(offsets: Offsets, pending: Pending) -> Offsets:
 
 
 class Holder:
-    """Holds one shard of the lake for one process, as long as nobody claims it after."""
+    """Holds one shard of the lake for one process, as long as nobody claims it after.
 
-    def __init__(self, paths: ShardPaths, bucket: Bucket, log: CommitLog, emit: Emit, new_id: NewId) -> None:
-        self.paths = paths
+    `creation` is the stream's, None where it is not known. Where the lake has another stream's shard under the same
+    name, this one's `paths` are other ones, once it is open.
+    """
+
+    def __init__(
+        self,
+        paths: ShardPaths,
+        bucket: Bucket,
+        log: CommitLog,
+        emit: Emit,
+        new_id: NewId,
+        creation: str | None = None,
+    ) -> None:
+        self.paths = self._first = paths
+        self._creation = creation
         self._bucket = bucket
         self._log = log
         self._emit = emit
@@ -100,15 +114,25 @@ class Holder:
         """Claims the shard and settles what was left pending. Answers the last place that the lake has."""
         self._held = None
         found = self._object.read()
+        offsets = found.offsets if found else self._rebuilt()
+        if self._creation is not None and self._has_names_of_its_own(offsets, self._creation, is_lost=found is None):
+            self.paths, self._newest_epoch = self._first.anew(self._creation), None
+            self._object = OffsetsObject(self._bucket, self.paths.offsets_key, self._new_id)
+            found = self._object.read()
+            offsets = found.offsets if found else self._rebuilt()
         if found is None:
-            rebuilt = self._rebuilt()
-            self._newest_epoch = rebuilt.epoch
-            self._held = self._object.create(rebuilt)
+            self._emit(
+                LakeOffsetsRebuilt(
+                    self.paths.stream, self.paths.shard_id, offsets.epoch, offsets.n, place_text(offsets.hi)
+                )
+            )
+            self._newest_epoch = offsets.epoch
+            self._held = self._object.create(offsets)
         else:
             self._let_go_if_taken(found)
             # Known before the write: its answer may get lost, and the epoch found next time is still our own.
             self._newest_epoch = found.offsets.epoch + 1
-            self._held = self._object.replace(found, claimed(found.offsets))
+            self._held = self._object.replace(found, claimed(found.offsets, self._creation))
         verdict = self._recover()
         offsets = self.held.offsets
         self._emit(
@@ -160,6 +184,7 @@ class Holder:
             # guarantee: a record that is dropped is accounted for
             dropped=pending.dropped,
             set_apart=pending.set_apart,
+            creation=self.held.offsets.creation,
         )
 
     def finalise(self, caught_up_at: datetime | None = None) -> SequenceNumber:
@@ -209,7 +234,9 @@ class Holder:
 
     def _fence(self, snapshot: Snapshot, offsets: Offsets, pending: Pending) -> None:
         """An empty commit behind the pending one: of the two, the log takes exactly one."""
-        fence = LogEntry(n=pending.n + 1, epoch=offsets.epoch, batch_id=None, hi=offsets.hi, rows=0)
+        fence = LogEntry(
+            n=pending.n + 1, epoch=offsets.epoch, batch_id=None, hi=offsets.hi, rows=0, creation=offsets.creation
+        )
         try:
             snapshot.commit((), {self.paths.application: fence})
         except CommitRejected:
@@ -221,6 +248,13 @@ class Holder:
             return None
         entry = snapshot.last_entry(self.paths.application)
         return entry.batch_id if entry and entry.n == version else None
+
+    def _has_names_of_its_own(self, offsets: Offsets, creation: str, *, is_lost: bool) -> bool:
+        """Once a stream made anew has them, it keeps them, also when the first one's object is lost."""
+        if self.paths != self._first:
+            return False
+        own = self._first.anew(creation).application
+        return is_anothers(offsets, creation) or (is_lost and self._log.snapshot().version_of(own) > 0)
 
     def _let_go_if_taken(self, found: Held) -> None:
         epoch = found.offsets.epoch
@@ -255,8 +289,9 @@ class Holder:
                 "from a version of the bucket, or start a new lake from the stream"
             )
         epochs = [number.epoch for number in written] + [entry.epoch if entry else 0]
-        rebuilt = Offsets(epoch=max(epochs) + 1, n=version, hi=entry.hi if entry else None)
-        self._emit(
-            LakeOffsetsRebuilt(self.paths.stream, self.paths.shard_id, rebuilt.epoch, rebuilt.n, place_text(rebuilt.hi))
+        return Offsets(
+            epoch=max(epochs) + 1,
+            n=version,
+            hi=entry.hi if entry else None,
+            creation=entry.creation or self._creation if entry else self._creation,
         )
-        return rebuilt

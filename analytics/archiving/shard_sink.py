@@ -15,7 +15,7 @@ from analytics.rotation import Backlog
 from analytics.table import place_text
 from foundation.clock import Clock, Moment
 from foundation.diagnostics import Emit
-from foundation.kinesis import SURELY_RETAINED, SequenceNumber
+from foundation.kinesis import SURELY_RETAINED, Sentinel, SequenceNumber
 from foundation.settings import variable
 
 # How often the offsets of a shard that brings nothing are told that it is still read to its tip.
@@ -77,6 +77,11 @@ class ShardSink:
         # The tip as it was when the commit under way took what waited.
         self._leaving_tip: Moment | None = None
 
+    @property
+    def shard_id(self) -> str:
+        """As the lake names it: not as the stream does, where an earlier stream of its name had such a shard."""
+        return self.holder.paths.shard_id
+
     def ready(self) -> None:
         """Raises what went wrong since the last call; after that, opens the shard unless it is open."""
         with self._lock:
@@ -129,22 +134,41 @@ class ShardSink:
         """
         if after is None or (self.taken is not None and after <= self.taken):
             return
+        self._put_up_with_loss(
+            place_text(after),
+            f"reading began after {place_text(after)}",
+            "the stream may have trimmed records between the two before they were read. "
+            "fix: replay the span between the two from another copy",
+        )
+        with self._lock:
+            self.taken = after
+
+    def check_gone(self) -> None:
+        """As `check_gap`, for all that the shard held behind `taken`: retention has removed the shard itself.
+
+        What was taken is committed first, so that the tip of the last read counts.
+        """
+        self.flush()
+        # guarantee: a shard that is gone is a gap as well
+        self._put_up_with_loss(
+            str(Sentinel.SHARD_END),
+            "the shard is gone from the stream",
+            "it may have gone with records that were never read. fix: replay what it held from another copy",
+        )
+
+    def _put_up_with_loss(self, upto: str, found: str, may_be_lost: str) -> None:
         paths, hi = self.holder.paths, place_text(self.taken) if self.taken else "nothing"
         gap = f"{paths.shard_id}:{hi}"
         if self._caught_up is not None and self._caught_up.is_within(SURELY_RETAINED, self._clock):
-            self._emit(LakeGapIsEmpty(paths.stream, paths.shard_id, hi, place_text(after), self._caught_up.at))
+            self._emit(LakeGapIsEmpty(paths.stream, paths.shard_id, hi, upto, self._caught_up.at))
         elif gap in self._accepted_gaps:
-            self._emit(LakeGapAccepted(paths.stream, paths.shard_id, hi, place_text(after), self._unread()))
+            self._emit(LakeGapAccepted(paths.stream, paths.shard_id, hi, upto, self._unread()))
         else:
             raise LakeGap(
-                f"{paths.application}: the lake has everything up to {hi}, but reading began after "
-                f"{place_text(after)}. "
-                f"{self._unread()}, so the stream may have trimmed records between the two before they were read. "
-                "fix: replay the span between the two from another copy; to accept the loss, set "
+                f"{paths.application}: the lake has everything up to {hi}, but {found}. "
+                f"{self._unread()}, so {may_be_lost}; to accept the loss, set "
                 f'{variable("lake_accept_gap")}="{gap}" and restart'
             )
-        with self._lock:
-            self.taken = after
 
     def at_tip(self, read: Moment) -> None:
         """The shard was read to its tip, at `read` or later, and all of it was handed over."""

@@ -74,9 +74,12 @@ class LakeSink:
         self._registering = threading.Lock()
         self._committing = threading.Lock()
 
-    def open(self, shard_id: str) -> ShardSink:
-        """Claims a shard of the stream for this process; from now on no earlier holder can add to it."""
-        holder = Holder(ShardPaths(self._stream, shard_id), self._bucket, self._log, self._emit, self._new_id)
+    def open(self, shard_id: str, creation: str | None = None) -> ShardSink:
+        """Claims a shard of the stream for this process; from now on no earlier holder can add to it.
+
+        `creation` is the stream's, where it is known: one that was made anew has places of its own.
+        """
+        holder = Holder(ShardPaths(self._stream, shard_id), self._bucket, self._log, self._emit, self._new_id, creation)
         shard = ShardSink(self, holder, self._clock, self._emit, self._accepted_gaps)
         shard.ready()
         with self._registering:

@@ -28,7 +28,16 @@ from analytics.table.log import (
     logged_commits,
 )
 from analytics.table.notice import put_up_notice
-from analytics.table.offsets import Held, Offsets, OffsetsObject, Pending, place_text, read_offsets
+from analytics.table.offsets import (
+    Held,
+    Offsets,
+    OffsetsObject,
+    Pending,
+    is_anothers,
+    paths_of,
+    place_text,
+    read_offsets,
+)
 from analytics.table.schema import (
     CONTRACT_SCHEMA,
     ENVELOPE_COLUMNS,
@@ -74,11 +83,13 @@ __all__ = [
     "compacted_file",
     "compaction",
     "files_of",
+    "is_anothers",
     "is_compacted",
     "is_ours",
     "late_file",
     "logged_commits",
     "object_key",
+    "paths_of",
     "place_text",
     "put_up_notice",
     "read_offsets",

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
+from foundation.kinesis import name_anew
+
 # The root of the Delta table. Readers go through its log: a listing also shows files that never became visible.
 TABLE_PREFIX = "events"
 PARTITION_KEY = "event_date"
@@ -14,7 +16,7 @@ NOTICE_KEY = f"{TABLE_PREFIX}/_READ_ME.txt"
 LOG_PREFIX = f"{TABLE_PREFIX}/_delta_log/"
 
 _BATCH = re.compile(r"(?P<n>\d{12})-(?P<epoch>\d+)-(?P<index>\d+)\.parquet")
-_SHARD_FILE = re.compile(rf"(?P<stream>.+)-(?P<shard_id>shardId-\d+)-{_BATCH.pattern}")
+_SHARD_FILE = re.compile(rf"(?P<stream>.+)-(?P<shard_id>shardId-\d+(~\w+)?)-{_BATCH.pattern}")
 _UNIQUE = r"[0-9a-f]{32}"
 _OURS = re.compile(
     rf"{PARTITION_KEY}=\d{{4}}-\d\d-\d\d/"
@@ -76,10 +78,16 @@ class BatchNumber:
 
 @dataclass(frozen=True)
 class ShardPaths:
-    """The names that belong to one shard of one stream."""
+    """The names that belong to one shard of one stream.
+
+    The shards of a stream that was made anew under its name are `anew`, where a shard of an earlier one has theirs.
+    """
 
     stream: str
     shard_id: str
+
+    def anew(self, creation: str) -> "ShardPaths":
+        return ShardPaths(self.stream, name_anew(self.shard_id, creation))
 
     @classmethod
     def of(cls, application: str) -> "ShardPaths | None":

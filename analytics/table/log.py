@@ -50,7 +50,7 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     Each record of a batch is one of its `rows`, or was `dropped`, its event_id having been there before, or was
     `set_apart` as a dead letter. `rows` is None in entries of older releases. Of a compaction `rows` is what it leaves
-    of its day, and `dropped` what it removed.
+    of its day, and `dropped` what it removed. `creation` is that of the shard's stream, where it is known.
     """
 
     n: int
@@ -60,6 +60,7 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     rows: int | None = None
     dropped: int = 0
     set_apart: int = 0
+    creation: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from analytics.table.layout import ShardPaths
 from foundation.bucket import Bucket
 from foundation.ids import NewId
 from foundation.kinesis import SequenceNumber
@@ -39,6 +40,7 @@ class Offsets(msgspec.Struct, frozen=True, kw_only=True):
     `revision` is new in every body, so that two writes never have the same ETag: S3 makes it from the content.
     At `caught_up_at` the shard had been read to its tip and all of it was in the lake: nothing that came until then
     lies beyond `hi`. That stays true however old it gets; older bodies do not tell.
+    `creation` is that of the stream whose places these are, as it was when the object was first claimed with one known.
     """
 
     revision: str = ""
@@ -47,6 +49,13 @@ class Offsets(msgspec.Struct, frozen=True, kw_only=True):
     hi: SequenceNumber | None
     pending: Pending | None = None
     caught_up_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    creation: str | None = None
+
+
+def is_anothers(offsets: Offsets, creation: str | None) -> bool:
+    """Whether these are the places of another stream of the same name. What is not known is taken for the same."""
+    # guarantee: a stream made anew is told from the one before
+    return None not in {creation, offsets.creation} and offsets.creation != creation
 
 
 @dataclass(frozen=True)
@@ -84,3 +93,9 @@ class OffsetsObject:
 
     def _revised(self, offsets: Offsets) -> Offsets:
         return msgspec.structs.replace(offsets, revision=self._new_id())
+
+
+def paths_of(bucket: Bucket, paths: ShardPaths, creation: str | None) -> ShardPaths:
+    """The names in the lake of a shard of the stream of this creation, as its first holder chose them."""
+    found = read_offsets(bucket, paths.offsets_key)
+    return paths.anew(creation) if creation and found and is_anothers(found.offsets, creation) else paths

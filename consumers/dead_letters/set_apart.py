@@ -72,7 +72,7 @@ class SetsApart:
         letter = dead_letter(
             consumer=self.consumer,
             stream=assignment.stream,
-            shard_id=assignment.shard_id,
+            shard_id=assignment.shard_name,
             record=one.record,
             failed_at=self._clock.now(),
             attempts=one.attempts,

@@ -9,7 +9,7 @@ from consumers.processing import Pace, Progress, RecordFailure, RecordProcessor,
 from foundation.backoff import pause_after
 from foundation.clock import Wait
 from foundation.diagnostics import Emit
-from foundation.kinesis import Batch, Position, position_key
+from foundation.kinesis import Batch, Position, Sentinel, position_key
 
 
 class Feeder:
@@ -31,6 +31,7 @@ class Feeder:
         at_most: int | None = None,
     ) -> None:
         self._processor = processor
+        self._stream = assignment.stream
         self._shard_id = assignment.shard_id
         self._checkpoint = checkpoint
         self._wait = wait
@@ -47,6 +48,11 @@ class Feeder:
         """Until the processor has taken every record; False when the wait was cut short before that."""
         first, *others = _parts(batch, self._at_most)
         return self._feed(first) and all(not self._wait(0) and self._feed(other) for other in others)
+
+    def tell_gone(self) -> bool:
+        """The shard is gone with what it still held: the processor passes that over, or stops. False as with `feed`."""
+        # Not the tip: it was never seen.
+        return self._feed(Batch(self._stream, self._shard_id, Sentinel.SHARD_END, (), millis_behind_latest=1))
 
     def finish(self, *, within: float = math.inf) -> bool:
         """Flushes until all that was fed is safely done; False when the wait was cut short before that, or took longer

@@ -3,6 +3,7 @@
 `deaggregation` is imported by its own name, since it loads protobuf, which producers do without."""
 
 from foundation.kinesis.aggregation import AGGREGATE_BYTES, AGGREGATE_KEY, pack
+from foundation.kinesis.creation import creation_of, name_anew
 from foundation.kinesis.get_records import decoding, fetch, pushed
 from foundation.kinesis.hash_keys import HASH_KEY_BYTES, HASH_KEYS, HashKeyRange, hash_key, md5
 from foundation.kinesis.limits import (
@@ -46,6 +47,7 @@ __all__ = [
     "Shard",
     "StreamPosition",
     "children_of",
+    "creation_of",
     "decoding",
     "fetch",
     "hash_key",
@@ -53,6 +55,7 @@ __all__ = [
     "is_gone",
     "listed_shards",
     "md5",
+    "name_anew",
     "pack",
     "position_key",
     "pushed",

@@ -45,3 +45,6 @@ class HashKeyRange:
 
     def __contains__(self, hash_key: int) -> bool:
         return self.first <= hash_key <= self.last
+
+    def overlaps(self, other: "HashKeyRange") -> bool:
+        return self.first <= other.last and other.first <= self.last

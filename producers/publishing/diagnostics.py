@@ -66,6 +66,37 @@ class ShardMapUnknown(Diagnostic):
 
 
 @dataclass(frozen=True)
+class StreamSpreadsRecords(Diagnostic):
+    """The stream puts records on its shards by itself, whatever their keys: events of an order have no order there.
+
+    `how` says how that is known; `publishes` whether the settings allow it. If they do, each event goes as a plain
+    record; if not, every event is refused. fix: RecordDistributionStrategy USER_PARTITION_KEY.
+    """
+
+    stream: str
+    how: str
+    publishes: bool
+
+
+@dataclass(frozen=True)
+class StreamFollowsKeys(Diagnostic):
+    """The stream goes by partition keys again: events are aggregated, and in order."""
+
+    stream: str
+
+
+@dataclass(frozen=True)
+class DistributionUnknown(Diagnostic):
+    """Whether the stream follows keys could not be asked: it is taken to, until a record lands elsewhere.
+
+    fix: allow `kinesis:DescribeStreamSummary` to the publisher.
+    """
+
+    stream: str
+    error: str
+
+
+@dataclass(frozen=True)
 class RecordLimitUnknown(Diagnostic):
     """The stream does not tell how large its records may be: what it told last holds, and a mebibyte at first."""
 

@@ -86,6 +86,8 @@ class Lane:
     # While Kinesis refuses the whole request of this lane: how many records go at once, and nothing else beside them.
     at_most: int | None = None
     in_doubt: bool = False
+    # On a stream that spreads records by itself: each goes alone, and lands anywhere.
+    is_plain: bool = False
 
     def starts_at(self, now: float) -> float:
         """When its next record may go. An aggregate's worth of budget is waited for, or as much as all that waits."""
@@ -140,10 +142,10 @@ class Parcel(msgspec.Struct, frozen=True):
 class Lanes:
     """The lanes of a shard map's open shards."""
 
-    def __init__(self, shards: ShardMap, quota: Quota) -> None:
+    def __init__(self, shards: ShardMap, quota: Quota, *, plain: bool = False) -> None:
         self.shards = shards
         self._quota = quota
-        self._lanes = [Lane(shard, ShardBudget(quota)) for shard in shards.open_shards]
+        self._lanes = [Lane(shard, ShardBudget(quota), is_plain=plain) for shard in shards.open_shards]
         self._first = 0
 
     def __iter__(self) -> Iterator[Lane]:
@@ -194,9 +196,9 @@ class Lanes:
                 over.append(lane.waiting.popleft())
         return over
 
-    def follow(self, shards: ShardMap) -> "Lanes":
+    def follow(self, shards: ShardMap, *, plain: bool = False) -> "Lanes":
         """Lanes for another map, with all that waits; a shard that is still open keeps its lane's state."""
-        followed = Lanes(shards, self._quota)
+        followed = Lanes(shards, self._quota, plain=plain)
         kept = {lane.shard: lane for lane in self._lanes}
         followed._lanes = [kept.pop(lane.shard, lane) for lane in followed._lanes]
         # Of two shards that become one, who waits longer comes first, as in any lane.
@@ -209,7 +211,7 @@ class Lanes:
     def _parcel(self, lane: Lane, limit: float) -> Parcel:
         # What little a second has left goes as a whole.
         most = limit if limit < 2 * AGGREGATE_BYTES else min(limit, lane.aim)
-        packed = pack(islice(lane.waiting, lane.at_most), int(most))
+        packed = pack(islice(lane.waiting, 1 if lane.is_plain else lane.at_most), int(most))
         return Parcel(
             lane,
             packed.records,

@@ -45,7 +45,8 @@ class RecordPublisher:
     """Publishes records from any thread. A context manager: leaving it waits until every record is answered.
 
     `linger` is how long a record waits for company when nothing else is under way, and `deliver_within` when it is
-    given up. What waits is bounded: who publishes more is held back.
+    given up. What waits is bounded: who publishes more is held back. `allow_unordered` has plain records published to a
+    stream that spreads them over its shards by itself.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class RecordPublisher:
         deliver_within: timedelta = timedelta(seconds=60),
         quota: Quota = KINESIS_QUOTA,
         jitter: random.Random | None = None,
+        allow_unordered: bool = False,
     ) -> None:
         self._stream = stream
         self._clock = clock
@@ -74,6 +76,7 @@ class RecordPublisher:
             emit=emit,
             jitter=jitter or random.Random(),
             answered=self._forget,
+            allow_unordered=allow_unordered,
         )
         self._changed = threading.Condition()
         self._incoming: list[Publication] = []

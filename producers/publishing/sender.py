@@ -12,6 +12,7 @@ from foundation.backoff import pause_after
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from foundation.error_codes import error_code
+from foundation.kinesis import MAX_REQUEST_RECORDS, hash_key
 from producers.publishing import put_records
 from producers.publishing.diagnostics import (
     AggregateAstray,
@@ -23,6 +24,7 @@ from producers.publishing.diagnostics import (
     ShardMapFollowed,
     ShardMapUnknown,
 )
+from producers.publishing.distribution import Distribution, lanes_of_no_shard
 from producers.publishing.lanes import Lanes, Limits, Parcel
 from producers.publishing.publication import Publication, Published, PublishFailed
 from producers.publishing.quota import Quota
@@ -65,6 +67,7 @@ class Sender:
         emit: Emit,
         jitter: random.Random,
         answered: Answered,
+        allow_unordered: bool = False,
     ) -> None:
         self._client = put_records.writing(client)
         self._stream = stream
@@ -73,6 +76,9 @@ class Sender:
         self._emit = emit
         self._jitter = jitter
         self._answered = answered
+        self._distribution = Distribution(client, stream, allowed=allow_unordered, emit=emit)
+        # Where records landed that was not predicted: their hash keys, and the shards.
+        self._elsewhere: list[tuple[int, str]] = []
         self._limits = Limits()
         # Why they are not the stream's own: nobody has asked yet, or could not be told.
         self._limits_unknown: str | None = "nobody has asked yet"
@@ -104,6 +110,9 @@ class Sender:
         if self._needs_map and self._map_not_before <= now:
             self._learn_map()
             now = self._clock.monotonic()
+        if refusal := self._distribution.refusal:
+            # guarantee: nothing is published to a stream that spreads records unless that is allowed
+            self._refuse_all(refusal)
         if self._lanes is None or self._is_map_stale:
             return max(0.0, self._map_not_before - now)
         if self._not_before <= now and (parcels := self._lanes.due(now, self._limits)):
@@ -138,6 +147,7 @@ class Sender:
     def _learn_map(self) -> None:
         """Follows the stream's shards, once they tell whose the records in doubt are."""
         self._leave_what_nobody_waits_for()
+        self._distribution.ask()
         try:
             shards = put_records.shard_map(self._client, self._stream)
             verdicts = [shards.holds_all(result["ShardId"], parcel.keys) for parcel, result in self._in_doubt]
@@ -146,6 +156,9 @@ class Sender:
             return
         self._needs_map, self._is_map_stale, self._failed_maps = False, False, 0
         self._heard_at = self._clock.monotonic()
+        for landed, shard_id in self._elsewhere:
+            self._distribution.landed(landed, shards.known.get(shard_id))
+        self._elsewhere = []
         self._limits_unknown = self._limits_unknown or "it was asked for before the shards changed"
         in_doubt, self._in_doubt = self._in_doubt, []
         for (parcel, result), holds_all in zip(in_doubt, verdicts, strict=True):
@@ -154,14 +167,24 @@ class Sender:
                 self._acknowledge(parcel, result)
             else:
                 self._astray(parcel, result)
-        if self._lanes is None or self._lanes.shards != shards:
+        plain = self._distribution.is_plain
+        lanes = lanes_of_no_shard(MAX_REQUEST_RECORDS) if plain else shards
+        if self._lanes is None or self._lanes.shards != lanes:
             # What went astray stands at the heads of its lanes, and so of the children's.
             if self._lanes is None:
-                self._lanes = Lanes(shards, self._quota)
+                self._lanes = Lanes(lanes, self._quota, plain=plain)
             else:
-                self._lanes = self._lanes.follow(shards)
+                self._lanes = self._lanes.follow(lanes, plain=plain)
                 self._emit(ShardMapFollowed(self._stream, len(shards.open_shards)))
         self._route(self._lanes)
+
+    def _refuse_all(self, why: str) -> None:
+        """Every record fails at once. What comes later has the stream asked again, after a while."""
+        refused, self._lanes, self._unrouted, self._in_doubt = self.waiting(), None, deque(), []
+        for record in refused:
+            self._fail([record], f"was not published: {why}")
+        if not self._needs_map:
+            self._needs_map, self._map_not_before = True, self._clock.monotonic() + _STALE_AFTER
 
     def _hold_until_known(self) -> None:
         """The stream may be made anew, with other shards of the same names: nothing is sent before these are known."""
@@ -229,7 +252,7 @@ class Sender:
             if result is None or not _taken(result):
                 self._reject(parcel, result)
                 rejected.append(parcel)
-            elif result["ShardId"] == parcel.lane.shard.shard_id:
+            elif parcel.lane.is_plain or result["ShardId"] == parcel.lane.shard.shard_id:
                 self._acknowledge(parcel, result)
             else:
                 self._answered_elsewhere(parcel, result)
@@ -249,8 +272,10 @@ class Sender:
     def _answered_elsewhere(self, parcel: Parcel, result: "PutRecordsResultEntryTypeDef") -> None:
         """The stream is not what the map says. A plain record is where its key belongs all the same."""
         self._needs_map = True
+        key = parcel.explicit_hash_key
+        self._elsewhere.append((hash_key(parcel.partition_key) if key is None else int(key), result["ShardId"]))
         # guarantee: an aggregate that landed beside its shard is not acknowledged
-        if parcel.explicit_hash_key is None:
+        if key is None:
             self._acknowledge(parcel, result)
         else:
             parcel.lane.in_doubt = True

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
+from analytics.assembly import lake_names
 from consumers.dead_letters import DROPPED, letter_place
 from consumers.specs import CONSUMERS, LAKE_FILLERS
 from events import Step, UnreadableEvent, decode_only, header_of
@@ -123,8 +124,10 @@ def stream_facts(environ: Mapping[str, str]) -> tuple[tuple[Fact, ...], tuple[Ba
     """Every user record that the stream retains: the readable ones as facts, and the others."""
     facts: list[Fact] = []
     unreadable: list[BadRecord] = []
+    # Held against the lake's places: a stream that was made anew may have other names there.
+    name_of = lake_names(environ, environ[variable("stream")])
     for shard_id, record in retained_records(environ):
-        place = shard_id, record.sequence_number
+        place = name_of(shard_id), record.sequence_number
         try:
             heard = header_of(record.data)
         except UnreadableEvent:
@@ -161,6 +164,7 @@ def step_checkpoints(environ: Mapping[str, str]) -> dict[str, dict[str, Position
     from consumers.settings import ConsumerSettings
 
     settings, dynamodb = from_environment(ConsumerSettings, environ), aws.client("dynamodb", environ)
+    name_of = lake_names(environ, settings.stream)
     found: dict[str, dict[str, Position]] = {}
     for spec in CONSUMERS.values():
         if spec.fills_lake:
@@ -171,7 +175,8 @@ def step_checkpoints(environ: Mapping[str, str]) -> dict[str, dict[str, Position
             if error_code(error) != "ResourceNotFoundException":
                 raise
             continue
-        found[spec.name] = {lease.shard_id: lease.checkpoint for lease in leases.values() if lease.trouble is None}
+        understood = [lease for lease in leases.values() if lease.trouble is None]
+        found[spec.name] = {name_of(lease.shard_id): lease.checkpoint for lease in understood}
     return found
 
 

@@ -190,16 +190,18 @@ def vacuum(
 
 
 def _retained(environ: Mapping[str, str]) -> "Iterator[StreamRecord]":
+    from analytics.assembly import lake_names
     from analytics.verification import StreamRecord
     from consumers.specs import LAKE_FILLERS
     from foundation.bucket import Bucket
     from takeaway.audit import retained_records, set_apart
 
     letters = Bucket(aws.client("s3", environ), environ[variable("dead_letter_bucket")])
-    stream = f"{environ[variable('stream')]}/"
-    apart = frozenset(place for name in LAKE_FILLERS for place in set_apart(letters, name, stream))
+    stream = environ[variable("stream")]
+    apart = frozenset(place for name in LAKE_FILLERS for place in set_apart(letters, name, f"{stream}/"))
+    name_of = lake_names(environ, stream)
     for shard_id, record in retained_records(environ):
-        place = shard_id, record.sequence_number
+        place = name_of(shard_id), record.sequence_number
         yield StreamRecord(*place, record.data, place in apart)
 
 

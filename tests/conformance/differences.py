@@ -8,6 +8,7 @@ ENGINES = (WORKER, KCL, LAMBDA)
 
 _LAMBDA_KEEPS_IT = "Lambda itself keeps the position: there is no checkpoint to throttle"
 _ONE_AT_A_TIME = "Lambda runs one invocation a shard at a time, and ends one that is given up"
+_NOT_CALLED = "a shard that is gone invokes nobody"
 _NO_STOP = "an invocation flushes at its own end; nothing is left to stop"
 
 DIFFERENCES: dict[str, dict[str, str]] = {
@@ -27,6 +28,8 @@ DIFFERENCES: dict[str, dict[str, str]] = {
         "stopping_flushes_what_waits": _NO_STOP,
         "a_restart_repeats_nothing": _NO_STOP,
         "stopping_while_a_record_fails_loses_nothing": _NO_STOP,
+        "a_shard_that_is_gone_with_unread_records_is_told": _NOT_CALLED,
+        "an_archiver_stops_at_a_shard_that_is_gone_with_unread_records": _NOT_CALLED,
     },
 }
 

@@ -6,12 +6,14 @@ The daemon itself is tried by tests/interop, with the real one.
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from consumers.engines.kcl.processor import KclProcessor
 from foundation.kinesis.deaggregation import unpack
 from foundation.kinesis.hash_keys import HashKeyRange
 from foundation.kinesis.records import Position, Record, Sentinel, position_key
+from foundation.kinesis.shards import is_gone
 from tests.conformance.engine import FIRST, Gone
 from tests.conformance.scene import BATCH_RECORDS, STREAM, Scene
 from tests.support.fakes.kcl_daemon import FakeDaemon
@@ -108,10 +110,13 @@ class KclEngine:
 
     def _takeable(self, now: float) -> list[str]:
         held = self._scene.kinesis.streams[STREAM].shards
+        parents = {
+            shard_id: held[shard_id].parents if shard_id in held else () for shard_id in {**self._leases, **held}
+        }
         return [
             shard_id
-            for shard_id, shard in held.items()
-            if all(self._has_ended(parent) for parent in shard.parents if parent in held)
+            for shard_id in parents
+            if all(self._has_ended(parent) for parent in parents[shard_id] if parent in parents)
             and not self._has_ended(shard_id)
             and (
                 shard_id not in self._leases
@@ -159,7 +164,11 @@ class KclEngine:
             if self._leases[shard_id] is not lease:
                 line.lose_lease()
                 return
-            shard = self._scene.kinesis.streams[STREAM].shards[shard_id]
+            shard = self._scene.kinesis.streams[STREAM].shards.get(shard_id)
+            if shard is None:
+                # KinesisDataFetcher takes a shard that is not there for one that was read to its end.
+                line.end_shard()
+                return
             records = [one for one in self._user_records(shard_id) if _is_behind(one, delivered)][:_MOST_RECORDS]
             if records:
                 delivered = records[-1].sequence_number
@@ -178,6 +187,7 @@ class KclEngine:
         return KclProcessor(
             STREAM,
             self._scene.factory(),
+            is_gone=partial(is_gone, self._scene.kinesis.client, STREAM),
             batch_records=BATCH_RECORDS,
             grace_seconds=_GRACE_SECONDS,
             clock=self._scene.time.clock,

@@ -1,18 +1,20 @@
 """The real archiver under each engine: its rows are in the lake once, whichever of its calls is its process' last."""
 
 import math
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from analytics.archiving.diagnostics import LakeGapAccepted
 from analytics.rotation import RotationPolicy
 from consumers.archiver import Archiver
 from consumers.dead_letters.set_apart import SetsApart
 from consumers.diagnostics import ShardStopped
 from consumers.processing import ProcessorFactory
 from events.wire import encode
-from foundation.kinesis.records import SequenceNumber, position_key
+from foundation.kinesis.records import Sentinel, SequenceNumber, position_key
 from tests.conformance.conftest import MAKES
 from tests.conformance.differences import ENGINES, LAMBDA
 from tests.conformance.engine import FIRST, Engine, Gone
@@ -32,10 +34,19 @@ class Letters:
 class Archive:
     """A lake that outlives processes. The first process dies at its call number `dies_at`, before it or after it."""
 
-    def __init__(self, name: str, *, dies_at: float = math.inf, applied: bool = False) -> None:
-        self.scene = Scene()
+    def __init__(
+        self,
+        name: str = "",
+        *,
+        scene: Scene | None = None,
+        engine: Engine | None = None,
+        dies_at: float = math.inf,
+        applied: bool = False,
+    ) -> None:
+        self.scene = scene or Scene()
         self.world = World(clock=self.scene.time)
-        self.engine: Engine = MAKES[name](self.scene)
+        self.engine: Engine = engine or MAKES[name](self.scene)
+        self.accepted_gaps: list[str] = []
         self.has_died = False
         self._dies_at = dies_at
         self._applied = applied
@@ -53,7 +64,7 @@ class Archive:
 
     def _process(self, scene: Scene) -> ProcessorFactory:
         gate = Gate() if self.has_died else Gate(self._last_call, self._die, applied=self._applied)
-        sink = self.world.sink(gate, policy=EACH_BATCH)
+        sink = self.world.sink(gate, policy=EACH_BATCH, accepted_gaps=self.accepted_gaps)
         return lambda assignment: Archiver(
             assignment,
             sink=sink,
@@ -105,6 +116,41 @@ def test_what_came_without_a_partition_key_is_in_the_lake_in_its_place(name: str
     archive.scene.run(30)
     assert archive.world.archived() == [int(record["SequenceNumber"]) for record in archive.scene.kinesis.records()]
     archive.end()
+
+
+@pytest.fixture
+def gone(engine: Engine, scene: Scene) -> Archive:
+    """Another process finds the shard gone, a day after it was closed with records that no process had read."""
+    archive = Archive(engine=engine, scene=scene)
+    archive.put("a", "b", "c")
+    engine.start()
+    scene.run(20)
+    engine.stop()
+    scene.time.advance(3600)
+    scene.put_data(*[encode(an_envelope(cause=f"unread-{number}")) for number in range(3)])
+    scene.split()
+    scene.time.advance(25 * 3600)
+    scene.put_data(encode(an_envelope(cause="after")))
+    scene.happened.clear()
+    engine.start()
+    scene.run(60)
+    return archive
+
+
+def test_an_archiver_stops_at_a_shard_that_is_gone_with_unread_records(
+    scene: Scene, engine: Engine, gone: Archive
+) -> None:
+    assert len(gone.world.visible()) == 3
+    stopped = scene.all(ShardStopped)
+    assert {each.shard_id for each in stopped} == {FIRST}
+    (gap,) = re.findall(r'TAKEAWAY_LAKE_ACCEPT_GAP="(.+?)"', str(stopped[0].error))
+    engine.stop()
+    gone.accepted_gaps = [gap]
+    engine.start()
+    scene.run(60)
+    assert len(gone.world.visible()) == 4
+    assert [told.after for told in gone.world.seen(LakeGapAccepted)] == ["SHARD_END"]
+    assert engine.checkpoint() is Sentinel.SHARD_END
 
 
 def test_on_lambda_what_the_lake_has_already_is_not_archived_again() -> None:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from consumers.diagnostics import ShardGone
 from foundation.kinesis.records import Sentinel
-from tests.conformance.engine import Engine
+from tests.conformance.engine import FIRST, Engine
 from tests.conformance.hooks import once, refusing
 from tests.conformance.processors import lake
 from tests.conformance.scene import TAKE_OVER, TEXTS, Scene, another_process, key_of_half
@@ -78,3 +79,30 @@ def test_gone_at_the_end_of_a_shard_nothing_is_lost(scene: Scene, engine: Engine
     scene.run(TAKE_OVER)
     assert scene.nothing_lost()
     assert scene.in_order()
+
+
+def test_a_shard_that_is_gone_with_unread_records_is_told(scene: Scene, engine: Engine) -> None:
+    """What effects were wanted for is lost; its children's records are not, and wait for nothing."""
+    numbers = scene.put("a")
+    engine.start()
+    scene.run(5)
+    engine.stop()
+    scene.put("lost")
+    scene.split()
+    scene.time.advance(25 * 3600)
+    scene.put("b")
+    scene.happened.clear()
+    engine.start()
+    scene.run(TAKE_OVER)
+    assert scene.all(ShardGone) == [ShardGone(FIRST, numbers[0])]
+    assert scene.texts == ["a", "b"]
+    assert engine.checkpoint() is Sentinel.SHARD_END
+
+
+def test_a_shard_that_was_read_to_its_end_is_none_that_is_gone(scene: Scene, engine: Engine) -> None:
+    scene.put("a")
+    scene.split()
+    engine.start()
+    scene.run(TAKE_OVER)
+    assert engine.checkpoint() is Sentinel.SHARD_END
+    assert scene.all(ShardGone) == []

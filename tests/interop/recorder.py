@@ -143,7 +143,8 @@ def _daemon(settings: RecorderSettings) -> int:
 
 def _child(settings: RecorderSettings) -> None:
     line = DaemonLine.taken()
-    line.serve(settings.stream, _factory(KCL, settings), json_lines(KCL), batch_records=_BATCH_RECORDS)
+    factory = _factory(KCL, settings)
+    line.serve(settings.stream, factory, json_lines(KCL), batch_records=_BATCH_RECORDS, is_gone=lambda _: False)
 
 
 def main() -> None:

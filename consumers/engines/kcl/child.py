@@ -5,6 +5,7 @@ import select
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO, TextIO
 
@@ -52,12 +53,17 @@ class DaemonLine:
         emit: Emit,
         *,
         batch_records: int,
+        is_gone: Callable[[str], bool],
         tell: Tell = lambda *_: None,
     ) -> None:
-        """Until the daemon hangs up. `tell` is told what keeps a shard from getting on."""
+        """Until the daemon hangs up.
+
+        `is_gone` says whether the stream lists a shard no more; `tell` is told what keeps a shard from getting on.
+        """
         processor = KclProcessor(
             stream,
             factory,
+            is_gone=is_gone,
             batch_records=batch_records,
             grace_seconds=DAEMON_GRACE_SECONDS,
             clock=SYSTEM_CLOCK,

@@ -17,6 +17,7 @@ from consumers.diagnostics import (
     LeaseLost,
     ShardFailed,
     ShardFinished,
+    ShardGone,
     ShardHandedBack,
     ShardStarted,
     ShardStopped,
@@ -51,8 +52,8 @@ class KclProcessor(RecordProcessorBase):
     While the world is broken it waits inside the call, and the daemon goes on renewing the lease. When `wait` is cut
     short the call ends undone, and no batch is taken from then on: nothing behind it may be checkpointed. A daemon that
     goes on giving batches for more than `grace_seconds` is not about to stop. For that, and for whatever kclpy would
-    swallow and report as done, the process ends, and with it the daemon: `SystemExit`. `tell` is told by the shard's id
-    what keeps it from getting on.
+    swallow and report as done, the process ends, and with it the daemon: `SystemExit`. `is_gone` says whether the
+    stream lists a shard no more; `tell` is told by the shard's id what keeps it from getting on.
     """
 
     version = 3
@@ -66,6 +67,7 @@ class KclProcessor(RecordProcessorBase):
         stream: str,
         factory: ProcessorFactory,
         *,
+        is_gone: Callable[[str], bool],
         batch_records: int,
         grace_seconds: float,
         clock: Clock,
@@ -75,6 +77,7 @@ class KclProcessor(RecordProcessorBase):
     ) -> None:
         self._stream = stream
         self._factory = factory
+        self._is_gone = is_gone
         self._batch_records = batch_records
         self._grace_seconds = grace_seconds
         self._clock = clock
@@ -130,7 +133,7 @@ class KclProcessor(RecordProcessorBase):
             if self._is_over() or self._feeder is None:
                 return
             self._checkpointer = shard_ended_input.checkpointer
-            if self._feeder.finish() and self._write(Sentinel.SHARD_END):
+            if self._is_told_if_gone(self._feeder) and self._feeder.finish() and self._write(Sentinel.SHARD_END):
                 self._emit(ShardFinished(self._shard_id, ()))
             self._end()
 
@@ -221,6 +224,14 @@ class KclProcessor(RecordProcessorBase):
         except CheckpointError as error:
             return error
         return None
+
+    def _is_told_if_gone(self, feeder: Feeder) -> bool:
+        """False when the wait was cut short. A shard that the daemon does not find it calls ended, and no more."""
+        # guarantee: under the KCL a shard that is gone is told from one that was read to its end
+        if not self._is_gone(self._shard_id):
+            return True
+        self._emit(ShardGone(self._shard_id, str(self._delivered)))
+        return feeder.tell_gone()
 
     def _lose(self) -> None:
         """What is not done is somebody else's; it is neither flushed nor checkpointed here."""

@@ -13,7 +13,7 @@ from consumers.engines.worker.settings import WorkerSettings
 from consumers.processing import ProcessorFactory, ShardAssignment, ShardStop
 from foundation.backoff import pause_after
 from foundation.clock import Wait
-from foundation.kinesis import Position, Sentinel
+from foundation.kinesis import Position, Sentinel, SequenceNumber
 
 # Whoever is next waits for us, so nothing is waited for here: but an answer may have been lost, or one call refused.
 _TRIES = 3
@@ -68,7 +68,10 @@ class ShardWorker:
         self.is_over = True
 
     def _live(self) -> None:
-        assignment = ShardAssignment(self._settings.stream, self.held.shard_id, self.held.checkpoint)
+        held = self.held
+        assignment = ShardAssignment(
+            self._settings.stream, held.shard_id, held.checkpoint, held.creation, held.made_anew
+        )
         processor = self._factory(assignment)
         self._emit(ShardStarted(self.held.shard_id, position_text(processor.resume_after)))
         feeder = Feeder(
@@ -93,6 +96,9 @@ class ShardWorker:
             self._let_go(feeder)
 
     def _finish(self, feeder: Feeder, end: EndOfShard) -> None:
+        # guarantee: a shard that is gone ends only when its processor puts up with the loss
+        if end.gone and not feeder.tell_gone():
+            return
         if not feeder.finish():
             return
         children = self._begin_children(self.held.shard_id, end)
@@ -107,8 +113,8 @@ class ShardWorker:
             self._emit(ShardFailed(self.held.shard_id, error, 0))
 
     def _checkpoint(self, position: Position) -> bool:
-        """The place before a gap is no record's own, so it is none to write down."""
-        written = position != self._reader.gap and self._write(position)
+        """The place before a gap, or the end of a shard that is gone, is no record's own: it is none to write down."""
+        written = isinstance(position, SequenceNumber) and position != self._reader.gap and self._write(position)
         if written:
             self._health.has_got_on()
         return written

@@ -1,17 +1,23 @@
 """The worker: looks after leases, and runs a thread for each shard it holds one of."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from consumers.diagnostics import (
     LeaseCreated,
     LeaseDeleted,
+    LeaseNotOurs,
     LeaseRequested,
     LeaseTaken,
     LeaseUnreadable,
     RoundFailed,
+    StreamCreationUnknown,
+    StreamMadeAnew,
     WorkerStarted,
     WorkerStopped,
 )
@@ -26,6 +32,8 @@ from consumers.engines.worker.leases import (
     Leases,
     LeaseTable,
     OwnFleet,
+    not_ours,
+    of_streams_before,
     position_text,
     to_create,
     to_delete,
@@ -45,7 +53,7 @@ from consumers.processing import ProcessorFactory
 from foundation.backoff import pause_after
 from foundation.clock import Clock, Wait
 from foundation.diagnostics import Emit
-from foundation.kinesis import Shard, decoding, listed_shards
+from foundation.kinesis import Sentinel, Shard, creation_of, decoding, listed_shards
 from foundation.threads import StartThread
 
 if TYPE_CHECKING:
@@ -93,8 +101,11 @@ class Worker:
             emit=emit,
         )
         self._shards: dict[str, Shard] = {}
+        self._creation: str | None = None
+        self._creation_unknown = False
         self._synced_at: float | None = None
         self._troubles: set[LeaseUnreadable] = set()
+        self._not_ours: set[LeaseNotOurs] = set()
         self._has_table = False
 
     def run(self, stop: threading.Event) -> None:
@@ -155,12 +166,10 @@ class Worker:
         for ended in self._threads.bury():
             self._keeper.drop(ended)
         started = self._clock.monotonic()
-        leases, look_in = self._look(stop)
         if self._synced_at is None or started - self._synced_at >= self._settings.shard_sync_seconds:
-            has_news = self._sync(leases)
+            self._sync()
             self._synced_at = started
-            if has_news:
-                leases, look_in = self._look(stop)
+        leases, look_in = self._look(stop)
         for lease in to_delete(leases, self._shards.keys()):
             self._table.delete(lease)
             self._emit(LeaseDeleted(lease.shard_id))
@@ -169,7 +178,7 @@ class Worker:
     def _look(self, stop: threading.Event) -> tuple[Leases, float]:
         """Takes and asks for what we should have; in how many seconds to look again."""
         asked_at = self._clock.monotonic()
-        leases = self._table.list()
+        leases = self._leases()
         self._tell_troubles(leases)
         moves = self._fleet.look(leases, self._keeper.held, asked_at, self._clock.monotonic())
         look_in = moves.look_in
@@ -185,23 +194,75 @@ class Worker:
                 self._emit(LeaseRequested(lease.shard_id, str(lease.owner)))
         return leases, look_in
 
-    def _sync(self, leases: Leases, ended: tuple[Shard, ...] = ()) -> bool:
-        """Makes the leases that are missing, also for the children that an ended shard names; were there any?"""
+    def _leases(self) -> Leases:
+        """Our rows of the table. A row of a shard that is newer than those we know has them listed anew."""
+        rows = self._table.list()
+        found = not_ours(rows, self._settings.stream, self._shards)
+        if not self._shards or found.keys() - {each.key for each in self._not_ours}:
+            self._shards = self._listed()
+            found = not_ours(rows, self._settings.stream, self._shards)
+        strangers = {LeaseNotOurs(key, why) for key, why in found.items()}
+        for stranger in sorted(strangers - self._not_ours, key=lambda each: each.key):
+            self._emit(stranger)
+        self._not_ours = strangers
+        # guarantee: rows that are not ours are left alone
+        return {key: lease for key, lease in rows.items() if key not in found}
+
+    def _listed(self) -> dict[str, Shard]:
+        return {shard.shard_id: shard for shard in listed_shards(self._kinesis, self._settings.stream)}
+
+    def _sync(self, ended: tuple[Shard, ...] = ()) -> None:
+        """Makes the leases that are missing, also for the children that an ended shard names."""
+        self._ask_creation()
+        shards = {shard.shard_id: shard for shard in ended} | self._listed()
+        self._begin_anew(of_streams_before(self._leases(), self._creation), shards)
+        leases = self._leases()
         now = self._table.latest_since(self._clock.now())
-        shards = {shard.shard_id: shard for shard in ended}
-        shards |= {shard.shard_id: shard for shard in listed_shards(self._kinesis, self._settings.stream)}
-        missing = to_create(shards.values(), leases, self._settings.start, now)
-        for lease in missing:
+        made_anew = any(lease.made_anew for lease in leases.values())
+        for missing in to_create(shards.values(), leases, self._settings.start, now):
+            lease = replace(missing, creation=self._creation, made_anew=made_anew)
             if self._table.add(lease):
                 self._emit(LeaseCreated(lease.shard_id, position_text(lease.checkpoint)))
         self._shards = shards
-        return bool(missing)
+
+    def _ask_creation(self) -> None:
+        """Not to be allowed to ask is told, once, and what was known before holds."""
+        try:
+            self._creation = creation_of(self._kinesis, self._settings.stream) or self._creation
+        except (ClientError, BotoCoreError) as error:
+            if not self._creation_unknown:
+                self._emit(StreamCreationUnknown(self._settings.stream, error))
+            self._creation_unknown = True
+        else:
+            self._creation_unknown = False
+
+    def _begin_anew(self, before: list[Lease], shards: Mapping[str, Shard]) -> None:
+        """All of the stream that is there now is unread, whatever was read of the one before."""
+        for lease in before:
+            shard = shards.get(lease.shard_id)
+            if shard is None:
+                self._table.delete(lease)
+                self._emit(LeaseDeleted(lease.shard_id))
+                continue
+            anew = Lease(
+                shard.shard_id,
+                Sentinel.TRIM_HORIZON,
+                parents=shard.parents,
+                hash_keys=shard.hash_keys,
+                creation=self._creation,
+                made_anew=True,
+            )
+            if self._table.begin_anew(lease, anew):
+                at = position_text(lease.checkpoint)
+                self._emit(
+                    StreamMadeAnew(self._settings.stream, lease.shard_id, at, str(lease.creation), str(self._creation))
+                )
 
     def _take(self, lease: Lease) -> bool:
         """False when another worker was quicker, or our own thread is not through with the shard yet."""
         if lease.shard_id in self._threads:
             return False
-        taken = self._keeper.take(lease)
+        taken = self._keeper.take(lease, self._creation)
         if taken is None:
             return False
         self._emit(LeaseTaken(lease.shard_id, None if lease.holder == self._settings.worker_id else lease.holder))
@@ -257,7 +318,7 @@ class Worker:
 
     def _begin_children(self, shard_id: str, end: EndOfShard) -> frozenset[str]:
         """Called from a shard's thread, before SHARD_END is written: from then on its children may start."""
-        self._sync(self._table.list(), end.children)
+        self._sync(end.children)
         children = {lease.shard_id for lease in self._table.list().values() if shard_id in lease.parents}
         if not children and not end.gone:
             raise LookupError(f"{shard_id} has ended, and {self._settings.stream} lists no child of it yet")

@@ -245,6 +245,27 @@ def test_rows_that_come_during_a_commit_do_not_hide_the_tip_before_them(world: W
     assert (offsets(world).hi, offsets(world).caught_up_at) == (SequenceNumber("2"), before.at)
 
 
+@pytest.mark.parametrize("hours", [23, 23.1])
+def test_a_shard_that_is_gone_is_a_gap_unless_the_lake_has_all_of_it(world: World, hours: float) -> None:
+    shard = idle_since(world, hours=hours)
+    if hours <= 23:
+        shard.check_gone()
+        assert [told.after for told in world.seen(LakeGapIsEmpty)] == ["SHARD_END"]
+        return
+    with pytest.raises(LakeGap, match=rf'is gone.*23\.1 hours ago.*TAKEAWAY_LAKE_ACCEPT_GAP="{SHARD}:2\.0" and'):
+        shard.check_gone()
+    world.sink(accepted_gaps={f"{SHARD}:2.0"}).open(SHARD).check_gone()
+    assert [told.after for told in world.seen(LakeGapAccepted)] == ["SHARD_END"]
+
+
+def test_a_shard_that_is_gone_was_read_to_its_tip_also_while_its_rows_wait(world: World) -> None:
+    feed(shard := world.sink().open(SHARD), [1, 2])
+    shard.at_tip(Moment.now(world.clock.clock))
+    shard.check_gone()
+    assert world.archived() == [1, 2]
+    assert len(world.seen(LakeGapIsEmpty)) == 1
+
+
 @pytest.mark.slow
 def test_only_the_gap_that_was_named_is_accepted(world: World) -> None:
     idle_since(world, hours=30)

@@ -89,9 +89,10 @@ def test_a_future_tells_where_the_record_is(bench: Bench) -> None:
     assert published.attempts == 1
 
 
-def test_it_knows_the_shards_before_anything_is_published(bench: Bench) -> None:
+def test_it_knows_the_stream_before_anything_is_published(bench: Bench) -> None:
     bench.publisher.publish(an_envelope()).result(20)
     assert [operation for operation, _ in bench.kinesis.log] == [
+        "describe_stream_summary",
         "list_shards",
         "put_records",
     ]

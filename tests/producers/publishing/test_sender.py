@@ -418,7 +418,7 @@ def test_where_the_stream_allows_it_a_record_may_have_10_mebibytes() -> None:
 
 def test_a_limit_that_could_not_be_asked_for_is_asked_for_again() -> None:
     world = World(shards=1, record_kibibytes=10_240)
-    world.kinesis.fail("describe_stream_summary", "LimitExceededException")
+    world.kinesis.fail("describe_stream_summary", "LimitExceededException", times=2)
     [first] = world.deliver(["order-1"], size=2 * MAX_RECORD_BYTES)
     assert "its own limit is unknown: LimitExceededException: " in failed(first)
     [second] = world.deliver(["order-1"], size=2 * MAX_RECORD_BYTES)
@@ -426,7 +426,7 @@ def test_a_limit_that_could_not_be_asked_for_is_asked_for_again() -> None:
 
 
 def test_a_stream_that_does_not_tell_its_limit_takes_a_mebibyte(world: World) -> None:
-    world.kinesis.fail("describe_stream_summary", "AccessDeniedException")
+    world.kinesis.fail("describe_stream_summary", "AccessDeniedException", times=2)
     [too_large] = world.take(["order-1"], size=MAX_RECORD_BYTES)
     world.run()
     assert "fix: " in failed(too_large)

@@ -12,7 +12,7 @@ from producers.publishing.quota import KINESIS_QUOTA, Quota
 from producers.publishing.sender import Sender
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import THROTTLED, FakeKinesis
-from tests.support.fakes.kinesis_stream import Stream
+from tests.support.fakes.kinesis_stream import HASH_KEYS, Stream
 
 DELIVER_WITHIN = 60.0
 
@@ -23,6 +23,9 @@ class SlowKinesis(FakeKinesis):
     latency = (0.0, 0.0)
     # The share of entries that it refuses, by chance.
     failing = 0.0
+    # Whether it puts records on its shards by itself, whatever their keys; and whether it tells.
+    spreads = False
+    tells_that_it_spreads = True
 
     def __init__(self, time: FakeClock, *, seed: int, **options: Any) -> None:
         super().__init__(time.clock, **options)
@@ -36,6 +39,19 @@ class SlowKinesis(FakeKinesis):
         self._time.advance(half)
         return answer
 
+    def _append(self, stream: Stream, entry: dict[str, Any]) -> dict[str, Any]:
+        """On AUTO Kinesis ignores partition keys and explicit hash keys."""
+        if self.spreads:
+            entry = {**entry, "ExplicitHashKey": str(self._chance.randrange(HASH_KEYS))}
+        return super()._append(stream, entry)
+
+    def _describe_stream_summary(self, StreamName: str) -> dict[str, Any]:  # noqa: N803
+        answer = super()._describe_stream_summary(StreamName)
+        if self.tells_that_it_spreads:
+            strategy = "AUTO" if self.spreads else "USER_PARTITION_KEY"
+            answer["StreamDescriptionSummary"]["RecordDistributionStrategy"] = strategy
+        return answer
+
     def _rejection(self, stream: Stream, entry: dict[str, Any]) -> dict[str, Any] | None:
         if self._chance.random() < self.failing:
             return {"ErrorCode": THROTTLED, "ErrorMessage": "by chance"}
@@ -45,7 +61,15 @@ class SlowKinesis(FakeKinesis):
 class World:
     """Publishes numbered texts under keys; what consumers are given of them is in `delivered`."""
 
-    def __init__(self, *, shards: int = 2, quota: Quota = KINESIS_QUOTA, seed: int = 1, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        shards: int = 2,
+        quota: Quota = KINESIS_QUOTA,
+        seed: int = 1,
+        allow_unordered: bool = False,
+        **options: Any,
+    ) -> None:
         self.time = FakeClock()
         self.kinesis = SlowKinesis(self.time, shards=shards, seed=seed, **options)
         self.diagnostics: list[Diagnostic] = []
@@ -59,6 +83,7 @@ class World:
             emit=self.diagnostics.append,
             jitter=random.Random(seed),
             answered=self.answered.extend,
+            allow_unordered=allow_unordered,
         )
         self._numbers: dict[str, int] = defaultdict(int)
 

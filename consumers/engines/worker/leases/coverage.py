@@ -1,5 +1,6 @@
 """The leases of a stream's shards, decided from values alone: which to create, which may start, which may go."""
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
@@ -10,6 +11,8 @@ from foundation.kinesis import Sentinel, Shard
 
 Leases = Mapping[str, Lease]
 
+_SHARD = re.compile(r"shardId-\d+")
+
 # A lease that stands on one of these has not been read from yet.
 _UNREAD = (Sentinel.TRIM_HORIZON, Sentinel.AT_TIMESTAMP)
 
@@ -19,10 +22,13 @@ def to_create(shards: Iterable[Shard], leases: Leases, start: Sentinel, now: dat
 
     A shard born from one we read is read from its beginning. A shard whose parent is trimmed away too: its past is
     what we missed. Any other begins where the application begins; with LATEST that is `now`, and no closed shard.
+    A shard that came and went unseen between one we read and its listed children gets a lease too: whatever takes it
+    finds the shard gone, and tells the loss.
     """
     listed = {shard.shard_id: shard for shard in shards}
     finished_with = _ancestors(listed, leases)
-    created: dict[str, Lease] = {}
+    # guarantee: a shard that came and went unseen is missed
+    created = {lease.shard_id: lease for lease in _unseen(listed, leases)}
     for shard in _parents_first(listed):
         if shard.shard_id in leases or shard.shard_id in finished_with:
             continue
@@ -42,6 +48,32 @@ def to_create(shards: Iterable[Shard], leases: Leases, start: Sentinel, now: dat
             latest_since=now if position is Sentinel.LATEST else None,
         )
     return list(created.values())
+
+
+def not_ours(leases: Leases, stream: str, listed: Collection[str]) -> dict[str, str]:
+    """The rows that belong to no shard of this stream, by their keys, and why. They are to be left alone.
+
+    `listed` are the stream's shards, none when it was not asked yet. A shard that retention has taken is older than the
+    newest; a child of a listed one may be listed a little later.
+    """
+    newest = max(map(_number, listed), default=None)
+    found = {}
+    for key, lease in leases.items():
+        if lease.stream is not None and (lease.stream != stream or not _is_shard(key)):
+            found[key] = f"it is of an application that keeps its leases by stream, and names {lease.stream}"
+        elif not _is_shard(key):
+            found[key] = "it is no shard's"
+        elif newest is not None and _number(key) > newest and not lease.parents & set(listed):
+            found[key] = f"{stream} has no such shard: its newest is number {newest}"
+    return found
+
+
+def of_streams_before(leases: Leases, creation: str | None) -> list[Lease]:
+    """The leases whose positions are of an earlier stream of the name. What is not known is taken for the same."""
+    if creation is None:
+        return []
+    # guarantee: a position is not asked of a stream that was made anew
+    return [lease for lease in leases.values() if not lease.trouble and lease.creation not in {None, creation}]
 
 
 def may_start(lease: Lease, leases: Leases) -> bool:
@@ -69,8 +101,37 @@ def to_delete(leases: Leases, listed: Collection[str]) -> list[Lease]:
     return [lease for lease in leases.values() if lease.finished and is_forgettable(lease)]
 
 
+def _is_shard(key: str) -> bool:
+    return _SHARD.fullmatch(key) is not None
+
+
+def _number(shard_id: str) -> int:
+    """Kinesis counts a stream's shards up, and uses no number again."""
+    return int(shard_id.rpartition("-")[2])
+
+
 def _is_being_read(lease: Lease) -> bool:
     return lease.trouble is None and lease.checkpoint not in _UNREAD
+
+
+def _unseen(listed: Mapping[str, Shard], leases: Leases) -> list[Lease]:
+    """The parents of new shards that neither are listed nor were ever leased, below a leased shard that is gone.
+
+    Hash keys tell what lies below what. On an application's first day no leased shard is gone, so what retention had
+    taken before is none of these.
+    """
+    gone = [lease for lease in leases.values() if lease.shard_id not in listed and not lease.finished]
+    found: dict[str, set[str]] = defaultdict(set)
+    for shard in listed.values():
+        if shard.shard_id in leases:
+            continue
+        above = {lease.shard_id for lease in gone if lease.hash_keys and lease.hash_keys.overlaps(shard.hash_keys)}
+        for parent in shard.parents - listed.keys() - leases.keys():
+            if above:
+                found[parent] |= above
+    return [
+        Lease(shard_id, Sentinel.TRIM_HORIZON, parents=frozenset(above)) for shard_id, above in sorted(found.items())
+    ]
 
 
 def _ancestors(listed: Mapping[str, Shard], leases: Leases) -> set[str]:

@@ -32,6 +32,8 @@ class HeldLease:
         self.shard_id = lease.shard_id
         self.hash_keys = lease.hash_keys
         self.latest_since = lease.latest_since
+        self.creation = lease.creation
+        self.made_anew = lease.made_anew
         self.ending = threading.Event()
         self._table = table
         self._clock = clock
@@ -155,10 +157,10 @@ class LeaseKeeper:
         with self._lock:
             return {shard_id: lease for shard_id, lease in self._held.items() if not lease.lost}
 
-    def take(self, lease: Lease) -> HeldLease | None:
-        """Takes a lease and keeps it from now on; None when another worker was quicker."""
+    def take(self, lease: Lease, creation: str | None = None) -> HeldLease | None:
+        """Takes a lease and keeps it from now on; None when another worker was quicker. `creation` is the stream's."""
         since = self._clock.monotonic()
-        taken = self._table.take(lease, self._clock.now())
+        taken = self._table.take(lease, self._clock.now(), creation)
         if taken is None:
             return None
         held = HeldLease(self._table, taken, since=since, clock=self._clock, failover=self._failover, emit=self._emit)

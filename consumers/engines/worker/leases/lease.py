@@ -22,8 +22,15 @@ LAST_HASH_KEY = "endingHashKey"
 CHECKPOINT_OWNER = "checkpointOwner"
 PENDING = ("pendingCheckpoint", "pendingCheckpointSubSequenceNumber", "pendingCheckpointState")
 
+# Rows of a KCL application that reads several streams name theirs, as account:stream:creation, and so does their key.
+STREAM = "streamName"
+
 # Ours alone, in milliseconds since 1970. The KCL reads the attributes that it knows and leaves others as they are.
 LATEST_SINCE = "latestSince"
+
+# Ours as well: which of the streams of its name the row's position is of, and whether an earlier one was read before.
+CREATION = "streamCreation"
+MADE_ANEW = "streamMadeAnew"
 
 # From KCL 3.5 on the table also holds its coordinator's rows; a lease there says LEASE, and an older one nothing.
 ENTITY = "entityType"
@@ -41,6 +48,8 @@ class Lease:
 
     `checkpoint_owner` is set only while the lease is handed over: it still holds it, and `owner` is who comes next.
     `latest_since` is when a lease on LATEST was made or first taken: what came later is to be read, crash or not.
+    `stream` is the stream that the row names, where it names one. `creation` says which of the streams of our stream's
+    name the position is of, where that is known, and `made_anew` that it is not the first one read here.
     `trouble` says why the row cannot be understood; such a lease is left alone, and so are its shard's children.
     `note` is for those who look on, and decides nothing.
     """
@@ -55,6 +64,9 @@ class Lease:
     hash_keys: HashKeyRange | None = None
     checkpoint_owner: str | None = None
     latest_since: datetime | None = None
+    stream: str | None = None
+    creation: str | None = None
+    made_anew: bool = False
     trouble: str | None = None
     note: Note | None = field(default=None, compare=False)
 
@@ -88,6 +100,10 @@ def to_item(lease: Lease) -> Item:
         item[LAST_HASH_KEY] = {"S": str(lease.hash_keys.last)}
     if lease.latest_since:
         item[LATEST_SINCE] = latest_since_item(lease.latest_since)
+    if lease.creation:
+        item[CREATION] = {"S": lease.creation}
+    if lease.made_anew:
+        item[MADE_ANEW] = {"BOOL": True}
     return item
 
 
@@ -121,10 +137,13 @@ def from_item(item: Mapping[str, Any]) -> Lease:
             hash_keys=_hash_keys(item),
             checkpoint_owner=_value(item, CHECKPOINT_OWNER, "S", str),
             latest_since=_latest_since(item),
+            stream=_stream(item),
+            creation=_value(item, CREATION, "S", str),
+            made_anew=bool(_value(item, MADE_ANEW, "BOOL", bool)),
             note=note_of(item),
         )
     except (ValueError, OverflowError) as error:
-        return Lease(item[KEY]["S"], Sentinel.TRIM_HORIZON, trouble=str(error))
+        return Lease(item[KEY]["S"], Sentinel.TRIM_HORIZON, stream=_stream(item), trouble=str(error))
 
 
 def is_lease(item: Mapping[str, Any]) -> bool:
@@ -142,6 +161,12 @@ def _position(item: Mapping[str, Any]) -> Position:
     if not (text.isascii() and text.isdecimal()):
         raise ValueError(f"{CHECKPOINT} is {text!r}, which is no sequence number")
     return SequenceNumber(text, int(_value(item, SUB_CHECKPOINT, "N", str) or "0"))
+
+
+def _stream(item: Mapping[str, Any]) -> str | None:
+    named: str = item.get(STREAM, {}).get("S") or item[KEY]["S"].rpartition(":")[0]
+    _, _, stream_and_creation = named.partition(":")
+    return stream_and_creation.rpartition(":")[0] or named or None
 
 
 def _hash_keys(item: Mapping[str, Any]) -> HashKeyRange | None:

@@ -4,6 +4,7 @@ After a refused write the row is read again: when it shows our own write, only t
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -73,8 +74,28 @@ class LeaseTable:
             return False
         return True
 
-    def take(self, lease: Lease, now: datetime) -> Lease | None:
+    def begin_anew(self, lease: Lease, anew: Lease) -> bool:
+        """Puts another lease in this one's place, for anybody to take; False when somebody wrote it since it was read.
+
+        Its holder, if it has one, learns at its next write that it has lost it.
+        """
+        try:
+            self._client.put_item(
+                TableName=self._name,
+                Item=to_item(replace(anew, counter=lease.counter + 1)),
+                ConditionExpression="leaseCounter = :seen",
+                ExpressionAttributeValues={":seen": {"N": str(lease.counter)}},
+            )
+        except ClientError as error:
+            if not _is_refused(error):
+                raise
+            return False
+        return True
+
+    def take(self, lease: Lease, now: datetime, creation: str | None = None) -> Lease | None:
         """Ours from now on, if nobody wrote it since it was read; None when somebody did.
+
+        A row that does not say which stream of the name it is of is of the one there is, of this `creation`.
 
         A lease that stands on LATEST without saying since when, as the KCL makes them, does so since `now`.
         """
@@ -83,6 +104,9 @@ class LeaseTable:
         if lease.checkpoint is Sentinel.LATEST and lease.latest_since is None:
             change += ", latestSince = :now"
             values[":now"] = latest_since_item(self.latest_since(now))
+        if lease.creation is None and creation is not None:
+            change += f", {row.CREATION} = :creation"
+            values[":creation"] = {"S": creation}
         change += " REMOVE checkpointOwner"
         if lease.holder not in {None, self.worker_id}:
             change += " ADD ownerSwitchesSinceCheckpoint :one"

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from consumers.diagnostics import AggregateDropped, RecordsTrimmed, ShardGone
+from consumers.diagnostics import AggregateDropped, PositionRefused, ReadFailed, RecordsTrimmed, ShardGone
 from consumers.engines.worker.leases import position_text
 from consumers.engines.worker.settings import WorkerSettings
 from consumers.processing import ShardStop
 from foundation.clock import Clock, Moment
-from foundation.diagnostics import Emit
+from foundation.diagnostics import Diagnostic, Emit
+from foundation.error_codes import error_code
 from foundation.kinesis import (
     SURELY_RETAINED,
     Batch,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 # What Kinesis answers where the stream, the shard or the consumer is not there.
 NOT_THERE = "ResourceNotFoundException"
+# And where a number is none of the shard's.
+_REFUSED = "InvalidArgumentException"
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,12 @@ class ShardCursor:
             return None
         self._emit(ShardGone(self.shard_id, position_text(self.position)))
         return EndOfShard(gone=True)
+
+    def failure(self, error: Exception, pause: float) -> Diagnostic:
+        """What to tell of a read that failed."""
+        if error_code(error) == _REFUSED and isinstance(self._delivered, SequenceNumber):
+            return PositionRefused(self.shard_id, error, pause, position_text(self._delivered))
+        return ReadFailed(self.shard_id, error, pause)
 
     def start(self, continuation: str | None = None) -> Start:
         """AT the last record delivered, and not AFTER it: the rest of a half processed aggregate is still to come.

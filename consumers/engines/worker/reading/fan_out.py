@@ -8,7 +8,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from consumers.diagnostics import ReadFailed
 from consumers.engines.worker.reading.cursor import NOT_THERE, EndOfShard, ShardCursor
 from consumers.engines.worker.reading.event_pump import Subscription, pumped
 from consumers.engines.worker.reading.polling import ShardReader
@@ -113,7 +112,7 @@ class FanOutReader:
             if end := self._cursor.end_of_gone(self._kinesis):
                 self.end = end
                 return
-        self._emit(ReadFailed(self._cursor.shard_id, broken, pause))
+        self._emit(self._cursor.failure(broken, pause))
 
     def _subscribed(self, asked: Moment) -> Iterator[Batch | None]:
         """The batches of one subscription; None while nothing comes."""

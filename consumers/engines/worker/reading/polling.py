@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from consumers.diagnostics import ReadFailed, ReadThrottled
+from consumers.diagnostics import ReadThrottled
 from consumers.engines.worker.reading.cursor import NOT_THERE, EndOfShard, ShardCursor
 from consumers.engines.worker.reading.pacing import Pace
 from consumers.engines.worker.settings import WorkerSettings
@@ -108,5 +108,5 @@ class ShardReader:
             self._emit(ReadThrottled(self._shard_id, pause))
         else:
             pause = pause_after(failures)
-            self._emit(ReadFailed(self._shard_id, error, pause))
+            self._emit(self._cursor.failure(error, pause))
         return self._wait(pause)

@@ -32,4 +32,4 @@ class Talker:
 if __name__ == "__main__":
     line = DaemonLine.taken()
     print("stray", flush=True)  # noqa: T201
-    line.serve("orders", Talker, json_lines("talker", out=sys.stderr), batch_records=100)
+    line.serve("orders", Talker, json_lines("talker", out=sys.stderr), batch_records=100, is_gone=lambda _: False)

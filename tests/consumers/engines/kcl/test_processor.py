@@ -75,6 +75,7 @@ class World:
         self.child = KclProcessor(
             "orders",
             self._open,
+            is_gone=lambda _: False,
             batch_records=1000,
             grace_seconds=60,
             clock=self.time.clock,

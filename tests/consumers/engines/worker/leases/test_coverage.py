@@ -67,7 +67,8 @@ def test_a_parent_whose_lease_was_deleted_does_not_come_back() -> None:
 
 def test_a_grandchild_whose_parent_was_trimmed_away_is_read_from_its_beginning() -> None:
     leases = [lease(0, at=SequenceNumber("5"))]
-    assert created([shard(3, 1)], leases, Sentinel.LATEST) == {shard_id(3): Sentinel.TRIM_HORIZON}
+    unseen_and_its_child = {shard_id(1): Sentinel.TRIM_HORIZON, shard_id(3): Sentinel.TRIM_HORIZON}
+    assert created([shard(3, 1)], leases, Sentinel.LATEST) == unseen_and_its_child
 
 
 def test_a_merge_knows_both_parents() -> None:
@@ -131,3 +132,42 @@ def test_a_childless_end_stays_while_the_stream_lists_it() -> None:
     leases = by_shard([lease(0, at=Sentinel.SHARD_END)])
     assert to_delete(leases, {shard_id(0)}) == []
     assert len(to_delete(leases, set())) == 1
+
+
+# What came and went unseen.
+
+HALVES = HashKeyRange(0, 2**127 - 1), HashKeyRange(2**127, 2**128 - 1)
+
+
+def half(number: int, *parents: int, upper: bool = False) -> Shard:
+    return replace(shard(number, *parents), hash_keys=HALVES[upper])
+
+
+def test_a_shard_that_came_and_went_unseen_gets_a_lease_and_its_children_wait_for_it() -> None:
+    """Shard 0 was being read; 1 and 2 came of it, 3 of 1; retention took 0 and 1."""
+    leases = [lease(0, at=SequenceNumber("7"))]
+    listed = [half(2, 0, upper=True), half(3, 1)]
+    made = to_create(listed, by_shard(leases), Sentinel.TRIM_HORIZON, NOON)
+    assert [each.shard_id for each in made] == [shard_id(1), shard_id(2), shard_id(3)]
+    assert made[0].parents == {shard_id(0)}
+    after = by_shard([*leases, *made])
+    assert not may_start(after[shard_id(3)], after)
+    assert not may_start(after[shard_id(1)], after)
+    ended = {**after, shard_id(0): replace(after[shard_id(0)], checkpoint=Sentinel.SHARD_END)}
+    assert may_start(ended[shard_id(1)], ended)
+    assert to_create(listed, after, Sentinel.TRIM_HORIZON, NOON) == []
+
+
+@pytest.mark.parametrize(
+    "leases",
+    [
+        pytest.param([], id="the first day"),
+        pytest.param([replace(lease(4), hash_keys=HALVES[1])], id="another worker of the first day is at it"),
+        pytest.param([replace(lease(0), checkpoint=Sentinel.SHARD_END)], id="what came before was read to its end"),
+        pytest.param([replace(lease(9), hash_keys=HALVES[1])], id="what is gone lay beside it"),
+        pytest.param([replace(lease(0), hash_keys=None)], id="where the row does not say what it covered"),
+    ],
+)
+def test_what_no_lease_of_ours_came_before_is_not_missed(leases: list[Lease]) -> None:
+    made = to_create([half(3, 1), half(4, upper=True)], by_shard(leases), Sentinel.TRIM_HORIZON, NOON)
+    assert shard_id(1) not in {each.shard_id for each in made}
