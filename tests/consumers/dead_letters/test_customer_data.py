@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 from analytics import assembly
 from analytics.archiving.waiting import places
 from analytics.lake import Lake, NoLake
-from analytics.privacy.customer_keys import CustomerKeys, KeyObjects, order_subject, tokens_in
+from analytics.privacy.customer_keys import CustomerKeys
+from analytics.privacy.pages import KeyObjects
+from analytics.privacy.tokens import order_subject, tokens_in
 from consumers.archiver import Archiver
 from consumers.dead_letters.bad_runs import BadRuns
 from consumers.dead_letters.letters import ForgottenLetter, S3DeadLetters, StoredLetter, dead_letter
