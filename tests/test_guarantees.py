@@ -358,8 +358,48 @@ GUARANTEES = (
     ),
     Guarantee(
         "a forgotten customer is forgotten in all pages",
-        replaced("self._bucket.keys(PAGES_PREFIX)", "list(self._bucket.keys(PAGES_PREFIX))[:1]"),
+        replaced("self._bucket.keys(PAGES_PREFIX)", "iter(list(self._bucket.keys(PAGES_PREFIX))[:1])"),
         "test_whoever_is_forgotten_is_forgotten_in_all_pages_and_nobody_else",
+    ),
+    Guarantee(
+        "to forget raises the generation before it drops a key",
+        becomes("0 * raise_generation(self._bucket, (), self._clock.now()) + 1"),
+        "test_what_waited_while_its_customer_was_forgotten_is_forgotten_with_it",
+    ),
+    Guarantee(
+        "an order that goes on is not removed",
+        replaced("size(history) = :commands", "size(history) > :commands OR size(history) <= :commands"),
+        "test_an_order_is_removed_as_it_was_read_and_a_second_time",
+    ),
+    Guarantee(
+        "an order under way is not removed",
+        replaced("order.is_over(now) and ", ""),
+        "test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not",
+    ),
+    Guarantee(
+        "a process asks for the generation again and again",
+        becomes("self._asked is None"),
+        "test_a_running_process_gives_a_forgotten_customer_a_new_key_within_a_minute",
+    ),
+    Guarantee(
+        "a forgotten customer's key is used no more",
+        deleted,
+        "test_a_running_process_gives_a_forgotten_customer_a_new_key_within_a_minute",
+    ),
+    Guarantee(
+        "what was forgotten while a page was saved is dropped before its tokens are shown",
+        deleted,
+        "test_the_forgotten_are_unreadable_and_nobody_else_in_every_interleaving",
+    ),
+    Guarantee(
+        "a key that was dropped from a page does not come back with its writer",
+        deleted,
+        "test_a_dropped_key_does_not_come_back_with_the_page_that_is_written_again",
+    ),
+    Guarantee(
+        "a key that was made in the knowledge of a forgetting stays",
+        replaced(" and row.generation < generation", ""),
+        "test_the_forgotten_are_unreadable_and_nobody_else_in_every_interleaving",
     ),
     Guarantee(
         "an archiver that takes a shard over knows the events before",

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK
 from foundation.error_codes import error_code
-from foundation.settings import from_environment, variable
+from foundation.settings import setting, variable
 from takeaway.commands.options import Json, confirm
 from takeaway.errors import UserError
 from takeaway.stack import HOME, STORES, Store, resolved
@@ -113,10 +113,8 @@ def _left(store: Store, environ: Mapping[str, str], now: datetime) -> dict[str, 
 
 def _kept(store: Store, environ: Mapping[str, str]) -> timedelta | None:
     """How long what is there now stays: as the stream and the settings say, which the list knows by default only."""
-    from consumers.settings import ConsumerSettings
-
-    if store.name == "OutcomesTable":
-        return from_environment(ConsumerSettings, environ).keep_outcomes
+    if store.name == "OutcomesTable" and store.kept:
+        return timedelta(days=setting("outcome_days", int, environ, default=store.kept.days))
     if store.name == "Stream":
         try:
             kinesis = aws.client("kinesis", environ)
@@ -129,9 +127,9 @@ def _kept(store: Store, environ: Mapping[str, str]) -> timedelta | None:
 
 def _in_words(told: Mapping[str, Any]) -> list[str]:
     under_way = told["orders_under_way"]
+    keys, orders = counted(told["keys_dropped"], "key"), counted(told["orders"], "order")
     lines = [
-        f"{counted(told['keys_dropped'], 'key')} dropped, of {told['customer_id']} and "
-        f"{counted(told['orders'], 'order')}: the lake and dead letters have nothing readable of them",
+        f"{keys} dropped, of {told['customer_id']} and {orders}: unreadable in the lake and in dead letters",
         f"{counted(told['orders_removed'], 'order')} removed from the orders table",
     ]
     if under_way:

@@ -48,7 +48,7 @@ DEPLOYED = (
         ends="each item expires, after `TAKEAWAY_OUTCOME_DAYS`",
         kept=timedelta(days=30),
     ),
-    Store("TicketTopic", ""),
+    Store("TicketTopic", "", ends="a ticket has no customer in it"),
     Store("TicketQueue", "", ends="a ticket has no customer in it", kept=timedelta(days=14)),
     Store("AuditQueue", "", ends="a ticket has no customer in it", kept=timedelta(days=14)),
     Store(
@@ -74,7 +74,7 @@ BESIDE = (
         "what you put there",
         ends="histories, bad lines of a backfill, answers of `lake sql` and `resolve`: you remove them",
     ),
-    Store("lease tables, the lake's offsets, logs, the report", ""),
+    Store("lease tables, the lake's offsets, logs, the report", "", ends="no name, no address and no customer's id"),
 )
 
 STORES = (*DEPLOYED, *BESIDE)
@@ -95,4 +95,4 @@ def _what(store: Store) -> str:
     )
     if store.kept and not kept:
         kept = f" ({store.kept.days} days)"
-    return f"{'leaves it: ' if store.is_left else ''}{store.ends}{kept}" or "-"
+    return f"{'leaves it: ' if store.is_left else ''}{store.ends}{kept}"
