@@ -22,8 +22,8 @@ from foundation.clock import SYSTEM_CLOCK, Clock, Moment
 # What is read this much later than `forget` came back, or 30 s more, is sealed under a new key.
 ASK_EVERY = timedelta(seconds=30)
 # A page is written again while it has fewer rows. So there are as few pages as keys fill, however often they are saved,
-# and a save writes 120 kB at most.
-FULL_PAGE = 2048
+# and a save writes 60 kB at most.
+FULL_PAGE = 1024
 _KEY_SIZE = 16
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _MOST_TOKENS = 1 << (8 * COUNT_SIZE)

@@ -68,7 +68,7 @@ BESIDE = (
         "ids of invented customers",
         forgets="writes over the id; a load that runs goes on writing its own, and one with `--ledger` is yours",
     ),
-    Store("mails and tickets that were sent", "name and address", ends="they are where they were sent"),
+    Store("mails that were sent", "name and address", ends="they are where they were sent"),
     Store(
         "files that you made",
         "what you put there",

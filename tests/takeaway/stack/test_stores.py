@@ -39,7 +39,7 @@ def missing(resources: dict[str, Any], listed: tuple[Store, ...]) -> list[str]:
     stores = {name for name, resource in resources.items() if resource["Type"] not in KEEP_NOTHING}
     names = {store.name for store in listed}
     return [
-        f"{name} ({resources[name]['Type']}) keeps data, and nothing says what becomes of a forgotten customer's in it. "
+        f"{name} ({resources[name]['Type']}) keeps data, and nothing says what becomes of a customer's in it. "
         "fix: have `takeaway lake forget` forget there too, or say in takeaway/stack/stores.py what it holds of "
         "a customer and after how long that goes"
         for name in sorted(stores - names)
