@@ -21,8 +21,8 @@ from foundation.clock import SYSTEM_CLOCK, Clock, Moment
 
 # What is read this much later than `forget` came back, or 30 s more, is sealed under a new key.
 ASK_EVERY = timedelta(seconds=30)
-# A page is written again while it has fewer rows. So there are as few pages as keys fill, however often they are saved,
-# and a save writes 60 kB at most.
+# A page is written again while it has fewer rows: there are as few pages as keys fill, however often they are saved,
+# and a save is one write, of at most 60 kB more than what is new.
 FULL_PAGE = 1024
 _KEY_SIZE = 16
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
@@ -175,6 +175,9 @@ class CustomerKeys:
                 # What was dropped on asking. Keys of other threads may go with it: these ask for themselves.
                 self._write()
             with self._lock:
+                if len(self._page.rows) >= FULL_PAGE:
+                    self._full.append(self._page)
+                    self._page = self._new_page()
                 self._full = [page for page in self._full if page.is_changed or self._must_ask]
 
     def _write(self) -> None:
@@ -242,9 +245,6 @@ class CustomerKeys:
         return own
 
     def _new_own(self, subject: str) -> _Own:
-        if len(self._page.rows) >= FULL_PAGE:
-            self._full.append(self._page)
-            self._page = self._new_page()
         key = self._new_key()
         number = self._page.add(Row(subject, key, self._generation))
         return _Own(f"{self._page.name}.{number}.", key, self._generation)
