@@ -394,7 +394,7 @@ GUARANTEES = (
     Guarantee(
         "what was forgotten while a page was saved is dropped before its tokens are shown",
         deleted,
-        "test_the_forgotten_are_unreadable_and_nobody_else_in_every_interleaving",
+        "test_what_waited_while_its_customer_was_forgotten_is_forgotten_with_it",
     ),
     Guarantee(
         "a key that was dropped from a page does not come back with its writer",
@@ -403,8 +403,8 @@ GUARANTEES = (
     ),
     Guarantee(
         "a key that was made in the knowledge of a forgetting stays",
-        replaced(" and row.generation < generation", ""),
-        "test_the_forgotten_are_unreadable_and_nobody_else_in_every_interleaving",
+        becomes("[None if row and row.subject in gone else row for row in rows]"),
+        "test_a_process_meets_a_forgetting_at_any_call_of_it",
     ),
     Guarantee(
         "an archiver that takes a shard over knows the events before",

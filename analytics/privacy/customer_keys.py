@@ -188,15 +188,15 @@ class CustomerKeys:
             self._must_ask = True
             with self._lock:
                 rows, page.is_changed = list(page.rows), False
-            saved = None
+            saved: SavedPage | None = None
             try:
                 saved = self.objects.save(page.name, rows, page.saved)
             finally:
                 with self._lock:
-                    if saved:
-                        page.found(saved)
-                    else:
+                    if saved is None:
                         page.is_changed = True
+                    else:
+                        page.found(saved)
 
     def _ask_when_due(self) -> None:
         with self._asking:

@@ -57,7 +57,7 @@ class Scan:
         self._home = home
 
     def client(self, service: str) -> Any:
-        return aws.client(service, self._environ)  # type: ignore[call-overload]
+        return aws.client(service, self._environ)
 
     def of(self, customer: Mapping[str, str]) -> dict[str, set[str]]:
         """The customer's marks that are found in each store."""
@@ -195,7 +195,7 @@ def test_a_forgotten_customer_is_found_nowhere_but_where_it_is_told(
             f"select customer_name_token as token, order_id = '{again}' as is_new from events "
             f"where customer_id = '{ZAPHOD['id']}' and customer_name_token is not null"
         )
-        texts = customer_keys(environ).objects.texts(rows.column("token").to_pylist())
+        texts = customer_keys(environ).objects.texts([row["token"] for row in rows.to_pylist()])
         assert {(row["is_new"], texts[row["token"]]) for row in rows.to_pylist()} == {
             (True, ZAPHOD["name"]),
             (False, None),
