@@ -506,8 +506,53 @@ GUARANTEES = (
     ),
     Guarantee(
         "a forgotten customer is forgotten in all pages",
-        replaced("self._bucket.keys(PAGES_PREFIX)", "list(self._bucket.keys(PAGES_PREFIX))[:1]"),
+        replaced("self._bucket.keys(PAGES_PREFIX)", "iter(list(self._bucket.keys(PAGES_PREFIX))[:1])"),
         "test_whoever_is_forgotten_is_forgotten_in_all_pages_and_nobody_else",
+    ),
+    Guarantee(
+        "to forget raises the generation before it drops a key",
+        becomes("0 * raise_generation(self._bucket, (), self._clock.now()) + 1"),
+        "test_what_waited_while_its_customer_was_forgotten_is_forgotten_with_it",
+    ),
+    Guarantee(
+        "a personal field has a customer whose key seals it",
+        never,
+        "test_what_cannot_be_a_column_is_named",
+    ),
+    Guarantee(
+        "an order that goes on is not removed",
+        replaced("size(history) = :commands", "size(history) > :commands OR size(history) <= :commands"),
+        "test_an_order_is_removed_as_it_was_read_and_a_second_time",
+    ),
+    Guarantee(
+        "an order under way is not removed",
+        replaced("order.is_over(now) and ", ""),
+        "test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not",
+    ),
+    Guarantee(
+        "a process asks for the generation again and again",
+        becomes("self._asked is None"),
+        "test_a_running_process_gives_a_forgotten_customer_a_new_key_within_a_minute",
+    ),
+    Guarantee(
+        "a forgotten customer's key is used no more",
+        deleted,
+        "test_a_running_process_gives_a_forgotten_customer_a_new_key_within_a_minute",
+    ),
+    Guarantee(
+        "what was forgotten while a page was saved is dropped before its tokens are shown",
+        deleted,
+        "test_what_waited_while_its_customer_was_forgotten_is_forgotten_with_it",
+    ),
+    Guarantee(
+        "a key that was dropped from a page does not come back with its writer",
+        deleted,
+        "test_a_dropped_key_does_not_come_back_with_the_page_that_is_written_again",
+    ),
+    Guarantee(
+        "a key that was made in the knowledge of a forgetting stays",
+        becomes("[None if row and row.subject in gone else row for row in rows]"),
+        "test_a_process_meets_a_forgetting_at_any_call_of_it",
     ),
     Guarantee(
         "an archiver that takes a shard over knows the events before",

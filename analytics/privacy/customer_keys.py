@@ -1,62 +1,53 @@
 """Customers' names and addresses as tokens: text for who may read the keys, nothing for anybody once those are dropped.
 
 Each customer gets a random key of 128 bits from each process that meets one; tokens are made with AES-GCM. Keys are
-gathered on pages, and a page is one object of a bucket that whoever reads the lake need not be able to read.
+gathered on pages. A process asks now and then which customers were forgotten, and gives them a new key from then on.
 """
 
 import base64
 import os
 import threading
 from binascii import b2a_base64
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
-import msgspec
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from foundation.bucket import Bucket, WriteRefused
+from analytics.privacy.forgotten import KEPT, Forgotten
+from analytics.privacy.pages import KeyObjects, Row, SavedPage
+from analytics.privacy.tokens import COUNT_SIZE, NONCE_HEAD, PAGE_NAME_LENGTH
+from foundation.clock import SYSTEM_CLOCK, Clock, Moment
 
-PAGES_PREFIX = "keys/"
+# What is read this much later than `forget` came back, or 30 s more, is sealed under a new key.
+ASK_EVERY = timedelta(seconds=30)
+# A page is written again while it has fewer rows: there are as few pages as keys fill, however often they are saved,
+# and a save is one write, of at most 60 kB more than what is new.
+FULL_PAGE = 1024
 _KEY_SIZE = 16
-_PAGE_NAME_SIZE = 12
-_COUNT_SIZE = 3
-# A nonce is a count under its key, and a key is used by the process that made it only: no nonce comes twice.
-_NONCE_HEAD = bytes(12 - _COUNT_SIZE)
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
-_MOST_TOKENS = 1 << (8 * _COUNT_SIZE)
+_MOST_TOKENS = 1 << (8 * COUNT_SIZE)
 # Texts of one customer that are remembered, so that the same text is the same token, and a column of them packs well.
 _REMEMBERED_TEXTS = 4
 _REMEMBERED_LENGTH = 256
-_TRIES = 10
 _KEYS_AT_ONCE = 256
 
 RandomBytes = Callable[[int], bytes]
 
 
-class _Row(msgspec.Struct, frozen=True, array_like=True):
-    """A page's row: whose key, and the key. A row that was dropped is null, so that the others keep their numbers."""
-
-    subject: str
-    key: bytes
-
-
-_pages = msgspec.json.Decoder(list[_Row | None])
-
-
-def order_subject(order_id: str) -> str:
-    """Whose key seals what names an order and no customer."""
-    return f"order:{order_id}"
+class AskedTooLate(Exception):
+    """A process has keys to save, and it can no longer be told which of their customers were forgotten."""
 
 
 class _Own:
     """A key that this process made, and what it made with it."""
 
-    __slots__ = ("count", "key", "prefix", "tokens")
+    __slots__ = ("count", "generation", "key", "prefix", "tokens")
 
-    def __init__(self, prefix: str, key: bytes) -> None:
+    def __init__(self, prefix: str, key: bytes, generation: int) -> None:
         self.prefix = prefix
         self.key = key
+        self.generation = generation
         self.count = 0
         self.tokens: dict[str | None, str] = {}
 
@@ -72,8 +63,8 @@ class _Own:
             if token is None and text is not None:
                 cipher = cipher or AESGCM(self.key)
                 self.count += 1
-                count = self.count.to_bytes(_COUNT_SIZE, "big")
-                sealed = cipher.encrypt(_NONCE_HEAD + count, text.encode("utf-8", "surrogatepass"), None)
+                count = self.count.to_bytes(COUNT_SIZE, "big")
+                sealed = cipher.encrypt(NONCE_HEAD + count, text.encode("utf-8", "surrogatepass"), None)
                 # guarantee: no name and no address reaches the lake
                 token = self.prefix + b2a_base64(count + sealed, newline=False).translate(_URL_SAFE, b"=").decode()
                 if len(self.tokens) < _REMEMBERED_TEXTS and len(text) <= _REMEMBERED_LENGTH:
@@ -82,76 +73,72 @@ class _Own:
         return tokens
 
 
-class KeyObjects:
-    """The pages in their bucket. A page is created once; all that happens to it later is that keys are dropped."""
+class _Page:
+    """A page of this process' keys. `saved` is what is known to lie there."""
 
-    def __init__(self, bucket: Bucket) -> None:
-        self._bucket = bucket
+    __slots__ = ("is_changed", "name", "rows", "saved")
 
-    def create(self, page: str, rows: Iterable[tuple[str, bytes]]) -> None:
-        """Comes back when the page is safe. Its name is random: one that is there is this one, sent twice."""
-        try:
-            self._bucket.create(_object_key(page), msgspec.json.encode([_Row(*row) for row in rows]))
-        except WriteRefused:
-            if self._bucket.read(_object_key(page)) is None:
-                raise
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.rows: list[Row | None] = []
+        self.saved: SavedPage | None = None
+        self.is_changed = False
 
-    def texts(self, tokens: Iterable[str]) -> dict[str, str | None]:
-        """What each token stands for; None when its key was dropped, or it is no token of this bucket's keys."""
-        pages: dict[str, list[_Row | None]] = {}
-        texts: dict[str, str | None] = {}
-        for token in tokens:
-            page, row, sealed = _parts(token)
-            if page not in pages:
-                stored = self._bucket.read(_object_key(page)) if page else None
-                pages[page] = _pages.decode(stored.body) if stored else []
-            texts[token] = _opened(pages[page], row, sealed)
-        return texts
+    def add(self, row: Row) -> int:
+        """The row's number."""
+        self.rows.append(row)
+        self.is_changed = True
+        return len(self.rows) - 1
 
-    def forget(self, subjects: Iterable[str]) -> int:
-        """Drops every key of these; answers how many. Safe beside whoever adds pages or drops keys."""
-        gone = frozenset(subjects)
-        # guarantee: a forgotten customer is forgotten in all pages
-        return sum(self._drop(key, gone) for key in self._bucket.keys(PAGES_PREFIX))
+    def drop(self, goes: Callable[[str, int], bool]) -> None:
+        for at, row in enumerate(self.rows):
+            if row and goes(row.subject, row.generation):
+                self.rows[at] = None
+                self.is_changed = True
 
-    def _drop(self, key: str, gone: frozenset[str]) -> int:
-        for _ in range(_TRIES):
-            stored = self._bucket.read(key)
-            rows = _pages.decode(stored.body) if stored else []
-            kept = [None if row is not None and row.subject in gone else row for row in rows]
-            dropped = kept.count(None) - rows.count(None)
-            if stored is None or not dropped:
-                return 0
-            try:
-                self._bucket.replace(key, msgspec.json.encode(kept), stored.etag)
-            except WriteRefused:
-                continue
-            return dropped
-        raise WriteRefused(f"s3://{self._bucket.name}/{key} is changed all the time. fix: try again")
+    def found(self, saved: SavedPage) -> None:
+        self.saved = saved
+        for at, row in enumerate(saved.rows):
+            if row is None:
+                self.rows[at] = None
 
 
 class CustomerKeys:
     """Makes tokens, for all threads of a process. What has tokens in it may be shown only after `save`.
 
     `most` keys are remembered; a customer beyond that gets another one. No key is ever read back for a new token.
+    To make a token may raise what S3 raises, or `AskedTooLate`.
     """
 
-    def __init__(self, objects: KeyObjects, *, random: RandomBytes = os.urandom, most: int = 20_000) -> None:
+    def __init__(
+        self,
+        objects: KeyObjects,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        random: RandomBytes = os.urandom,
+        most: int = 20_000,
+    ) -> None:
         self.objects = objects
+        self._clock = clock
         self._random = random
         self._most = most
         self._lock = threading.Lock()
         self._saving = threading.Lock()
+        self._asking = threading.Lock()
         # The keys used lately and those used before that: two halves are a cheap "least recently used".
         self._recent: dict[str, _Own] = {}
         self._older: dict[str, _Own] = {}
-        self._rows: list[tuple[str, bytes]] = []
         self._page = self._new_page()
+        self._full: list[_Page] = []
         self._unused: list[bytes] = []
-        self._unsaved: list[tuple[str, list[tuple[str, bytes]]]] = []
+        self._asked: Moment | None = None
+        self._generation = 0
+        # Whether keys were saved since the generation was last asked for.
+        self._must_ask = False
 
     def token(self, subject: str, text: str) -> str:
         """The subject is a customer's id, or `order_subject`."""
+        self._ask_when_due()
         with self._lock:
             token: str = self._own(subject).seal(text)[0]
         return token
@@ -160,6 +147,7 @@ class CustomerKeys:
         self, customer_ids: Sequence[str], *columns: Sequence[str | None]
     ) -> list[list[str | None]]:
         """Columns of texts, with a customer for each row, as columns of tokens; None stays None."""
+        self._ask_when_due()
         # Row after row in one list: a list for each would have the garbage collector look at all of them.
         tokens: list[str | None] = []
         with self._lock:
@@ -174,15 +162,74 @@ class CustomerKeys:
         return [tokens[at :: len(columns)] for at in range(len(columns))]
 
     def save(self) -> None:
-        """Comes back when every key that was made before the call is safe. Any error: call again."""
+        """Comes back when every key that was made before the call is safe, and of no forgotten customer.
+
+        Any error: call again.
+        """
         with self._saving:
+            self._write()
+            if self._must_ask:
+                # guarantee: what was forgotten while a page was saved is dropped before its tokens are shown
+                self._ask()
+                self._must_ask = False
+                # What was dropped on asking. Keys of other threads may go with it: these ask for themselves.
+                self._write()
             with self._lock:
-                if self._rows:
-                    self._unsaved.append((self._page, self._rows))
-                    self._rows, self._page = [], self._new_page()
-            while self._unsaved:
-                self.objects.create(*self._unsaved[0])
-                del self._unsaved[0]
+                if len(self._page.rows) >= FULL_PAGE:
+                    self._full.append(self._page)
+                    self._page = self._new_page()
+                self._full = [page for page in self._full if page.is_changed or self._must_ask]
+
+    def _write(self) -> None:
+        """Each page that has changed."""
+        with self._lock:
+            changed = [page for page in (*self._full, self._page) if page.is_changed]
+        for page in changed:
+            self._must_ask = True
+            with self._lock:
+                rows, page.is_changed = list(page.rows), False
+            saved: SavedPage | None = None
+            try:
+                saved = self.objects.save(page.name, rows, page.saved)
+            finally:
+                with self._lock:
+                    if saved is None:
+                        page.is_changed = True
+                    else:
+                        page.found(saved)
+
+    def _ask_when_due(self) -> None:
+        with self._asking:
+            # guarantee: a process asks for the generation again and again
+            if self._asked is None or not self._asked.is_within(ASK_EVERY, self._clock):
+                self._ask_now()
+
+    def _ask(self) -> None:
+        with self._asking:
+            self._ask_now()
+
+    def _ask_now(self) -> None:
+        at = Moment.now(self._clock)
+        forgotten = self.objects.forgotten()
+        with self._lock:
+            if self._asked is not None and forgotten.generation != self._generation:
+                self._drop(forgotten)
+            self._generation, self._asked = forgotten.generation, at
+
+    def _drop(self, forgotten: Forgotten) -> None:
+        pages = (*self._full, self._page)
+        goes = forgotten.test(self._generation)
+        if not forgotten.reaches(self._generation):
+            if self._must_ask or any(page.is_changed for page in pages):
+                raise AskedTooLate(
+                    f"this process has keys to save and has not asked for {KEPT.days} days which customers were "
+                    "forgotten. fix: start it again; what it has not stored it reads again"
+                )
+            self._recent, self._older = {}, {}
+        # guarantee: a forgotten customer's key is used no more
+        self._recent, self._older = _without(self._recent, goes), _without(self._older, goes)
+        for page in pages:
+            page.drop(goes)
 
     def _own(self, subject: str, texts: int = 1) -> _Own:
         """A key of the subject's that has room for so many texts."""
@@ -191,13 +238,16 @@ class CustomerKeys:
             return own
         own = self._older.pop(subject, None)
         if own is None or not own.has_room_for(texts):
-            key = self._new_key()
-            own = _Own(f"{self._page}.{len(self._rows)}.", key)
-            self._rows.append((subject, key))
+            own = self._new_own(subject)
         if len(self._recent) >= self._most // 2:
             self._older, self._recent = self._recent, {}
         self._recent[subject] = own
         return own
+
+    def _new_own(self, subject: str) -> _Own:
+        key = self._new_key()
+        number = self._page.add(Row(subject, key, self._generation))
+        return _Own(f"{self._page.name}.{number}.", key, self._generation)
 
     def _new_key(self) -> bytes:
         """Random bytes are asked for many at a time: that costs a call to the system."""
@@ -206,57 +256,9 @@ class CustomerKeys:
             self._unused = [many[start : start + _KEY_SIZE] for start in range(0, len(many), _KEY_SIZE)]
         return self._unused.pop()
 
-    def _new_page(self) -> str:
-        return base64.urlsafe_b64encode(self._random(_PAGE_NAME_SIZE)).decode()
+    def _new_page(self) -> _Page:
+        return _Page(base64.urlsafe_b64encode(self._random(PAGE_NAME_LENGTH * 3 // 4)).decode())
 
 
-def sealed_texts(value: Any, seal: Callable[[str], str]) -> Any:
-    """A JSON value with each text in it sealed, and each name in it that is no plain identifier. Numbers stay."""
-    if isinstance(value, str):
-        return seal(value)
-    if isinstance(value, list):
-        return [sealed_texts(one, seal) for one in value]
-    if isinstance(value, dict):
-        return {_sealed_name(name, seal): sealed_texts(one, seal) for name, one in value.items()}
-    return value
-
-
-def tokens_in(value: Any) -> Iterator[str]:
-    """The texts of a JSON value that look like tokens."""
-    if isinstance(value, str) and all(_parts(value)):
-        yield value
-    elif isinstance(value, list):
-        for one in value:
-            yield from tokens_in(one)
-    elif isinstance(value, dict):
-        for name, one in value.items():
-            yield from tokens_in(name)
-            yield from tokens_in(one)
-
-
-def _sealed_name(name: str, seal: Callable[[str], str]) -> str:
-    return name if name.isascii() and name.isidentifier() and name.islower() and len(name) <= 64 else seal(name)
-
-
-def _object_key(page: str) -> str:
-    return f"{PAGES_PREFIX}{page}.json"
-
-
-def _parts(token: str) -> tuple[str, str, str]:
-    """Page, row and sealed text; three times nothing for what is no token."""
-    parts = token.split(".")
-    if len(parts) != 3 or len(parts[0]) != 16 or not parts[1].isdecimal() or "/" in parts[0]:
-        return "", "", ""
-    return parts[0], parts[1], parts[2]
-
-
-def _opened(rows: list[_Row | None], row: str, sealed: str) -> str | None:
-    own = rows[int(row)] if row and int(row) < len(rows) else None
-    if own is None:
-        return None
-    try:
-        raw = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
-        text = AESGCM(own.key).decrypt(_NONCE_HEAD + raw[:_COUNT_SIZE], raw[_COUNT_SIZE:], None)
-    except (InvalidTag, ValueError):
-        return None
-    return text.decode(errors="surrogatepass")
+def _without(own: dict[str, _Own], goes: Callable[[str, int], bool]) -> dict[str, _Own]:
+    return {subject: key for subject, key in own.items() if not goes(subject, key.generation)}

@@ -39,14 +39,34 @@ def event_fields(events: Iterable[type[msgspec.Struct]]) -> list[Field]:
                     f"{first.path} and {field.path} are one column and differ. fix: declare both with one type and one "
                     "field id, or give the newer one another name"
                 )
-            if field.is_personal and not (
-                isinstance(field.kind, inspect.StrType) and _CUSTOMER in event.__struct_fields__
-            ):
-                raise UnstorableField(
-                    f"{field.path} is a customer's, and no text beside a {_CUSTOMER}, whose key could seal it. "
-                    f"fix: give {event.__name__} a {_CUSTOMER}, and the field a text"
-                )
+            _require_sealable(event, field, of_event)
     return sorted(fields.values(), key=lambda field: field.field_id)
+
+
+def _require_sealable(event: type[msgspec.Struct], field: Field, of_event: Iterable[Field]) -> None:
+    """What is a customer's is stored as a token alone, and a token needs a text, and a customer whose key seals it."""
+    if inside := next((part for part in _parts(field) if part.is_personal), None):
+        raise UnstorableField(
+            f"{inside.path} is a customer's, and inside of {field.path}, which is stored as it is. "
+            f"fix: make it a field of {event.__name__} itself"
+        )
+    sealing = [one for one in of_event if one.name == _CUSTOMER]
+    # guarantee: a personal field has a customer whose key seals it
+    if field.is_personal and not (
+        isinstance(field.kind, inspect.StrType)
+        and any(isinstance(one.kind, inspect.StrType) and not one.is_optional for one in sealing)
+    ):
+        raise UnstorableField(
+            f"{field.path} is a customer's, and no text beside a {_CUSTOMER} that is always there, whose key could "
+            f"seal it. fix: give {event.__name__} a {_CUSTOMER} that is a text and not optional, and the field a text"
+        )
+
+
+def _parts(field: Field) -> Iterator[Field]:
+    """All that a list or a struct has in it, however deep."""
+    for part in (*field.parts, *([field.element] if field.element else [])):
+        yield part
+        yield from _parts(part)
 
 
 def column_of(field: Field, *, name: str = "", nullable: bool = True) -> Column:

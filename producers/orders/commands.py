@@ -129,6 +129,10 @@ _NEEDS_STATE: dict[type[RestaurantCommand], OrderState] = {
     RejectOrder: "placed",
     CompleteOrder: "accepted",
 }
+# No command leads on from these.
+_FINAL: frozenset[OrderState] = frozenset({"rejected", "completed"})
+# An order about which no restaurant has done anything for so long is one that nobody will.
+ABANDONED_AFTER = timedelta(days=14)
 _LEADS_TO: dict[type[msgspec.Struct], OrderState] = {
     OrderPlaced: "placed",
     OrderAccepted: "accepted",
@@ -180,6 +184,11 @@ class Order:
     @property
     def state(self) -> OrderState:
         return self.history[-1].leads_to
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether nothing is to come of it: it ended, and all of it is on the stream; or it was left alone for long."""
+        ended = self.state in _FINAL and all(performed.acknowledged for performed in self.history)
+        return ended or now - self.history[-1].envelope.occurred_at > ABANDONED_AFTER
 
     def after(self, performed: Performed[Event]) -> "Order":
         return Order(self.placing, (*self.later, performed))

@@ -11,7 +11,7 @@ from events import Event, OrderPlaced, decoded
 from producers.orders.commands import Order, Performed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UniversalAttributeValueTypeDef
@@ -37,6 +37,10 @@ class Orders(Protocol):
 
 class OrderVanished(Exception):
     """An item that a condition just proved to exist cannot be read: somebody deletes from the table."""
+
+
+# The index of the table whose key is a customer's id.
+CUSTOMERS_INDEX = "customer_id"
 
 
 class OrdersTable:
@@ -87,6 +91,34 @@ class OrdersTable:
             UpdateExpression=f"SET history[{order.history.index(performed)}].acknowledged = :yes",
             ExpressionAttributeValues={":yes": {"BOOL": True}},
         )
+
+    def of_customer(self, customer_id: str) -> "Iterator[Order]":
+        """All orders of a customer, as the index knows them: one of the last second may be missing."""
+        asked = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName=CUSTOMERS_INDEX,
+            KeyConditionExpression="customer_id = :customer",
+            ExpressionAttributeValues={":customer": {"S": customer_id}},
+        )
+        for page in asked:
+            for item in page["Items"]:
+                order = self.get(item["order_id"]["S"])
+                if order is not None:
+                    yield order
+
+    def remove(self, order: Order) -> bool:
+        """Removes the order for good, unless a command has changed it since it was read; says whether it is gone."""
+        try:
+            # guarantee: an order that goes on is not removed
+            self._client.delete_item(
+                TableName=self._table,
+                Key={"order_id": {"S": order.order_id}},
+                ConditionExpression="attribute_not_exists(order_id) OR size(history) = :commands",
+                ExpressionAttributeValues={":commands": {"N": str(len(order.history))}},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
 
     def _stored(self, order_id: str, refused: ClientError) -> Order:
         stored = self.get(order_id)

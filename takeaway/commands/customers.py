@@ -2,13 +2,19 @@
 
 import json
 from collections.abc import Mapping
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 
-from foundation.settings import variable
+from foundation import aws
+from foundation.clock import SYSTEM_CLOCK
+from foundation.error_codes import error_code
+from foundation.settings import setting, variable
 from takeaway.commands.options import Json, confirm
-from takeaway.stack import resolved
+from takeaway.errors import UserError
+from takeaway.stack import HOME, STORES, Store, resolved
 from takeaway.terminal import counted
 
 FORGOTTEN = "no key for it, or no longer"
@@ -21,22 +27,44 @@ def forget(
 ) -> None:
     """Make a customer's name and address unreadable in the lake and in dead letters, for good, by dropping their keys.
 
-    No data file is rewritten. What still lies on the stream, or waits for a file, is not covered: it comes into the
-    lake under a new key. Run it again once the stream has trimmed it.
+    No data file is rewritten. Orders that are over go from the orders table too. What is read from the stream a minute
+    later or more comes into the lake under a new key: run it again once the stream has trimmed it. What is left, and
+    until when, is told. Broken off, it is run again.
 
     Example: takeaway lake forget customer-00042
     """
     from analytics.assembly import customer_keys
     from analytics.privacy import order_subject
+    from producers.assembly import orders_table
+    from producers.load.forgetting import forget_in_ledger
 
     environ = resolved()
     _confirm(environ, customer_id, yes)
-    orders = _orders_of(environ, customer_id)
-    dropped = customer_keys(environ).objects.forget([customer_id, *map(order_subject, orders)])
+    now = SYSTEM_CLOCK.now()
+    table = orders_table(environ)
+    try:
+        orders = list(table.of_customer(customer_id))
+    except ClientError as error:
+        raise _no_index(error) from error
+    names = sorted({*_orders_in_lake(environ, customer_id), *(order.order_id for order in orders)})
+    # The orders go last: broken off before, they are found again.
+    dropped = customer_keys(environ).objects.forget([customer_id, *map(order_subject, names)])
+    places = sum(forget_in_ledger(folder, customer_id) for folder in HOME.glob("ledger*"))
+    # guarantee: an order under way is not removed
+    removed = [order.order_id for order in orders if order.is_over(now) and table.remove(order)]
+    told = {
+        "customer_id": customer_id,
+        "orders": len(names),
+        "keys_dropped": dropped,
+        "orders_removed": len(removed),
+        "orders_under_way": sorted({order.order_id for order in orders} - set(removed)),
+        "ledger_places": places,
+        "left": [_left(store, environ, now) for store in STORES if store.is_left],
+    }
     if as_json:
-        print(json.dumps({"customer_id": customer_id, "orders": len(orders), "keys_dropped": dropped}))
+        print(json.dumps(told))
     else:
-        print(f"{counted(dropped, 'key')} dropped, of {customer_id} and {counted(len(orders), 'order')}")
+        print("\n".join(_in_words(told)))
 
 
 def resolve(
@@ -59,7 +87,7 @@ def resolve(
     raise typer.Exit(0 if None not in texts.values() else 1)
 
 
-def _orders_of(environ: Mapping[str, str], customer_id: str) -> list[str]:
+def _orders_in_lake(environ: Mapping[str, str], customer_id: str) -> list[str]:
     """What names an order and no customer is sealed under the order's own key."""
     import pyarrow.dataset as ds
 
@@ -70,9 +98,64 @@ def _orders_of(environ: Mapping[str, str], customer_id: str) -> list[str]:
     except NoLake:
         return []
     found = rows.to_table(columns=["order_id"], filter=ds.field("customer_id") == customer_id)
-    return sorted({str(order_id) for order_id in found.column("order_id").to_pylist()})
+    return [str(order_id) for order_id in found.column("order_id").unique().to_pylist()]
+
+
+def _left(store: Store, environ: Mapping[str, str], now: datetime) -> dict[str, Any]:
+    kept = _kept(store, environ)
+    return {
+        "store": store.name,
+        "holds": store.holds,
+        "ends": store.ends,
+        "until": (now + kept).isoformat(timespec="minutes") if kept else None,
+    }
+
+
+def _kept(store: Store, environ: Mapping[str, str]) -> timedelta | None:
+    """How long what is there now stays: as the stream and the settings say, which the list knows by default only."""
+    if store.name == "OutcomesTable" and store.kept:
+        return timedelta(days=setting("outcome_days", int, environ, default=store.kept.days))
+    if store.name == "Stream":
+        try:
+            kinesis = aws.client("kinesis", environ)
+            asked = kinesis.describe_stream_summary(StreamName=environ[variable("stream")])
+        except (BotoCoreError, ClientError, KeyError):
+            return None
+        return timedelta(hours=asked["StreamDescriptionSummary"]["RetentionPeriodHours"])
+    return store.kept
+
+
+def _in_words(told: Mapping[str, Any]) -> list[str]:
+    under_way = told["orders_under_way"]
+    keys, orders = counted(told["keys_dropped"], "key"), counted(told["orders"], "order")
+    lines = [
+        f"{keys} dropped, of {told['customer_id']} and {orders}: unreadable in the lake and in dead letters",
+        f"{counted(told['orders_removed'], 'order')} removed from the orders table",
+    ]
+    if under_way:
+        lines.append(
+            f"{counted(len(under_way), 'order')} under way, kept until you forget again: {' '.join(under_way)}"
+        )
+    if told["ledger_places"]:
+        lines.append(f"{counted(told['ledger_places'], 'place')} in ledgers written over")
+    lines.append("left:")
+    lines += [
+        f"  {one['store']}: {one['holds']}{', until ' + one['until'] if one['until'] else ''}; {one['ends']}"
+        for one in told["left"]
+    ]
+    return lines
+
+
+def _no_index(error: ClientError) -> Exception:
+    if error_code(error) == "ValidationException":
+        return UserError(
+            f"the orders table cannot be asked for a customer's orders: {error}",
+            "`takeaway deploy`: a table of an earlier release lacks the index `customer_id`",
+        )
+    return error
 
 
 def _confirm(environ: Mapping[str, str], customer_id: str, yes: bool) -> None:
     keys = f"the keys of {customer_id} in {environ.get(variable('customer_key_bucket'), 'the bucket of the keys')}"
-    confirm(environ, f"Drop {keys} for good?", yes=yes, otherwise=f"this would drop {keys} for good")
+    what = f"{keys}, and the orders that are over,"
+    confirm(environ, f"Drop {what} for good?", yes=yes, otherwise=f"this would drop {what} for good")

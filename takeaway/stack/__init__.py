@@ -32,6 +32,7 @@ from takeaway.stack.flow import (
     up,
 )
 from takeaway.stack.lake_errors import lake_told_in_one_line
+from takeaway.stack.stores import STORES, Store
 from takeaway.stack.time_limit import Asked, Unanswered, reason
 
 __all__ = [
@@ -43,10 +44,12 @@ __all__ = [
     "HOME",
     "RUNNING",
     "STACK",
+    "STORES",
     "TOKEN_KEY_FILE",
     "Asked",
     "Source",
     "Stack",
+    "Store",
     "Unanswered",
     "answers",
     "api_url",

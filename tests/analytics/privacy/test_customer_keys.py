@@ -8,7 +8,9 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from analytics.privacy import customer_keys
-from analytics.privacy.customer_keys import CustomerKeys, KeyObjects, sealed_texts, tokens_in
+from analytics.privacy.customer_keys import CustomerKeys
+from analytics.privacy.pages import KeyObjects
+from analytics.privacy.tokens import sealed_texts, tokens_in
 from foundation.bucket import Bucket, WriteRefused
 from tests.support.fakes.bucket import FakeBucket, Gate
 from tests.support.worlds.lake_world import Crash, some_keys

@@ -140,6 +140,29 @@ class WithoutCustomer(msgspec.Struct):
     courier_name: Annotated[Text, Meta(extra={"field_id": 907, "personal": True})]
 
 
+class PerhapsCustomer(msgspec.Struct):
+    courier_name: Annotated[Text, Meta(extra={"field_id": 907, "personal": True})]
+    customer_id: CustomerId | None = None
+
+
+class InnerPerson(msgspec.Struct):
+    courier_name: Annotated[Text, Meta(extra={"field_id": 910, "personal": True})]
+
+
+class Inside(msgspec.Struct):
+    customer_id: CustomerId
+    couriers: Annotated[
+        tuple[Annotated[InnerPerson, Meta(extra={"field_id": 911})], ...], Meta(extra={"field_id": 912})
+    ]
+
+
+class InAList(msgspec.Struct):
+    customer_id: CustomerId
+    names: Annotated[
+        tuple[Annotated[Text, Meta(extra={"field_id": 913, "personal": True})], ...], Meta(extra={"field_id": 914})
+    ]
+
+
 class NoText(msgspec.Struct):
     customer_id: CustomerId
     age: Annotated[int, Meta(ge=0, le=200, extra={"field_id": 908, "personal": True})]
@@ -183,6 +206,9 @@ def test_a_new_event_brings_its_columns() -> None:
         (OtherTotal, UnstorableField, "OrderPlaced.total and OtherTotal.total are one column and differ.*fix:"),
         (OtherNumber, UnstorableField, "OrderPlaced.total and OtherNumber.total are one column and differ.*fix:"),
         (WithoutCustomer, UnstorableField, "WithoutCustomer.courier_name is a customer's.*fix:"),
+        (PerhapsCustomer, UnstorableField, "PerhapsCustomer.courier_name is a customer's.*and not optional"),
+        (Inside, UnstorableField, "InnerPerson.courier_name is a customer's, and inside of Inside.couriers.*fix:"),
+        (InAList, UnstorableField, "InAList.names.element is a customer's, and inside of InAList.names.*fix:"),
         (NoText, UnstorableField, "NoText.age is a customer's.*fix:"),
         (Somewhere, UnstorableField, "Somewhere.place: there is no column for.*fix:"),
     ],

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +13,9 @@ from typer.testing import CliRunner
 from analytics import assembly
 from analytics.archiving.waiting import places
 from analytics.lake import Lake, NoLake
-from analytics.privacy.customer_keys import CustomerKeys, KeyObjects, order_subject, tokens_in
+from analytics.privacy.customer_keys import CustomerKeys
+from analytics.privacy.pages import KeyObjects
+from analytics.privacy.tokens import order_subject, tokens_in
 from consumers.archiver import Archiver
 from consumers.dead_letters.forms import ForgottenLetter
 from consumers.dead_letters.letters import dead_letter
@@ -20,12 +23,19 @@ from consumers.dead_letters.set_apart import SetsApart
 from consumers.dead_letters.stored import S3DeadLetters, StoredLetter
 from consumers.processing import ShardAssignment
 from events.envelope import following
+from events.orders import OrderPlaced
 from events.wire import encode
 from foundation.bucket import Bucket
+from foundation.clock import SYSTEM_CLOCK
 from foundation.kinesis.records import Record, Sentinel
+from producers import assembly as producers
+from producers.load.ledger import LedgerWriter, expected_events
+from producers.orders.commands import Order, Performed, perform, place
 from takeaway import cli
 from takeaway.commands import customers
 from takeaway.local.aws import local_environ
+from takeaway.stack.stores import STORES
+from tests.producers.orders.test_commands import ACCEPT, PLACE, REJECT
 from tests.support.builders import (
     NOON,
     a_batch,
@@ -36,6 +46,7 @@ from tests.support.builders import (
     an_order_placed,
 )
 from tests.support.fakes.bucket import FakeBucket
+from tests.support.fakes.orders import FakeOrders
 from tests.support.worlds.lake_world import SHARD, STREAM, World, some_keys
 
 ZAPHOD = {"customer_id": "customer-7", "customer_name": "Zaphod Beeblebrox", "customer_email": "zaphod@heart.example"}
@@ -189,20 +200,58 @@ class _OrdersOf:
         return pa.table({"order_id": [row["order_id"] for row in self._rows if row["customer_id"] == "customer-7"]})
 
 
+def orders_of_two_customers() -> FakeOrders:
+    """One that is over and one under way of the customer who is forgotten, and one of another's that is over."""
+    orders = FakeOrders()
+    for customer_id, key, commands in (
+        ("customer-7", "key-1", [REJECT]),
+        ("customer-7", "key-2", [ACCEPT]),
+        ("customer-1", "key-1", [REJECT]),
+    ):
+        order = place(PLACE, customer_id=customer_id, idempotency_key=key, at=SYSTEM_CLOCK.now())
+        assert isinstance(order, Order)
+        order = orders.create(order)
+        for command in commands:
+            performed = perform(
+                command, order, restaurant_id="restaurant-1", idempotency_key=None, at=SYSTEM_CLOCK.now()
+            )
+            assert isinstance(performed, Performed)
+            order = orders.advance(order, performed)
+        for performed in order.history:
+            orders.note_acknowledged(order, performed)
+    return orders
+
+
 @pytest.mark.slow
 def test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     before = dict(scene.lake.bucket.objects)
     monkeypatch.setattr(customers, "resolved", lambda: local_environ("http://127.0.0.1:4566"))
     monkeypatch.setattr(assembly, "customer_keys", lambda _environ: CustomerKeys(scene.keys))
     monkeypatch.setattr(Lake, "from_environment", lambda _environ: _OrdersOf(scene))
+    orders = orders_of_two_customers()
+    monkeypatch.setattr(producers, "orders_table", lambda _environ: orders)
+    monkeypatch.setattr(customers, "HOME", tmp_path)
+    with LedgerWriter(tmp_path / "ledger", "customers") as writer:
+        writer.intend(
+            expected_events(
+                OrderPlaced, "k", order_id="o", restaurant_id="r", customer_id="customer-7", intended_at=NOON
+            )
+        )
     token = next(row["customer_name_token"] for row in scene.rows() if row["customer_name_token"])
     assert CliRunner().invoke(cli.app, ["lake", "resolve", token]).stdout == "Zaphod Beeblebrox\n"
 
     done = CliRunner().invoke(cli.app, ["lake", "forget", "customer-7", "--json"])
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["keys_dropped"] >= 2
+    told = json.loads(done.stdout)
+    assert told["keys_dropped"] >= 2
+    assert (told["orders"], told["orders_removed"], told["ledger_places"]) == (3, 1, 2)
+    [under_way] = told["orders_under_way"]
+    assert [order.order_id for order in orders.of_customer("customer-7")] == [under_way]
+    assert len(orders.of_customer("customer-1")) == 1
+    assert {left["store"] for left in told["left"]} == {store.name for store in STORES if store.is_left}
+    assert "customer-7" not in (tmp_path / "ledger" / "customers.jsonl").read_text()
 
     assert set(scene.texts("customer-7")) == {None}
     assert "Ada Lovelace" in scene.texts("customer-1")
@@ -214,8 +263,14 @@ def test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not(
     assert scene.lake.bucket.objects == before
     asked = CliRunner().invoke(cli.app, ["lake", "resolve", token])
     assert (asked.exit_code, asked.stdout) == (1, "(no key for it, or no longer)\n")
-    again = CliRunner().invoke(cli.app, ["lake", "forget", "customer-7", "--json"])
-    assert json.loads(again.stdout)["keys_dropped"] == 0
+    again = CliRunner().invoke(cli.app, ["lake", "forget", "customer-7"])
+    assert again.stdout.splitlines()[:4] == [
+        "0 keys dropped, of customer-7 and 2 orders: unreadable in the lake and in dead letters",
+        "0 orders removed from the orders table",
+        f"1 order under way, kept until you forget again: {under_way}",
+        "left:",
+    ]
+    assert "\n  Stream: events, with name and address; the stream's retention." in again.stdout
 
 
 def test_whoever_comes_back_after_being_forgotten_is_a_customer_again(scene: Scene) -> None:
@@ -242,7 +297,7 @@ def test_keys_that_cannot_be_saved_keep_the_rows_out_of_sight(scene: Scene) -> N
     assert len(lake.archived()) == rows.num_rows
 
 
-def test_who_has_no_lake_yet_can_still_be_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_has_no_lake_yet_can_still_be_forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def nothing(_environ: Any) -> Lake:
         raise NoLake("no lake")
 
@@ -252,5 +307,7 @@ def test_who_has_no_lake_yet_can_still_be_forgotten(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(customers, "resolved", lambda: local_environ("http://127.0.0.1:4566"))
     monkeypatch.setattr(assembly, "customer_keys", lambda _environ: keys)
     monkeypatch.setattr(Lake, "from_environment", nothing)
+    monkeypatch.setattr(producers, "orders_table", lambda _environ: FakeOrders())
+    monkeypatch.setattr(customers, "HOME", tmp_path)
     done = CliRunner().invoke(cli.app, ["lake", "forget", "customer-7"])
-    assert done.stdout == "1 key dropped, of customer-7 and 0 orders\n"
+    assert done.stdout.startswith("1 key dropped, of customer-7 and 0 orders: ")

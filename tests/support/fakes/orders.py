@@ -50,6 +50,21 @@ class FakeOrders:
             self._lose_answer_if_scripted()
             return stored
 
+    def of_customer(self, customer_id: str) -> list[Order]:
+        with self._lock:
+            self._raise_scripted()
+            return [order for order in self._orders.values() if order.placed.customer_id == customer_id]
+
+    def remove(self, order: Order) -> bool:
+        with self._lock:
+            self._raise_scripted()
+            stored = self._orders.get(order.order_id)
+            if stored is not None and len(stored.history) != len(order.history):
+                return False
+            self._orders.pop(order.order_id, None)
+            self._lose_answer_if_scripted()
+            return True
+
     def note_acknowledged(self, order: Order, performed: Performed[Event]) -> None:
         with self._lock:
             self._raise_scripted()

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from analytics.archiving.decode import decode_records
 from analytics.archiving.shard_sink import ShardSink
 from analytics.archiving.sink import LakeSink
-from analytics.privacy.customer_keys import CustomerKeys, KeyObjects
+from analytics.privacy.customer_keys import CustomerKeys
+from analytics.privacy.pages import KeyObjects
 from analytics.rotation import RotationPolicy
 from analytics.table.layout import ShardPaths, object_key
 from analytics.table.offsets import Held, OffsetsObject
