@@ -1,5 +1,6 @@
 """`takeaway ...`: the one command line for people. Expected errors come with a fix and exit code 2."""
 
+import os
 import sys
 
 import typer
@@ -59,6 +60,8 @@ app.add_typer(load, name="load")
 
 def main() -> None:
     """The console script."""
+    # What this writes and what it starts writes is for its user alone: keys, logs, ledgers, customers' data.
+    os.umask(0o077)
     try:
         app()
     except UserError as error:

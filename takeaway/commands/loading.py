@@ -14,7 +14,7 @@ from foundation.diagnostics import json_lines
 from takeaway.commands.options import LEDGER, Json, Ledger, ReallyAws, Seed, Speed, chosen, stop_on_signal
 from takeaway.commands.running import answering
 from takeaway.errors import UserError
-from takeaway.stack import require_local, resolved
+from takeaway.stack import require_local, resolved, signing
 from takeaway.terminal import show_rows, writing
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def load(
     api = answering(api)
     with load_bar(orders) as progress:
         summary = run_load(
-            environ,
+            signing(environ),
             api=api,
             orders=orders,
             rate=None if profile else rate or DEFAULT_RATE,

@@ -11,7 +11,7 @@ from foundation.settings import variable
 from takeaway.commands.options import LEDGER, Ledger, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
 from takeaway.errors import UserError
 from takeaway.local import require_free
-from takeaway.stack import HOME, require_local, resolved
+from takeaway.stack import HOME, require_local, resolved, signing
 
 
 class Engine(StrEnum):
@@ -31,7 +31,7 @@ def serve_orders(
     from producers.orders.serving import serve
     from takeaway.stack import DEFAULT_API_PORT
 
-    environ = resolved()
+    environ = signing(resolved(), make_key=True)
     listen_on = on or port("api_port", DEFAULT_API_PORT)
     require_free(listen_on, variable("api_port"))
     # uvicorn ends by the signal that it heard, once all is answered: to us it is heard, no more.
@@ -83,7 +83,13 @@ def restaurants(
         require_local(environ, "what these restaurants do, and the mail it causes,")
     api = answering(api)
     run_restaurants(
-        environ, api=api, speed=speed, seed=chosen(seed), ledger=ledger, stop=stop_on_signal(), emit=json_lines("load")
+        signing(environ),
+        api=api,
+        speed=speed,
+        seed=chosen(seed),
+        ledger=ledger,
+        stop=stop_on_signal(),
+        emit=json_lines("load"),
     )
 
 

@@ -13,7 +13,7 @@ from foundation.settings import variable
 from takeaway.commands.options import Json, Seed, Speed, chosen, port
 from takeaway.errors import UserError
 from takeaway.local import BACKENDS, DEFAULT_AWS_PORT, EMBEDDED, backend_named
-from takeaway.stack import HOME, endpoint, resolved
+from takeaway.stack import HOME, endpoint, resolved, signing
 
 BackendName = Annotated[
     str,
@@ -78,7 +78,9 @@ def up(
     print(f"\nAWS_ENDPOINT_URL={environ['AWS_ENDPOINT_URL']}")
     if stack.runs(API):
         print(f"API  {stack.api}   (OpenAPI: {stack.api}/schema/openapi.json)")
-        print(f"\nPlace an order, and follow it:\n\n{first_order(stack.api, environ[variable('token_key')])}\n")
+        print(
+            f"\nPlace an order, and follow it:\n\n{first_order(stack.api, signing(environ)[variable('token_key')])}\n"
+        )
         print("See it in the lake:   takeaway lake sql 'select event_type, occurred_at from events order by 2'")
     print("Stop everything:      takeaway down")
 
@@ -122,7 +124,7 @@ def env() -> None:
     Example: eval "$(takeaway env)"
     """
     for name, value in sorted(resolved().items()):
-        if os.environ.get(name) != value and name != variable("token_key"):
+        if os.environ.get(name) != value:
             print(f"export {name}={shlex.quote(value)}")
 
 
@@ -141,4 +143,4 @@ def token(
 
     if role not in get_args(Role):
         raise UserError(f"no role is called {role!r}", f"one of: {', '.join(get_args(Role))}")
-    print(token(resolved()[variable("token_key")], subject, role))  # type: ignore[arg-type]
+    print(token(signing(resolved())[variable("token_key")], subject, role))  # type: ignore[arg-type]

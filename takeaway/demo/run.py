@@ -31,10 +31,9 @@ from takeaway.audit import (
 from takeaway.demo.screen import View, plain, render
 from takeaway.errors import UserError
 from takeaway.local import Backend, Running, exit_code, free_port, stop_processes
-from takeaway.stack import Stack, api_url, require_alive, start_flow
+from takeaway.stack import LOAD, Stack, api_url, require_alive, start_flow
 from takeaway.terminal import writing
 
-LOAD = "load"
 # After the load has ended: how long the last events may take to reach the lake before that is called a loss.
 DRAIN_SECONDS = 45.0
 # A demo wants to show fresh files; a lake wants big ones. Only the demo commits this often.

@@ -111,8 +111,13 @@ def sender(environ: Mapping[str, str]) -> str:
 def token_key(path: Path) -> str:
     """The local signing key of the orders API, made once, readable by its owner only."""
     if not path.exists():
-        write(path, secrets.token_hex(32), mode=0o600)
+        keep_token_key(path, secrets.token_hex(32))
     return path.read_text().strip()
+
+
+def keep_token_key(path: Path, key: str) -> None:
+    """So that later commands sign with the key that the API reads with."""
+    write(path, key)
 
 
 def _update(cloudformation: Any, request: dict[str, Any], stack: str, *, local: bool) -> None:

@@ -17,21 +17,22 @@ from takeaway.local import (
     Service,
     last_words,
     load_services,
-    local_environ,
     require_free,
+    save_environ,
     save_services,
     start_process,
     stop_processes,
-    without_aws,
+    without_secrets,
 )
 from takeaway.stack import deployment
-from takeaway.stack.environment import HOME, resolved
-from takeaway.terminal import write, writing
+from takeaway.stack.environment import HOME, resolved, signing
+from takeaway.terminal import private_folder, write
 
 if TYPE_CHECKING:
     from producers.orders import Role
 
-API, RESTAURANTS = "api", "restaurants"
+API, RESTAURANTS, LOAD = "api", "restaurants", "load"
+_WITH_TOKENS = {API, RESTAURANTS, LOAD}
 DEFAULT_API_PORT = 8080
 STOP_GRACE_SECONDS = 30.0
 # A consumer drains, commits what waits for a file and hands its leases back; all of them at once.
@@ -62,20 +63,21 @@ class Stack:
         return any(one.name == name for one in self.running)
 
     def start_local_aws(self, backend: Backend, port: int) -> None:
-        running, endpoint = backend.start(port, self.home / "logs", following=self.following)
+        running, reached = backend.start(port, self.home / "logs", following=self.following)
         self._started(running)
-        write(self.home / "endpoint", endpoint)
+        save_environ(self.home, reached)
         write(self.home / "backend", backend.name)
         self._put_old_ledger_aside()
-        self.environ = {**without_aws(), **local_environ(endpoint)}
+        self.environ = {**without_secrets(), **reached}
 
     def deploy(self) -> None:
         self.environ |= deployment.deploy(self.environ)
-        self.environ[variable("token_key")] = deployment.token_key(self.home / "token.key")
 
     def start(self, name: str, *arguments: str) -> Running:
         service = Service(name, "takeaway.cli", arguments, self.following)
-        running = start_process(service, environ=self.environ, logs=self.home / "logs")
+        # guarantee: no process is given the key of the tokens that makes and reads none
+        environ = signing(self.environ, self.home, make_key=True) if name in _WITH_TOKENS else self.environ
+        running = start_process(service, environ=environ, logs=self.home / "logs")
         self._started(running)
         return running
 
@@ -98,7 +100,7 @@ class Stack:
         stop_processes(load_services(self.home / "services.json"), grace=0)
         self.running = []
         (self.home / "services.json").unlink(missing_ok=True)
-        for name in ("endpoint", "backend", "api_port"):
+        for name in ("endpoint", "access_key", "backend", "api_port"):
             (self.home / name).unlink(missing_ok=True)
 
     def _put_old_ledger_aside(self) -> None:
@@ -127,8 +129,7 @@ def up(home: Path, *, backend: Backend, aws_port: int, api_port: int, aws_only: 
             f"the local AWS and the API cannot share port {api_port}",
             f"choose another one with {variable('aws_port')} or {variable('api_port')}",
         )
-    with writing(home):
-        home.mkdir(parents=True, exist_ok=True)
+    private_folder(home)
     try:
         if fresh:
             require_free(aws_port, variable("aws_port"))

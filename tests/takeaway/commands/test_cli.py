@@ -131,7 +131,7 @@ def test_a_port_already_taken(takeaway: Takeaway) -> None:
 
 @pytest.mark.local_aws
 def test_a_stack_that_is_not_deployed(takeaway: Takeaway, local_aws: LocalAws) -> None:
-    done = takeaway("work", "archiver", AWS_ENDPOINT_URL=local_aws.endpoint, TAKEAWAY_STACK="nowhere")
+    done = takeaway("work", "archiver", **local_aws.reached, TAKEAWAY_STACK="nowhere")
     expect(done, "no stack 'nowhere'", "takeaway deploy")
 
 
@@ -144,7 +144,7 @@ def test_an_empty_lake_and_a_missing_bucket(takeaway: Takeaway, local_aws: Local
 
 @pytest.mark.local_aws
 def test_an_audit_without_a_ledger(takeaway: Takeaway, local_aws: LocalAws) -> None:
-    expect(takeaway("audit", AWS_ENDPOINT_URL=local_aws.endpoint), "there is no ledger in", "takeaway load")
+    expect(takeaway("audit", **local_aws.reached), "there is no ledger in", "takeaway load")
 
 
 def test_a_load_towards_real_aws_is_refused(takeaway: Takeaway) -> None:
@@ -162,9 +162,7 @@ def test_help_needs_nothing_and_is_quick_to_import() -> None:
 @pytest.mark.local_aws
 def test_an_empty_ledger_proves_nothing_and_is_refused(takeaway: Takeaway, local_aws: LocalAws, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    done = takeaway(
-        "audit", "--ignore-others", "--ledger", str(tmp_path / "empty"), AWS_ENDPOINT_URL=local_aws.endpoint
-    )
+    done = takeaway("audit", "--ignore-others", "--ledger", str(tmp_path / "empty"), **local_aws.reached)
     expect(done, "there is no ledger in", "takeaway load")
 
 

@@ -50,7 +50,7 @@ class Ward:
     def __init__(self, aws: LocalAws, home: Path) -> None:
         self.stack = f"doctor-{uuid.uuid4().hex[:8]}"
         self.home = home
-        self.given = {**local_aws.local_environ(aws.endpoint), "TAKEAWAY_STACK": self.stack}
+        self.given = {**aws.reached, "TAKEAWAY_STACK": self.stack}
         self.environ = {**self.given, **deployment.deploy(self.given)}
         self.client = aws.client
         self.stream = self.environ["TAKEAWAY_STREAM"]
