@@ -11,6 +11,7 @@ from takeaway.commands import backfill, customers, dead_letters, doctor, loading
 from takeaway.commands import lake as lake_commands
 from takeaway.errors import UserError
 from takeaway.stack import endpoint, unreachable
+from takeaway.terminal import say
 
 OUR_PACKAGES = {"analytics", "consumers", "events", "foundation", "producers", "takeaway"}
 
@@ -91,7 +92,7 @@ def is_ours(error: Exception) -> bool:
 
 
 def _fail(what: str, fix: str) -> None:
-    print(f"error: {what.rstrip()}\nfix: {fix}", file=sys.stderr)
+    say(f"error: {what.rstrip()}\nfix: {fix}", file=sys.stderr)
     sys.exit(2)
 
 

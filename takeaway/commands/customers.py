@@ -9,7 +9,7 @@ import typer
 from foundation.settings import variable
 from takeaway.commands.options import Json, confirm
 from takeaway.stack import resolved
-from takeaway.terminal import counted
+from takeaway.terminal import counted, say
 
 FORGOTTEN = "no key for it, or no longer"
 
@@ -34,9 +34,9 @@ def forget(
     orders = _orders_of(environ, customer_id)
     dropped = customer_keys(environ).objects.forget([customer_id, *map(order_subject, orders)])
     if as_json:
-        print(json.dumps({"customer_id": customer_id, "orders": len(orders), "keys_dropped": dropped}))
+        say(json.dumps({"customer_id": customer_id, "orders": len(orders), "keys_dropped": dropped}))
     else:
-        print(f"{counted(dropped, 'key')} dropped, of {customer_id} and {counted(len(orders), 'order')}")
+        say(f"{counted(dropped, 'key')} dropped, of {customer_id} and {counted(len(orders), 'order')}")
 
 
 def resolve(
@@ -51,11 +51,11 @@ def resolve(
 
     texts = customer_keys(resolved()).objects.texts(tokens)
     if as_json:
-        print(json.dumps(texts))
+        say(json.dumps(texts))
     else:
         for token in tokens:
             text = texts[token]
-            print(f"({FORGOTTEN})" if text is None else text)
+            say(f"({FORGOTTEN})" if text is None else text)
     raise typer.Exit(0 if None not in texts.values() else 1)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import json_lines
@@ -15,7 +14,7 @@ from foundation.settings import from_environment
 from takeaway.commands.options import Json, confirm, stop_on_signal
 from takeaway.errors import UserError
 from takeaway.stack import resolved
-from takeaway.terminal import counted, piped, show_rows
+from takeaway.terminal import PlainConsole, counted, piped, say, show_rows
 from takeaway.terminal.letters import GroupBy, error_text, facts, grouped, payload
 
 if TYPE_CHECKING:
@@ -43,11 +42,11 @@ def ls(
     now = SYSTEM_CLOCK.now()
     rows = grouped(found, group_by) if group_by else [facts(letter, now) for letter in found]
     if as_json:
-        print(json.dumps(rows, default=piped))
+        say(json.dumps(rows, default=piped))
     elif rows:
-        show_rows(tuple(rows[0]) if group_by else _LISTED, rows, Console())
+        show_rows(tuple(rows[0]) if group_by else _LISTED, rows, PlainConsole())
     else:
-        print(NONE)
+        say(NONE)
 
 
 def show(
@@ -66,13 +65,13 @@ def show(
     told = facts(stored.letter, SYSTEM_CLOCK.now()) | ({"error": stored.letter.error} if raw else {})
     inside = payload(stored.letter, raw=raw)
     if as_json:
-        print(json.dumps({**told, "payload": inside}, default=piped))
+        say(json.dumps({**told, "payload": inside}, default=piped))
         return
     width = max(map(len, told)) + 1
     for name, value in told.items():
-        print(f"{name + ':':{width}} {piped(value)}")
-    print("payload:")
-    print(inside if isinstance(inside, str) else json.dumps(inside, indent=2))
+        say(f"{name + ':':{width}} {piped(value)}")
+    say("payload:")
+    say(inside if isinstance(inside, str) else json.dumps(inside, indent=2))
 
 
 def redrive(
@@ -129,7 +128,7 @@ def _read(letters: "S3DeadLetters", keys: Sequence[str]) -> "Iterator[StoredLett
 
     for _, found in letters.read_all(keys):
         if isinstance(found, NoLetter):
-            print(f"left out: {found}", file=sys.stderr)
+            say(f"left out: {found}", file=sys.stderr)
         else:
             yield found
 
@@ -188,14 +187,14 @@ def _prospects(consumer: str, environ: Mapping[str, str], chosen: "Sequence[Stor
 
 def _tell_prospects(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(rows))
+        say(json.dumps(rows))
         return
     if not rows:
-        print(NONE)
+        say(NONE)
         return
-    show_rows(tuple(rows[0]), rows, Console())
+    show_rows(tuple(rows[0]), rows, PlainConsole())
     canaries, done = sum(row["canary"] for row in rows), sum(row["done_before"] for row in rows)
-    print(
+    say(
         f"would redrive {counted(len(rows), 'letter')}, {canaries} of them first; "
         f"{done} had their effect before and would not have it again. "
         "What came later in the same orders may have been done long ago. Nothing was changed."
@@ -243,10 +242,10 @@ def _tell(summaries: "Sequence[Summary]", as_json: bool) -> None:
         if one.fate not in {Fate.DONE, Fate.GONE}
     ]
     if as_json:
-        print(json.dumps({"counts": counts, "stopped_by": stopped_by, "left": left}))
+        say(json.dumps({"counts": counts, "stopped_by": stopped_by, "left": left}))
         return
     if left:
-        show_rows(tuple(left[0]), left, Console())
+        show_rows(tuple(left[0]), left, PlainConsole())
     for why in stopped_by:
-        print(f"stopped: {why}")
-    print(" · ".join(f"{count:,} {fate}" for fate, count in counts.items()) or NONE)
+        say(f"stopped: {why}")
+    say(" · ".join(f"{count:,} {fate}" for fate, count in counts.items()) or NONE)

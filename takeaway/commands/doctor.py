@@ -5,13 +5,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from takeaway.commands.options import Json
 from takeaway.errors import UserError
 from takeaway.stack import DEFAULT, ENVIRONMENT, RUNNING, STACK, endpoint_sources
-from takeaway.terminal import counted, roughly
+from takeaway.terminal import PlainConsole, counted, roughly, say
 
 if TYPE_CHECKING:
     from takeaway.doctor import BackEnd, Checkup, Consumer, DeadLetters, Problem, Process, Setting, ShardReading
@@ -41,21 +40,21 @@ def doctor(
 
     from takeaway.doctor import examine, findings
 
-    with Console(stderr=True).status("examining"):
+    with PlainConsole(stderr=True).status("examining"):
         checkup = examine(endpoint_sources())
     problems = findings(checkup)
     if as_json:
         facts = {"ok": not problems, "problems": problems, **msgspec.to_builtins(checkup)}
-        print(msgspec.json.encode(facts).decode())
+        say(msgspec.json.encode(facts).decode())
     else:
-        _show(checkup, problems, Console(highlight=False, soft_wrap=True), every_setting=every_setting)
+        _show(checkup, problems, PlainConsole(highlight=False, soft_wrap=True), every_setting=every_setting)
     if checkup.back_end is None:
         (nobody,) = checkup.unsettled
         raise UserError(nobody.what, nobody.fix)
     raise typer.Exit(1 if problems else 0)
 
 
-def _show(checkup: "Checkup", problems: "Sequence[Problem]", console: Console, *, every_setting: bool) -> None:
+def _show(checkup: "Checkup", problems: "Sequence[Problem]", console: PlainConsole, *, every_setting: bool) -> None:
     from takeaway.doctor import Section
 
     resources = [(one.kind, _short(one.name), _detail(one.there, one.detail)) for one in checkup.resources]
@@ -93,7 +92,7 @@ def _show(checkup: "Checkup", problems: "Sequence[Problem]", console: Console, *
         console.print()
 
 
-def _print_aligned(groups: Groups, console: Console) -> None:
+def _print_aligned(groups: Groups, console: PlainConsole) -> None:
     """Columns as wide as their widest cell, the last one as long as it is: nothing is cut.
 
     A row that is then too long for the terminal goes without the padding.

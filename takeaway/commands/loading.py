@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from foundation.diagnostics import json_lines
 from takeaway.commands.options import LEDGER, Json, Ledger, ReallyAws, Seed, Speed, chosen, stop_on_signal
 from takeaway.commands.running import answering
 from takeaway.errors import UserError
 from takeaway.stack import require_local, resolved, signing
-from takeaway.terminal import show_rows, writing
+from takeaway.terminal import PlainConsole, say, show_rows, writing
 
 if TYPE_CHECKING:
     from producers.load.ledger import FaultKind
@@ -84,7 +83,7 @@ def load(
             emit=json_lines("load"),
             progress=progress,
         )
-    print(json.dumps(_facts(summary)) if as_json else summary)
+    say(json.dumps(_facts(summary)) if as_json else summary)
     if summary.unacknowledged or summary.drained is False or not summary.held_rate:
         raise typer.Exit(1)
 
@@ -115,10 +114,10 @@ def history(
     if scenario is not None and scenario not in SCENARIOS:
         raise UserError(f"no scenario is called {scenario!r}", f"one of: {', '.join(SCENARIOS)}")
     plan = HistoryPlan(_told(seed), days, start.replace(tzinfo=UTC), per_day, scenario, _faults(fault or []))
-    with writing(out), Console(stderr=True).status(f"{days} days of orders"):
+    with writing(out), PlainConsole(stderr=True).status(f"{days} days of orders"):
         out.parent.mkdir(parents=True, exist_ok=True)
         summary = write_history(plan, out)
-    print(json.dumps(dataclasses.asdict(summary) | {"file": str(out)}) if as_json else f"{summary}\n{out}")
+    say(json.dumps(dataclasses.asdict(summary) | {"file": str(out)}) if as_json else f"{summary}\n{out}")
 
 
 def realism(
@@ -135,7 +134,7 @@ def realism(
     if picture is not None and picture.suffix not in {".svg", ".png"}:
         raise UserError(f"a picture cannot be a {picture.suffix or 'file without an ending'}", "name it .svg or .png")
     number = _told(seed)
-    with Console(stderr=True).status("ten markets' days"):
+    with PlainConsole(stderr=True).status("ten markets' days"):
         measured = measure(number)
     rows = card(measured.statistics)
     missed = [row for row in rows if not row.ok]
@@ -145,11 +144,11 @@ def realism(
         with writing(picture):
             draw(measured, picture)
     if as_json:
-        print(json.dumps({"seed": number, "ok": not missed, "statistics": [_row(row) for row in rows]}))
+        say(json.dumps({"seed": number, "ok": not missed, "statistics": [_row(row) for row in rows]}))
     else:
         shown = [_row(row) | {"generated": f"{row.generated:.3g}", "verdict": _verdict(row)} for row in rows]
-        show_rows(("statistic", "generated", "published", "tolerance", "verdict", "source"), shown, Console())
-        print(f"{len(rows) - len(missed)} of {len(rows)} within tolerance · seed {number}")
+        show_rows(("statistic", "generated", "published", "tolerance", "verdict", "source"), shown, PlainConsole())
+        say(f"{len(rows) - len(missed)} of {len(rows)} within tolerance · seed {number}")
     raise typer.Exit(1 if missed else 0)
 
 
@@ -180,7 +179,7 @@ def _told(seed: int | None) -> int:
     """The seed given, or a new one, which is told before anything happens, where it gets between no facts."""
     number = chosen(seed)
     if seed is None:
-        print(f"seed {number}", file=sys.stderr)
+        say(f"seed {number}", file=sys.stderr)
     return number
 
 

@@ -6,7 +6,6 @@ import shlex
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import variable
@@ -14,6 +13,7 @@ from takeaway.commands.options import Json, Seed, Speed, chosen, port
 from takeaway.errors import UserError
 from takeaway.local import BACKENDS, DEFAULT_AWS_PORT, EMBEDDED, backend_named
 from takeaway.stack import HOME, endpoint, resolved, signing
+from takeaway.terminal import PlainConsole, say
 
 BackendName = Annotated[
     str,
@@ -44,7 +44,7 @@ def demo(
         speed=speed,
         seed=chosen(seed),
     )
-    raise typer.Exit(demo(plan, home=home, keep=keep, console=Console(highlight=False)))
+    raise typer.Exit(demo(plan, home=home, keep=keep, console=PlainConsole(highlight=False)))
 
 
 def up(
@@ -62,7 +62,7 @@ def up(
     api_port = port("api_port", DEFAULT_API_PORT)
     aws_port = port("aws_port", DEFAULT_AWS_PORT)
     chosen_backend = backend_named(backend)
-    with Console(stderr=True).status("starting what is not up"):
+    with PlainConsole(stderr=True).status("starting what is not up"):
         stack = up(HOME, backend=chosen_backend, aws_port=aws_port, api_port=api_port, aws_only=aws_only, speed=speed)
     environ = resolved()
     if as_json:
@@ -71,18 +71,16 @@ def up(
             "endpoint": environ["AWS_ENDPOINT_URL"],
             "api": stack.api if stack.runs(API) else None,
         }
-        print(json.dumps(facts))
+        say(json.dumps(facts))
         return
     for one in stack.running:
-        print(f"{one.name:20} pid {one.pid:<8} log {one.log}")
-    print(f"\nAWS_ENDPOINT_URL={environ['AWS_ENDPOINT_URL']}")
+        say(f"{one.name:20} pid {one.pid:<8} log {one.log}")
+    say(f"\nAWS_ENDPOINT_URL={environ['AWS_ENDPOINT_URL']}")
     if stack.runs(API):
-        print(f"API  {stack.api}   (OpenAPI: {stack.api}/schema/openapi.json)")
-        print(
-            f"\nPlace an order, and follow it:\n\n{first_order(stack.api, signing(environ)[variable('token_key')])}\n"
-        )
-        print("See it in the lake:   takeaway lake sql 'select event_type, occurred_at from events order by 2'")
-    print("Stop everything:      takeaway down")
+        say(f"API  {stack.api}   (OpenAPI: {stack.api}/schema/openapi.json)")
+        say(f"\nPlace an order, and follow it:\n\n{first_order(stack.api, signing(environ)[variable('token_key')])}\n")
+        say("See it in the lake:   takeaway lake sql 'select event_type, occurred_at from events order by 2'")
+    say("Stop everything:      takeaway down")
 
 
 def down(as_json: Json = False) -> None:
@@ -96,9 +94,9 @@ def down(as_json: Json = False) -> None:
         stopped += len(stack.running)
         stack.stop()
     if as_json:
-        print(json.dumps({"stopped": stopped}))
+        say(json.dumps({"stopped": stopped}))
     else:
-        print(f"stopped {stopped} process{'' if stopped == 1 else 'es'}" if stopped else "nothing was up")
+        say(f"stopped {stopped} process{'' if stopped == 1 else 'es'}" if stopped else "nothing was up")
 
 
 def deploy(
@@ -112,10 +110,10 @@ def deploy(
 
     settings = deploy_stack(endpoint(), shards=shards)
     if as_json:
-        print(json.dumps(settings))
+        say(json.dumps(settings))
         return
     for name, value in settings.items():
-        print(f"{name}={value}")
+        say(f"{name}={value}")
 
 
 def env() -> None:
@@ -125,7 +123,7 @@ def env() -> None:
     """
     for name, value in sorted(resolved().items()):
         if os.environ.get(name) != value:
-            print(f"export {name}={shlex.quote(value)}")
+            say(f"export {name}={shlex.quote(value)}")
 
 
 def token(
@@ -143,4 +141,4 @@ def token(
 
     if role not in get_args(Role):
         raise UserError(f"no role is called {role!r}", f"one of: {', '.join(get_args(Role))}")
-    print(token(signing(resolved())[variable("token_key")], subject, role))  # type: ignore[arg-type]
+    say(token(signing(resolved())[variable("token_key")], subject, role))  # type: ignore[arg-type]

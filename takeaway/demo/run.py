@@ -111,7 +111,7 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
                 console.print(f"everything stays up: TAKEAWAY_HOME={home} takeaway lake sql '...' · takeaway down")
             else:
                 stack.stop()
-            console.print(f"[dim]{SYSTEM_CLOCK.monotonic() - started:.0f} s in all[/dim]")
+            console.print(f"{SYSTEM_CLOCK.monotonic() - started:.0f} s in all", style="dim")
 
 
 def _start(stack: Stack, backend: Backend, console: Console) -> int:
@@ -124,7 +124,7 @@ def _start(stack: Stack, backend: Backend, console: Console) -> int:
     with console.status("starting the API and every consumer"):
         start_flow(stack, api_port)
     names = ", ".join(f"{one.name} (pid {one.pid})" for one in stack.running)
-    console.print(f"[dim]started: {names}[/dim]", highlight=False, soft_wrap=True)
+    console.print(f"started: {names}", style="dim", highlight=False, soft_wrap=True)
     return api_port
 
 

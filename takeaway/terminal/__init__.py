@@ -3,11 +3,13 @@
 from takeaway.terminal.answers import jsonable, rows_of
 from takeaway.terminal.bad_lines import BadLines
 from takeaway.terminal.files import DEFAULT_HOME, private_folder, write, writing
+from takeaway.terminal.saying import PlainConsole, say
 from takeaway.terminal.tables import counted, in_words, piped, roughly, show_rows
 
 __all__ = [
     "DEFAULT_HOME",
     "BadLines",
+    "PlainConsole",
     "counted",
     "in_words",
     "jsonable",
@@ -15,6 +17,7 @@ __all__ = [
     "private_folder",
     "roughly",
     "rows_of",
+    "say",
     "show_rows",
     "write",
     "writing",

@@ -1,0 +1,26 @@
+"""The one way to a terminal: what commands print, with nothing in it that a terminal would obey but our own styles."""
+
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from foundation.plain_text import plain_text
+
+
+def say(*values: object, file: TextIO | None = None) -> None:
+    """`print`, for text that may come from elsewhere."""
+    print(*(plain_text(str(value)) for value in values), file=file or sys.stdout)
+
+
+class PlainConsole(Console):
+    """rich's console; what data say is neither markup nor control."""
+
+    def __init__(self, *, stderr: bool = False, highlight: bool = True, soft_wrap: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=highlight, soft_wrap=soft_wrap, markup=False)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(plain_text(segment.text), segment.style)
