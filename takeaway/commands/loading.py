@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foundation.diagnostics import json_lines
-from takeaway.commands.options import LEDGER, Json, Ledger, ReallyAws, Seed, Speed, chosen, stop_on_signal
+from takeaway.commands.options import (
+    LEDGER,
+    MAX_RATE,
+    Json,
+    Ledger,
+    ReallyAws,
+    Seed,
+    Speed,
+    chosen,
+    stop_on_signal,
+)
 from takeaway.commands.running import answering
 from takeaway.errors import UserError
 from takeaway.stack import require_local, resolved, signing
@@ -21,13 +31,21 @@ if TYPE_CHECKING:
     from producers.load.live import LoadSummary
     from producers.load.realism import Row
 
+# A hundred years behind the last of them there are still dates.
+FIRST_YEAR, LAST_YEAR, MAX_DAYS = 1970, 2200, 36_525
+
 
 def load(
     context: typer.Context,
     orders: Annotated[int, typer.Option(min=1)] = 600,
     rate: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Orders a second, open loop: late answers do not slow it down.", show_default="20"),
+        typer.Option(
+            min=0.1,
+            max=MAX_RATE,
+            help="Orders a second, open loop: late answers do not slow it down.",
+            show_default="20",
+        ),
     ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Instead of a rate: as days and weeks go, --speed times as fast.")
@@ -90,8 +108,11 @@ def load(
 
 def history(
     out: Annotated[Path, typer.Option(help="The file; its ledger goes beside it, into OUT.ledger.")],
-    days: Annotated[int, typer.Option(min=1)] = 90,
-    per_day: Annotated[float, typer.Option(min=1, help="Orders on an average day.", show_default="833")] = 833.0,
+    days: Annotated[int, typer.Option(min=1, max=MAX_DAYS)] = 90,
+    per_day: Annotated[
+        float,
+        typer.Option(min=1, max=10_000_000, help="Orders on an average day.", show_default="833"),
+    ] = 833.0,
     start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day, UTC.")] = datetime(2026, 6, 1),  # noqa: DTZ001
     seed: Seed = None,
     scenario: Annotated[
@@ -113,6 +134,10 @@ def history(
 
     if scenario is not None and scenario not in SCENARIOS:
         raise UserError(f"no scenario is called {scenario!r}", f"one of: {', '.join(SCENARIOS)}")
+    if not FIRST_YEAR <= start.year <= LAST_YEAR:
+        raise UserError(
+            f"a history cannot start in the year {start.year}", f"choose a day of {FIRST_YEAR} to {LAST_YEAR}"
+        )
     plan = HistoryPlan(_told(seed), days, start.replace(tzinfo=UTC), per_day, scenario, _faults(fault or []))
     with writing(out), PlainConsole(stderr=True).status(f"{days} days of orders"):
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -54,7 +54,13 @@ def audit(
         bool, typer.Option("--ignore-others", help="Leave out orders that no load of the ledger placed.")
     ] = False,
     settle_seconds: Annotated[
-        float, typer.Option("--settle", min=0, help="Wait so many seconds at most for the flow to come to rest.")
+        float,
+        typer.Option(
+            "--settle",
+            min=0,
+            max=86_400,
+            help="Wait so many seconds at most for the flow to come to rest.",
+        ),
     ] = 90,
     history: Annotated[
         Path | None, typer.Option(help="Judge this file of `takeaway load history` by its ledger, and nothing else.")

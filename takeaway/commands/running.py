@@ -32,7 +32,7 @@ def serve_orders(
     from takeaway.stack import DEFAULT_API_PORT
 
     environ = signing(resolved(), make_key=True)
-    listen_on = on or port("api_port", DEFAULT_API_PORT)
+    listen_on = on or port("api_port") or DEFAULT_API_PORT
     require_free(listen_on, variable("api_port"))
     # uvicorn ends by the signal that it heard, once all is answered: to us it is heard, no more.
     stop_on_signal()

@@ -9,11 +9,11 @@ import typer
 
 from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import variable
-from takeaway.commands.options import Json, Seed, Speed, chosen, port
+from takeaway.commands.options import MAX_RATE, MAX_SPEED, Json, Seed, Speed, chosen, port
 from takeaway.errors import UserError
-from takeaway.local import BACKENDS, DEFAULT_AWS_PORT, EMBEDDED, backend_named
+from takeaway.local import BACKENDS, EMBEDDED, backend_named
 from takeaway.stack import HOME, endpoint, resolved, signing
-from takeaway.terminal import PlainConsole, say
+from takeaway.terminal import PlainConsole, say, typed
 
 BackendName = Annotated[
     str,
@@ -23,7 +23,10 @@ BackendName = Annotated[
 
 def demo(
     orders: Annotated[int | None, typer.Option(min=1, show_default="what the back end can carry, 600 or 200")] = None,
-    rate: Annotated[float | None, typer.Option(min=0.1, help="Orders a second.", show_default="25 or 10")] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=MAX_RATE, help="Orders a second.", show_default="25 or 10"),
+    ] = None,
     speed: Speed = 400,
     seed: Seed = None,
     backend: BackendName = EMBEDDED.name,
@@ -49,7 +52,10 @@ def demo(
 
 def up(
     aws_only: Annotated[bool, typer.Option("--aws-only", help="Only the local AWS with the stack on it.")] = False,
-    speed: Speed = 60,
+    speed: Annotated[
+        float | None,
+        typer.Option(min=1, max=MAX_SPEED, help="How many times as fast as real kitchens.", show_default="60"),
+    ] = None,
     backend: BackendName = EMBEDDED.name,
     as_json: Json = False,
 ) -> None:
@@ -57,10 +63,10 @@ def up(
 
     Example: takeaway up, then paste the curl it prints. Ports: TAKEAWAY_AWS_PORT (4566), TAKEAWAY_API_PORT (8080).
     """
-    from takeaway.stack import API, DEFAULT_API_PORT, first_order, up
+    from takeaway.stack import API, existing, first_order, up
 
-    api_port = port("api_port", DEFAULT_API_PORT)
-    aws_port = port("aws_port", DEFAULT_AWS_PORT)
+    was_up = {one.pid for one in existing(HOME).running}
+    api_port, aws_port = port("api_port"), port("aws_port")
     chosen_backend = backend_named(backend)
     with PlainConsole(stderr=True).status("starting what is not up"):
         stack = up(HOME, backend=chosen_backend, aws_port=aws_port, api_port=api_port, aws_only=aws_only, speed=speed)
@@ -74,13 +80,15 @@ def up(
         say(json.dumps(facts))
         return
     for one in stack.running:
-        say(f"{one.name:20} pid {one.pid:<8} log {one.log}")
+        say(f"{one.name:20} pid {one.pid:<8} log {one.log}{'   was up' if one.pid in was_up else ''}")
+    program = typed()
     say(f"\nAWS_ENDPOINT_URL={environ['AWS_ENDPOINT_URL']}")
+    say(f'For notebooks, scripts and the aws command:   eval "$({program} env)"')
     if stack.runs(API):
         say(f"API  {stack.api}   (OpenAPI: {stack.api}/schema/openapi.json)")
         say(f"\nPlace an order, and follow it:\n\n{first_order(stack.api, signing(environ)[variable('token_key')])}\n")
-        say("See it in the lake:   takeaway lake sql 'select event_type, occurred_at from events order by 2'")
-    say("Stop everything:      takeaway down")
+        say("See it in the lake:  ", program, "lake sql 'select event_type, occurred_at from events order by 2'")
+    say(f"Stop everything:      {program} down")
 
 
 def down(as_json: Json = False) -> None:

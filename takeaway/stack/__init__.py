@@ -1,6 +1,6 @@
 """One deployed stack on any endpoint, and the settings that it answers with."""
 
-from takeaway.stack.deployment import DEFAULT_STACK, deploy, unreachable
+from takeaway.stack.deployment import DEFAULT_STACK, WRONG_KEY, deploy, unreachable, wrong_key
 from takeaway.stack.environment import (
     DEFAULT,
     ENVIRONMENT,
@@ -47,6 +47,7 @@ __all__ = [
     "RUNNING",
     "STACK",
     "TOKEN_KEY_FILE",
+    "WRONG_KEY",
     "Asked",
     "Source",
     "Stack",
@@ -72,4 +73,5 @@ __all__ = [
     "token",
     "unreachable",
     "up",
+    "wrong_key",
 ]

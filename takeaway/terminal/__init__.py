@@ -3,7 +3,7 @@
 from takeaway.terminal.answers import jsonable, rows_of
 from takeaway.terminal.bad_lines import BadLines
 from takeaway.terminal.files import DEFAULT_HOME, private_folder, write, writing
-from takeaway.terminal.saying import PlainConsole, say
+from takeaway.terminal.saying import PlainConsole, say, typed
 from takeaway.terminal.tables import counted, in_words, piped, roughly, show_rows
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "rows_of",
     "say",
     "show_rows",
+    "typed",
     "write",
     "writing",
 ]

@@ -1,7 +1,10 @@
 """The one way to a terminal: what commands print, with nothing in it that a terminal would obey but our own styles."""
 
+import os
+import shutil
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -13,6 +16,14 @@ from foundation.plain_text import plain_text
 def say(*values: object, file: TextIO | None = None) -> None:
     """`print`, for text that may come from elsewhere."""
     print(*(plain_text(str(value)) for value in values), file=file or sys.stdout)
+
+
+def typed() -> str:
+    """How this program is called in the shell it was started from."""
+    if shutil.which("takeaway"):
+        return "takeaway"
+    beside = Path(sys.executable).with_name("takeaway")
+    return os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)
 
 
 class PlainConsole(Console):
