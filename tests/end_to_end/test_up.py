@@ -50,6 +50,15 @@ def with_secret(home: Path, secret: str) -> tuple[set[str], set[str]]:
     )
 
 
+def knows_nothing_of_the_ledger_before(takeaway: Takeaway, ports: dict[str, str]) -> None:
+    """A new local AWS, in the folder of one that is gone."""
+    assert takeaway("up", "--speed", "1000", **ports, TAKEAWAY_LAKE_FILE_AGE="2").returncode == 0
+    assert takeaway("load", "--orders", "5", "--rate", "20", **ports).returncode == 0
+    anew = takeaway("audit")
+    assert anew.returncode == 0, anew.stdout
+    assert "5 orders · " in anew.stdout
+
+
 @pytest.mark.timeout(480)
 def test_up_a_curl_the_lake_and_down(takeaway: Takeaway, tmp_path: Path) -> None:
     ports = {"TAKEAWAY_AWS_PORT": str(free_port()), "TAKEAWAY_API_PORT": str(free_port())}
@@ -101,13 +110,8 @@ def test_up_a_curl_the_lake_and_down(takeaway: Takeaway, tmp_path: Path) -> None
         report = json.loads((tmp_path / ".takeaway" / "report.json").read_text())
         assert report["audit"]["ok"]
 
-        # A new local AWS knows nothing of the ledger before it.
         assert takeaway("down").returncode == 0
-        assert takeaway("up", "--speed", "1000", **ports, TAKEAWAY_LAKE_FILE_AGE="2").returncode == 0
-        assert takeaway("load", "--orders", "5", "--rate", "20", **ports).returncode == 0
-        anew = takeaway("audit")
-        assert anew.returncode == 0, anew.stdout
-        assert "5 orders · " in anew.stdout
+        knows_nothing_of_the_ledger_before(takeaway, ports)
     finally:
         private = open_to_others(tmp_path / ".takeaway")
         down = takeaway("down")
