@@ -75,10 +75,12 @@ def orders_api(environ: Mapping[str, str], emit: Emit) -> "Litestar":
     key, orders = token_key(environ), orders_table(environ)
     publisher = event_publisher(environ, emit)
     app = create_app(orders, publisher, key, SYSTEM_CLOCK, emit, answer_within=settings.answer_within)
-    app.on_startup.append(_enough_threads)
+    app.on_startup.append(enough_threads)
     app.on_shutdown.append(publisher.close)
     return app
 
 
-async def _enough_threads() -> None:
+async def enough_threads() -> None:
+    """To be run as the API starts, in its loop."""
+    # guarantee: as many requests wait for the store as there are connections to it
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(API_THREADS, thread_name_prefix="orders-api"))

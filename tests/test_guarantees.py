@@ -327,6 +327,11 @@ GUARANTEES = (
         "test_a_body_that_never_ends_is_told_so_and_given_up",
     ),
     Guarantee(
+        "as many requests wait for the store as there are connections to it",
+        deleted,
+        "test_as_many_requests_wait_for_the_store_as_there_are_connections_to_it",
+    ),
+    Guarantee(
         "no web page reaches the local AWS",
         never,
         "test_no_page_opens_it_though_it_had_the_key",

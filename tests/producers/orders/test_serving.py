@@ -15,6 +15,7 @@ import pytest
 from litestar import Litestar
 
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
+from producers.assembly import API_THREADS, DYNAMODB, enough_threads
 from producers.orders.api import create_app
 from producers.orders.serving import Limits, server
 from producers.publishing.publisher import EventPublisher
@@ -60,6 +61,7 @@ def serving(
             lambda _: None,
             body_time=timedelta(seconds=body_seconds),
         )
+        app.on_startup.append(enough_threads)
         with running(app, limits) as address:
             yield address
 
@@ -208,3 +210,20 @@ def test_a_method_that_is_not_allowed_names_head_beside_get() -> None:
         assert answer.status == 405
         assert {"GET", "HEAD"} <= {one.strip() for one in (answer.getheader("Allow") or "").split(",")}
         client.close()
+
+
+def test_as_many_requests_wait_for_the_store_as_there_are_connections_to_it() -> None:
+    orders = StuckOrders()
+    said = f"GET /orders/one HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {a_token()}\r\n\r\n".encode()
+    with (
+        serving(Limits(connections=API_THREADS + 1), orders=orders) as address,
+        opened(address, said, API_THREADS) as waiting,
+    ):
+        try:
+            assert all(orders.asked.acquire(timeout=60) for _ in waiting)
+            # What needs no thread is answered meanwhile.
+            assert asked(address) == 200
+        finally:
+            orders.answers.set()
+        assert {one.recv(12) for one in waiting} == {b"HTTP/1.1 404"}
+    assert DYNAMODB.max_pool_connections == API_THREADS  # type: ignore[attr-defined] # what it was made with
