@@ -29,7 +29,8 @@ from takeaway.stack import (
 )
 
 _SETTINGS = (PublisherSettings, OrdersApiSettings, TicketQueueSettings, ConsumerSettings, LakeSettings)
-_SECRET = ("SECRET", "TOKEN", "PASSWORD")
+# A local AWS takes its access key for a password.
+_SECRET = ("SECRET", "TOKEN", "PASSWORD", "ACCESS_KEY")
 
 
 def stack_settings(environ: Mapping[str, str], seconds: float) -> tuple[list[Source], tuple[Problem, ...]]:
