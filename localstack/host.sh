@@ -83,6 +83,8 @@ run() {
   # Its default server ignores the address of GATEWAY_LISTEN and binds 0.0.0.0; hypercorn does not.
   export GATEWAY_SERVER=hypercorn GATEWAY_LISTEN="127.0.0.1:$port" LOCALSTACK_HOST="127.0.0.1:$port"
   export SERVICES=cloudformation,cloudwatch,dynamodb,iam,kinesis,kms,s3,ses,sns,sqs,sts EAGER_SERVICE_LOADING=1
+  # S3 would answer pages of any origin by itself.
+  export DISABLE_CUSTOM_CORS_S3=1
   export DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 SQS_ENDPOINT_STRATEGY=off
   # A bare number of milliseconds: with a unit, kinesis-mock ends and is started again for ever.
   export KINESIS_LATENCY=0 KINESIS_PERSISTENCE=0

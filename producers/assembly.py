@@ -3,8 +3,10 @@
 What only the API needs is imported where it is built, so that a consumer that publishes loads no web framework.
 """
 
+import asyncio
 import random
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from botocore.config import Config
@@ -24,9 +26,14 @@ if TYPE_CHECKING:
 # One that hangs holds up every shard, so it is given up well before the publisher's own deadline, and sent again: what
 # that doubles can be told by its event's id.
 KINESIS = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=5, read_timeout=15)
-# As many connections as the API has threads.
+# A request holds a thread while it waits for AWS, and at most one connection to DynamoDB. The usual executor has cores
+# + 4 threads: too few to keep a core busy with an AWS that is milliseconds away.
+API_THREADS = 64
 DYNAMODB = Config(
-    retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=2, read_timeout=5, max_pool_connections=50
+    retries={"mode": "standard", "total_max_attempts": 3},
+    connect_timeout=2,
+    read_timeout=5,
+    max_pool_connections=API_THREADS,
 )
 
 
@@ -69,5 +76,12 @@ def orders_api(environ: Mapping[str, str], emit: Emit) -> "Litestar":
     key, orders = token_key(environ), orders_table(environ)
     publisher = event_publisher(environ, emit)
     app = create_app(orders, publisher, key, SYSTEM_CLOCK, emit, answer_within=settings.answer_within)
+    app.on_startup.append(enough_threads)
     app.on_shutdown.append(publisher.close)
     return app
+
+
+async def enough_threads() -> None:
+    """To be run as the API starts, in its loop."""
+    # guarantee: as many requests wait for the store as there are connections to it
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(API_THREADS, thread_name_prefix="orders-api"))

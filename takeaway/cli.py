@@ -1,15 +1,21 @@
 """`takeaway ...`: the one command line for people. Expected errors come with a fix and exit code 2."""
 
+import os
 import sys
+import traceback
+from pathlib import Path
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from foundation.aws import NoRegion
+from foundation.clock import SYSTEM_CLOCK
+from foundation.error_codes import error_code
 from takeaway.commands import backfill, customers, dead_letters, doctor, dropping, loading, reading, running, stack
 from takeaway.commands import lake as lake_commands
 from takeaway.errors import UserError
-from takeaway.stack import endpoint, unreachable
+from takeaway.stack import HOME, WRONG_KEY, endpoint, unreachable, wrong_key
+from takeaway.terminal import say, write
 
 OUR_PACKAGES = {"analytics", "consumers", "events", "foundation", "producers", "takeaway"}
 
@@ -31,7 +37,7 @@ app.command("deploy")(stack.deploy)
 app.command("env")(stack.env)
 app.command("token")(stack.token)
 app.command("doctor")(doctor.doctor)
-app.command("serve")(running.serve)
+app.command("serve")(running.serve_orders)
 app.command("work")(running.work)
 app.command("restaurants")(running.restaurants)
 app.command("report")(reading.report)
@@ -49,7 +55,8 @@ lake.command("compact")(lake_commands.compact)
 lake.command("vacuum")(lake_commands.vacuum)
 lake.command("backfill")(backfill.backfill)
 lake.command("forget")(customers.forget)
-lake.command("resolve")(customers.resolve)
+# One token in 64 begins with a dash.
+lake.command("resolve", context_settings={"ignore_unknown_options": True})(customers.resolve)
 flow.command("show")(reading.flow_show)
 load.command("history")(loading.history)
 load.command("realism")(loading.realism)
@@ -61,6 +68,8 @@ app.add_typer(load, name="load")
 
 def main() -> None:
     """The console script."""
+    # What this writes and what it starts writes is for its user alone: keys, logs, ledgers, customers' data.
+    os.umask(0o077)
     try:
         app()
     except UserError as error:
@@ -69,15 +78,18 @@ def main() -> None:
         told = unreachable(error, endpoint())
         _fail(told.what, told.fix)
     except ClientError as error:
+        if error_code(error) == WRONG_KEY:
+            told = wrong_key(error, endpoint())
+            _fail(told.what, told.fix)
         where = endpoint().get("AWS_ENDPOINT_URL", "AWS")
         _fail(f"{where}: {error}", "is it deployed? `takeaway deploy`; `takeaway doctor` says what is missing")
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - told, and kept for those who mend it
         what, separator, fix = str(error).rpartition("fix: ")
-        if not separator or not is_ours(error):
-            raise
-        _fail(what, fix)
+        if separator and is_ours(error):
+            _fail(what, fix)
+        _fail(*_defect(error))
 
 
 def is_ours(error: Exception) -> bool:
@@ -89,8 +101,20 @@ def is_ours(error: Exception) -> bool:
     return not OUR_PACKAGES.isdisjoint({type(error).__module__.partition(".")[0], raised_in.partition(".")[0]})
 
 
+def _defect(error: Exception) -> tuple[str, str]:
+    """A traceback says something to those who mend the program: it is kept for them, and the reader is told where."""
+    told = HOME / "defects" / f"{SYSTEM_CLOCK.now():%Y%m%d-%H%M%S-%f}.txt"
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    what = f"a defect of takeaway: {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+    try:
+        write(told, "".join(traceback.format_exception(error)))
+    except UserError as refused:
+        return what, f"report it with what you did; its traceback could not be kept: {refused.what}"
+    return what, f"report it with what you did, and with {told}"
+
+
 def _fail(what: str, fix: str) -> None:
-    print(f"error: {what.rstrip()}\nfix: {fix}", file=sys.stderr)
+    say(f"error: {what.rstrip()}\nfix: {fix}", file=sys.stderr)
     sys.exit(2)
 
 

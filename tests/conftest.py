@@ -93,19 +93,25 @@ class LocalAws:
     endpoint: str
     environ: dict[str, str]
 
+    @property
+    def reached(self) -> dict[str, str]:
+        """The variables that lead to it, without those of the stack."""
+        return {name: value for name, value in self.environ.items() if name.startswith("AWS_")}
+
     def client(self, service: str) -> Any:
         return aws.client(service, self.environ)
 
 
 @pytest.fixture(scope="session")
-def local_aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def local_aws_reached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The variables that lead to a local AWS with nothing on it."""
     logs = tmp_path_factory.mktemp("local-aws")
-    running, endpoint = the_backend().start(local_aws.free_port(), logs, following=True)
-    yield endpoint
+    running, reached = the_backend().start(local_aws.free_port(), logs, following=True)
+    yield reached
     processes.stop_processes([running], grace=15)
 
 
 @pytest.fixture(scope="session", name="local_aws")
-def deployed_local_aws(local_aws_endpoint: str) -> LocalAws:
-    environ = {**os.environ, **local_aws.local_environ(local_aws_endpoint)}
-    return LocalAws(local_aws_endpoint, {**environ, **deployment.deploy(environ)})
+def deployed_local_aws(local_aws_reached: dict[str, str]) -> LocalAws:
+    environ = {**os.environ, **local_aws_reached}
+    return LocalAws(local_aws_reached["AWS_ENDPOINT_URL"], {**environ, **deployment.deploy(environ)})

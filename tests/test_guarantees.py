@@ -460,6 +460,56 @@ GUARANTEES = (
         "test_a_line_that_is_missing_is_lost",
     ),
     Guarantee(
+        "a slow connection makes room for a new one",
+        becomes("None"),
+        "test_an_honest_request_is_answered_while_many_slow_ones_are_open",
+    ),
+    Guarantee(
+        "a connection ends when its time is up",
+        replaced("self.transport.abort", "print"),
+        "test_an_answered_connection_that_starts_another_request_slowly_is_given_up",
+    ),
+    Guarantee(
+        "a body that is not whole in time is given up",
+        always,
+        "test_a_body_that_never_ends_is_told_so_and_given_up",
+    ),
+    Guarantee(
+        "as many requests wait for the store as there are connections to it",
+        deleted,
+        "test_as_many_requests_wait_for_the_store_as_there_are_connections_to_it",
+    ),
+    Guarantee(
+        "no web page reaches the local AWS",
+        never,
+        "test_no_page_opens_it_though_it_had_the_key",
+    ),
+    Guarantee(
+        "the local AWS answers under a loopback name alone",
+        never,
+        "test_a_name_that_dns_could_lead_here_opens_nothing",
+    ),
+    Guarantee(
+        "the local AWS asks for its key",
+        never,
+        "test_without_it_nothing_opens",
+    ),
+    Guarantee(
+        "the local AWS deploys no other kind of resource than ours",
+        deleted,
+        "test_what_runs_code_is_no_resource_here_even_with_the_key",
+    ),
+    Guarantee(
+        "no process is given the key of the tokens that makes and reads none",
+        replaced(" if name in _WITH_TOKENS else self.environ", ""),
+        "test_no_consumer_is_given_the_key_of_the_tokens",
+    ),
+    Guarantee(
+        "no terminal and no page obeys a character of the data",
+        becomes("text"),
+        "test_what_data_say_is_shown_and_not_obeyed",
+    ),
+    Guarantee(
         "a token's signature is checked",
         never,
         "test_a_token_of_another_key_is_401",

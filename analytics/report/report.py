@@ -18,6 +18,7 @@ from analytics.reading import ALWAYS, Window
 from analytics.report import plots
 from analytics.report.outliers import LeftOut, left_out, usual_window, within
 from analytics.report.questions import Question, answers, bucket_for, every_question
+from foundation.plain_text import plain_text
 
 # ISO 4217: currencies whose minor unit is not a hundredth.
 _MINOR_DIGITS = {
@@ -132,6 +133,7 @@ def render_report(report: Report) -> str:
     environment = Environment(
         loader=PackageLoader("analytics.report"),
         autoescape=True,
+        finalize=_harmless,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -226,3 +228,8 @@ def _drawn(report: Report, name: str) -> list[str]:
 
 def _plain_row(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in row.items()}
+
+
+def _harmless(value: object) -> object:
+    """What data say, without what a page would obey; what we made ourselves is marked up already."""
+    return plain_text(value) if isinstance(value, str) and not hasattr(value, "__html__") else value

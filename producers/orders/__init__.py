@@ -1,6 +1,6 @@
 """The orders context: commands and their rules, the table, and who may do what.
 
-`api` is imported by its own name, since it loads a web framework."""
+`api` and `serving` are imported by their own names, since they load a web framework and a server."""
 
 from producers.orders.commands import (
     DEFAULT_KEYS,

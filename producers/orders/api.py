@@ -9,27 +9,24 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Litestar, Request, Response, get, post
-from litestar._openapi.schema_generation import SchemaCreator
-from litestar._openapi.schema_generation.plugins.struct import StructSchemaPlugin
 from litestar.datastructures import ResponseHeader, State
 from litestar.di import NamedDependency, Provide
-from litestar.enums import ScopeType
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, Schema, SecurityScheme
+from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import HeaderParameter, JSONBody, PathParameter
-from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
-from litestar.typing import FieldDefinition
 
 from events import Item, OrderAccepted, OrderRejected
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from producers.orders.access import Doorkeeper, may_see, only
+from producers.orders.asgi import body_within, head_as_get
 from producers.orders.commands import (
     DEFAULT_KEYS,
     AcceptOrder,
     CompleteOrder,
     Order,
+    OrderItem,
     OrderState,
     PlaceOrder,
     Refusal,
@@ -53,6 +50,7 @@ from producers.publishing import EventPublisher
 
 # A DynamoDB item has at most 400 KB, and it holds the order beside the events that follow.
 MAX_BODY_BYTES = 128 * 1024
+BODY_TIME = timedelta(seconds=10)
 
 IdempotencyKey = Annotated[
     str | None,
@@ -73,7 +71,12 @@ OrderId = Annotated[str, PathParameter(min_length=1, max_length=128)]
 Authenticated = Request[Principal, None, State]
 
 _GUARDED = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE)
-_WITH_BODY = (*_GUARDED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+_WITH_BODY = (
+    *_GUARDED,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+)
 _JSON = "application/json"
 # RFC 8259 knows no other, and defines no parameter; many clients send this one.
 _IS_UTF8 = re.compile(r'\s*(charset\s*=\s*"?utf-?8"?\s*;?\s*)?', re.IGNORECASE)
@@ -116,35 +119,6 @@ class OrdersRequest(Request[Any, Any, Any]):
             return msgspec.convert(said, command.annotation)
         except msgspec.ValidationError as error:
             raise mismatched(error) from error
-
-
-class ClosedStructs(StructSchemaPlugin):
-    """The document says of a struct that forbids unknown fields that it does."""
-
-    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
-        schema = super().to_openapi_schema(field_definition, schema_creator)
-        if field_definition.annotation.__struct_config__.forbid_unknown_fields:
-            schema.additional_properties = False
-        return schema
-
-
-def head_as_get(app: ASGIApp) -> ASGIApp:
-    """Answers HEAD as GET without the body (RFC 9110, 9.3.2), which Litestar leaves to handlers of their own."""
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP or scope["method"] != "HEAD":
-            await app(scope, receive, send)
-            return
-        as_get: HTTPScope = {**scope, "method": "GET"}
-
-        async def send_without_body(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                message = {**message, "body": b""}
-            await send(message)
-
-        await app(as_get, receive, send_without_body)
-
-    return answer
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
@@ -284,6 +258,7 @@ def create_app(
     emit: Emit,
     *,
     answer_within: timedelta = timedelta(seconds=10),
+    body_time: timedelta = BODY_TIME,
 ) -> Litestar:
     """The API as an ASGI application. Whoever made `publisher` closes it."""
     ordering = Ordering(orders, publisher, clock=clock, emit=emit, answer_within=answer_within)
@@ -309,10 +284,17 @@ def create_app(
             components=Components(security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}),
             security=[{"token": []}],
         ),
-        plugins=[ClosedStructs()],
     )
-    app.asgi_handler = head_as_get(app.asgi_handler)
+    _tell_what_is_closed(app)
+    app.asgi_handler = head_as_get(body_within(app.asgi_handler, body_time))
     return app
+
+
+def _tell_what_is_closed(app: Litestar) -> None:
+    """The document says of a request that it takes no unknown field; Litestar leaves that out."""
+    schemas = app.openapi_schema.components.schemas or {}
+    for request in (PlaceOrder, OrderItem, AcceptOrder, RejectOrder):
+        schemas[request.__name__].additional_properties = False
 
 
 def _perform(

@@ -47,6 +47,7 @@ _MEANINGS = {
     HTTPStatus.FORBIDDEN: "The token is of a role that this is not for.",
     HTTPStatus.NOT_FOUND: "There is no such order, or it is somebody else's.",
     HTTPStatus.CONFLICT: "The order has gone another way already, or not far enough.",
+    HTTPStatus.REQUEST_TIMEOUT: "The body was not whole in time.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is of another type than application/json.",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The Idempotency-Key stands for another body, or an order's total is too large.",

@@ -11,6 +11,7 @@ from foundation.settings import variable
 from takeaway.audit.facts import Effect
 from takeaway.errors import UserError
 from takeaway.http import get
+from takeaway.local import authorization
 
 # While the audit looks, nobody else sees the message; afterwards it is given back.
 _LOOKING_SECONDS = 120
@@ -72,30 +73,31 @@ def _give_back(sqs: Any, url: str, handles: list[str]) -> None:
             )
 
 
-def mail_effects(endpoint: str) -> list[Effect]:
+def mail_effects(environ: Mapping[str, str]) -> list[Effect]:
     """The mails that the local AWS took, read back from it; each quotes the event it answers."""
-    mails = _ministack_mails(endpoint) if _is_ministack(endpoint) else _localstack_mails(endpoint)
+    mails = _ministack_mails(environ) if _is_ministack(environ) else _localstack_mails(environ)
     return [Effect("e-mail", found[1], sent_at) for body, sent_at in mails if (found := _REFERENCE.search(body))]
 
 
-def _is_ministack(endpoint: str) -> bool:
-    return _get(endpoint, "/_ministack/health") is not None
+def _is_ministack(environ: Mapping[str, str]) -> bool:
+    return _get(environ, "/_ministack/health") is not None
 
 
-def _ministack_mails(endpoint: str) -> Iterator[tuple[str, datetime]]:
+def _ministack_mails(environ: Mapping[str, str]) -> Iterator[tuple[str, datetime]]:
     """The text of each mail, and when it was sent."""
-    for mails in (_get(endpoint, "/_ministack/ses/messages") or {"messages": {}})["messages"].values():
+    for mails in (_get(environ, "/_ministack/ses/messages") or {"messages": {}})["messages"].values():
         for mail in mails:
             yield mail["BodyText"], datetime.fromtimestamp(mail["Timestamp"], UTC)
 
 
-def _localstack_mails(endpoint: str) -> Iterator[tuple[str, datetime]]:
-    for mail in (_get(endpoint, "/_aws/ses") or {"messages": []})["messages"]:
+def _localstack_mails(environ: Mapping[str, str]) -> Iterator[tuple[str, datetime]]:
+    for mail in (_get(environ, "/_aws/ses") or {"messages": []})["messages"]:
         text = mail.get("Body", {}).get("text_part") or mail.get("RawData", "")
         yield text, datetime.fromisoformat(mail["Timestamp"]).replace(tzinfo=UTC)
 
 
-def _get(endpoint: str, path: str) -> Any:
-    """The JSON at that path, or None when there is no such path."""
-    answer = get(endpoint, path, seconds=60)
+def _get(environ: Mapping[str, str], path: str) -> Any:
+    """The JSON at that path of the local AWS, or None when there is no such path."""
+    headers = authorization(environ.get("AWS_ACCESS_KEY_ID", ""))
+    answer = get(environ["AWS_ENDPOINT_URL"], path, headers=headers, seconds=60)
     return answer.json() if answer.is_success else None

@@ -39,7 +39,7 @@ def gather(environ: Mapping[str, str], ledger: Path) -> Evidence:
     require_auditable(environ, ledger)
     promised = ledger_facts(ledger)
     checkpoints = step_checkpoints(environ)
-    effects = (*ticket_effects(environ), *mail_effects(environ["AWS_ENDPOINT_URL"]))
+    effects = (*ticket_effects(environ), *mail_effects(environ))
     lake = lake_evidence(environ)
     letters = Bucket(aws.client("s3", environ), environ[variable("dead_letter_bucket")])
     apart = {name: set_apart(letters, name) for name in CONSUMERS}

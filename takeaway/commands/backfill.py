@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from takeaway.commands.options import Json
 from takeaway.errors import UserError
 from takeaway.stack import HOME, lake_told_in_one_line, resolved
+from takeaway.terminal import PlainConsole, say
 
 STDIN = "-"
 _BLOCK = 1024 * 1024
@@ -53,16 +53,16 @@ def backfill(
         "bad": apart.count,
     }
     if as_json:
-        print(json.dumps({**facts, "bad_lines": str(apart.path) if apart.count else None}))
+        say(json.dumps({**facts, "bad_lines": str(apart.path) if apart.count else None}))
     else:
-        print(
+        say(
             " · ".join(
                 f"{value:,} {key.replace('_', ' ')}" if isinstance(value, int) else value
                 for key, value in facts.items()
             )
         )
         if apart.count:
-            print(f"lines that are no events, with their numbers and what is wrong: {apart.path}")
+            say(f"lines that are no events, with their numbers and what is wrong: {apart.path}")
     raise typer.Exit(1 if apart.count else 0)
 
 
@@ -118,6 +118,6 @@ def _bar(file: str, size: int | None) -> Iterator[Any]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=PlainConsole(stderr=True), transient=True) as progress:
         task = progress.add_task(Path(file).name, total=size)
         yield lambda done: progress.advance(task, done)

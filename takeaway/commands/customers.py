@@ -15,7 +15,7 @@ from foundation.settings import setting, variable
 from takeaway.commands.options import Json, confirm
 from takeaway.errors import UserError
 from takeaway.stack import HOME, STORES, Store, resolved
-from takeaway.terminal import counted
+from takeaway.terminal import counted, say
 
 FORGOTTEN = "no key for it, or no longer"
 
@@ -62,9 +62,9 @@ def forget(
         "left": [_left(store, environ, now) for store in STORES if store.is_left],
     }
     if as_json:
-        print(json.dumps(told))
+        say(json.dumps(told))
     else:
-        print("\n".join(_in_words(told)))
+        say("\n".join(_in_words(told)))
 
 
 def resolve(
@@ -79,11 +79,11 @@ def resolve(
 
     texts = customer_keys(resolved()).objects.texts(tokens)
     if as_json:
-        print(json.dumps(texts))
+        say(json.dumps(texts))
     else:
         for token in tokens:
             text = texts[token]
-            print(f"({FORGOTTEN})" if text is None else text)
+            say(f"({FORGOTTEN})" if text is None else text)
     raise typer.Exit(0 if None not in texts.values() else 1)
 
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from foundation.clock import SYSTEM_CLOCK
@@ -17,7 +16,7 @@ from foundation.settings import from_environment
 from takeaway.commands.options import Json, confirm, stop_on_signal
 from takeaway.errors import UserError
 from takeaway.stack import resolved
-from takeaway.terminal import counted, piped, show_rows
+from takeaway.terminal import PlainConsole, counted, piped, say, show_rows
 from takeaway.terminal.letters import GroupBy, by_record, facts, grouped, masked_text, payload
 
 if TYPE_CHECKING:
@@ -57,12 +56,12 @@ def ls(
     now = SYSTEM_CLOCK.now()
     rows = grouped((stored.letter for stored in found), group_by) if group_by else by_record(found, now)
     if as_json:
-        print(json.dumps(rows, default=piped))
+        say(json.dumps(rows, default=piped))
     elif rows:
         listed = _LISTED_DROPPED if dropped else _LISTED
-        show_rows(tuple(rows[0]) if group_by else listed, [_readable_row(row) for row in rows], Console())
+        show_rows(tuple(rows[0]) if group_by else listed, [_readable_row(row) for row in rows], PlainConsole())
     else:
-        print(NONE)
+        say(NONE)
 
 
 def show(
@@ -80,17 +79,17 @@ def show(
     told = [facts(one, now) | ({"error": one.letter.error} if raw else {}) for one in stored]
     inside = payload(stored[0].letter, raw=raw)
     if as_json:
-        print(json.dumps({**told[0], "others": told[1:], "payload": inside}, default=piped))
+        say(json.dumps({**told[0], "others": told[1:], "payload": inside}, default=piped))
         return
     width = max(map(len, told[0])) + 1
     for one in told:
         # Of the other consumers only what is different.
         for name, value in one.items():
             if one is told[0] or value != told[0].get(name):
-                print(f"{name + ':':{width}} {piped(value)}")
-        print()
-    print("payload:")
-    print(inside if isinstance(inside, str) else json.dumps(inside, indent=2))
+                say(f"{name + ':':{width}} {piped(value)}")
+        say()
+    say("payload:")
+    say(inside if isinstance(inside, str) else json.dumps(inside, indent=2))
 
 
 def redrive(
@@ -146,11 +145,11 @@ def readable(letters: "S3DeadLetters", keys: Iterable[str]) -> "Iterator[StoredL
         if isinstance(found, NoLetter):
             unreadable += 1
             if unreadable <= MOST_NAMED:
-                print(f"left out: {piped(str(found))}", file=sys.stderr)
+                say(f"left out: {piped(str(found))}", file=sys.stderr)
         else:
             yield found
     if unreadable > MOST_NAMED:
-        print(f"left out: {counted(unreadable - MOST_NAMED, 'more object')} that cannot be read", file=sys.stderr)
+        say(f"left out: {counted(unreadable - MOST_NAMED, 'more object')} that cannot be read", file=sys.stderr)
 
 
 def chosen(
@@ -204,7 +203,7 @@ def no_such_letter() -> UserError:
 @contextmanager
 def bar(what: str, count: int) -> Iterator[tuple[Callable[[int], None], Emit]]:
     """A bar on a terminal, and no lines in its way; without one, a JSON line for each happening."""
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     if not console.is_terminal:
         yield (lambda _: None), json_lines("dlq")
         return
@@ -302,14 +301,14 @@ def _reads(stored: "StoredLetter") -> str:
 
 def _tell_prospects(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(rows))
+        say(json.dumps(rows))
         return
     if not rows:
-        print(NONE)
+        say(NONE)
         return
-    show_rows(tuple(rows[0]), rows, Console())
+    show_rows(tuple(rows[0]), rows, PlainConsole())
     canaries, done = sum(row["canary"] for row in rows), sum(row["done_before"] for row in rows)
-    print(
+    say(
         f"would redrive {counted(len(rows), 'letter')}, {canaries} of them first; "
         f"{done} had their effect before and would not have it again. "
         "What came later in the same orders may have been done long ago. Nothing was changed."
@@ -357,19 +356,19 @@ def _tell(summaries: "Sequence[Summary]", as_json: bool) -> None:
         if one.fate not in {Fate.DONE, Fate.GONE}
     ]
     if as_json:
-        print(json.dumps({"counts": counts, "stopped_by": stopped_by, "left": left}))
+        say(json.dumps({"counts": counts, "stopped_by": stopped_by, "left": left}))
         return
     show_left([one for one in left if one["fate"] != Fate.NOT_TRIED.value])
     for why in stopped_by:
-        print(f"stopped: {why}")
-    print(" · ".join(f"{count:,} {fate}" for fate, count in counts.items()) or NONE)
+        say(f"stopped: {why}")
+    say(" · ".join(f"{count:,} {fate}" for fate, count in counts.items()) or NONE)
 
 
 def show_left(left: Sequence[dict[str, Any]]) -> None:
     """On a terminal the first twenty: thousands would push away what they end with."""
-    console = Console()
+    console = PlainConsole()
     some = left[:_MOST_SHOWN] if console.is_terminal else left
     if some:
         show_rows(tuple(some[0]), some, console)
     if len(some) < len(left):
-        print(f"... and {counted(len(left) - len(some), 'more letter')}; --json tells all")
+        say(f"... and {counted(len(left) - len(some), 'more letter')}; --json tells all")

@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from takeaway.commands.options import Json
 from takeaway.errors import UserError
 from takeaway.stack import DEFAULT, ENVIRONMENT, HOME, RUNNING, STACK
-from takeaway.terminal import counted, roughly
+from takeaway.terminal import PlainConsole, counted, roughly, say
 
 if TYPE_CHECKING:
     from takeaway.doctor import BackEnd, Checkup, Consumer, DeadLetters, Disk, Problem, Process, Setting
@@ -55,7 +54,7 @@ def doctor(
 
     from takeaway.doctor import examine, examined_sources, findings, warnings
 
-    with Console(stderr=True).status("examining"):
+    with PlainConsole(stderr=True).status("examining"):
         checkup = examine(examined_sources(HOME), lease_tables=lease_table or ())
     problems, warned = findings(checkup), warnings(checkup)
     if as_json:
@@ -65,9 +64,9 @@ def doctor(
             for shard in one.shards
         ]
         told = {"ok": not problems, "problems": problems, "warnings": warned, "verdicts": verdicts}
-        print(msgspec.json.encode({**told, **msgspec.to_builtins(checkup)}).decode())
+        say(msgspec.json.encode({**told, **msgspec.to_builtins(checkup)}).decode())
     else:
-        console = Console(highlight=False, soft_wrap=True)
+        console = PlainConsole(highlight=False, soft_wrap=True)
         _show_problems(checkup, problems, warned, console)
         _show_facts(checkup, problems, warned, console, every_setting=every_setting)
     if checkup.back_end is None and not checkup.processes:
@@ -77,7 +76,7 @@ def doctor(
 
 
 def _show_problems(
-    checkup: "Checkup", problems: "Sequence[Problem]", warned: "Sequence[Problem]", console: Console
+    checkup: "Checkup", problems: "Sequence[Problem]", warned: "Sequence[Problem]", console: PlainConsole
 ) -> None:
     if checkup.back_end is None and not checkup.processes:
         # Why is told at the end, as what ends any command.
@@ -96,7 +95,7 @@ def _show_problems(
     console.print()
 
 
-def _print_hanging(label: str, style: str, text: str, console: Console) -> None:
+def _print_hanging(label: str, style: str, text: str, console: PlainConsole) -> None:
     """Broken at spaces to the terminal's width, but never within a command: that is to be copied whole."""
     whole = _COMMAND.sub(lambda command: command[0].replace(" ", _NO_BREAK), text)
     width = min(console.width, _WIDEST)
@@ -110,7 +109,7 @@ def _show_facts(
     checkup: "Checkup",
     problems: "Sequence[Problem]",
     warned: "Sequence[Problem]",
-    console: Console,
+    console: PlainConsole,
     *,
     every_setting: bool,
 ) -> None:
@@ -142,7 +141,7 @@ def _show_facts(
         console.print()
 
 
-def _print_aligned(groups: Groups, console: Console) -> None:
+def _print_aligned(groups: Groups, console: PlainConsole) -> None:
     """Columns as wide as their widest cell, the last one as long as it is: nothing is cut.
 
     A row that is then too long for the terminal goes without the padding.

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK
@@ -17,7 +16,7 @@ from takeaway.commands.dead_letters import DryRun, Keys, OfConsumer, OfError, ba
 from takeaway.commands.options import Json, stop_on_signal
 from takeaway.errors import UserError
 from takeaway.stack import resolved
-from takeaway.terminal import counted, show_rows
+from takeaway.terminal import PlainConsole, counted, say, show_rows
 
 if TYPE_CHECKING:
     from consumers.dead_letters import Drops, Ending, S3DeadLetters
@@ -111,12 +110,12 @@ def _followed(ending: Iterable[tuple[str, "Ending", str | None]], advance: Any) 
 
 def _tell_prospects(keys: Sequence[str], as_json: bool) -> None:
     if as_json:
-        print(json.dumps([{"key": key} for key in keys]))
+        say(json.dumps([{"key": key} for key in keys]))
     elif keys:
-        show_rows(("key",), [{"key": key} for key in keys], Console())
-        print(f"would drop {counted(len(keys), 'letter')}. Nothing was changed.")
+        show_rows(("key",), [{"key": key} for key in keys], PlainConsole())
+        say(f"would drop {counted(len(keys), 'letter')}. Nothing was changed.")
     else:
-        print(dead_letters.NONE)
+        say(dead_letters.NONE)
 
 
 def _tell(endings: Endings, as_json: bool) -> None:
@@ -126,8 +125,8 @@ def _tell(endings: Endings, as_json: bool) -> None:
     over = {Ending.DROPPED, Ending.RESTORED, Ending.GONE}
     left = [{"key": key, "fate": ending.value, "why": why} for key, ending, why in endings if ending not in over]
     if as_json:
-        print(json.dumps({"counts": counts, "left": left}))
+        say(json.dumps({"counts": counts, "left": left}))
     else:
         dead_letters.show_left(left)
-        print(" · ".join(f"{count:,} {ending}" for ending, count in counts.items()) or dead_letters.NONE)
+        say(" · ".join(f"{count:,} {ending}" for ending, count in counts.items()) or dead_letters.NONE)
     raise typer.Exit(1 if left else 0)

@@ -6,7 +6,6 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from foundation import aws
 from foundation.diagnostics import json_lines
@@ -14,7 +13,7 @@ from foundation.settings import variable
 from takeaway.commands.options import Json
 from takeaway.errors import UserError
 from takeaway.stack import lake_told_in_one_line, resolved
-from takeaway.terminal import counted, jsonable, piped, rows_of, show_rows
+from takeaway.terminal import PlainConsole, counted, jsonable, piped, rows_of, say, show_rows
 
 if TYPE_CHECKING:
     from analytics.verification import StreamRecord
@@ -43,9 +42,9 @@ def sql(query: str, as_json: Json = False) -> None:
         ) from error
     names, rows = rows_of(answer)
     if as_json:
-        print(json.dumps(jsonable(rows), allow_nan=False))
+        say(json.dumps(jsonable(rows), allow_nan=False))
     else:
-        show_rows(names, rows, Console())
+        show_rows(names, rows, PlainConsole())
 
 
 def files(as_json: Json = False) -> None:
@@ -58,7 +57,7 @@ def files(as_json: Json = False) -> None:
     environ = resolved()
     with lake_told_in_one_line(environ):
         addresses = Lake.from_environment(environ).files()
-    print(json.dumps(addresses) if as_json else "\n".join(addresses))
+    say(json.dumps(addresses) if as_json else "\n".join(addresses))
 
 
 def ls(as_json: Json = False) -> None:
@@ -90,9 +89,9 @@ def ls(as_json: Json = False) -> None:
             }
         )
     if as_json:
-        print(json.dumps(rows, default=piped))
+        say(json.dumps(rows, default=piped))
     else:
-        show_rows(tuple(rows[0]), rows, Console())
+        show_rows(tuple(rows[0]), rows, PlainConsole())
 
 
 def verify(
@@ -110,17 +109,17 @@ def verify(
     from analytics.verification import verify as prove
 
     environ = resolved()
-    with lake_told_in_one_line(environ), Console(stderr=True).status("reading the log and every file"):
+    with lake_told_in_one_line(environ), PlainConsole(stderr=True).status("reading the log and every file"):
         bucket, log = bucket_and_log(environ)
         verified = prove(bucket, log, _retained(environ) if against_stream else None)
     if as_json:
         found = [{"kind": one.kind.label, "what": one.what, "fix": one.fix} for one in verified.findings]
-        print(json.dumps({"ok": verified.ok, "counts": verified.counts, "findings": found}))
+        say(json.dumps({"ok": verified.ok, "counts": verified.counts, "findings": found}))
     else:
         for one in verified.findings:
-            print(f"{one.kind.label}: {one.what}\n  fix: {one.fix}")
+            say(f"{one.kind.label}: {one.what}\n  fix: {one.fix}")
         told = [f"{number:,} {name.replace('_', ' ')}" for name, number in verified.counts.items()]
-        print(" · ".join([*told, "sound" if verified.ok else counted(len(verified.findings), "finding")]))
+        say(" · ".join([*told, "sound" if verified.ok else counted(len(verified.findings), "finding")]))
     raise typer.Exit(0 if verified.ok else 1)
 
 
@@ -146,14 +145,14 @@ def compact(
         if dry_run:
             _tell_days(chosen, as_json)
             return
-        with Console(stderr=True).status(f"compacting {counted(len(chosen), 'day')}"):
+        with PlainConsole(stderr=True).status(f"compacting {counted(len(chosen), 'day')}"):
             rows = [_compacted(day) for day in compacting.run(chosen)]
     if as_json:
-        print(json.dumps(rows))
+        say(json.dumps(rows))
     elif rows:
-        show_rows(tuple(rows[0]), rows, Console())
+        show_rows(tuple(rows[0]), rows, PlainConsole())
     else:
-        print("nothing to compact")
+        say("nothing to compact")
 
 
 def vacuum(
@@ -178,15 +177,17 @@ def vacuum(
             cleaning.remove(one)
     if as_json:
         rows = [{"key": one.key, "bytes": one.size, "why": one.why} for one in found]
-        print(json.dumps({"removed": yes, "objects": rows}))
+        say(json.dumps({"removed": yes, "objects": rows}))
         return
     if found:
         show_rows(
-            ("key", "bytes", "why"), [{"key": one.key, "bytes": one.size, "why": one.why} for one in found], Console()
+            ("key", "bytes", "why"),
+            [{"key": one.key, "bytes": one.size, "why": one.why} for one in found],
+            PlainConsole(),
         )
     size = sum(one.size for one in found)
     told = f"{counted(len(found), 'object')} of {size:,} bytes"
-    print(f"removed {told}" if yes else f"would remove {told}; nothing was changed. --yes removes")
+    say(f"removed {told}" if yes else f"would remove {told}; nothing was changed. --yes removes")
 
 
 def _retained(environ: Mapping[str, str]) -> "Iterator[StreamRecord]":
@@ -219,6 +220,6 @@ def _compacted(day: Any) -> dict[str, Any]:
 
 def _tell_days(days: list[date], as_json: bool) -> None:
     if as_json:
-        print(json.dumps([day.isoformat() for day in days]))
+        say(json.dumps([day.isoformat() for day in days]))
     else:
-        print("\n".join(day.isoformat() for day in days) or "no day is due")
+        say("\n".join(day.isoformat() for day in days) or "no day is due")

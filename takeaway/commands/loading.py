@@ -8,19 +8,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from foundation.diagnostics import json_lines
-from takeaway.commands.options import LEDGER, Json, Ledger, ReallyAws, Seed, Speed, chosen, stop_on_signal
+from takeaway.commands.options import (
+    LEDGER,
+    MAX_RATE,
+    Json,
+    Ledger,
+    ReallyAws,
+    Seed,
+    Speed,
+    chosen,
+    stop_on_signal,
+)
 from takeaway.commands.running import answering
 from takeaway.errors import UserError
-from takeaway.stack import require_local, resolved
-from takeaway.terminal import show_rows, writing
+from takeaway.stack import require_local, resolved, signing
+from takeaway.terminal import PlainConsole, say, show_rows, writing
 
 if TYPE_CHECKING:
     from producers.load.ledger import FaultKind
     from producers.load.live import LoadSummary
     from producers.load.realism import Row
+
+# A hundred years behind the last of them there are still dates.
+FIRST_YEAR, LAST_YEAR, MAX_DAYS = 1970, 2200, 36_525
 
 
 def load(
@@ -28,7 +40,12 @@ def load(
     orders: Annotated[int, typer.Option(min=1)] = 600,
     rate: Annotated[
         float | None,
-        typer.Option(min=0.1, help="Orders a second, open loop: late answers do not slow it down.", show_default="20"),
+        typer.Option(
+            min=0.1,
+            max=MAX_RATE,
+            help="Orders a second, open loop: late answers do not slow it down.",
+            show_default="20",
+        ),
     ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Instead of a rate: as days and weeks go, --speed times as fast.")
@@ -74,7 +91,7 @@ def load(
     with_restaurants = not others if restaurants is None else restaurants
     with load_bar(orders) as progress:
         summary = run_load(
-            environ,
+            signing(environ),
             api=api,
             orders=orders,
             rate=None if profile else rate or DEFAULT_RATE,
@@ -87,15 +104,18 @@ def load(
             emit=json_lines("load"),
             progress=progress,
         )
-    print(json.dumps(_facts(summary)) if as_json else summary)
+    say(json.dumps(_facts(summary)) if as_json else summary)
     if summary.unacknowledged or summary.drained is False or not summary.held_rate:
         raise typer.Exit(1)
 
 
 def history(
     out: Annotated[Path, typer.Option(help="The file; its ledger goes beside it, into OUT.ledger.")],
-    days: Annotated[int, typer.Option(min=1)] = 90,
-    per_day: Annotated[float, typer.Option(min=1, help="Orders on an average day.", show_default="833")] = 833.0,
+    days: Annotated[int, typer.Option(min=1, max=MAX_DAYS)] = 90,
+    per_day: Annotated[
+        float,
+        typer.Option(min=1, max=10_000_000, help="Orders on an average day.", show_default="833"),
+    ] = 833.0,
     start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day, UTC.")] = datetime(2026, 6, 1),  # noqa: DTZ001
     seed: Seed = None,
     scenario: Annotated[
@@ -117,11 +137,15 @@ def history(
 
     if scenario is not None and scenario not in SCENARIOS:
         raise UserError(f"no scenario is called {scenario!r}", f"one of: {', '.join(SCENARIOS)}")
+    if not FIRST_YEAR <= start.year <= LAST_YEAR:
+        raise UserError(
+            f"a history cannot start in the year {start.year}", f"choose a day of {FIRST_YEAR} to {LAST_YEAR}"
+        )
     plan = HistoryPlan(_told(seed), days, start.replace(tzinfo=UTC), per_day, scenario, _faults(fault or []))
-    with writing(out), Console(stderr=True).status(f"{days} days of orders"):
+    with writing(out), PlainConsole(stderr=True).status(f"{days} days of orders"):
         out.parent.mkdir(parents=True, exist_ok=True)
         summary = write_history(plan, out)
-    print(json.dumps(dataclasses.asdict(summary) | {"file": str(out)}) if as_json else f"{summary}\n{out}")
+    say(json.dumps(dataclasses.asdict(summary) | {"file": str(out)}) if as_json else f"{summary}\n{out}")
 
 
 def realism(
@@ -138,7 +162,7 @@ def realism(
     if picture is not None and picture.suffix not in {".svg", ".png"}:
         raise UserError(f"a picture cannot be a {picture.suffix or 'file without an ending'}", "name it .svg or .png")
     number = _told(seed)
-    with Console(stderr=True).status("ten markets' days"):
+    with PlainConsole(stderr=True).status("ten markets' days"):
         measured = measure(number)
     rows = card(measured.statistics)
     missed = [row for row in rows if not row.ok]
@@ -148,11 +172,11 @@ def realism(
         with writing(picture):
             draw(measured, picture)
     if as_json:
-        print(json.dumps({"seed": number, "ok": not missed, "statistics": [_row(row) for row in rows]}))
+        say(json.dumps({"seed": number, "ok": not missed, "statistics": [_row(row) for row in rows]}))
     else:
         shown = [_row(row) | {"generated": f"{row.generated:.3g}", "verdict": _verdict(row)} for row in rows]
-        show_rows(("statistic", "generated", "published", "tolerance", "verdict", "source"), shown, Console())
-        print(f"{len(rows) - len(missed)} of {len(rows)} within tolerance · seed {number}")
+        show_rows(("statistic", "generated", "published", "tolerance", "verdict", "source"), shown, PlainConsole())
+        say(f"{len(rows) - len(missed)} of {len(rows)} within tolerance · seed {number}")
     raise typer.Exit(1 if missed else 0)
 
 
@@ -183,7 +207,7 @@ def _told(seed: int | None) -> int:
     """The seed given, or a new one, which is told before anything happens, where it gets between no facts."""
     number = chosen(seed)
     if seed is None:
-        print(f"seed {number}", file=sys.stderr)
+        say(f"seed {number}", file=sys.stderr)
     return number
 
 

@@ -18,8 +18,14 @@ from takeaway.errors import UserError
 from takeaway.stack import HOME
 
 Seed = Annotated[int | None, typer.Option(help="The same seed gives the same orders. Chosen and printed when absent.")]
-Rate = Annotated[float, typer.Option(min=0.1, help="Orders a second, open loop: late answers do not slow it down.")]
-Speed = Annotated[float, typer.Option(min=1, help="How many times as fast as real kitchens the simulated ones are.")]
+MAX_RATE = 100_000.0
+MAX_SPEED = 1_000_000.0
+
+
+Speed = Annotated[
+    float,
+    typer.Option(min=1, max=MAX_SPEED, help="How many times as fast as real kitchens the simulated ones are."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 Ledger = Annotated[Path, typer.Option(help="The folder of the load's ledger.")]
 ReallyAws = Annotated[bool, typer.Option("--yes-really-aws", help="Allow load and mail to reach real AWS.")]
@@ -32,9 +38,11 @@ def chosen(seed: int | None) -> int:
     return secrets.randbelow(1_000_000) if seed is None else seed
 
 
-def port(field: str, default: int) -> int:
-    """The port that TAKEAWAY_<FIELD> names."""
-    text = os.environ.get(variable(field), str(default))
+def port(field: str) -> int | None:
+    """The port that TAKEAWAY_<FIELD> names; None when it is not set."""
+    text = os.environ.get(variable(field))
+    if not text:
+        return None
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise UserError(f"{variable(field)} is {text!r}", "a port is a whole number from 1 to 65535")
     return int(text)

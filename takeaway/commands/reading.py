@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from takeaway.commands.options import LEDGER, Json, Ledger
 from takeaway.stack import HOME, lake_told_in_one_line, resolved
-from takeaway.terminal import in_words, show_rows
+from takeaway.terminal import PlainConsole, in_words, say, show_rows
 
 if TYPE_CHECKING:
     from takeaway.audit import Account, Finding
@@ -40,12 +39,12 @@ def report(
     environ = resolved()
     verdict = None
     if ledger.exists() and aws.reaches_only_local(environ):
-        with Console(stderr=True).status(SETTLING):
+        with PlainConsole(stderr=True).status(SETTLING):
             settle(environ, within=90, wait=uninterrupted_wait())
             _, verdict = audited(environ, ledger, Bounds(), within=0, wait=uninterrupted_wait(), ignore_others=True)
     with lake_told_in_one_line(environ):
         written = write_report(environ, out, verdict).resolve()
-    print(json.dumps({"report": str(written), "data": str(written.with_suffix(".json"))}) if as_json else written)
+    say(json.dumps({"report": str(written), "data": str(written.with_suffix(".json"))}) if as_json else written)
 
 
 def audit(
@@ -56,7 +55,13 @@ def audit(
         bool, typer.Option("--ignore-others", help="Leave out orders that no load of the ledger placed.")
     ] = False,
     settle_seconds: Annotated[
-        float, typer.Option("--settle", min=0, help="Wait so many seconds at most for the flow to come to rest.")
+        float,
+        typer.Option(
+            "--settle",
+            min=0,
+            max=86_400,
+            help="Wait so many seconds at most for the flow to come to rest.",
+        ),
     ] = 90,
     history: Annotated[
         Path | None, typer.Option(help="Judge this file of `takeaway load history` by its ledger, and nothing else.")
@@ -76,7 +81,7 @@ def audit(
     environ = resolved()
     require_auditable(environ, ledger)
     started = SYSTEM_CLOCK.monotonic()
-    with Console(stderr=True).status(SETTLING):
+    with PlainConsole(stderr=True).status(SETTLING):
         settle(environ, within=settle_seconds, wait=uninterrupted_wait())
         evidence, verdict = audited(
             environ,
@@ -101,12 +106,12 @@ def audit(
             "accounts": {account.consumer: _counts(account) for account in verdict.accounts},
             "seconds_to_tell": timed,
         }
-        print(json.dumps(facts))
+        say(json.dumps(facts))
     else:
         _print_findings(verdict.findings)
-        print(verdict.receipt)
+        say(verdict.receipt)
         for line in (*verdict.waiting_for, *verdict.accounts, *told):
-            print(line)
+            say(line)
     raise typer.Exit(NOT_AT_REST if verdict.ok and not verdict.at_rest else 0 if verdict.ok else 1)
 
 
@@ -118,13 +123,13 @@ def _counts(account: "Account") -> dict[str, int]:
 def _audit_history(history: Path, ledger: Path | None, *, as_json: bool) -> NoReturn:
     from takeaway.audit import audit_history
 
-    with Console(stderr=True).status("reading the file and its ledger"):
+    with PlainConsole(stderr=True).status("reading the file and its ledger"):
         verdict = audit_history(history, ledger)
     if as_json:
-        print(json.dumps({"ok": verdict.ok, "receipt": verdict.receipt, "findings": _found(verdict.findings)}))
+        say(json.dumps({"ok": verdict.ok, "receipt": verdict.receipt, "findings": _found(verdict.findings)}))
     else:
         _print_findings(verdict.findings)
-        print(verdict.receipt)
+        say(verdict.receipt)
     raise typer.Exit(0 if verdict.ok else 1)
 
 
@@ -134,9 +139,9 @@ def _found(findings: Sequence["Finding"]) -> list[dict[str, str]]:
 
 def _print_findings(findings: Sequence["Finding"]) -> None:
     for finding in findings[:MOST_FINDINGS]:
-        print(f"{finding.kind}: {finding.what}")
+        say(f"{finding.kind}: {finding.what}")
     if (more := len(findings) - MOST_FINDINGS) > 0:
-        print(f"… and {more:,} more; --json has all")
+        say(f"… and {more:,} more; --json has all")
 
 
 def flow_show(
@@ -148,10 +153,10 @@ def flow_show(
     from events import CHOREOGRAPHY, EVENT_TYPES, asyncapi, mermaid
 
     if as_mermaid:
-        print(mermaid())
+        say(mermaid())
         return
     if as_asyncapi:
-        print(json.dumps(asyncapi(), indent=2))
+        say(json.dumps(asyncapi(), indent=2))
         return
     if as_json:
         steps = [
@@ -164,7 +169,7 @@ def flow_show(
             }
             for step in CHOREOGRAPHY
         ]
-        print(json.dumps(steps))
+        say(json.dumps(steps))
         return
     rows = [
         {
@@ -177,4 +182,4 @@ def flow_show(
         for step in CHOREOGRAPHY
         for event in step.publishes
     ]
-    show_rows(tuple(rows[0]), rows, Console())
+    show_rows(tuple(rows[0]), rows, PlainConsole())

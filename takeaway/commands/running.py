@@ -11,7 +11,7 @@ from foundation.settings import variable
 from takeaway.commands.options import LEDGER, Ledger, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
 from takeaway.errors import UserError
 from takeaway.local import require_free
-from takeaway.stack import HOME, require_local, resolved
+from takeaway.stack import HOME, require_local, resolved, signing
 
 
 class Engine(StrEnum):
@@ -21,22 +21,22 @@ class Engine(StrEnum):
     KCL = "kcl"
 
 
-def serve(
+def serve_orders(
     on: Annotated[
         int | None, typer.Option("--port", help="On 127.0.0.1.", show_default="TAKEAWAY_API_PORT, 8080")
     ] = None,
 ) -> None:
     """Serve the orders API until SIGTERM or Ctrl-C. Its OpenAPI document is at /schema/openapi.json."""
-    import uvicorn
-
     from producers.assembly import orders_api
+    from producers.orders.serving import serve
     from takeaway.stack import DEFAULT_API_PORT
 
-    environ = resolved()
-    listen_on = on or port("api_port", DEFAULT_API_PORT)
+    environ = signing(resolved(), make_key=True)
+    listen_on = on or port("api_port") or DEFAULT_API_PORT
     require_free(listen_on, variable("api_port"))
-    api = orders_api(environ, json_lines("api"))
-    uvicorn.run(api, host="127.0.0.1", port=listen_on, log_level="warning", access_log=False)
+    # uvicorn ends by the signal that it heard, once all is answered: to us it is heard, no more.
+    stop_on_signal()
+    serve(orders_api(environ, json_lines("api")), port=listen_on)
 
 
 def work(
@@ -83,7 +83,13 @@ def restaurants(
         require_local(environ, "what these restaurants do, and the mail it causes,")
     api = answering(api)
     run_restaurants(
-        environ, api=api, speed=speed, seed=chosen(seed), ledger=ledger, stop=stop_on_signal(), emit=json_lines("load")
+        signing(environ),
+        api=api,
+        speed=speed,
+        seed=chosen(seed),
+        ledger=ledger,
+        stop=stop_on_signal(),
+        emit=json_lines("load"),
     )
 
 

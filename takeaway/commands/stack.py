@@ -6,14 +6,14 @@ import shlex
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import variable
-from takeaway.commands.options import Json, Seed, Speed, chosen, port
+from takeaway.commands.options import MAX_RATE, MAX_SPEED, Json, Seed, Speed, chosen, port
 from takeaway.errors import UserError
-from takeaway.local import BACKENDS, DEFAULT_AWS_PORT, EMBEDDED, backend_named
-from takeaway.stack import HOME, endpoint, resolved
+from takeaway.local import BACKENDS, EMBEDDED, backend_named
+from takeaway.stack import HOME, endpoint, resolved, signing
+from takeaway.terminal import PlainConsole, say, typed
 
 BackendName = Annotated[
     str,
@@ -23,7 +23,10 @@ BackendName = Annotated[
 
 def demo(
     orders: Annotated[int | None, typer.Option(min=1, show_default="what the back end can carry, 600 or 200")] = None,
-    rate: Annotated[float | None, typer.Option(min=0.1, help="Orders a second.", show_default="25 or 10")] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.1, max=MAX_RATE, help="Orders a second.", show_default="25 or 10"),
+    ] = None,
     speed: Speed = 400,
     seed: Seed = None,
     backend: BackendName = EMBEDDED.name,
@@ -44,12 +47,15 @@ def demo(
         speed=speed,
         seed=chosen(seed),
     )
-    raise typer.Exit(demo(plan, home=home, keep=keep, console=Console(highlight=False)))
+    raise typer.Exit(demo(plan, home=home, keep=keep, console=PlainConsole(highlight=False)))
 
 
 def up(
     aws_only: Annotated[bool, typer.Option("--aws-only", help="Only the local AWS with the stack on it.")] = False,
-    speed: Speed = 60,
+    speed: Annotated[
+        float | None,
+        typer.Option(min=1, max=MAX_SPEED, help="How many times as fast as real kitchens.", show_default="60"),
+    ] = None,
     backend: BackendName = EMBEDDED.name,
     as_json: Json = False,
 ) -> None:
@@ -57,12 +63,12 @@ def up(
 
     Example: takeaway up, then paste the curl it prints. Ports: TAKEAWAY_AWS_PORT (4566), TAKEAWAY_API_PORT (8080).
     """
-    from takeaway.stack import API, DEFAULT_API_PORT, first_order, up
+    from takeaway.stack import API, existing, first_order, up
 
-    api_port = port("api_port", DEFAULT_API_PORT)
-    aws_port = port("aws_port", DEFAULT_AWS_PORT)
+    was_up = {one.pid for one in existing(HOME).running}
+    api_port, aws_port = port("api_port"), port("aws_port")
     chosen_backend = backend_named(backend)
-    with Console(stderr=True).status("starting what is not up"):
+    with PlainConsole(stderr=True).status("starting what is not up"):
         stack = up(HOME, backend=chosen_backend, aws_port=aws_port, api_port=api_port, aws_only=aws_only, speed=speed)
     environ = resolved()
     if as_json:
@@ -71,16 +77,18 @@ def up(
             "endpoint": environ["AWS_ENDPOINT_URL"],
             "api": stack.api if stack.runs(API) else None,
         }
-        print(json.dumps(facts))
+        say(json.dumps(facts))
         return
     for one in stack.running:
-        print(f"{one.name:20} pid {one.pid:<8} log {one.log}")
-    print(f"\nAWS_ENDPOINT_URL={environ['AWS_ENDPOINT_URL']}")
+        say(f"{one.name:20} pid {one.pid:<8} log {one.log}{'   was up' if one.pid in was_up else ''}")
+    program = typed()
+    say(f"\nAWS_ENDPOINT_URL={environ['AWS_ENDPOINT_URL']}")
+    say(f'For notebooks, scripts and the aws command:   eval "$({program} env)"')
     if stack.runs(API):
-        print(f"API  {stack.api}   (OpenAPI: {stack.api}/schema/openapi.json)")
-        print(f"\nPlace an order, and follow it:\n\n{first_order(stack.api, environ[variable('token_key')])}\n")
-        print("See it in the lake:   takeaway lake sql 'select event_type, occurred_at from events order by 2'")
-    print("Stop everything:      takeaway down")
+        say(f"API  {stack.api}   (OpenAPI: {stack.api}/schema/openapi.json)")
+        say(f"\nPlace an order, and follow it:\n\n{first_order(stack.api, signing(environ)[variable('token_key')])}\n")
+        say("See it in the lake:  ", program, "lake sql 'select event_type, occurred_at from events order by 2'")
+    say(f"Stop everything:      {program} down")
 
 
 def down(as_json: Json = False) -> None:
@@ -94,9 +102,9 @@ def down(as_json: Json = False) -> None:
         stopped += len(stack.running)
         stack.stop()
     if as_json:
-        print(json.dumps({"stopped": stopped}))
+        say(json.dumps({"stopped": stopped}))
     else:
-        print(f"stopped {stopped} process{'' if stopped == 1 else 'es'}" if stopped else "nothing was up")
+        say(f"stopped {stopped} process{'' if stopped == 1 else 'es'}" if stopped else "nothing was up")
 
 
 def deploy(
@@ -110,10 +118,10 @@ def deploy(
 
     settings = deploy_stack(endpoint(), shards=shards)
     if as_json:
-        print(json.dumps(settings))
+        say(json.dumps(settings))
         return
     for name, value in settings.items():
-        print(f"{name}={value}")
+        say(f"{name}={value}")
 
 
 def env() -> None:
@@ -122,8 +130,8 @@ def env() -> None:
     Example: eval "$(takeaway env)"
     """
     for name, value in sorted(resolved().items()):
-        if os.environ.get(name) != value and name != variable("token_key"):
-            print(f"export {name}={shlex.quote(value)}")
+        if os.environ.get(name) != value:
+            say(f"export {name}={shlex.quote(value)}")
 
 
 def token(
@@ -141,4 +149,4 @@ def token(
 
     if role not in get_args(Role):
         raise UserError(f"no role is called {role!r}", f"one of: {', '.join(get_args(Role))}")
-    print(token(resolved()[variable("token_key")], subject, role))  # type: ignore[arg-type]
+    say(token(signing(resolved())[variable("token_key")], subject, role))  # type: ignore[arg-type]

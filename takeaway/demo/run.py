@@ -1,5 +1,6 @@
 """The whole flow in about a minute: a local AWS of its own, real processes, a load, the audit's receipt, the report."""
 
+import shlex
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -31,10 +32,9 @@ from takeaway.audit import (
 from takeaway.demo.screen import View, plain, render
 from takeaway.errors import UserError
 from takeaway.local import Backend, Running, exit_code, free_port, stop_processes
-from takeaway.stack import Stack, api_url, require_alive, start_flow
-from takeaway.terminal import writing
+from takeaway.stack import LOAD, Stack, api_url, require_alive, start_flow
+from takeaway.terminal import private_folder, typed
 
-LOAD = "load"
 # After the load has ended: how long the last events may take to reach the lake before that is called a loss.
 DRAIN_SECONDS = 45.0
 # And how long what was sent may take to be seen.
@@ -83,8 +83,7 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
     A Ctrl-C leaves orders open, and is no failure. `home` is a folder of this demo's own.
     """
     started = SYSTEM_CLOCK.monotonic()
-    with writing(home):
-        home.mkdir(parents=True)
+    private_folder(home)
     stack = Stack(home, following=not keep)
     interrupted = Interrupted()
     kept = False
@@ -112,10 +111,15 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
             return 0 if ok else 1
         finally:
             if kept:
-                console.print(f"everything stays up: TAKEAWAY_HOME={home} takeaway lake sql '...' · takeaway down")
+                program = typed()
+                console.print("everything stays up. See the lake, then stop it:", highlight=False)
+                for command in ("lake sql 'select event_type, count(*) as events from events group by all'", "down"):
+                    console.print(
+                        f"TAKEAWAY_HOME={shlex.quote(str(home))} {program} {command}", highlight=False, soft_wrap=True
+                    )
             else:
                 stack.stop()
-            console.print(f"[dim]{SYSTEM_CLOCK.monotonic() - started:.0f} s in all[/dim]")
+            console.print(f"{SYSTEM_CLOCK.monotonic() - started:.0f} s in all", style="dim")
 
 
 def _start(stack: Stack, backend: Backend, console: Console) -> int:
@@ -128,7 +132,7 @@ def _start(stack: Stack, backend: Backend, console: Console) -> int:
     with console.status("starting the API and every consumer"):
         start_flow(stack, api_port)
     names = ", ".join(f"{one.name} (pid {one.pid})" for one in stack.running)
-    console.print(f"[dim]started: {names}[/dim]", highlight=False, soft_wrap=True)
+    console.print(f"started: {names}", style="dim", highlight=False, soft_wrap=True)
     return api_port
 
 

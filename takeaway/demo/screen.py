@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.progress_bar import ProgressBar
@@ -16,6 +16,7 @@ from events import CHOREOGRAPHY, EVENT_TYPES
 from producers.load.live import LoadCounts
 from takeaway.audit import StreamObserver
 from takeaway.local import Running
+from takeaway.terminal import PlainConsole
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def load_bar(orders: int) -> Iterator[Callable[[LoadCounts], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=PlainConsole(stderr=True),
         transient=True,
     ) as progress:
         task = progress.add_task("0 orders placed", total=orders)

@@ -16,7 +16,7 @@ from foundation.settings import PREFIX, SettingsError, from_environment, variabl
 from producers.settings import OrdersApiSettings, PublisherSettings, TicketQueueSettings, TokenSettings
 from takeaway.doctor.facts import Problem, Section, Setting, UnknownVariable
 from takeaway.errors import UserError
-from takeaway.local import DEFAULT_AWS_PORT, local_environ
+from takeaway.local import DEFAULT_AWS_PORT
 from takeaway.stack import (
     DEFAULT,
     DEFAULT_API_PORT,
@@ -44,7 +44,8 @@ _OTHERS = ("stack", "backend", "home", "aws_port", "api_port", "consumer", "audi
 # What is set beside the settings: by us for a process that we start, and for tests.
 _NOT_SETTINGS = ("TAKEAWAY_STARTED_FOR", "TAKEAWAY_TEST_")
 _ALIKE = 0.8
-_SECRET = ("SECRET", "TOKEN", "PASSWORD")
+# A local AWS takes its access key for a password.
+_SECRET = ("SECRET", "TOKEN", "PASSWORD", "ACCESS_KEY")
 
 
 def stack_settings(environ: Mapping[str, str], seconds: float) -> tuple[list[Source], tuple[Problem, ...]]:
@@ -116,7 +117,7 @@ def examined_sources(home: Path) -> list[Source]:
     endpoint = home / "endpoint"
     if merged(sources).get("AWS_ENDPOINT_URL") or not endpoint.exists():
         return sources
-    return [Source(RUNNING, local_environ(endpoint.read_text())), *sources]
+    return [Source(RUNNING, saved_environ(home)), *sources]
 
 
 def as_problem(error: SettingsError) -> Problem:

@@ -14,6 +14,7 @@ from takeaway.errors import UserError
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.processes import Running, Service
+from takeaway.terminal import writing
 
 # The checkout's own folder, no Python package: the template of the resources, and how each local AWS is started.
 LOCALSTACK_FOLDER = Path(str(files("takeaway"))).parent / "localstack"
@@ -44,19 +45,23 @@ class Backend:
 
     def start(
         self, port: int, logs: Path, *, following: bool, clock: Clock = SYSTEM_CLOCK, wait: Wait | None = None
-    ) -> tuple[Running, str]:
-        """Starts it on 127.0.0.1, installing it first, and answers with its process and endpoint once it is healthy."""
+    ) -> tuple[Running, dict[str, str]]:
+        """Starts it on 127.0.0.1, installing it first.
+
+        Answers, once it is healthy, with its process and the variables that lead to it, its new key among them.
+        """
         wait = wait or uninterrupted_wait()
-        endpoint = f"http://127.0.0.1:{port}"
+        endpoint, key = f"http://127.0.0.1:{port}", local_aws.new_key()
         self.install()
-        running = processes.start_process(self._service(port, following=following), environ=_environ(port), logs=logs)
+        environ = _environ(port, key, logs / "local-aws")
+        running = processes.start_process(self._service(port, following=following), environ=environ, logs=logs)
         try:
             self._await_health(running, endpoint, port, clock, wait)
         except BaseException:
             # Also at a Ctrl-C: nobody has written down yet that it runs.
             processes.stop_processes([running], grace=1)
             raise
-        return running, endpoint
+        return running, local_aws.local_environ(endpoint, key)
 
     def _await_health(self, running: Running, endpoint: str, port: int, clock: Clock, wait: Wait) -> None:
         deadline = clock.monotonic() + self.start_seconds
@@ -85,7 +90,7 @@ class Backend:
 
     def _service(self, port: int, *, following: bool) -> Service:
         if self.script is None:
-            return Service(LOCAL_AWS, "ministack", following=following)
+            return Service(LOCAL_AWS, "takeaway.programs.embedded", following=following)
         return Service(LOCAL_AWS, "takeaway.programs.foreign", [*self._script, "run", str(port)], following)
 
 
@@ -101,10 +106,18 @@ def backend_named(name: str) -> Backend:
     return BACKENDS[name]
 
 
-def _environ(port: int) -> dict[str, str]:
-    """The user's variables but for those of AWS, and MiniStack's own settings."""
+def _environ(port: int, key: str, own: Path) -> dict[str, str]:
+    """The user's variables but for secrets; MiniStack's settings, the key it asks for, and a folder for its files.
+
+    In /tmp they could be another user's on the same machine.
+    """
+    with writing(own):
+        own.mkdir(parents=True, exist_ok=True)
     return {
-        **processes.without_aws(),
+        **processes.without_secrets(),
+        **dict.fromkeys(("TMPDIR", "STATE_DIR", "S3_DATA_DIR"), str(own)),
+        "AWS_ACCESS_KEY_ID": key,
+        "AWS_SESSION_TOKEN": key,
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "MINISTACK_HOST": "127.0.0.1",

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from foundation.settings import variable
 from takeaway.terminal import write, writing
 
 # A service's own log, as everything that it starts inherits it: unlike a group, a child cannot leave it.
@@ -112,9 +113,13 @@ def stop_processes(running: Iterable[Running], *, grace: float) -> list[Running]
     return [one for one in asked if one.pid in stubborn_pids or _mark(one.log) in marks]
 
 
-def without_aws() -> dict[str, str]:
-    """This process' variables but for those of AWS: what a child gets that works on an AWS of ours."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+def without_secrets() -> dict[str, str]:
+    """This process' variables but for those of AWS and the key of the API's tokens.
+
+    What a child gets that works on an AWS of ours; what it needs of these it is given.
+    """
+    key = variable("token_key")
+    return {name: value for name, value in os.environ.items() if name != key and not name.startswith("AWS_")}
 
 
 def end_relatives() -> None:

@@ -1,6 +1,6 @@
 """One deployed stack on any endpoint, and the settings that it answers with."""
 
-from takeaway.stack.deployment import DEFAULT_STACK, deploy, unreachable
+from takeaway.stack.deployment import DEFAULT_STACK, WRONG_KEY, deploy, unreachable, wrong_key
 from takeaway.stack.environment import (
     DEFAULT,
     ENVIRONMENT,
@@ -15,11 +15,13 @@ from takeaway.stack.environment import (
     origins,
     require_local,
     resolved,
+    signing,
     stack_sources,
 )
 from takeaway.stack.flow import (
     API,
     DEFAULT_API_PORT,
+    LOAD,
     Stack,
     answers,
     api_url,
@@ -42,10 +44,12 @@ __all__ = [
     "DEFAULT_STACK",
     "ENVIRONMENT",
     "HOME",
+    "LOAD",
     "RUNNING",
     "STACK",
     "STORES",
     "TOKEN_KEY_FILE",
+    "WRONG_KEY",
     "Asked",
     "Source",
     "Stack",
@@ -66,9 +70,11 @@ __all__ = [
     "require_local",
     "resolved",
     "restaurants_are_up",
+    "signing",
     "stack_sources",
     "start_flow",
     "token",
     "unreachable",
     "up",
+    "wrong_key",
 ]

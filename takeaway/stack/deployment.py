@@ -16,12 +16,14 @@ from botocore.exceptions import (
 )
 
 from foundation import aws
+from foundation.error_codes import error_code
 from foundation.settings import variable
 from takeaway.errors import UserError
 from takeaway.local import LOCALSTACK_FOLDER
 from takeaway.terminal import write
 
 DEFAULT_STACK = "takeaway"
+WRONG_KEY = "InvalidClientTokenId"
 DEFAULT_SENDER = "orders@takeaway.example"
 
 
@@ -72,6 +74,8 @@ def settings(environ: Mapping[str, str]) -> dict[str, str]:
     try:
         found = aws.client("cloudformation", environ).describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:
+        if error_code(error) == WRONG_KEY:
+            raise wrong_key(error, environ) from error
         raise UserError(
             f"no stack {stack!r} at {environ.get('AWS_ENDPOINT_URL', 'AWS')}: {error.response['Error']['Message']}",
             "`takeaway deploy`, or name another stack in TAKEAWAY_STACK",
@@ -80,6 +84,12 @@ def settings(environ: Mapping[str, str]) -> dict[str, str]:
         raise unreachable(error, environ) from error
     outputs = {variable(_snake(o["OutputKey"])): o["OutputValue"] for o in found[0].get("Outputs", [])}
     return {**outputs, variable("sender"): sender(environ)}
+
+
+def wrong_key(error: ClientError, environ: Mapping[str, str]) -> UserError:
+    """What to tell a person whose access key the AWS in use does not know; a local one of ours says what to do."""
+    what, _, fix = error.response["Error"]["Message"].partition(" fix: ")
+    return UserError(f"{environ.get('AWS_ENDPOINT_URL', 'AWS')}: {what}", fix or "set the access key of that AWS")
 
 
 def unreachable(error: BotoCoreError | aws.NoRegion, environ: Mapping[str, str]) -> UserError:
@@ -111,8 +121,13 @@ def sender(environ: Mapping[str, str]) -> str:
 def token_key(path: Path) -> str:
     """The local signing key of the orders API, made once, readable by its owner only."""
     if not path.exists():
-        write(path, secrets.token_hex(32), mode=0o600)
+        keep_token_key(path, secrets.token_hex(32))
     return path.read_text().strip()
+
+
+def keep_token_key(path: Path, key: str) -> None:
+    """So that later commands sign with the key that the API reads with."""
+    write(path, key)
 
 
 def _update(cloudformation: Any, request: dict[str, Any], stack: str, *, local: bool) -> None:

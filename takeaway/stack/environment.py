@@ -8,10 +8,11 @@ from pathlib import Path
 from foundation import aws
 from foundation.settings import variable
 from takeaway.errors import UserError
-from takeaway.local import LOCAL_AWS, load_services, local_environ
+from takeaway.local import LOCAL_AWS, load_services, local_environ, saved_environ
 from takeaway.stack import deployment
+from takeaway.terminal import DEFAULT_HOME
 
-HOME = Path(os.environ.get("TAKEAWAY_HOME", ".takeaway"))
+HOME = Path(os.environ.get("TAKEAWAY_HOME", DEFAULT_HOME))
 TOKEN_KEY_FILE = "token.key"  # noqa: S105 - the name of a file
 
 ENVIRONMENT, RUNNING, STACK, DEFAULT = "environment", "running local AWS", "stack's outputs", "default"
@@ -41,11 +42,14 @@ def endpoint_sources(home: Path = HOME) -> list[Source]:
     The latter goes first: whatever the user's own AWS settings say, they are not meant for it.
     """
     own = Source(ENVIRONMENT, dict(os.environ))
-    if url := own.values.get("AWS_ENDPOINT_URL"):
-        return [own, Source(DEFAULT, local_environ(url))] if aws.reaches_only_local(own.values) else [own]
-    running = load_services(home / "services.json")
-    if any(one.name == LOCAL_AWS and one.process() for one in running):
-        return [Source(RUNNING, local_environ((home / "endpoint").read_text())), own]
+    url = own.values.get("AWS_ENDPOINT_URL")
+    if any(one.name == LOCAL_AWS and one.process() for one in load_services(home / "services.json")):
+        running = saved_environ(home)
+        # Also where they name just that one: what a shell was told by an earlier one on the same port is over.
+        if not url or url.rstrip("/") == running["AWS_ENDPOINT_URL"]:
+            return [Source(RUNNING, running), own]
+    if url and aws.reaches_only_local(own.values):
+        return [own, Source(DEFAULT, local_environ(url))]
     return [own]
 
 
@@ -67,12 +71,31 @@ def endpoint(home: Path = HOME) -> dict[str, str]:
 
 
 def resolved(home: Path = HOME) -> dict[str, str]:
-    """`endpoint()` plus the settings of the deployed stack, and the token key of a local one."""
+    """`endpoint()` plus the settings of the deployed stack, without the key of the API's tokens."""
     sources = endpoint_sources(home)
     environ = merged([*sources, *stack_sources(merged(sources))])
-    if aws.reaches_only_local(environ) and not environ.get(variable("token_key")):
-        environ[variable("token_key")] = deployment.token_key(home / TOKEN_KEY_FILE)
+    environ.pop(variable("token_key"), None)
     return environ
+
+
+def signing(environ: Mapping[str, str], home: Path = HOME, *, make_key: bool = False) -> dict[str, str]:
+    """`environ` with the key of the API's tokens, for what makes or reads tokens.
+
+    It is the user's own, or that of the API which `takeaway up` started in this home. Only what starts an API makes
+    one: no API would take the tokens of another new key. Raises `UserError` where a local stack has none.
+    """
+    name, path = variable("token_key"), home / TOKEN_KEY_FILE
+    own = os.environ.get(name, "")
+    if make_key and own:
+        deployment.keep_token_key(path, own)
+    if own or not aws.reaches_only_local(environ):
+        return {**environ, name: own}
+    if not make_key and not path.exists():
+        raise UserError(
+            f"there is no key of the API's tokens: looked in {name} and in {path.resolve()}",
+            f"go to the folder where `takeaway up` ran, or name its {home.name} in TAKEAWAY_HOME",
+        )
+    return {**environ, name: deployment.token_key(path)}
 
 
 def require_local(environ: dict[str, str], what: str) -> None:

@@ -11,28 +11,31 @@ from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.settings import variable
 from takeaway.errors import UserError
 from takeaway.local import (
+    DEFAULT_AWS_PORT,
     LOCAL_AWS,
     Backend,
     Running,
     Service,
     last_words,
     load_services,
-    local_environ,
     require_free,
+    save_environ,
     save_services,
     start_process,
     stop_processes,
-    without_aws,
+    without_secrets,
 )
 from takeaway.stack import deployment
-from takeaway.stack.environment import HOME, resolved
-from takeaway.terminal import write, writing
+from takeaway.stack.environment import HOME, resolved, signing
+from takeaway.terminal import private_folder, write
 
 if TYPE_CHECKING:
     from producers.orders import Role
 
-API, RESTAURANTS = "api", "restaurants"
+API, RESTAURANTS, LOAD = "api", "restaurants", "load"
+_WITH_TOKENS = {API, RESTAURANTS, LOAD}
 DEFAULT_API_PORT = 8080
+DEFAULT_SPEED = 60.0
 STOP_GRACE_SECONDS = 30.0
 # A consumer drains, commits what waits for a file and hands its leases back; all of them at once.
 CONSUMERS_GRACE_SECONDS = max(spec.stops_within for spec in CONSUMERS.values()).total_seconds()
@@ -62,20 +65,21 @@ class Stack:
         return any(one.name == name for one in self.running)
 
     def start_local_aws(self, backend: Backend, port: int) -> None:
-        running, endpoint = backend.start(port, self.home / "logs", following=self.following)
+        running, reached = backend.start(port, self.home / "logs", following=self.following)
         self._started(running)
-        write(self.home / "endpoint", endpoint)
+        save_environ(self.home, reached)
         write(self.home / "backend", backend.name)
         self._put_old_ledger_aside()
-        self.environ = {**without_aws(), **local_environ(endpoint)}
+        self.environ = {**without_secrets(), **reached}
 
     def deploy(self) -> None:
         self.environ |= deployment.deploy(self.environ)
-        self.environ[variable("token_key")] = deployment.token_key(self.home / "token.key")
 
     def start(self, name: str, *arguments: str) -> Running:
         service = Service(name, "takeaway.cli", arguments, self.following)
-        running = start_process(service, environ=self.environ, logs=self.home / "logs")
+        # guarantee: no process is given the key of the tokens that makes and reads none
+        environ = signing(self.environ, self.home, make_key=True) if name in _WITH_TOKENS else self.environ
+        running = start_process(service, environ=environ, logs=self.home / "logs")
         self._started(running)
         return running
 
@@ -98,7 +102,7 @@ class Stack:
         stop_processes(load_services(self.home / "services.json"), grace=0)
         self.running = []
         (self.home / "services.json").unlink(missing_ok=True)
-        for name in ("endpoint", "backend", "api_port"):
+        for name in ("endpoint", "access_key", "backend", "api_port", "speed"):
             (self.home / name).unlink(missing_ok=True)
 
     def _put_old_ledger_aside(self) -> None:
@@ -113,8 +117,19 @@ class Stack:
         save_services(self.home / "services.json", self.running)
 
 
-def up(home: Path, *, backend: Backend, aws_port: int, api_port: int, aws_only: bool, speed: float) -> Stack:
-    """Starts what is not up yet, and answers when the API answers."""
+def up(
+    home: Path,
+    *,
+    backend: Backend,
+    aws_port: int | None = None,
+    api_port: int | None = None,
+    aws_only: bool = False,
+    speed: float | None = None,
+) -> Stack:
+    """Starts what is not up yet, and answers when the API answers.
+
+    What is up stays as it is: a port or a speed that it does not have is a `UserError`; None takes what is there.
+    """
     stack = existing(home)
     if stack.running and not stack.runs(LOCAL_AWS):
         # Nothing can go on without the AWS it worked on.
@@ -122,13 +137,14 @@ def up(home: Path, *, backend: Backend, aws_port: int, api_port: int, aws_only: 
     fresh = not stack.running
     if not fresh:
         _require_same(backend, (home / "backend").read_text())
-    elif not aws_only and aws_port == api_port:
+        _require_as_it_is(stack, aws_port, api_port, speed)
+    aws_port, api_port, speed = aws_port or DEFAULT_AWS_PORT, api_port or DEFAULT_API_PORT, speed or DEFAULT_SPEED
+    if fresh and not aws_only and aws_port == api_port:
         raise UserError(
             f"the local AWS and the API cannot share port {api_port}",
             f"choose another one with {variable('aws_port')} or {variable('api_port')}",
         )
-    with writing(home):
-        home.mkdir(parents=True, exist_ok=True)
+    private_folder(home)
     try:
         if fresh:
             require_free(aws_port, variable("aws_port"))
@@ -146,6 +162,7 @@ def up(home: Path, *, backend: Backend, aws_port: int, api_port: int, aws_only: 
                 stack.end(RESTAURANTS)
             if not stack.runs(RESTAURANTS):
                 stack.start(RESTAURANTS, "restaurants", "--api", stack.api, "--speed", str(speed))
+                write(home / "speed", f"{speed:g}")
     except BaseException:
         if fresh:
             stack.stop()
@@ -175,6 +192,22 @@ def start_flow(stack: Stack, api_port: int) -> None:
 def _require_same(backend: Backend, there: str) -> None:
     if there != backend.name:
         raise UserError(f"{there} is up, not {backend.name}", f"`takeaway down` first, or --backend {there}")
+
+
+def _require_as_it_is(stack: Stack, aws_port: int | None, api_port: int | None, speed: float | None) -> None:
+    endpoint, told_speed = (stack.home / "endpoint").read_text(), stack.home / "speed"
+    asked = [("the local AWS", endpoint.rpartition(":")[2], aws_port, f"unset {variable('aws_port')}")]
+    if stack.runs(API):
+        asked.append(("the API", stack.api.rpartition(":")[2], api_port, f"unset {variable('api_port')}"))
+    for who, there, wanted, otherwise in asked:
+        if wanted is not None and str(wanted) != there:
+            raise UserError(f"{who} is up on port {there}, not {wanted}", f"`takeaway down` first, or {otherwise}")
+    if speed is not None and stack.runs(RESTAURANTS) and told_speed.exists():
+        there = told_speed.read_text()
+        if f"{speed:g}" != there:
+            raise UserError(
+                f"the restaurants are up at speed {there}, not {speed:g}", f"`takeaway down` first, or --speed {there}"
+            )
 
 
 def require_alive(running: Iterable[Running]) -> None:
@@ -208,9 +241,11 @@ def first_order(api: str, token_key: str) -> str:
     )
     return (
         f"TOKEN={token(token_key, 'customer-you', 'customer')}\n"
-        f"curl -s {api}/orders -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n"
-        f"  -d '{body}'\n"
-        f'curl -s {api}/orders/ORDER_ID -H "Authorization: Bearer $TOKEN"    # with the order_id of the answer'
+        f"PLACED=$(curl -s {api}/orders -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \\\n"
+        f"  -d '{body}')\n"
+        'echo "$PLACED"\n'
+        'ORDER=$(echo "$PLACED" | sed \'s/.*"order_id":"\\([^"]*\\)".*/\\1/\')\n'
+        f'curl -s {api}/orders/$ORDER -H "Authorization: Bearer $TOKEN"'
     )
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from takeaway.errors import UserError
 
+# Where `up`, `demo` and `load` keep what they need, unless TAKEAWAY_HOME names another folder.
+DEFAULT_HOME = ".takeaway"
+
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
@@ -19,14 +22,22 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """All of it at once; when that fails, what was there before is still there."""
+def private_folder(path: Path) -> None:
+    """A folder for this user alone. One of an older release, under the name that is ours by default, is closed."""
+    with writing(path):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.name == DEFAULT_HOME:
+            path.chmod(0o700)
+
+
+def write(path: Path, text: str) -> None:
+    """All of it at once, for this user alone to read; when that fails, what was there before is still there."""
     beside = path.with_name(f"{path.name}.new")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             beside.unlink(missing_ok=True)
-            beside.touch(mode=mode)
+            beside.touch(mode=0o600)
             beside.write_text(text, encoding="utf-8")
             beside.replace(path)
         except OSError:

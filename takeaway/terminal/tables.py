@@ -11,6 +11,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from foundation.plain_text import one_line
+
 Rows = Sequence[Mapping[str, Any]]
 
 # In seconds.
@@ -23,7 +25,7 @@ def show_rows(names: Sequence[str], rows: Rows, console: Console) -> None:
     Times are in UTC: to the millisecond on a terminal, in full in a pipe.
     """
     if not console.is_terminal:
-        for cells in (names, *([piped(row[name]) for name in names] for row in rows)):
+        for cells in ([one_line(name) for name in names], *([piped(row[name]) for name in names] for row in rows)):
             # The console's own printing would turn tabs into spaces.
             console.file.write("\t".join(cells) + "\n")
         return
@@ -49,7 +51,7 @@ def piped(value: object) -> str:
     if isinstance(value, datetime):
         return _in_utc(value).isoformat().replace("+00:00", "Z")
     text = json.dumps(value, default=piped, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return one_line(text)
 
 
 def counted(count: int, noun: str) -> str:

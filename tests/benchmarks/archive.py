@@ -34,9 +34,9 @@ def race(rounds: int = ROUNDS, events: int = EVENTS) -> list[Figure]:
         answers = Path(folder) / "answers"
         answers.mkdir()
         write_answers(answers, events, ORDERS_A_SECOND)
-        running, endpoint = EMBEDDED.start(local_aws.free_port(), Path(folder), following=True)
+        running, reached = EMBEDDED.start(local_aws.free_port(), Path(folder), following=True)
         try:
-            environ = {**os.environ, **local_aws.local_environ(endpoint)}
+            environ = {**os.environ, **reached}
             environ |= deployment.deploy(environ)
             return _rounds(rounds, events, environ, answers)
         finally:

@@ -110,9 +110,9 @@ def archive(environ: dict[str, str], count: int, sample: Callable[[int], None]) 
 
 def measured(count: int) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
-        running, endpoint = EMBEDDED.start(local_aws.free_port(), Path(folder), following=True)
+        running, reached = EMBEDDED.start(local_aws.free_port(), Path(folder), following=True)
         try:
-            environ = {**os.environ, **local_aws.local_environ(endpoint)}
+            environ = {**os.environ, **reached}
             environ |= deployment.deploy(environ)
             os.environ.update(environ)
             return _figures(environ, count)

@@ -71,9 +71,9 @@ class Aws:
 @contextmanager
 def served(backend: str) -> Iterator[Aws]:
     with tempfile.TemporaryDirectory() as logs:
-        running, endpoint = backends.backend_named(backend).start(local_aws.free_port(), Path(logs), following=True)
+        running, reached = backends.backend_named(backend).start(local_aws.free_port(), Path(logs), following=True)
         try:
-            environ = {**os.environ, **local_aws.local_environ(endpoint), variable("customer_key_bucket"): "keys"}
+            environ = {**os.environ, **reached, variable("customer_key_bucket"): "keys"}
             client("s3", environ).create_bucket(Bucket="keys")
             process = running.process()
             assert process is not None

@@ -178,8 +178,8 @@ def each(pairs: Sequence[Pair], work: Callable[[Pair], None]) -> None:
 
 
 def run(folder: Path) -> list[Figure]:
-    backend, endpoint = EMBEDDED.start(local_aws.free_port(), folder / "logs", following=True)
-    environ = {**os.environ, **local_aws.local_environ(endpoint)}
+    backend, reached = EMBEDDED.start(local_aws.free_port(), folder / "logs", following=True)
+    environ = {**os.environ, **reached}
     pairs = [Pair(f"pair-{number}", folder, environ) for number in range(PAIRS)]
     seconds: list[float] = []
     free: list[float] = []

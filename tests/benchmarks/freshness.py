@@ -8,7 +8,7 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,8 @@ class Stream:
     _version: int = -1
 
     @classmethod
-    def started(cls, name: str, endpoint: str, home: Path, *, shards: int) -> "Stream":
-        environ = {**os.environ, **local_aws.local_environ(endpoint), variable("stack"): name}
+    def started(cls, name: str, reached: Mapping[str, str], home: Path, *, shards: int) -> "Stream":
+        environ = {**os.environ, **reached, variable("stack"): name}
         environ |= {"TAKEAWAY_HOME": str(home / name)}
         environ |= deployment.deploy(environ, shards=shards)
         archiver = Service(f"{name}-archiver", "takeaway.cli", ("work", "archiver"), following=True)
@@ -93,11 +93,11 @@ class Stream:
 
 
 def run(home: Path, seconds: float) -> list[Figure]:
-    backend, endpoint = EMBEDDED.start(local_aws.free_port(), home / "logs", following=True)
+    backend, reached = EMBEDDED.start(local_aws.free_port(), home / "logs", following=True)
     streams: list[Stream] = []
     try:
-        streams.append(Stream.started("busy", endpoint, home, shards=2))
-        streams.extend(Stream.started(f"idle-{number}", endpoint, home, shards=1) for number in range(IDLE_STREAMS))
+        streams.append(Stream.started("busy", reached, home, shards=2))
+        streams.extend(Stream.started(f"idle-{number}", reached, home, shards=1) for number in range(IDLE_STREAMS))
         for stream in streams:
             stream.put([an_envelope(order_id=f"{stream.name}-first")])
         _look_until(streams, lambda: not any(stream.waits() for stream in streams))

@@ -70,8 +70,8 @@ def main() -> None:
 
 @contextmanager
 def local_stream(folder: Path) -> Iterator[World]:
-    aws, endpoint = backends.EMBEDDED.start(local_aws.free_port(), folder / "logs", following=True)
-    world = World({**os.environ, **local_aws.local_environ(endpoint)}, folder)
+    aws, reached = backends.EMBEDDED.start(local_aws.free_port(), folder / "logs", following=True)
+    world = World({**os.environ, **reached}, folder)
     try:
         yield world
     finally:

@@ -45,9 +45,9 @@ TARGET = round(1 / 1.3, 2)
 def served() -> Iterator[dict[str, str]]:
     """The variables that lead to an empty bucket on a local AWS of our own, which ends with the block."""
     with tempfile.TemporaryDirectory() as logs:
-        running, endpoint = backends.EMBEDDED.start(local_aws.free_port(), Path(logs), following=True)
+        running, reached = backends.EMBEDDED.start(local_aws.free_port(), Path(logs), following=True)
         try:
-            environ = {**os.environ, **local_aws.local_environ(endpoint), variable("lake_bucket"): BUCKET}
+            environ = {**os.environ, **reached, variable("lake_bucket"): BUCKET}
             aws.client("s3", environ).create_bucket(Bucket=BUCKET)
             yield environ
         finally:

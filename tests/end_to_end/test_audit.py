@@ -94,7 +94,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
         done = run_takeaway(*arguments, home=home)
         assert done.returncode == 0, done.stdout + done.stderr
         (demo_home,) = (home / ".takeaway" / "demos").iterdir()
-        environ = {**os.environ, **local_aws.local_environ((demo_home / "endpoint").read_text())}
+        environ = {**os.environ, **local_aws.saved_environ(demo_home)}
         environ |= deployment.settings(environ)
         acknowledged = read_ledger(demo_home / "ledger").acknowledged
         accepted = next(entry.event_id for entry in acknowledged if entry.event_type == "order_accepted")

@@ -40,8 +40,8 @@ ORDERS = ("order-1", "order-2", "order-3")
 
 @pytest.fixture
 def flow(tmp_path: Path) -> Iterator[Flow]:
-    aws, endpoint = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow = Flow.deployed(tmp_path, endpoint)
+    aws, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
+    flow = Flow.deployed(tmp_path, reached)
     (tmp_path / "fixed_takeaway.py").write_text(FIXED)
     yield flow
     flow.stop_all()

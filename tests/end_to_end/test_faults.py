@@ -41,9 +41,9 @@ class Stage:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    aws, endpoint = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow = Flow.deployed(tmp_path, endpoint)
-    yield Stage(flow, aws, endpoint)
+    aws, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
+    flow = Flow.deployed(tmp_path, reached)
+    yield Stage(flow, aws, reached["AWS_ENDPOINT_URL"])
     flow.stop_all()
     processes.stop_processes([aws], grace=5)
 

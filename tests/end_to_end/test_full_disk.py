@@ -26,8 +26,8 @@ LIMITED = "tests.end_to_end.limited"
 
 @pytest.fixture
 def flow(tmp_path: Path) -> Iterator[Flow]:
-    backend, endpoint = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow = Flow.deployed(tmp_path, endpoint)
+    backend, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
+    flow = Flow.deployed(tmp_path, reached)
     yield flow
     flow.stop_all()
     processes.stop_processes([backend], grace=5)

@@ -33,8 +33,8 @@ AT_ONCE = BatchRules().parallelization_factor
 
 @pytest.fixture
 def flow(tmp_path: Path) -> Iterator[Flow]:
-    backend, endpoint = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow = Flow.deployed(tmp_path, endpoint, shards=SHARDS)
+    backend, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
+    flow = Flow.deployed(tmp_path, reached, shards=SHARDS)
     yield flow
     flow.stop_all()
     processes.stop_processes([backend], grace=5)
@@ -98,8 +98,8 @@ def test_killed_again_and_again_under_load(flow: Flow, victim: str, tables: Tabl
 
 @pytest.mark.timeout(300)
 def test_the_archiver_killed_at_each_step_of_its_commit(tmp_path: Path, tables: Tables) -> None:
-    backend, endpoint = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow = Flow.deployed(tmp_path, endpoint, shards=1)
+    backend, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
+    flow = Flow.deployed(tmp_path, reached, shards=1)
     steps = CommitSteps()
     kinesis = aws.client("kinesis", flow.environ)
     put = 0
@@ -112,7 +112,7 @@ def test_the_archiver_killed_at_each_step_of_its_commit(tmp_path: Path, tables: 
             kinesis.put_record(StreamName=flow.environ["TAKEAWAY_STREAM"], PartitionKey=f"order-{put}", Data=data)
 
     try:
-        with proxy(endpoint, steps.of("archiver", partial(flow.living, "archiver"))) as through:
+        with proxy(reached["AWS_ENDPOINT_URL"], steps.of("archiver", partial(flow.living, "archiver"))) as through:
             # The table exists, so that "commit" below is a commit of rows.
             put_events(3)
             flow.start_consumer("archiver", AWS_ENDPOINT_URL=through)

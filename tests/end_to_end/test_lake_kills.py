@@ -47,8 +47,8 @@ FROZEN_SECONDS = 4
 
 @pytest.fixture
 def flow(tmp_path: Path) -> Iterator[Flow]:
-    backend, endpoint = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow = Flow.deployed(tmp_path, endpoint, shards=SHARDS)
+    backend, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
+    flow = Flow.deployed(tmp_path, reached, shards=SHARDS)
     yield flow
     flow.stop_all()
     processes.stop_processes([backend], grace=5)

@@ -90,15 +90,15 @@ class Deployed:
 
 @pytest.fixture
 def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
-    """With Lambda, which the local AWS is not started with otherwise: whoever can reach it could run code here."""
+    """With Lambda, which the local AWS is not started with otherwise: what has its key could run code here."""
     usual = backends._environ
     monkeypatch.setattr(
-        backends, "_environ", lambda port: {**usual(port), "SERVICES": f"{usual(port)['SERVICES']},lambda"}
+        backends, "_environ", lambda *given: {**usual(*given), "SERVICES": f"{usual(*given)['SERVICES']},lambda"}
     )
-    running, endpoint = backends.EMBEDDED.start(local_aws.free_port(), tmp_path, following=True)
+    running, reached = backends.EMBEDDED.start(local_aws.free_port(), tmp_path, following=True)
     try:
-        environ = {**os.environ, **local_aws.local_environ(endpoint)}
-        aws = LocalAws(endpoint, {**environ, **deployment.deploy(environ)})
+        environ = {**os.environ, **reached}
+        aws = LocalAws(reached["AWS_ENDPOINT_URL"], {**environ, **deployment.deploy(environ)})
         lambda_zip.write(tmp_path / "function.zip")
         yield Deployed(aws, tmp_path / "function.zip")
     finally:

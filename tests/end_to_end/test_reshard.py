@@ -185,8 +185,8 @@ def diagnostics(flow: Flow, application: str, happened: str) -> Iterator[dict[st
 @pytest.fixture(scope="module")
 def resharded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resharded]:
     home = tmp_path_factory.mktemp("reshard")
-    backend, endpoint = the_backend().start(local_aws.free_port(), home / "logs", following=True)
-    flow = Flow.deployed(home, endpoint, shards=2)
+    backend, reached = the_backend().start(local_aws.free_port(), home / "logs", following=True)
+    flow = Flow.deployed(home, reached, shards=2)
     flow.environ["TAKEAWAY_ARCHIVER_READS_PER_SECOND"] = "2"
     try:
         yield _reshard(flow)

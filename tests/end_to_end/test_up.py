@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import stat
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -33,12 +34,42 @@ def in_the_lake(takeaway: Takeaway, *, without: str) -> Counter[str]:
     return Counter({row["event_type"]: row["n"] for row in rows})
 
 
+def open_to_others(home: Path) -> list[str]:
+    """What another user of this machine could read, write or enter."""
+    found = [home, *home.rglob("*")]
+    return [str(path) for path in found if not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) & 0o077]
+
+
+def with_secret(home: Path, secret: str) -> tuple[set[str], set[str]]:
+    """The services that were given it in a variable, and those that show it in their arguments."""
+    services = processes.load_services(home / "services.json")
+    living = {one.name: process for one in services if (process := one.process())}
+    return (
+        {name for name, process in living.items() if secret in process.environ().values()},
+        {name for name, process in living.items() if any(secret in word for word in process.cmdline())},
+    )
+
+
+def knows_nothing_of_the_ledger_before(takeaway: Takeaway, ports: dict[str, str]) -> None:
+    """A new local AWS, in the folder of one that is gone."""
+    assert takeaway("up", "--speed", "1000", **ports, TAKEAWAY_LAKE_FILE_AGE="2").returncode == 0
+    assert takeaway("load", "--orders", "5", "--rate", "20", **ports).returncode == 0
+    anew = takeaway("audit")
+    assert anew.returncode == 0, anew.stdout
+    assert "5 orders · " in anew.stdout
+
+
 @pytest.mark.timeout(480)
 def test_up_a_curl_the_lake_and_down(takeaway: Takeaway, tmp_path: Path) -> None:
     ports = {"TAKEAWAY_AWS_PORT": str(free_port()), "TAKEAWAY_API_PORT": str(free_port())}
     up = takeaway("up", "--speed", "1000", **ports, TAKEAWAY_LAKE_FILE_AGE="2")
     try:
         assert up.returncode == 0, up.stderr
+        home = tmp_path / ".takeaway"
+        assert open_to_others(home) == []
+        assert with_secret(home, (home / "token.key").read_text()) == ({"api", "restaurants"}, set())
+        everybody = {one.name for one in processes.load_services(home / "services.json")}
+        assert with_secret(home, (home / "access_key").read_text()) == (everybody, set())
         again = takeaway("up", **ports)
         assert "curl" in again.stdout, again.stderr
         (api,) = [one for one in processes.load_services(tmp_path / ".takeaway" / "services.json") if one.name == "api"]
@@ -46,13 +77,16 @@ def test_up_a_curl_the_lake_and_down(takeaway: Takeaway, tmp_path: Path) -> None
         # The restaurants follow the API to another port: the orders below come to their end.
         elsewhere = takeaway("up", "--speed", "1000", **ports | {"TAKEAWAY_API_PORT": str(free_port())})
         assert elsewhere.returncode == 0, elsewhere.stderr
-        up = takeaway("up", **ports)
+        refused = takeaway("up", **ports)
+        assert refused.returncode == 2, "it is up on another port"
+        assert "`takeaway down` first, or unset TAKEAWAY_API_PORT" in refused.stderr
+        up = takeaway("up")
+        assert up.stdout.count("was up") == len(processes.load_services(tmp_path / ".takeaway" / "services.json"))
         pasted = up.stdout.partition("Place an order, and follow it:")[2].partition("See it in the lake")[0]
-        placing, following = pasted.strip().rsplit("curl", 1)
-        placed = json.loads(bash(placing))
-        assert placed["state"] == "placed", placed
-        follow = placing.partition("\ncurl")[0] + "\ncurl" + following.replace("ORDER_ID", placed["order_id"])
-        assert json.loads(bash(follow))["order_id"] == placed["order_id"]
+        answers = bash(pasted)
+        placed, end = json.JSONDecoder().raw_decode(answers)
+        assert placed["state"] == "placed", answers
+        assert json.loads(answers[end:])["order_id"] == placed["order_id"]
 
         load = takeaway("load", "--orders", "10", "--rate", "20", "--speed", "1000", **ports)
         assert load.returncode == 0, load.stderr
@@ -76,15 +110,12 @@ def test_up_a_curl_the_lake_and_down(takeaway: Takeaway, tmp_path: Path) -> None
         report = json.loads((tmp_path / ".takeaway" / "report.json").read_text())
         assert report["audit"]["ok"]
 
-        # A new local AWS knows nothing of the ledger before it.
         assert takeaway("down").returncode == 0
-        assert takeaway("up", "--speed", "1000", **ports, TAKEAWAY_LAKE_FILE_AGE="2").returncode == 0
-        assert takeaway("load", "--orders", "5", "--rate", "20", **ports).returncode == 0
-        anew = takeaway("audit")
-        assert anew.returncode == 0, anew.stdout
-        assert "5 orders · " in anew.stdout
+        knows_nothing_of_the_ledger_before(takeaway, ports)
     finally:
+        private = open_to_others(tmp_path / ".takeaway")
         down = takeaway("down")
+    assert private == []
     assert down.returncode == 0
     assert our_processes(tmp_path / ".takeaway") == []
     assert takeaway("down").stdout.strip() == "nothing was up"

@@ -243,6 +243,7 @@ ENTRY_POINTS = {
     "takeaway/commands/options.py",
     "takeaway/commands/stack.py",
     "takeaway/local/processes.py",
+    "takeaway/programs/embedded.py",
     "takeaway/stack/environment.py",
 }
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from takeaway.local import aws as local_aws
 from takeaway.local import backends, processes
 from tests.conftest import the_backend
 from tests.interop.world import World
@@ -39,8 +38,8 @@ def _missing() -> str | None:
 
 
 @pytest.fixture
-def world(local_aws_endpoint: str, tmp_path: Path) -> Iterator[World]:
-    made = World({**os.environ, **local_aws.local_environ(local_aws_endpoint)}, tmp_path)
+def world(local_aws_reached: dict[str, str], tmp_path: Path) -> Iterator[World]:
+    made = World({**os.environ, **local_aws_reached}, tmp_path)
     yield made
     processes.stop_processes(made.running, grace=5)
 

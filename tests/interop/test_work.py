@@ -15,9 +15,9 @@ EVENTS = 500
 
 
 def test_the_archiver_under_the_kcl_then_under_ours_holds_every_event_once(
-    local_aws_endpoint: str, tmp_path: Path, tables: Tables
+    local_aws_reached: dict[str, str], tmp_path: Path, tables: Tables
 ) -> None:
-    flow = Flow.deployed(tmp_path, local_aws_endpoint)
+    flow = Flow.deployed(tmp_path, local_aws_reached)
     try:
         put(flow, 0)
         flow.start("archiver", "work", "archiver", "--engine", "kcl")

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,8 +76,8 @@ class Flow:
     running: dict[str, Running] = field(default_factory=dict)
 
     @classmethod
-    def deployed(cls, home: Path, endpoint: str, *, shards: int = 2) -> "Flow":
-        environ = {**os.environ, **local_aws.local_environ(endpoint), "TAKEAWAY_HOME": str(home)}
+    def deployed(cls, home: Path, reached: Mapping[str, str], *, shards: int = 2) -> "Flow":
+        environ = {**os.environ, **reached, "TAKEAWAY_HOME": str(home)}
         environ |= deployment.deploy(environ, shards=shards)
         # Short, so that a killed worker's leases are free again soon, and files come often.
         environ |= {"TAKEAWAY_FAILOVER_SECONDS": "2", "TAKEAWAY_LAKE_FILE_AGE": "1", "TAKEAWAY_TOKEN_KEY": "k" * 64}

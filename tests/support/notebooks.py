@@ -67,9 +67,9 @@ def main(folder: str | None = None) -> None:
             print(path)  # noqa: T201
         return
     with tempfile.TemporaryDirectory() as home:
-        running, endpoint = EMBEDDED.start(local_aws.free_port(), Path(home), following=True)
+        running, reached = EMBEDDED.start(local_aws.free_port(), Path(home), following=True)
         try:
-            environ = week({**os.environ, **local_aws.local_environ(endpoint)}, Path(home))
+            environ = week({**os.environ, **reached}, Path(home))
             for source in NOTEBOOKS:
                 write(executed(source, environ), source.with_suffix(".ipynb"))
         finally:

@@ -768,7 +768,8 @@ def test_the_document_lists_exactly_the_problems_an_operation_answers_with(
     responses = document["paths"][path][method]["responses"]
     listed = {status: response for status, response in responses.items() if int(status) >= 400}
     provoked = list(refusals(api, path, method))
-    assert listed.keys() == {str(answer.status_code) for answer in provoked}
+    # A slow body needs a real connection: test_serving.py.
+    assert listed.keys() - {"408"} == {str(answer.status_code) for answer in provoked}
     for answer in provoked:
         assert listed[str(answer.status_code)]["content"].keys() == {answer.headers["content-type"]}
         assert answer.json().keys() == document["components"]["schemas"]["ProblemBody"]["properties"].keys()

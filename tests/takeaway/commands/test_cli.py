@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -21,11 +22,13 @@ from foundation.settings import from_environment
 from producers.orders.tokens import TokenKey
 from takeaway import cli
 from takeaway.audit.verdict import LOST, Audit, Bounds, Finding
-from takeaway.commands import reading
+from takeaway.commands import customers, reading
+from takeaway.errors import UserError
+from takeaway.local import backends
 from takeaway.local.aws import local_environ
 from takeaway.stack.time_limit import reason
 from takeaway.terminal.tables import Rows, counted, in_words, show_rows
-from tests.conftest import LocalAws
+from tests.conftest import LocalAws, the_backend
 from tests.support.command_line import Takeaway, run_takeaway
 from tests.support.samples import SAMPLE_OF_SEED_7
 
@@ -131,7 +134,7 @@ def test_a_port_already_taken(takeaway: Takeaway) -> None:
 
 @pytest.mark.local_aws
 def test_a_stack_that_is_not_deployed(takeaway: Takeaway, local_aws: LocalAws) -> None:
-    done = takeaway("work", "archiver", AWS_ENDPOINT_URL=local_aws.endpoint, TAKEAWAY_STACK="nowhere")
+    done = takeaway("work", "archiver", **local_aws.reached, TAKEAWAY_STACK="nowhere")
     expect(done, "no stack 'nowhere'", "takeaway deploy")
 
 
@@ -144,7 +147,7 @@ def test_an_empty_lake_and_a_missing_bucket(takeaway: Takeaway, local_aws: Local
 
 @pytest.mark.local_aws
 def test_an_audit_without_a_ledger(takeaway: Takeaway, local_aws: LocalAws) -> None:
-    expect(takeaway("audit", AWS_ENDPOINT_URL=local_aws.endpoint), "there is no ledger in", "takeaway load")
+    expect(takeaway("audit", **local_aws.reached), "there is no ledger in", "takeaway load")
 
 
 def test_a_load_towards_real_aws_is_refused(takeaway: Takeaway) -> None:
@@ -162,9 +165,7 @@ def test_help_needs_nothing_and_is_quick_to_import() -> None:
 @pytest.mark.local_aws
 def test_an_empty_ledger_proves_nothing_and_is_refused(takeaway: Takeaway, local_aws: LocalAws, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    done = takeaway(
-        "audit", "--ignore-others", "--ledger", str(tmp_path / "empty"), AWS_ENDPOINT_URL=local_aws.endpoint
-    )
+    done = takeaway("audit", "--ignore-others", "--ledger", str(tmp_path / "empty"), **local_aws.reached)
     expect(done, "there is no ledger in", "takeaway load")
 
 
@@ -188,15 +189,36 @@ def test_only_an_error_of_ours_says_its_own_fix() -> None:
     assert not cli.is_ours(raised(lambda: int("fix: ")))
 
 
-def test_a_foreign_error_keeps_its_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def own_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("own_umask")
+def test_a_defect_is_one_line_and_its_traceback_is_kept_for_those_who_mend_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def fail() -> None:
         raise LookupError("theirs. fix: nothing of ours")
 
     monkeypatch.setattr(cli, "app", fail)
-    with pytest.raises(LookupError):
+    monkeypatch.setattr(cli, "HOME", tmp_path / "home")
+    with pytest.raises(SystemExit) as ended:
         cli.main()
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    [kept] = (tmp_path / "home" / "defects").iterdir()
+    assert told.startswith("error: a defect of takeaway: LookupError: theirs. fix: nothing of ours (test_cli.py:")
+    assert f"fix: report it with what you did, and with {kept}" in told
+    assert "Traceback" not in told
+    assert "Traceback" in kept.read_text()
+    (tmp_path / "file").write_text("where the folder should be")
+    monkeypatch.setattr(cli, "HOME", tmp_path / "file")
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "its traceback could not be kept" in capsys.readouterr().err
     monkeypatch.setattr(cli, "app", lambda: from_environment(LakeSettings, {}))
     with pytest.raises(SystemExit):
         cli.main()
@@ -287,3 +309,59 @@ def test_counts_and_lengths_of_time() -> None:
     assert [counted(count, "order") for count in (0, 1, 2000)] == ["0 orders", "1 order", "2,000 orders"]
     lengths = [timedelta(seconds=90), timedelta(minutes=1), timedelta(hours=2), timedelta()]
     assert [in_words(length) for length in lengths] == ["90 s", "1 min", "2 h", "0 s"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("load", "--rate", "inf"),
+        ("load", "--rate", "nan"),
+        ("load", "--speed", "inf"),
+        ("demo", "--rate", "inf"),
+        ("demo", "--speed", "nan"),
+        ("up", "--speed", "inf"),
+        ("restaurants", "--speed", "1e300"),
+        ("audit", "--settle", "inf"),
+        ("load", "history", "--out", "history", "--days", "99999999"),
+        ("load", "history", "--out", "history", "--per-day", "inf"),
+        ("load", "history", "--out", "history", "--start", "9999-12-31"),
+        ("load", "history", "--out", "history", "--start", "0001-01-01"),
+    ],
+)
+def test_what_has_no_end_is_refused(arguments: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(cli.app, list(arguments))
+    assert done.exit_code != 0
+    assert isinstance(done.exception, UserError) or "Invalid value for" in done.output, done.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("token", ["-abc", "--abc", "-", "plain"])
+def test_a_token_that_begins_with_a_dash_is_a_token(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def texts(tokens: list[str]) -> dict[str, str]:
+        asked.extend(tokens)
+        return dict.fromkeys(tokens, "Ada")
+
+    monkeypatch.setattr(customers, "resolved", dict)
+    monkeypatch.setattr(
+        "analytics.assembly.customer_keys", lambda _: SimpleNamespace(objects=SimpleNamespace(texts=texts))
+    )
+    done = CliRunner().invoke(cli.app, ["lake", "resolve", token, "--json"])
+    assert (done.exit_code, asked) == (0, [token]), done.output
+
+
+@pytest.mark.slow
+@pytest.mark.local_aws
+@pytest.mark.skipif(the_backend() is not backends.EMBEDDED, reason="LocalStack takes every key")
+def test_a_wrong_key_is_told_with_the_way_to_the_right_one(takeaway: Takeaway, local_aws: LocalAws) -> None:
+    wrong = {**local_aws.reached, "AWS_ACCESS_KEY_ID": "test"}
+    told = "the access key id is not that of this local AWS"
+    expect(takeaway("lake", "ls", **wrong), told, 'eval "$(takeaway env)"')
+    expect(takeaway("deploy", **wrong), told, 'eval "$(takeaway env)"')
+
+
+@pytest.mark.local_aws
+def test_a_token_where_no_api_was_started_says_where_it_looked(takeaway: Takeaway, local_aws: LocalAws) -> None:
+    expect(takeaway("token", "you", **local_aws.reached), "token.key", "TAKEAWAY_HOME")

@@ -49,6 +49,7 @@ def _rest_of(step: dict[str, object]) -> dict[str, object]:
 
 def test_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "resolved", lambda: local_aws.local_environ("http://127.0.0.1:9"))
+    monkeypatch.setenv("TAKEAWAY_TOKEN_KEY", "k" * 32)
     monkeypatch.setattr("producers.load.run.run_load", lambda *_, **__: SUMMARY)
     monkeypatch.setattr(loading, "answering", lambda _: "http://127.0.0.1:9")
     monkeypatch.setattr(loading, "stop_on_signal", lambda: None)
@@ -60,6 +61,7 @@ def test_a_load(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_load_that_could_not_hold_its_rate_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "resolved", lambda: local_aws.local_environ("http://127.0.0.1:9"))
+    monkeypatch.setenv("TAKEAWAY_TOKEN_KEY", "k" * 32)
     monkeypatch.setattr("producers.load.run.run_load", lambda *_, **__: replace(SUMMARY, held_rate=False))
     monkeypatch.setattr(loading, "answering", lambda _: "http://127.0.0.1:9")
     monkeypatch.setattr(loading, "stop_on_signal", lambda: None)
@@ -105,7 +107,7 @@ def test_a_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.local_aws
 def test_a_deployment(local_aws: LocalAws, tmp_path: Path) -> None:
-    done = run_takeaway("deploy", "--json", home=tmp_path, AWS_ENDPOINT_URL=local_aws.endpoint)
+    done = run_takeaway("deploy", "--json", home=tmp_path, **local_aws.reached)
     assert done.returncode == 0, done.stderr
     settings = json.loads(done.stdout)
     assert settings["TAKEAWAY_STREAM"] == local_aws.environ["TAKEAWAY_STREAM"]

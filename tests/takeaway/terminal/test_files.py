@@ -8,16 +8,26 @@ import pytest
 from takeaway.errors import UserError
 from takeaway.local import processes
 from takeaway.local.processes import Service
-from takeaway.terminal.files import write
+from takeaway.terminal.files import private_folder, write
 
 
 def test_a_file_and_its_folder_are_made(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file"
     write(path, "first")
-    write(path, "second", mode=0o600)
+    write(path, "second")
     assert path.read_text() == "second"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_home_of_an_older_release_is_closed_and_another_folder_left_as_it_is(tmp_path: Path) -> None:
+    ours, users = tmp_path / ".takeaway", tmp_path / "users"
+    for folder in (ours, users):
+        folder.mkdir(mode=0o755)
+        private_folder(folder)
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (ours, users)] == [0o700, 0o755]
+    private_folder(tmp_path / "new")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
 
 
 def test_what_was_there_stays_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,5 @@
+from typing import Any
+
+app: Any
+
+def main() -> None: ...

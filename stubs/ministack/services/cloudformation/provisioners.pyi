@@ -1,0 +1,5 @@
+from collections.abc import Callable
+from typing import Any
+
+_RESOURCE_HANDLERS: dict[str, Any]
+_custom_resource_create: Callable[..., Any]

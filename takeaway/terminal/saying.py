@@ -1,0 +1,37 @@
+"""The one way to a terminal: what commands print, with nothing in it that a terminal would obey but our own styles."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from foundation.plain_text import plain_text
+
+
+def say(*values: object, file: TextIO | None = None) -> None:
+    """`print`, for text that may come from elsewhere."""
+    print(*(plain_text(str(value)) for value in values), file=file or sys.stdout)
+
+
+def typed() -> str:
+    """How this program is called in the shell it was started from."""
+    if shutil.which("takeaway"):
+        return "takeaway"
+    beside = Path(sys.executable).with_name("takeaway")
+    return os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)
+
+
+class PlainConsole(Console):
+    """rich's console; what data say is neither markup nor control."""
+
+    def __init__(self, *, stderr: bool = False, highlight: bool = True, soft_wrap: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=highlight, soft_wrap=soft_wrap, markup=False)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(plain_text(segment.text), segment.style)
