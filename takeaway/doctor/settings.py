@@ -16,7 +16,7 @@ from foundation.settings import PREFIX, SettingsError, from_environment, variabl
 from producers.settings import OrdersApiSettings, PublisherSettings, TicketQueueSettings, TokenSettings
 from takeaway.doctor.facts import Problem, Section, Setting, UnknownVariable
 from takeaway.errors import UserError
-from takeaway.local import DEFAULT_AWS_PORT
+from takeaway.local import DEFAULT_AWS_PORT, saved_environ
 from takeaway.stack import (
     DEFAULT,
     DEFAULT_API_PORT,

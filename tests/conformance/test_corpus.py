@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from consumers.archiver import Archiver
-from consumers.dead_letters.bad_runs import BadRuns
 from consumers.dead_letters.letters import DeadLetter
+from consumers.dead_letters.set_apart import SetsApart
 from consumers.diagnostics import ShardStopped
 from consumers.processing import ProcessorFactory
 from events.wire import encode
@@ -65,15 +65,14 @@ def test_every_record_is_a_row_or_a_letter(name: str) -> None:
         put: Any = staticmethod(letters.append)
 
     def process(scene: Scene) -> ProcessorFactory:
-        sink, bad_runs = world.sink(policy=EACH_BATCH), BadRuns("archiver")
+        sink = world.sink(policy=EACH_BATCH)
+        apart = SetsApart("archiver", Letters(), clock=scene.time.clock, emit=scene.happened.append)
         return lambda assignment: Archiver(
             assignment,
             sink=sink,
             keys=KEYS,
-            dead_letters=Letters(),
-            bad_runs=bad_runs,
+            apart=apart,
             clock=scene.time.clock,
-            emit=scene.happened.append,
         )
 
     scene.consumer = process

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
+from analytics.archiving.decode import decode_records
 from analytics.archiving.diagnostics import LakeGapIsEmpty
 from analytics.archiving.shard_sink import CommitFailed
 from analytics.privacy.customer_keys import CustomerKeys
 from analytics.rotation import RotationPolicy
-from consumers import archiver as archiving
 from consumers.archiver import Archiver
 from consumers.dead_letters.set_apart import SetsApart
 from consumers.dead_letters.stored import S3DeadLetters, StoredLetter
@@ -314,8 +314,8 @@ class Decoding:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.fails: Callable[[Record], bool] = lambda _: False
-        self._decodes = archiving.decode_records
-        monkeypatch.setattr(archiving, "decode_records", self)
+        self._decodes = decode_records
+        monkeypatch.setattr("consumers.archiver.decode_records", self)
 
     def __call__(self, shard_id: str, records: Sequence[Record], keys: CustomerKeys) -> Any:
         if any(map(self.fails, records)):

@@ -94,7 +94,9 @@ class Patient:
         processes.save_services(self.flow.home / "services.json", running)
 
     def doctor(self, *, module: Sequence[str] = ("takeaway.cli",), **variables: str) -> "dict[str, Any]":
-        environ = {name: value for name, value in processes.without_aws().items() if not name.startswith("TAKEAWAY_")}
+        environ = {
+            name: value for name, value in processes.without_secrets().items() if not name.startswith("TAKEAWAY_")
+        }
         environ |= {"TAKEAWAY_HOME": str(self.flow.home), **variables}
         done = subprocess.run(  # noqa: S603 - our own arguments
             [sys.executable, "-m", *module, "doctor", "--json"],
@@ -140,11 +142,11 @@ def an_acceptance(order: str) -> OrderAccepted:
 
 @pytest.fixture
 def patient(tmp_path: Path) -> Iterator[Patient]:
-    aws, endpoint = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow, gateway = Flow.deployed(tmp_path, endpoint), Gateway()
-    (tmp_path / "endpoint").write_text(endpoint)
+    aws, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
+    flow, gateway = Flow.deployed(tmp_path, reached), Gateway()
+    local_aws.save_environ(tmp_path, reached)
     (tmp_path / "token.key").write_text("k" * 64)
-    with proxy(endpoint, gateway.behave) as through:
+    with proxy(reached["AWS_ENDPOINT_URL"], gateway.behave) as through:
         patient = Patient(flow, aws, through, gateway)
         flow.start_api()
         (tmp_path / "api_port").write_text(str(flow.api_port))

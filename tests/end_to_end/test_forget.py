@@ -13,7 +13,7 @@ import pytest
 from analytics.assembly import customer_keys
 from analytics.lake import Lake, NoLake
 from analytics.privacy.tokens import tokens_in
-from consumers.dead_letters.letters import S3DeadLetters, StoredLetter
+from consumers.dead_letters.stored import S3DeadLetters, StoredLetter
 from foundation import aws
 from producers.load.ledger import read_ledger
 from takeaway.local.aws import free_port

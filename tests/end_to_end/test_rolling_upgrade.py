@@ -26,8 +26,8 @@ SECONDS_BETWEEN = 1.0
 
 @pytest.fixture
 def flow(tmp_path: Path) -> Iterator[Flow]:
-    backend, endpoint = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow = Flow.deployed(tmp_path, endpoint, shards=2)
+    backend, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
+    flow = Flow.deployed(tmp_path, reached, shards=2)
     yield flow
     flow.stop_all()
     processes.stop_processes([backend], grace=5)

@@ -172,7 +172,12 @@ def test_what_is_newer_is_sealed_under_the_customer_that_it_names(
     customer_id: object, subject: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subjects = set[str]()
-    monkeypatch.setattr(KEYS, "token", lambda whose, _: subjects.add(whose) or "token")
+
+    def token(whose: str, _: str) -> str:
+        subjects.add(whose)
+        return "token"
+
+    monkeypatch.setattr(KEYS, "token", token)
     assert decoded(changed(event_type="order_eaten", customer_id=customer_id)).rows.num_rows == 1
     assert subjects == {subject}
 

@@ -43,7 +43,9 @@ def an_error() -> None:
 def a_checkup() -> None:
     checkup = Checkup(NOON, None)
     problems = [Problem(Section.SETTINGS, EVIL, EVIL)]
-    doctor._show(checkup, problems, PlainConsole(highlight=False, soft_wrap=True), every_setting=True)
+    console = PlainConsole(highlight=False, soft_wrap=True)
+    doctor._show_problems(checkup, problems, problems, console)
+    doctor._show_facts(checkup, problems, problems, console, every_setting=True)
 
 
 def a_live_screen() -> None:

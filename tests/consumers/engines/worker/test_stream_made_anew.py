@@ -9,9 +9,8 @@ import pytest
 from analytics.rotation import RotationPolicy
 from analytics.table.layout import ShardPaths
 from consumers.archiver import Archiver
-from consumers.dead_letters.bad_runs import BadRuns
-from consumers.dead_letters.letters import S3DeadLetters
-from consumers.dead_letters.set_apart import SetsApart
+from consumers.dead_letters.set_apart import Bad, SetsApart
+from consumers.dead_letters.stored import S3DeadLetters
 from consumers.diagnostics import PositionRefused, ReadFailed, ShardStopped, StreamCreationUnknown, StreamMadeAnew
 from consumers.processing import ProcessorFactory, Progress, ShardAssignment
 from events.wire import encode
@@ -125,15 +124,14 @@ class Archived:
     def process(self) -> ProcessorFactory:
         """Another process' own."""
         sink = self.lake.sink(policy=RotationPolicy(rows=1, age=timedelta(0)))
-        bad_runs = BadRuns("archiver")
+        clock, emit = self._world.time.clock, self._world.happened.append
+        apart = SetsApart("archiver", self.letters, clock=clock, emit=emit)
         return lambda assignment: Archiver(
             assignment,
             sink=sink,
             keys=KEYS,
-            dead_letters=self.letters,
-            bad_runs=bad_runs,
-            clock=self._world.time.clock,
-            emit=self._world.happened.append,
+            apart=apart,
+            clock=clock,
         )
 
     def put(self, *causes: str) -> None:
@@ -191,7 +189,7 @@ class SetsEachApart:
 
     def process(self, batch: Batch) -> Progress:
         for record in batch.records:
-            self._apart.set_apart(self._assignment, record, ValueError("bad"), None, attempts=1)
+            self._apart.set_apart(self._assignment, [Bad(record, ValueError("bad"))])
             self.resume_after = record.sequence_number
         return Progress(self.resume_after)
 
