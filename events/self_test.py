@@ -39,7 +39,7 @@ def require_reading() -> None:
             raise CannotRead(_says(name, str(error))) from error
         found = f"{header.event_type}.v{header.schema_version}"
         if event is None or found != name:
-            raise CannotRead(_says(name, f"they are read as {found if event else 'newer than this release'}"))
+            raise CannotRead(_says(name, f"they are read as {found}{', which is not known' if event is None else ''}"))
 
 
 def _says(name: str, what: str) -> str:

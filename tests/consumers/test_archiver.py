@@ -16,7 +16,7 @@ from analytics.archiving.diagnostics import LakeGapIsEmpty
 from analytics.archiving.shard_sink import CommitFailed
 from analytics.privacy.customer_keys import CustomerKeys
 from analytics.rotation import RotationPolicy
-from consumers.archiver import Archiver
+from consumers.archiver import MOST_ATTEMPTS, Archiver
 from consumers.dead_letters.set_apart import SetsApart
 from consumers.dead_letters.stored import S3DeadLetters, StoredLetter
 from consumers.diagnostics import ReadFailed, RecordSetApart, RecordsTrimmed, ShardStopped
@@ -328,7 +328,7 @@ def decoding(monkeypatch: pytest.MonkeyPatch) -> Decoding:
     return Decoding(monkeypatch)
 
 
-def stands(archiver: Archiver, batch: Batch, times: int = archiving.MOST_ATTEMPTS) -> list[type[Exception]]:
+def stands(archiver: Archiver, batch: Batch, times: int = MOST_ATTEMPTS) -> list[type[Exception]]:
     """What it raises, so often in a row."""
     raised = []
     for _ in range(times):
@@ -345,13 +345,13 @@ def test_records_that_the_archivers_own_code_fails_on_are_set_apart_when_others_
     archiver = archiver_of(AT_ONCE)
     decoding.fails = lambda record: record.number in {"8", "12"}
     batch = a_batch(*(a_record(number) for number in range(8 - before, 15)))
-    assert stands(archiver, batch, archiving.MOST_ATTEMPTS - 1) == [OverflowError] * (archiving.MOST_ATTEMPTS - 1)
+    assert stands(archiver, batch, MOST_ATTEMPTS - 1) == [OverflowError] * (MOST_ATTEMPTS - 1)
     assert archiver.process(batch).resume_after == at(14)
     assert world.archived() == [number for number in range(8 - before, 15) if number not in {8, 12}]
     kept = [found.letter for _, found in letters.read_all(letters.keys()) if isinstance(found, StoredLetter)]
     assert sorted((letter.sequence_number, letter.attempts, letter.kind) for letter in kept) == [
-        ("12", archiving.MOST_ATTEMPTS, "OverflowError"),
-        ("8", archiving.MOST_ATTEMPTS, "OverflowError"),
+        ("12", MOST_ATTEMPTS, "OverflowError"),
+        ("8", MOST_ATTEMPTS, "OverflowError"),
     ]
     assert "ada@" not in str(world.seen(RecordSetApart))
 
@@ -361,7 +361,7 @@ def test_one_that_is_read_alone_is_set_apart_when_the_golden_bytes_can_be_read(
 ) -> None:
     archiver = archiver_of(AT_ONCE)
     decoding.fails = lambda record: record.number == "8"
-    stands(archiver, a_batch(a_record(8)), archiving.MOST_ATTEMPTS - 1)
+    stands(archiver, a_batch(a_record(8)), MOST_ATTEMPTS - 1)
     assert archiver.process(a_batch(a_record(8))).resume_after == at(8)
     assert len(letters.keys()) == 1
 
@@ -373,7 +373,7 @@ def test_an_archiver_whose_own_code_is_broken_stands_and_goes_on_when_it_works(
     archiver = archiver_of(AT_ONCE)
     decoding.fails = lambda record: golden_too or record.number != "0"
     batch = a_batch(*records(*range(1, 13)))
-    stands(archiver, batch, archiving.MOST_ATTEMPTS - 1)
+    stands(archiver, batch, MOST_ATTEMPTS - 1)
     for _ in range(9):
         failure = archiver.process(batch).failure
         assert isinstance(failure.error, Standstill)
@@ -392,7 +392,7 @@ def test_where_it_fails_on_all_that_is_read_others_that_follow_tell(
     archiver = archiver_of(AT_ONCE)
     decoding.fails = lambda record: 1 <= int(record.number) < 20
     batch = a_batch(*records(*range(1, 20)))
-    stands(archiver, batch, archiving.MOST_ATTEMPTS - 1)
+    stands(archiver, batch, MOST_ATTEMPTS - 1)
     assert isinstance(archiver.process(batch).failure.error, Standstill)
     assert archiver.process(a_batch(*records(20), after=at(19))).resume_after == at(20)
     assert world.archived() == [20]

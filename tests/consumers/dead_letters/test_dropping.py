@@ -121,15 +121,14 @@ def test_killed_at_any_call_the_letter_is_in_one_place_and_the_next_drop_ends_it
     assert isinstance(dropped(world), StoredLetter)
 
 
-def _ignored(_: object) -> None:
-    """For what only wants to happen."""
-
-
 @pytest.mark.parametrize("applied", [False, True])
 @pytest.mark.parametrize("at", CALLS)
 def test_a_redrive_in_the_middle_of_a_drop_leaves_each_letter_one_end(world: World, at: int, applied: bool) -> None:
+    def redrive() -> None:
+        world.redrive()
+
     world.put(a_letter(1))
-    endings(world, [KEY], Gate(at, lambda: _ignored(world.redrive()), applied=applied))
+    endings(world, [KEY], Gate(at, redrive, applied=applied))
     assert world.letters.keys() == []
     assert (world.tickets == ["order-1"]) is (dropped(world) is None)
 
