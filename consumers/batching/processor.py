@@ -7,15 +7,15 @@ from collections.abc import Iterable, Sequence
 from typing import Generic
 
 import msgspec
-from botocore.exceptions import ClientError
 
 from consumers.batching.attempt import MOST_IN_A_ROW, Attempt, State, Waiting
 from consumers.batching.handler import HeardT, RecordHandler
+from consumers.batching.pace import HandlerFailed, is_standstill, pace_of, told
 from consumers.batching.rules import BatchRules
 from consumers.batching.trial import Experience, Place
 from consumers.dead_letters import Bad, SetsApart
 from consumers.processing import Pace, Progress, RecordFailure, ShardAssignment, Standstill, Unavailable, Unprocessable
-from consumers.verdicts import Verdict, loggable, verdict_of
+from consumers.verdicts import loggable, verdict_of
 from foundation.backoff import pause_after
 from foundation.clock import Clock
 from foundation.kinesis import Batch, Position, Record, position_key
@@ -23,17 +23,10 @@ from foundation.threads import StartThread, in_parallel
 
 # So many records may wait behind one that is not done. Beyond that the shard stands still until it is.
 MOST_WAITING = 10_000
-# A dependency that is away for everybody, as far as one can tell, holds the shard for so many failures, which is some
-# minutes. Then what follows is read, slowly: it may be for this one record that it is away.
-_FAILURES_BEFORE_READING_ON = 10
 
 
 class TooOld(Unprocessable):
     """The record is older than the rules allow; it was not tried."""
-
-
-class HandlerFailed(Exception):
-    """A handler's own error, told without its words, since those may quote the record."""
 
 
 class BatchProcessor(Generic[HeardT]):
@@ -116,7 +109,7 @@ class BatchProcessor(Generic[HeardT]):
             if failure is not None and failure.pace is not Pace.FULL:
                 break
         if failure is None and len(self._waiting) >= MOST_WAITING:
-            failure = self._waits_for(next(one for one in self._waiting if one.state is not State.DONE), Pace.STILL)
+            failure = self._fails(Unavailable("as many records as may wait behind it do so"), Pace.STILL)
         self._stood_still = failure is not None and failure.pace is Pace.STILL
         return Progress(self._done, failure)
 
@@ -259,54 +252,28 @@ class BatchProcessor(Generic[HeardT]):
         """What the engine is told behind an attempt; nothing when all of it went well."""
         failed = [one for one in attempt.failed if one.is_open]
         if stopped_by is not None:
-            return self._failed_at(self._told(stopped_by), Pace.STILL, verdict_of(stopped_by))
+            return self._fails(stopped_by, Pace.STILL)
         if not failed:
             return None
-        if self._is_standstill(failed, attempt):
+        trials, keys = [one.trial for one in failed], len(self._failing)
+        error = failed[0].error or HandlerFailed("no error was noted. fix: report this")
+        if is_standstill(trials, self._rules, worked=attempt.worked, failing_keys=keys, stands=self._stands):
             self._stands = True
-            told = Standstill(
-                f"{self._apart.consumer} fails on every record of {self._assignment.shard_id}, {len(self._failing)} "
-                f"keys by now, the last with {loggable(failed[0].error or HandlerFailed())}. "
+            says = Standstill(
+                f"{self._apart.consumer} fails on every record of {self._assignment.shard_id}, of {keys} keys by now: "
+                f"{loggable(error)}. "
                 "fix: this looks like a bad deployment, not bad records; deploy one that can process them"
             )
-            return self._failed_at(told, Pace.SLOW, Verdict.OURS)
-        return self._waits_for(failed[0], self._pace(failed, attempt))
+            return self._fails(says, Pace.SLOW)
+        return self._fails(error, pace_of(trials, worked=attempt.worked, failing_keys=keys), failed[0].trial.ours)
 
-    def _is_standstill(self, failed: Sequence[Waiting[HeardT]], attempt: Attempt[HeardT]) -> bool:
-        if attempt.worked or any(one.trial.verdict is not Verdict.OURS or one.trial.others_worked for one in failed):
-            return False
-        tried_enough = all(one.trial.ours >= self._rules.max_attempts for one in failed)
-        return self._stands or tried_enough or len(self._failing) >= MOST_IN_A_ROW
-
-    def _pace(self, failed: Sequence[Waiting[HeardT]], attempt: Attempt[HeardT]) -> Pace:
+    def _fails(self, error: Exception, pace: Pace, attempts: int = 1) -> RecordFailure:
+        """At the first record that is not done."""
         if len(self._waiting) >= MOST_WAITING:
-            return Pace.STILL
-        # guarantee: what keeps failing holds up nothing but itself
-        if attempt.worked:
-            return Pace.FULL
-        passing = [one for one in failed if one.trial.verdict is Verdict.DEPENDENCY and not one.trial.of_content]
-        if any(one.trial.failures < _FAILURES_BEFORE_READING_ON for one in passing):
-            return Pace.STILL
-        return Pace.SLOW if passing or len(self._failing) >= MOST_IN_A_ROW else Pace.FULL
-
-    def _waits_for(self, one: Waiting[HeardT], pace: Pace) -> RecordFailure:
-        error = one.error or Unavailable(f"{one.record.sequence_number} is not done, and too much waits behind it")
-        return self._failed_at(self._told(error, one.trial.ours), pace, verdict_of(error))
-
-    def _failed_at(self, error: Exception, pace: Pace, verdict: Verdict) -> RecordFailure:
+            pace = Pace.STILL
         first = next(one for one in self._waiting if one.state is not State.DONE)
-        return RecordFailure(first.record.sequence_number, error, pace, verdict.value)
-
-    def _told(self, error: Exception, attempts: int = 1) -> Exception:
-        """As a log may have it: neither a handler's own words nor a service's."""
-        if verdict_of(error) is Verdict.OURS:
-            told: Exception = HandlerFailed(f"{loggable(error)}, attempt {attempts} of {self._rules.max_attempts}")
-        elif isinstance(error, ClientError):
-            told = Unavailable(loggable(error))
-        else:
-            return error
-        told.__cause__ = error
-        return told
+        says = error if isinstance(error, Standstill) else told(error, attempts=attempts, rules=self._rules)
+        return RecordFailure(first.record.sequence_number, says, pace, verdict_of(error).value)
 
     def _is_too_old(self, record: Record) -> bool:
         longest = self._rules.max_record_age

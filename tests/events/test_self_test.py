@@ -25,7 +25,10 @@ def test_each_event_and_version_must_be_there_and_read(monkeypatch: pytest.Monke
     for broken, said in [
         (without(name)(), "not packaged"),
         ({**golden, name: golden[name][:-9]}, "truncated"),
-        ({**golden, name: golden[name].replace(b'"schema_version":1', b'"schema_version":9')}, "v9, which is not known"),
+        (
+            {**golden, name: golden[name].replace(b'"schema_version":1', b'"schema_version":9')},
+            "v9, which is not known",
+        ),
         ({**golden, name: golden[next(one for one in golden if one != name)]}, "they are read as"),
     ]:
         monkeypatch.setattr(self_test, "golden_bytes", lambda broken=broken: broken)

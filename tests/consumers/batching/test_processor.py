@@ -13,7 +13,8 @@ from botocore.exceptions import ClientError
 
 from consumers.batching.attempt import MOST_IN_A_ROW
 from consumers.batching.handler import Handled
-from consumers.batching.processor import BatchProcessor, HandlerFailed
+from consumers.batching.pace import HandlerFailed
+from consumers.batching.processor import BatchProcessor
 from consumers.batching.rules import BatchRules
 from consumers.dead_letters.letters import DeadLetter
 from consumers.dead_letters.set_apart import SetsApart
