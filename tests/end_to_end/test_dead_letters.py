@@ -1,6 +1,7 @@
 """A poison record inside an aggregate: set apart by real consumers, found, shown, redriven once its cause has gone."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -20,6 +21,7 @@ from takeaway.audit.lake import lake_evidence
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from tests.conftest import the_backend
+from tests.support import ROOT
 from tests.support.builders import an_envelope, packed
 from tests.support.flow import Flow, until
 
@@ -52,7 +54,7 @@ def dlq(flow: Flow, *arguments: str, module: str = "takeaway.cli") -> "subproces
     return subprocess.Popen(  # noqa: S603 - our own arguments
         [sys.executable, "-m", module, "dlq", *arguments],
         cwd=flow.home,
-        env={**flow.environ, "PYTHONPATH": str(flow.home), "NO_COLOR": "1"},
+        env={**flow.environ, "PYTHONPATH": os.pathsep.join((str(flow.home), str(ROOT))), "NO_COLOR": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
