@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from consumers.diagnostics import ShardWaits
+from consumers.diagnostics import ShardStopped, ShardWaits
 from consumers.engines.feeding import Feeder
-from consumers.processing import Progress, RecordFailure, ShardAssignment, ShardStop
+from consumers.processing import Pace, Progress, RecordFailure, ShardAssignment, ShardStop, Standstill
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.records import Batch, Position, Sentinel, SequenceNumber
 from tests.support.builders import a_batch, a_record
@@ -197,3 +197,49 @@ def test_a_flush_tells_what_went_wrong() -> None:
     fed = Fed(Scripted(flushes=[raises(error), fails_at(2, error), done]))
     assert [fed.feeder.flush() for _ in range(3)] == [error, error, None]
     assert fed.written == [number(1)]
+
+
+def keeps(at: int, pace: Pace, error: Exception | None = None) -> ANSWER:
+    failure = RecordFailure(number(at), error or OSError("down"), pace, "a dependency's")
+    return lambda _: Progress(number(at - 1), failure)
+
+
+def test_what_the_processor_keeps_while_others_work_holds_up_nothing() -> None:
+    fed = Fed(Scripted([keeps(2, Pace.FULL)] * 3))
+    for first in (1, 4, 7):
+        assert fed.feeder.feed(batch(first, first + 2))
+    assert fed.processor.given == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    assert fed.written == [number(1)]
+    assert fed.time.waits == []
+    told = [event for event in fed.happened if isinstance(event, ShardWaits)]
+    assert {(event.position, event.retry_in_seconds, event.verdict) for event in told} == {("2", 0, "a dependency's")}
+
+
+def test_what_it_keeps_while_nothing_works_is_waited_for_before_others_are_read() -> None:
+    fed = Fed(Scripted([keeps(2, Pace.SLOW)] * 3))
+    for first in (1, 4, 7):
+        assert fed.feeder.feed(batch(first, first + 2))
+    assert fed.processor.given == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    assert fed.time.waits == [1, 2, 4]
+
+
+def test_pauses_begin_anew_when_something_has_worked() -> None:
+    paces = [Pace.SLOW, Pace.SLOW, Pace.FULL, Pace.SLOW]
+    fed = Fed(Scripted([keeps(2, pace) for pace in paces]))
+    for turn in range(4):
+        assert fed.feeder.feed(batch(3 * turn + 1, 3 * turn + 3))
+    assert fed.time.waits == [1, 2, 1]
+
+
+@pytest.mark.parametrize("answer", [keeps(2, Pace.SLOW, Standstill("a bug")), raises(Standstill("a bug"))])
+def test_a_standstill_is_told_as_a_stop_and_tried_again(answer: ANSWER) -> None:
+    fed = Fed(Scripted([answer]))
+    assert fed.feeder.feed(batch(1, 3))
+    assert [type(event) for event in fed.happened] == [ShardStopped]
+
+
+def test_finishing_may_be_bounded() -> None:
+    fed = Fed(Scripted([keeps(2, Pace.FULL)], [keeps(2, Pace.FULL)] * 9))
+    fed.feeder.feed(batch(1, 3))
+    assert not fed.feeder.finish(within=20)
+    assert fed.time.waits == [1, 2, 4, 8]
