@@ -262,9 +262,34 @@ GUARANTEES = (
         "test_every_event_is_read_once_by_every_route",
     ),
     Guarantee(
-        "a repeat past midnight is found",
-        replaced("fresh & _neighbourhood(file.day)", "file.day in fresh"),
+        "a repeat of a compacted day is found, however far the day",
+        becomes("frozenset(self._fresh)"),
         "test_a_repeat_past_midnight_is_found_beside_a_compacted_day",
+    ),
+    Guarantee(
+        "a repeat changes no order",
+        becomes("'records'"),
+        "test_a_repeated_event_counts_once_and_the_first_to_arrive_is_the_one",
+    ),
+    Guarantee(
+        "two orders under one event id are two events",
+        becomes("event_id"),
+        "test_two_orders_under_one_event_id_are_two_events",
+    ),
+    Guarantee(
+        "no event is in two compacted files",
+        never,
+        "test_a_kill_between_two_days_of_a_compaction_leaves_the_answer",
+    ),
+    Guarantee(
+        "of two compactions at once, of whatever days, the log takes one",
+        replaced(", COMPACTIONS: turn", ""),
+        "test_of_two_compactions_at_once_neither_leaves_a_copy_beside_the_other",
+    ),
+    Guarantee(
+        "a time without a zone is refused",
+        never,
+        "test_a_time_that_names_no_moment_is_refused_with_the_fix",
     ),
     Guarantee(
         "a window opens the files of its days only",

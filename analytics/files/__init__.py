@@ -1,7 +1,7 @@
 """The lake's files: how rows become Parquet objects, and how they are read back."""
 
 from analytics.files.multipart import ObjectWriter
-from analytics.files.stored import MissingFile, TornFile, stored_file, stored_rows
+from analytics.files.stored import MissingFile, TornFile, rows_of_orders, stored_file, stored_rows
 from analytics.files.writing import ParquetFile, days, parquet, write_parquet
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "TornFile",
     "days",
     "parquet",
+    "rows_of_orders",
     "stored_file",
     "stored_rows",
     "write_parquet",

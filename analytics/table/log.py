@@ -48,7 +48,7 @@ class CommitRejected(Exception):
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What a commit says of one application. A fence has no `batch_id`, and the `hi` of the batch before it.
 
-    Each record of a batch is one of its `rows`, or was `dropped`, its event_id having been there before, or was
+    Each record of a batch is one of its `rows`, or was `dropped`, its event having been there before, or was
     `set_apart` as a dead letter. `rows` is None in entries of older releases. Of a compaction `rows` is what it leaves
     of its day, and `dropped` what it removed.
     """

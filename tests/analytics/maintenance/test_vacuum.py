@@ -57,7 +57,7 @@ def test_a_file_that_was_replaced_long_after_it_was_written_is_kept_as_long(worl
 def test_left_over_files_go_by_the_age_that_s3_tells(world: World) -> None:
     """Not by a clock of ours that jumps."""
     with pytest.raises(Crash):
-        list(compactor(world, Gate(6, die, applied=True)).run([DAY]))
+        list(compactor(world, Gate(5, die, applied=True)).run([DAY]))
     (left,) = [key for key in world.bucket.objects if "compact-" in key]
     s3_time = world.clock.now()
     world.bucket.now = lambda: s3_time
