@@ -302,6 +302,21 @@ GUARANTEES = (
         "test_whoever_writes_at_any_moment_of_a_compaction_loses_nothing",
     ),
     Guarantee(
+        "a checkpoint goes only while a newer one is there",
+        never,
+        "test_while_the_newest_is_in_doubt_all_stay",
+    ),
+    Guarantee(
+        "a day that cannot be compacted stops no other care",
+        becomes("LookupError"),
+        "test_a_day_that_cannot_be_compacted_stops_no_other_care",
+    ),
+    Guarantee(
+        "vacuum keeps what it says, or says that it cannot",
+        never,
+        "test_a_retention_that_the_log_cannot_tell_is_refused",
+    ),
+    Guarantee(
         "a backfill brings no event that the lake has",
         replaced("pc.invert(pc.is_in(ids, value_set=there))", "pc.is_valid(ids)"),
         "test_what_the_archiver_brought_is_left_out",

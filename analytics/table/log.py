@@ -26,6 +26,8 @@ TABLE_CONFIGURATION = {
     # an expired transaction would be a lost offset.
     "delta.logRetentionDuration": "interval 30 days",
 }
+_REMEMBERS = "delta.deletedFileRetentionDuration"
+_UNITS = {name: timedelta(**{f"{name}s": 1}) for name in ("week", "day", "hour", "minute", "second")}
 _BATCHES = "batches"
 _RECENT_COMMITS = 100
 # How often a commit that lost the race for the log's next entry is tried again on top of the winner's. Delta's own 15
@@ -102,6 +104,10 @@ class Snapshot(Protocol):
 
     def history(self) -> Iterator[LoggedCommit]:
         """The commits whose log files are still kept, the newest first."""
+
+    @property
+    def remembers(self) -> timedelta:
+        """How long the log tells at least that a file was removed: a checkpoint leaves older removals out."""
 
     def unneeded(self, retention: timedelta) -> set[str]:
         """The paths that a commit removed at least so long ago, whole hours, by this machine's clock."""
@@ -221,6 +227,10 @@ class DeltaSnapshot:
             entries = msgspec.convert(commit.get(_BATCHES, {}), dict[str, LogEntry])
             yield LoggedCommit(commit["version"], commit["operation"], entries)
 
+    @property
+    def remembers(self) -> timedelta:
+        return _interval(self._table.metadata().configuration.get(_REMEMBERS, ""))
+
     def unneeded(self, retention: timedelta) -> set[str]:
         hours = round(retention / timedelta(hours=1))
         return set(self._table.vacuum(hours, dry_run=True, enforce_retention_duration=False))
@@ -244,6 +254,14 @@ class DeltaSnapshot:
                 partition_filters=[(PARTITION_KEY, "=", replacing.isoformat())] if replacing else None,
                 commit_properties=properties,
             )
+
+
+def _interval(text: str) -> timedelta:
+    """Of a property, as `interval 2 weeks`. What nobody can tell is Delta's default of a week."""
+    match text.removeprefix("interval ").split():
+        case [number, unit] if number.isdecimal() and unit.rstrip("s") in _UNITS:
+            return int(number) * _UNITS[unit.rstrip("s")]
+    return timedelta(weeks=1)
 
 
 def missing_columns(schema: Schema) -> list[Field]:

@@ -1,4 +1,4 @@
-"""Everything on this machine, in the background: the local AWS, the API, every consumer, simulated restaurants."""
+"""Everything on this machine, in the background: local AWS, API, every consumer, the lake's keeper, restaurants."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ from takeaway.terminal import write, writing
 if TYPE_CHECKING:
     from producers.orders import Role
 
-API, RESTAURANTS = "api", "restaurants"
+API, RESTAURANTS, KEEPER = "api", "restaurants", "keeper"
 DEFAULT_API_PORT = 8080
 STOP_GRACE_SECONDS = 30.0
 # A consumer drains, commits what waits for a file and hands its leases back; all of them at once.
@@ -154,7 +154,10 @@ def up(home: Path, *, backend: Backend, aws_port: int, api_port: int, aws_only: 
 
 
 def start_flow(stack: Stack, api_port: int) -> None:
-    """The API and every consumer, each a process of its own, if it is not up; returns when the API answers."""
+    """The API, every consumer and the lake's keeper, each a process of its own, if it is not up.
+
+    Returns when the API answers.
+    """
     if not stack.runs(API):
         require_free(api_port, variable("api_port"))
         stack.start(API, "serve", "--port", str(api_port))
@@ -162,6 +165,8 @@ def start_flow(stack: Stack, api_port: int) -> None:
     for consumer in CONSUMERS:
         if not stack.runs(consumer):
             stack.start(consumer, "work", consumer)
+    if not stack.runs(KEEPER):
+        stack.start(KEEPER, "lake", "keep")
     wait = uninterrupted_wait()
     deadline = SYSTEM_CLOCK.monotonic() + API_START_SECONDS
     while not answers(stack.api):
