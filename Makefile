@@ -44,7 +44,7 @@ up: install ## start the local AWS, the API, the consumers and restaurants, and 
 	@$(BIN)/takeaway up $(ON) $(ARGS)
 
 down: install ## stop what `make up` started
-	@$(BIN)/takeaway down
+	@$(BIN)/takeaway down $(ARGS)
 
 quick: install ## the pure tests, 50 ms of CPU each at most, told when over: in 20 seconds; for the inner loop
 	@$(BIN)/python -m pytest -n 2 --quick $(ARGS)
@@ -132,6 +132,6 @@ format: install ## format the code
 	@$(BIN)/ruff check --fix .
 
 clean: ## stop what runs, and remove what make and takeaway made
-	@if [ -x $(BIN)/takeaway ]; then $(BIN)/takeaway down; fi
+	@if [ -x $(BIN)/takeaway ]; then $(BIN)/takeaway down --yes; fi
 	rm -rf $(VENV) .takeaway .localstack build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,7 +9,7 @@ from foundation.aws import NoRegion
 from takeaway.commands import backfill, customers, dead_letters, doctor, loading, reading, running, stack
 from takeaway.commands import lake as lake_commands
 from takeaway.errors import UserError
-from takeaway.stack import endpoint, unreachable
+from takeaway.stack import endpoint, told_of_lake, unreachable
 
 OUR_PACKAGES = {"analytics", "consumers", "events", "foundation", "producers", "takeaway"}
 
@@ -74,9 +74,12 @@ def main() -> None:
         sys.exit(130)
     except Exception as error:
         what, separator, fix = str(error).rpartition("fix: ")
-        if not separator or not is_ours(error):
-            raise
-        _fail(what, fix)
+        if separator and is_ours(error):
+            _fail(what, fix)
+        # Commands that read the lake beside other things.
+        if told := told_of_lake(error, endpoint()):
+            _fail(told.what, told.fix)
+        raise
 
 
 def is_ours(error: Exception) -> bool:

@@ -13,7 +13,7 @@ from foundation.diagnostics import json_lines
 from foundation.settings import variable
 from takeaway.commands.options import Json, stop_on_signal
 from takeaway.errors import UserError
-from takeaway.stack import lake_told_in_one_line, resolved
+from takeaway.stack import lake_told_in_one_line, require_lake, resolved
 from takeaway.terminal import counted, jsonable, piped, rows_of, show_rows
 
 if TYPE_CHECKING:
@@ -141,6 +141,7 @@ def compact(
 
     environ = resolved()
     with lake_told_in_one_line(environ):
+        require_lake(environ)
         compacting = compactor(environ, json_lines("lake"))
         chosen = [moment.date() for moment in days or ()] or compacting.due()
         if dry_run:
@@ -172,6 +173,7 @@ def vacuum(
 
     environ = resolved()
     with lake_told_in_one_line(environ):
+        require_lake(environ)
         cleaning = assembly.vacuum(environ)
         found = cleaning.removable(timedelta(hours=retention_hours))
         for one in found if yes else ():
@@ -190,7 +192,7 @@ def vacuum(
 
 
 def keep(
-    once: Annotated[bool, typer.Option("--once", help="One round, for a scheduler. Exit 1 when it broke off.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="One round, for a scheduler.")] = False,
     minutes: Annotated[float, typer.Option("--every", min=0.1, help="Minutes between two rounds.")] = 10,
     retention_hours: Annotated[int, typer.Option(min=2, help="As of `takeaway lake vacuum`.")] = 24,
 ) -> None:
@@ -206,7 +208,10 @@ def keep(
     keeping = keeper(environ, emit, retention=timedelta(hours=retention_hours), stopping=stop.is_set)
     if once:
         with lake_told_in_one_line(environ):
-            raise typer.Exit(1 if keeping.round() else 0)
+            require_lake(environ)
+            for failure in keeping.round():
+                raise failure
+        return
     keeping.run(stop.wait, timedelta(minutes=minutes))
 
 

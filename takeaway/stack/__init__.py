@@ -31,7 +31,8 @@ from takeaway.stack.flow import (
     token,
     up,
 )
-from takeaway.stack.lake_errors import lake_told_in_one_line
+from takeaway.stack.lake_at_stake import lake_at_stake
+from takeaway.stack.lake_errors import lake_told_in_one_line, require_lake, require_log, told_of_lake
 from takeaway.stack.time_limit import Asked, Unanswered, reason
 
 __all__ = [
@@ -55,17 +56,21 @@ __all__ = [
     "endpoint_sources",
     "existing",
     "first_order",
+    "lake_at_stake",
     "lake_told_in_one_line",
     "merged",
     "origins",
     "reason",
     "require_alive",
+    "require_lake",
     "require_local",
+    "require_log",
     "resolved",
     "restaurants_are_up",
     "stack_sources",
     "start_flow",
     "token",
+    "told_of_lake",
     "unreachable",
     "up",
 ]
