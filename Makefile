@@ -12,7 +12,7 @@ BACKEND ?=
 ON := $(if $(BACKEND),--backend $(BACKEND))
 # Not among them: bench-archive-memory, which takes another half an hour.
 BENCHES := bench-leases bench-publish bench-consume bench-archive bench-history bench-lake bench-commits bench-freshness \
-  bench-failover bench-kcl
+  bench-failover bench-keeping bench-kcl
 # Two files at a time: most tests wait for other processes, and those of a file may share a flow.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 # What `make test` leaves to targets of its own.
@@ -106,6 +106,9 @@ bench-lake: install ## five business questions of ten million events on S3, besi
 
 bench-commits: install ## commits a second of one process to eight, and of a fleet; ARGS=localstack; about eight minutes
 	@$(BIN)/python -m tests.benchmarks.commits $(ARGS)
+
+bench-keeping: install ## 4,000 commits with the lake's keeper and without: their time, the log's bytes; twenty minutes
+	@$(BIN)/python -m tests.benchmarks.keeping $(ARGS)
 
 bench-freshness: install ## from Kinesis to visible in the lake, under load and on an idle stream; about seven minutes
 	@$(BIN)/python -m tests.benchmarks.freshness $(ARGS)

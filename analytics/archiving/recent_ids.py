@@ -14,7 +14,7 @@ from foundation.diagnostics import Emit
 
 # Writers repeat within seconds. The window spans this much of the stream's own time, and up to twice as much.
 SPAN_SECONDS = 600
-# And no more than this many events of a shard, so that memory stays what it is: about 160 bytes each.
+# And no more than this many events of a shard, so that memory stays what it is: about 200 bytes each.
 MOST_EVENTS = 200_000
 
 

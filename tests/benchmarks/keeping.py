@@ -6,14 +6,15 @@ commits. The keeper spares young checkpoints for two seconds instead of ten minu
 commits are left out here; what a day's compaction replaced stays in the log for a week, so all of it stays.
 """
 
+import statistics
 import sys
 import tempfile
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from analytics.archiving.decode import decode_records
-from analytics.archiving.diagnostics import LakeCommitted
 from analytics.archiving.sink import LakeSink
 from analytics.maintenance.compaction import CompactionPolicy, Compactor
 from analytics.maintenance.keeping import Keeper
@@ -51,19 +52,21 @@ def rows(commit: int) -> Any:
     return decode_records(SHARD, records, KEYS).rows
 
 
-def commits(bucket: Bucket, lake: KeptFolder, count: int, *, kept: bool) -> list[float]:
-    """The seconds of each commit."""
-    told: list[Any] = []
-    sink = LakeSink("orders", bucket, lake.log, NEVER, SYSTEM_CLOCK, told.append, keys=KEYS)
+def commits(bucket: Bucket, lake: KeptFolder, count: int, *, kept: bool) -> list[tuple[float, float]]:
+    """The seconds of each commit, by the clock and of CPU."""
+    took = []
+    sink = LakeSink("orders", bucket, lake.log, NEVER, SYSTEM_CLOCK, lambda _: None, keys=KEYS)
     compactor = Compactor(bucket, lake.log, CompactionPolicy(), SYSTEM_CLOCK, lambda _: None)
-    keeper = Keeper(lake.log, compactor, Vacuum(bucket, lake.log), LogCare(bucket, spared=SPARED), told.append)
+    keeper = Keeper(lake.log, compactor, Vacuum(bucket, lake.log), LogCare(bucket, spared=SPARED), lambda _: None)
     shard = sink.open(SHARD)
     for commit in range(count):
         shard.append(rows(commit), after=shard.taken, upto=SequenceNumber(str(10**55 + commit * ROWS + ROWS - 1)))
+        wall, cpu = time.perf_counter(), time.process_time()
         shard.flush()
+        took.append((time.perf_counter() - wall, time.process_time() - cpu))
         if kept and (commit + 1) % COMMITS_A_ROUND == 0 and (failures := keeper.round()):
             raise failures[0]
-    return [one.seconds for one in told if isinstance(one, LakeCommitted)]
+    return took
 
 
 def measured(count: int, *, kept: bool) -> list[Figure]:
@@ -72,15 +75,18 @@ def measured(count: int, *, kept: bool) -> list[Figure]:
         lake = KeptFolder(Path(folder))
         seconds = commits(lake.bucket, lake, count, kept=kept)
         tenth = count // 10
-        first, last = (sorted(part)[tenth // 2] for part in (seconds[:tenth], seconds[-tenth:]))
+        parts = {"first": seconds[:tenth], "last": seconds[-tenth:]}
         log = list(lake.bucket.listed(LOG_PREFIX))
         checkpoints = [one for one in log if ".checkpoint." in one.key]
         files = lake.log.snapshot().all_files()
         if sum(file.rows for file in files) != count * ROWS:
             raise SystemExit(f"{sum(file.rows for file in files)} rows, and not {count * ROWS}")
         return [
-            alone(f"{named}: a commit, median of the first tenth", first * 1000, "ms"),
-            alone(f"{named}: a commit, median of the last tenth", last * 1000, "ms"),
+            *(
+                alone(f"{named}: a commit, median of the {part} tenth", statistics.median(some) * 1000, unit)
+                for part, pairs in parts.items()
+                for unit, some in zip(("ms", "ms of CPU"), zip(*pairs, strict=True), strict=True)
+            ),
             alone(f"{named}: the log", sum(one.size for one in log) / 1e6, "MB"),
             alone(f"{named}: its checkpoints", sum(one.size for one in checkpoints) / 1e6, "MB"),
             alone(f"{named}: its checkpoints", len(checkpoints), "objects"),

@@ -1,7 +1,7 @@
 """A lake in a folder, kept as one on S3 is: a bucket whose objects are files, and a log that readers open."""
 
 from collections.abc import Iterator, MutableMapping
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,17 @@ class Objects(MutableMapping[str, bytes]):
         return sum(1 for _ in self)
 
 
+class Written(dict[str, datetime]):
+    """When each file was written, as the disk tells: the log's own files are not written through the bucket."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__()
+        self._root = root
+
+    def get(self, key: str, _: Any = None) -> datetime:  # type: ignore[override]  # there is no other case
+        return datetime.fromtimestamp((self._root / key).stat().st_mtime, UTC)
+
+
 _BUCKET = FakeBucket()
 
 
@@ -53,6 +64,7 @@ class KeptFolder:
     def __init__(self, root: Path) -> None:
         self.fake = _BUCKET.another()
         self.fake.objects = Objects(root)  # type: ignore[assignment]  # a mapping is all that it uses
+        self.fake.written_at, self.fake.now = Written(root), SYSTEM_CLOCK.now
         self.bucket = Bucket(self.fake.client, self.fake.name)
         self._uri = str(root / "events")
         self.log = DeltaLog(self._uri, {}, SYSTEM_CLOCK)
