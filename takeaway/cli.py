@@ -77,8 +77,8 @@ def main() -> None:
         if separator and is_ours(error):
             _fail(what, fix)
         # Commands that read the lake beside other things.
-        if told := told_of_lake(error, endpoint()):
-            _fail(told.what, told.fix)
+        if of_lake := told_of_lake(error, endpoint()):
+            _fail(of_lake.what, of_lake.fix)
         raise
 
 

@@ -1,6 +1,7 @@
 """One deployed stack on any endpoint, and the settings that it answers with."""
 
 from takeaway.stack.deployment import DEFAULT_STACK, deploy, unreachable
+from takeaway.stack.discarding import lake_at_stake
 from takeaway.stack.environment import (
     DEFAULT,
     ENVIRONMENT,
@@ -31,7 +32,6 @@ from takeaway.stack.flow import (
     token,
     up,
 )
-from takeaway.stack.lake_at_stake import lake_at_stake
 from takeaway.stack.lake_errors import lake_told_in_one_line, require_lake, require_log, told_of_lake
 from takeaway.stack.time_limit import Asked, Unanswered, reason
 

@@ -89,7 +89,7 @@ def test_all_readers_agree_whatever_was_compacted_when(history: list[Any], arriv
         lake, records, next_arrival = KeptFolder(Path(folder)), list[dict[str, Any]](), iter(arrivals)
         for step in history:
             if isinstance(step, list):
-                new = [a_record(*copy, arrival=next(next_arrival)) for copy in step]
+                new = [a_record(order, event, day, next(next_arrival)) for order, event, day in step]
                 records += new
                 lake.add(new)
             elif records and step == "vacuum":

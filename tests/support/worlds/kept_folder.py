@@ -51,7 +51,7 @@ class Written(dict[str, datetime]):
         super().__init__()
         self._root = root
 
-    def get(self, key: str, _: Any = None) -> datetime:  # type: ignore[override]  # there is no other case
+    def get(self, key: str, _: Any = None) -> datetime:
         return datetime.fromtimestamp((self._root / key).stat().st_mtime, UTC)
 
 

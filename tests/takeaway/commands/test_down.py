@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from takeaway import cli, stack
 from takeaway.commands import stack as stack_commands
 from takeaway.local import LOCAL_AWS
+from takeaway.stack.discarding import lake_at_stake
 from takeaway.stack.flow import Stack
-from takeaway.stack.lake_at_stake import lake_at_stake
 from tests.conftest import LocalAws
 
 ROWS = "a lake of 2,954 rows at http://127.0.0.1:4566"
