@@ -32,6 +32,7 @@ class Keeper:
         *,
         retention: timedelta = RETENTION,
         stopping: Callable[[], bool] = lambda: False,
+        chance: random.Random | None = None,
     ) -> None:
         self._log = log
         self._compactor = compactor
@@ -40,13 +41,14 @@ class Keeper:
         self._emit = emit
         self._retention = retention
         self._stopping = stopping
+        self._chance = chance or random.Random()
 
     def run(self, wait: Wait, every: timedelta = EVERY) -> None:
         """A round, and another one when `every` has passed, until `wait` is cut short.
 
         The first comes at a random share of it: keepers that start together do not work on the same days.
         """
-        pause = every.total_seconds() * random.random()
+        pause = every.total_seconds() * self._chance.random()
         while not wait(pause):
             self.round()
             pause = every.total_seconds()
