@@ -12,7 +12,7 @@ BACKEND ?=
 ON := $(if $(BACKEND),--backend $(BACKEND))
 # Not among them: bench-archive-memory, which takes another half an hour.
 BENCHES := bench-leases bench-publish bench-consume bench-archive bench-history bench-lake bench-commits bench-freshness \
-  bench-failover bench-kcl
+  bench-failover bench-keeping bench-kcl
 # Two files at a time: most tests wait for other processes, and those of a file may share a flow.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 # What `make test` leaves to targets of its own.
@@ -44,7 +44,7 @@ up: install ## start the local AWS, the API, the consumers and restaurants, and 
 	@$(BIN)/takeaway up $(ON) $(ARGS)
 
 down: install ## stop what `make up` started
-	@$(BIN)/takeaway down
+	@$(BIN)/takeaway down $(ARGS)
 
 quick: install ## the pure tests, 50 ms of CPU each at most, told when over: in 20 seconds; for the inner loop
 	@$(BIN)/python -m pytest -n 2 --quick $(ARGS)
@@ -110,6 +110,9 @@ bench-lake: install ## five business questions of ten million events on S3, besi
 bench-commits: install ## commits a second of one process to eight, and of a fleet; ARGS=localstack; about eight minutes
 	@$(BIN)/python -m tests.benchmarks.commits $(ARGS)
 
+bench-keeping: install ## 4,000 commits with the lake's keeper and without: their time, the log's bytes; twenty minutes
+	@$(BIN)/python -m tests.benchmarks.keeping $(ARGS)
+
 bench-freshness: install ## from Kinesis to visible in the lake, under load and on an idle stream; about seven minutes
 	@$(BIN)/python -m tests.benchmarks.freshness $(ARGS)
 
@@ -135,6 +138,6 @@ format: install ## format the code
 	@$(BIN)/ruff check --fix .
 
 clean: ## stop what runs, and remove what make and takeaway made
-	@if [ -x $(BIN)/takeaway ]; then $(BIN)/takeaway down; fi
+	@if [ -x $(BIN)/takeaway ]; then $(BIN)/takeaway down --yes; fi
 	rm -rf $(VENV) .takeaway .localstack build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from foundation.settings import from_environment
 
 if TYPE_CHECKING:
     from analytics.archiving import LakeSink
-    from analytics.maintenance import Backfill, Compactor, LateRows, Vacuum
+    from analytics.maintenance import Backfill, Compactor, Keeper, LateRows, Vacuum
     from analytics.privacy import CustomerKeys
     from analytics.table import CommitLog
 
@@ -72,6 +73,28 @@ def vacuum(environ: Mapping[str, str]) -> "Vacuum":
 
     settings = from_environment(LakeSettings, environ)
     return Vacuum(_bucket(settings, environ), _log(settings, environ, SYSTEM_CLOCK))
+
+
+def keeper(
+    environ: Mapping[str, str],
+    emit: Emit,
+    *,
+    retention: timedelta | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> "Keeper":
+    """What compacts, cleans and removes by itself; `retention` as of `vacuum`."""
+    from analytics.maintenance import RETENTION, Keeper, LogCare
+
+    bucket, log = bucket_and_log(environ)
+    return Keeper(
+        log,
+        compactor(environ, emit),
+        vacuum(environ),
+        LogCare(bucket),
+        emit,
+        retention=RETENTION if retention is None else retention,
+        stopping=stopping,
+    )
 
 
 def backfill(environ: Mapping[str, str], emit: Emit, keys: "CustomerKeys", clock: Clock = SYSTEM_CLOCK) -> "Backfill":

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -16,17 +16,17 @@ from deltalake.exceptions import TableNotFoundError
 from analytics.reading import (
     ALWAYS,
     EVERY_ORDER,
-    PLACE,
     LiveFiles,
+    When,
     Window,
     common_tables,
-    doubtful,
     find_repeats,
     lake_filesystem,
+    shared_days,
     without,
 )
 from analytics.settings import LakeSettings
-from analytics.table import EVENT_SCHEMA, table_uri
+from analytics.table import EVENT_SCHEMA, PLACE, AddedFile, is_compacted, table_uri
 from events import ARCHIVER
 from foundation import aws
 from foundation.settings import from_environment
@@ -47,8 +47,10 @@ class Lake:
     event may have been published twice; `orders`, a row an order (`analytics.reading.orders`). The columns of the
     former two are those of `EVENT_SCHEMA` and `event_date`.
 
-    `since` and `until`, aware, say which events count: those with since <= occurred_at < until; None does not bind.
-    Only the files of these days are read.
+    `since` and `until` say which events count: those with since <= occurred_at < until; None does not bind. Each is an
+    aware datetime, ISO 8601 text with an offset, or a date, which is where that day begins in UTC; others raise
+    `ValueError`. Files of other days are read for the ids of their events alone, and only while files are fresh, that
+    is, until they are compacted.
 
     A directory listing of the bucket is no substitute: it also shows files that never became visible, and files that a
     compaction replaced.
@@ -56,7 +58,6 @@ class Lake:
 
     def __init__(self, files: LiveFiles) -> None:
         self._files = files
-        self._repeats: dict[frozenset[str], pa.Table] = {}
 
     @classmethod
     def open(cls, uri: str, storage_options: Mapping[str, str]) -> "Lake":
@@ -82,67 +83,67 @@ class Lake:
         """Counts the table's commits: equal versions of one lake have equal rows."""
         return self._files.version
 
-    def files(self, since: datetime | None = None, until: datetime | None = None) -> list[str]:
+    def files(self, since: When | None = None, until: When | None = None) -> list[str]:
         """The addresses of exactly those Parquet files that count, of the days that the window touches.
 
         For readers that know nothing of the log. They have `records`: events that were published twice are twice there.
         """
-        return [self._files.address(file) for file in self._files.between(Window(since, until))]
+        return [self._files.address(file) for file in self._files.between(Window.of(since, until))]
 
     def dataset(self) -> ds.Dataset:
         """`records`, for pyarrow. A filter on `event_date` skips files, one on `order_id` most of a compacted file."""
         return self._files.dataset(self._files.all)
 
-    def events(self, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
+    def events(self, since: When | None = None, until: When | None = None) -> pa.Table:
         """`events`, in no order."""
-        window = Window(since, until)
+        window = Window.of(since, until)
         rows = self._files.dataset(self._files.between(window)).to_table(filter=_within(window))
-        return without(rows, self._repeats_within(window))
+        return without(rows, self._repeats)
 
-    def order(self, order_id: str, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
+    def order(self, order_id: str, since: When | None = None, until: When | None = None) -> pa.Table:
         """The `events` of one order, in the order in which they occurred. Of compacted files a small part is read."""
-        window = Window(since, until)
-        condition = ds.field("order_id") == order_id
-        if (within := _within(window)) is not None:
-            condition &= within
-        rows = self._files.dataset(self._files.between(window)).to_table(filter=condition)
-        return without(rows, find_repeats(rows)).sort_by("occurred_at")
+        window, of_order = Window.of(since, until), ds.field("order_id") == order_id
+        # A copy of any day may have come first, unless all is compacted.
+        files = self._files.all if self._fresh else self._files.between(window)
+        rows = self._files.dataset(files).to_table(filter=of_order)
+        rows = without(rows, find_repeats(rows)) if self._fresh else rows
+        within = _within(window)
+        return (rows if within is None else rows.filter(within)).sort_by("occurred_at")
 
-    def orders(self, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
+    def orders(self, since: When | None = None, until: When | None = None) -> pa.Table:
         """`orders`, sorted by `placed_at`, then `order_id`, as far as the window's events tell.
 
         An order placed before `since` has no `placed_at`; one under way at `until` is as it stood then.
         """
         return self.sql(EVERY_ORDER, since, until)
 
-    def pandas(self, since: datetime | None = None, until: datetime | None = None) -> "pd.DataFrame":
+    def pandas(self, since: When | None = None, until: When | None = None) -> "pd.DataFrame":
         """`events` as a frame."""
         return self.events(since, until).to_pandas()
 
-    def polars(self, since: datetime | None = None, until: datetime | None = None) -> "pl.LazyFrame":
+    def polars(self, since: When | None = None, until: When | None = None) -> "pl.LazyFrame":
         """`events` as a lazy frame: a filter or a selection reads what it needs. Wants polars: `pip install polars`."""
         try:
             import polars as pl  # noqa: PLC0415 - for those who have it
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError("polars is not installed. fix: pip install polars") from error
-        window = Window(since, until)
+        window = Window.of(since, until)
         frame = pl.scan_pyarrow_dataset(self._files.dataset(self._files.between(window)))
-        if since is not None:
-            frame = frame.filter(pl.col("occurred_at") >= since)
-        if until is not None:
-            frame = frame.filter(pl.col("occurred_at") < until)
-        repeats = self._repeats_within(window)
-        if repeats.num_rows:
-            left_out = pl.LazyFrame(repeats.select(PLACE))
+        if window.since is not None:
+            frame = frame.filter(pl.col("occurred_at") >= window.since)
+        if window.until is not None:
+            frame = frame.filter(pl.col("occurred_at") < window.until)
+        if self._repeats.num_rows:
+            left_out = pl.LazyFrame(self._repeats.select(PLACE))
             frame = frame.join(left_out, on=PLACE, how="anti")
         return frame
 
-    def sql(self, query: str, since: datetime | None = None, until: datetime | None = None) -> pa.Table:
+    def sql(self, query: str, since: When | None = None, until: When | None = None) -> pa.Table:
         """The answer of DuckDB, which sees `events`, `orders` and `records`. Times are in UTC.
 
         What Arrow has no type for comes as text: UHUGEINT, BIGNUM, BIT, and times of day with an offset.
         """
-        with self._database(Window(since, until), query) as connection:
+        with self._database(Window.of(since, until), query) as connection:
             answered = connection.sql(query)
             if answered is None:
                 raise ValueError(
@@ -166,40 +167,52 @@ class Lake:
             files = self._files.between(window)
             connection.register("_archived", self._files.dataset(files))
             _view(connection, "records", f"FROM _archived{window.where()}")
-            for name, select in common_tables(ALWAYS).items():
-                _view(connection, name, select)
-            repeats = self._repeats_within(window) if _may_read(connection, "events", query) else _NONE
+            asks = any(_may_read(connection, table, query) for table in ("events", "orders"))
+            repeats = self._repeats if asks else _NONE
             if not repeats.num_rows:
                 _view(connection, "events", "FROM records")
             else:
-                doubted = doubtful(self._files.all)
+                doubted = self._doubtful
                 connection.register("_repeats", repeats)
                 connection.register("_doubtful", self._files.dataset([file for file in files if file in doubted]))
                 connection.register("_certain", self._files.dataset([file for file in files if file not in doubted]))
                 _view(connection, "events", _WITHOUT_REPEATS + window.where())
+            for name, select in common_tables(ALWAYS, events="events").items():
+                _view(connection, name, select)
             yield connection
 
-    def _repeats_within(self, window: Window) -> pa.Table:
-        """Of these events and of those a day around them, which tell whether one of these is a repeat."""
-        near = {file.path for file in self._files.between(window.wider(_DAY))}
-        doubted = [file for file in doubtful(self._files.all) if file.path in near]
+    @cached_property
+    def _fresh(self) -> list[AddedFile]:
+        return [file for file in self._files.all if not is_compacted(file.path)]
+
+    @cached_property
+    def _doubtful(self) -> frozenset[AddedFile]:
+        """The files that may hold an event twice, or one that another of them holds too.
+
+        A compaction leaves no event in two compacted files, so of two copies one at least is fresh.
+        """
+        if not self._fresh:
+            return frozenset()
+        settled = [file for file in self._files.all if is_compacted(file.path)]
+        days = shared_days(self._files.dataset(self._fresh), self._files.dataset(settled)) if settled else set()
+        # guarantee: a repeat of a compacted day is found, however far the day
+        return frozenset(self._fresh).union(file for file in settled if file.day in days)
+
+    @cached_property
+    def _repeats(self) -> pa.Table:
         # guarantee: a reader sees every event once, before its day is compacted too
-        if not doubted:
+        if not self._doubtful:
             return _NONE
-        key = frozenset(file.path for file in doubted)
-        if key not in self._repeats:
-            self._repeats[key] = find_repeats(self._files.dataset(doubted))
-        return self._repeats[key]
+        return find_repeats(self._files.dataset(self._doubtful))
 
 
 _FIX = (
     f"run the archiver (`takeaway work {ARCHIVER}`) and place an order; the first file comes when it is due, after "
     "TAKEAWAY_LAKE_FILE_AGE at the latest"
 )
-_DAY = timedelta(days=1)
 # DuckDB hands them to Arrow with another value, without their offset, or as bytes of its own.
 _AS_TEXT = {"UHUGEINT", "BIGNUM", "BIT", "TIME WITH TIME ZONE"}
-_NONE = EVENT_SCHEMA.empty_table().select(["event_id", *PLACE])
+_NONE = EVENT_SCHEMA.empty_table().select(["order_id", *PLACE])
 _WITHOUT_REPEATS = f"""
 FROM (FROM _certain UNION ALL FROM _doubtful ANTI JOIN _repeats USING ({", ".join(PLACE)}))"""
 

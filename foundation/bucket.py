@@ -88,6 +88,18 @@ class Bucket:
             raise
         return True
 
+    def read_part(self, key: str, start: int, end: int) -> bytes | None:
+        """The object's bytes from `start` up to `end`, as far as it goes; None when there is none."""
+        try:
+            answer = self._client.get_object(Bucket=self.name, Key=key, Range=f"bytes={start}-{end - 1}")
+        except ClientError as error:
+            if error_code(error) == "NoSuchKey":
+                return None
+            if error_code(error) == "InvalidRange":
+                return b""
+            raise
+        return answer["Body"].read()
+
     def create(self, key: str, body: bytes) -> str:
         """Writes an object that must not exist yet, and answers its ETag."""
         try:

@@ -14,7 +14,7 @@ from foundation.error_codes import error_code
 from takeaway.commands import backfill, customers, dead_letters, doctor, dropping, loading, reading, running, stack
 from takeaway.commands import lake as lake_commands
 from takeaway.errors import UserError
-from takeaway.stack import HOME, WRONG_KEY, endpoint, unreachable, wrong_key
+from takeaway.stack import HOME, WRONG_KEY, endpoint, told_of_lake, unreachable, wrong_key
 from takeaway.terminal import say, write
 
 OUR_PACKAGES = {"analytics", "consumers", "events", "foundation", "producers", "takeaway"}
@@ -51,6 +51,7 @@ lake.command("ls")(lake_commands.ls)
 lake.command("files")(lake_commands.files)
 lake.command("sql")(lake_commands.sql)
 lake.command("verify")(lake_commands.verify)
+lake.command("keep")(lake_commands.keep)
 lake.command("compact")(lake_commands.compact)
 lake.command("vacuum")(lake_commands.vacuum)
 lake.command("backfill")(backfill.backfill)
@@ -89,6 +90,9 @@ def main() -> None:
         what, separator, fix = str(error).rpartition("fix: ")
         if separator and is_ours(error):
             _fail(what, fix)
+        # Commands that read the lake beside other things.
+        if of_lake := told_of_lake(error, endpoint()):
+            _fail(of_lake.what, of_lake.fix)
         _fail(*_defect(error))
 
 

@@ -395,9 +395,34 @@ GUARANTEES = (
         "test_every_event_is_read_once_by_every_route",
     ),
     Guarantee(
-        "a repeat past midnight is found",
-        replaced("fresh & _neighbourhood(file.day)", "file.day in fresh"),
+        "a repeat of a compacted day is found, however far the day",
+        becomes("frozenset(self._fresh)"),
         "test_a_repeat_past_midnight_is_found_beside_a_compacted_day",
+    ),
+    Guarantee(
+        "a repeat changes no order",
+        becomes("'records'"),
+        "test_a_repeated_event_counts_once_and_the_first_to_arrive_is_the_one",
+    ),
+    Guarantee(
+        "two orders under one event id are two events",
+        becomes("event_id"),
+        "test_two_orders_under_one_event_id_are_two_events",
+    ),
+    Guarantee(
+        "no event is in two compacted files",
+        never,
+        "test_a_kill_between_two_days_of_a_compaction_leaves_the_answer",
+    ),
+    Guarantee(
+        "of two compactions at once, of whatever days, the log takes one",
+        replaced(", COMPACTIONS: turn", ""),
+        "test_of_two_compactions_at_once_neither_leaves_a_copy_beside_the_other",
+    ),
+    Guarantee(
+        "a time without a zone is refused",
+        never,
+        "test_a_time_that_names_no_moment_is_refused_with_the_fix",
     ),
     Guarantee(
         "a window opens the files of its days only",
@@ -408,6 +433,21 @@ GUARANTEES = (
         "a compaction replaces what it has read, and nothing newer",
         replaced("snapshot", "log.snapshot()"),
         "test_whoever_writes_at_any_moment_of_a_compaction_loses_nothing",
+    ),
+    Guarantee(
+        "a checkpoint goes only while a newer one is there",
+        never,
+        "test_while_the_newest_is_in_doubt_all_stay",
+    ),
+    Guarantee(
+        "a day that cannot be compacted stops no other care",
+        becomes("LookupError"),
+        "test_a_day_that_cannot_be_compacted_stops_no_other_care",
+    ),
+    Guarantee(
+        "vacuum keeps what it says, or says that it cannot",
+        never,
+        "test_a_retention_that_the_log_cannot_tell_is_refused",
     ),
     Guarantee(
         "a backfill brings no event that the lake has",

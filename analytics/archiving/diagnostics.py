@@ -110,6 +110,26 @@ class DayCompacted(Diagnostic):
 
 
 @dataclass(frozen=True)
+class LakeKept(Diagnostic):
+    """A keeper removed so many of `what`, of `size` bytes together."""
+
+    what: str
+    objects: int
+    size: int
+
+
+@dataclass(frozen=True)
+class KeepingFailed(Diagnostic):
+    """A part of a keeper's round (compact, remove, clean) broke off; nothing is lost, and the next round tries again.
+
+    fix: where it goes on, `takeaway lake verify` tells what is wrong with the lake.
+    """
+
+    part: str
+    error: Exception
+
+
+@dataclass(frozen=True)
 class SliceLoaded(Diagnostic):
     """One commit brought a slice of a history. `duplicates` events were in the lake, or stood in an earlier line."""
 

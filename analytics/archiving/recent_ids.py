@@ -1,4 +1,4 @@
-"""Events that came before, told by their `event_id`: a writer that lost an answer sends its record again."""
+"""Events that came before, told by their ids: a writer that lost an answer sends its record again."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analytics.archiving.diagnostics import LakeFileUnread
-from analytics.table import EVENT_SCHEMA, ShardPaths, object_key
+from analytics.table import EVENT_SCHEMA, IDENTITY, ShardPaths, identities, object_key
 from foundation.bucket import Bucket
 from foundation.diagnostics import Emit
 
 # Writers repeat within seconds. The window spans this much of the stream's own time, and up to twice as much.
 SPAN_SECONDS = 600
-# And no more than this many events of a shard, so that memory stays what it is: about 120 bytes each.
+# And no more than this many events of a shard, so that memory stays what it is: about 200 bytes each.
 MOST_EVENTS = 200_000
 
 
@@ -34,16 +34,16 @@ class Window:
 
     def known(self, rows: pa.Table) -> list[int]:
         """The indexes of the rows whose event came before, in the window or among the rows themselves."""
-        ids: list[Any] = rows.column("event_id").to_pylist()
+        ids: list[Any] = identities(rows).to_pylist()
         distinct = set(ids)
         if len(distinct) == len(ids) and distinct.isdisjoint(self._younger) and distinct.isdisjoint(self._older):
             return []
         seen: set[str] = set()
         known = []
-        for index, event_id in enumerate(ids):
-            if event_id in seen or event_id in self._younger or event_id in self._older:
+        for index, event in enumerate(ids):
+            if event in seen or event in self._younger or event in self._older:
                 known.append(index)
-            seen.add(event_id)
+            seen.add(event)
         return known
 
     def add(self, rows: pa.Table) -> None:
@@ -56,7 +56,7 @@ class Window:
             self._since = first
         if last - self._since >= self._span_micros or len(self._younger) >= self._most // 2:
             self._older, self._younger, self._since = self._younger, set(), first
-        ids: list[Any] = rows.column("event_id").to_pylist()
+        ids: list[Any] = identities(rows).to_pylist()
         self._younger.update(ids)
 
 
@@ -106,5 +106,5 @@ def _read(paths: Iterable[str], bucket: Bucket, emit: Emit) -> Iterator[pa.Table
             emit(LakeFileUnread(path, error))
 
 
-_WINDOW_COLUMNS = ["event_id", "_arrived_at"]
+_WINDOW_COLUMNS = [*IDENTITY, "_arrived_at"]
 _WINDOW_SCHEMA = pa.schema([EVENT_SCHEMA.field(name) for name in _WINDOW_COLUMNS])

@@ -9,10 +9,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
+import pyarrow as pa
+
 from analytics.archiving.diagnostics import LakeCommitted, LakeShardFailed
 from analytics.archiving.holder import Holder
 from analytics.archiving.shard_sink import CommitFailed, ShardSink
-from analytics.files import ObjectWriter, days, write_parquet
+from analytics.files import ObjectWriter, days, days_of, write_parquet
 from analytics.privacy import CustomerKeys
 from analytics.rotation import RotationPolicy, total
 from analytics.table import (
@@ -31,14 +33,15 @@ from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from foundation.ids import NewId, random_id
 
-# More than this many bytes of rows in memory, and whoever brings more waits for a commit.
-MOST_WAITING = 256 * 1024 * 1024
+# So many files' rows may be in memory: one that is being written, and the next one that fills meanwhile.
+MOST_FILES = 2
 
 
 class LakeSink:
     """The one committer of a process. While one thread commits, the others go on buffering.
 
-    At most `most_waiting` bytes of rows wait, plus what shards hold whose last commit failed; those take no more.
+    At most `most_waiting` bytes of rows wait, twice the policy's size unless told, plus what shards hold whose last
+    commit failed; those take no more.
     `first` is the policy until the first commit, and `policy` from then on. `keys` are those that the rows' tokens were
     made with. `accepted_gaps` are those that `LakeGap` named and somebody has put up with.
     """
@@ -54,7 +57,7 @@ class LakeSink:
         *,
         keys: CustomerKeys,
         first: RotationPolicy | None = None,
-        most_waiting: int = MOST_WAITING,
+        most_waiting: int | None = None,
         new_id: NewId = random_id,
         accepted_gaps: Collection[str] = (),
     ) -> None:
@@ -66,7 +69,7 @@ class LakeSink:
         self._first = first
         self._clock = clock
         self._emit = emit
-        self._most_waiting = most_waiting
+        self._most_waiting = MOST_FILES * policy.size if most_waiting is None else most_waiting
         self._new_id = new_id
         self._accepted_gaps = accepted_gaps
         # A shard whose processor is gone is forgotten, with its rows: whoever reads it next reads them again.
@@ -142,6 +145,8 @@ class LakeSink:
         if logged:
             files = [file for shard in logged for file in written[shard]]
             self._emit(_committed(entries, files, self._clock.monotonic() - started))
+        # What the rows and their encoding took goes back to the machine, not to the next file's.
+        pa.default_memory_pool().release_unused()
 
     def _written(self, shard: ShardSink) -> list[AddedFile] | None:
         """The intent, and then the files it names. None when nothing waits."""
@@ -149,7 +154,7 @@ class LakeSink:
         if portion is None:
             return None
         paths, number = shard.holder.paths, shard.holder.next_number
-        daily = {paths.data_file(day, number, k): (day, part) for k, (day, part) in enumerate(days(portion.rows))}
+        daily = {paths.data_file(day, number, k): day for k, day in enumerate(days_of(portion.rows))}
         pending = shard.holder.intend(
             portion.upto,
             tuple(daily),
@@ -158,7 +163,7 @@ class LakeSink:
             set_apart=len(portion.set_apart),
         )
         files = []
-        for path, (day, part) in daily.items():
+        for path, (day, part) in zip(daily, days(portion.rows), strict=True):
             with ObjectWriter(self._bucket, object_key(path)) as out:
                 write_parquet(part, _footer(paths, number.epoch, pending), cast("IO[Any]", out))
             files.append(AddedFile(path=path, size=out.size, day=day, rows=part.num_rows))

@@ -1,8 +1,8 @@
 """The lake's files: how rows become Parquet objects, and how they are read back."""
 
 from analytics.files.multipart import ObjectWriter
-from analytics.files.stored import MissingFile, TornFile, stored_file, stored_rows
-from analytics.files.writing import ParquetFile, days, parquet, write_parquet
+from analytics.files.stored import MissingFile, TornFile, rows_of_orders, stored_file, stored_rows
+from analytics.files.writing import ParquetFile, days, days_of, parquet, write_parquet
 
 __all__ = [
     "MissingFile",
@@ -10,7 +10,9 @@ __all__ = [
     "ParquetFile",
     "TornFile",
     "days",
+    "days_of",
     "parquet",
+    "rows_of_orders",
     "stored_file",
     "stored_rows",
     "write_parquet",

@@ -1,6 +1,10 @@
 """The rows of one file of the lake, checked against what the log says of it."""
 
+import io
+from typing import Any
+
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analytics.table import AddedFile, object_key
@@ -29,6 +33,56 @@ def stored_file(bucket: Bucket, file: AddedFile) -> pq.ParquetFile:
     if opened.metadata.num_rows != file.rows:
         raise TornFile(f"{file.path} has {opened.metadata.num_rows} rows, the log says {file.rows}. fix: {_FIX}")
     return opened
+
+
+class _Parts(io.RawIOBase):
+    """An object to read here and there. One that ends before the log says is none of ours: what is read, is torn."""
+
+    def __init__(self, bucket: Bucket, file: AddedFile) -> None:
+        super().__init__()
+        self._bucket = bucket
+        self._file = file
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._file.size}[whence]
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        end = self._file.size if size < 0 else min(self._at + size, self._file.size)
+        if end <= self._at:
+            return b""
+        part = self._bucket.read_part(object_key(self._file.path), self._at, end)
+        if part is None:
+            raise MissingFile(f"{self._file.path} is in the log and not in bucket {self._bucket.name}. fix: {_FIX}")
+        self._at += len(part)
+        return part
+
+
+def rows_of_orders(bucket: Bucket, file: AddedFile, schema: pa.Schema, orders: "pa.Array[Any]") -> pa.Table:
+    """The rows of these orders, with the columns of `schema`, which every file has.
+
+    Of a file without any only the ids of its orders are read. Raises `MissingFile` or `TornFile`.
+    """
+    found = [schema.empty_table()]
+    try:
+        with pq.ParquetFile(pa.PythonFile(_Parts(bucket, file), "r")) as opened:
+            for group in range(opened.num_row_groups):
+                there = pc.is_in(opened.read_row_group(group, ["order_id"]).column("order_id"), value_set=orders)
+                if pc.any(there).as_py():
+                    found.append(opened.read_row_group(group, schema.names).filter(there).select(schema.names))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise TornFile(f"{file.path} is no Parquet file: {error}. fix: {_FIX}") from error
+    return pa.concat_tables(part.cast(schema) for part in found)
 
 
 class NewerColumns(Exception):

@@ -35,14 +35,25 @@ _STORED = {column.name: column for column in FILE_COLUMNS}
 
 
 def days(rows: pa.Table) -> Iterator[tuple[date, pa.Table]]:
-    """The rows of each UTC day of `occurred_at`, earliest day first, in the order they came."""
-    span: Any = pc.min_max(rows.column("occurred_at")).as_py()
-    if span["min"] is not None and span["min"].date() == span["max"].date():
-        yield span["min"].date(), rows
+    """The rows of each UTC day of `occurred_at`, earliest day first, in the order they came.
+
+    Those of several days are copied, a day at a time.
+    """
+    there = days_of(rows)
+    if len(there) == 1:
+        yield there[0], rows
         return
     day_of_row = rows.column("occurred_at").cast(pa.date32())
-    for day in sorted(day for day in pc.unique(day_of_row).to_pylist() if day is not None):
+    for day in there:
         yield day, rows.filter(pc.equal(day_of_row, pa.scalar(day, pa.date32())))
+
+
+def days_of(rows: pa.Table) -> list[date]:
+    """The UTC days of `occurred_at`, the earliest first."""
+    span: Any = pc.min_max(rows.column("occurred_at")).as_py()
+    if span["min"] is not None and span["min"].date() == span["max"].date():
+        return [span["min"].date()]
+    return sorted(day for day in pc.unique(rows.column("occurred_at").cast(pa.date32())).to_pylist() if day is not None)
 
 
 def parquet(rows: pa.Table, footer: Mapping[str, str]) -> bytes:

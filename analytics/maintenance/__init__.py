@@ -2,17 +2,23 @@
 
 from analytics.maintenance.backfill import Backfill, BadLine
 from analytics.maintenance.compaction import CompactionPolicy, Compactor
+from analytics.maintenance.keeping import EVERY, Keeper
 from analytics.maintenance.late import LateRecord, LateRows, NotYetPassed
+from analytics.maintenance.log_care import LogCare
 from analytics.maintenance.scratch_database import scratch
-from analytics.maintenance.vacuum import Vacuum
+from analytics.maintenance.vacuum import RETENTION, Vacuum
 
 __all__ = [
+    "EVERY",
+    "RETENTION",
     "Backfill",
     "BadLine",
     "CompactionPolicy",
     "Compactor",
+    "Keeper",
     "LateRecord",
     "LateRows",
+    "LogCare",
     "NotYetPassed",
     "Vacuum",
     "scratch",

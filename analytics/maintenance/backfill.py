@@ -14,7 +14,16 @@ from analytics.archiving import SliceLoaded, decode_records
 from analytics.files import days, parquet, stored_rows
 from analytics.maintenance.commit_once import Change, NoChange, Uploads, commit_once
 from analytics.privacy import CustomerKeys
-from analytics.table import EVENT_SCHEMA, AddedFile, CommitLog, LogEntry, Snapshot, backfill_file
+from analytics.table import (
+    EVENT_SCHEMA,
+    IDENTITY,
+    AddedFile,
+    CommitLog,
+    LogEntry,
+    Snapshot,
+    backfill_file,
+    identities,
+)
 from events import UnreadableEvent
 from foundation.bucket import Bucket
 from foundation.clock import Clock
@@ -29,7 +38,7 @@ _CHUNK_LINES = 10_000
 
 # Until the event itself tells.
 _ANY_TIME = 0.0
-_IDS = EVENT_SCHEMA.empty_table().select(["event_id"]).schema
+_IDS = EVENT_SCHEMA.empty_table().select(IDENTITY).schema
 
 
 class AnotherHistory(ValueError):
@@ -79,7 +88,7 @@ class Backfill:
     """Loads a history under an id, however often, by however many at once, and whatever breaks off.
 
     A slice's rows and its transaction become visible in one commit. A line whose event the lake has on the same day is
-    left out; compaction removes what came to a neighbouring day, or at the same moment. A row's `_shard` is
+    left out; compaction removes what came to another day, or at the same moment. A row's `_shard` is
     `backfill/<id>`, its `_sequence_number` the number of its line, and `_arrived_at` is `occurred_at`: history does not
     tell when it arrived. One slice is in memory, with the ids of its days' events.
     """
@@ -162,13 +171,13 @@ class Backfill:
         # Files never change, and the next slice's days are mostly the same.
         known = self._known
         self._known = {file.path: known[file.path] if file.path in known else self._ids(file) for file in files}
-        ids = rows.column("event_id")
+        ids = identities(rows)
         there = pa.chunked_array([chunk for known in self._known.values() for chunk in known.chunks], pa.string())
         # guarantee: a backfill brings no event that the lake has
         return rows.filter(pc.and_(_is_first(ids), pc.invert(pc.is_in(ids, value_set=there))))
 
     def _ids(self, file: AddedFile) -> "pa.ChunkedArray[Any]":
-        return stored_rows(self._bucket, file, _IDS).column("event_id")
+        return identities(stored_rows(self._bucket, file, _IDS))
 
     def _change(self, application: str, digest: str, one: _Slice, rows: pa.Table) -> Change[int | None]:
         """Files of the rows, and with them the slice's transaction. Its result is the number of rows."""

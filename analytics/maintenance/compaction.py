@@ -13,13 +13,18 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analytics.archiving import DayCompacted
-from analytics.files import ParquetFile, stored_rows
+from analytics.files import ParquetFile, rows_of_orders, stored_rows
 from analytics.maintenance.commit_once import ROUNDS, Change, NoChange, Uploads, commit_once
 from analytics.maintenance.scratch_database import scratch
 from analytics.table import (
+    COMPACTIONS,
     EVENT_SCHEMA,
+    IDENTITY,
+    PLACE,
+    STREAM_ORDER,
     AddedFile,
     CommitLog,
     LogEntry,
@@ -34,11 +39,7 @@ from foundation.diagnostics import Emit
 from foundation.ids import NewId, random_id
 
 _DAY = timedelta(days=1)
-_PLACE = ("_shard", "_sequence_number", "_sub_sequence_number")
-# Of the events with one id the first to arrive stays. A parent shard's records arrived before its children's. Sequence
-# numbers are decimal text of differing length: shorter is smaller.
-_STREAM_ORDER = "_arrived_at, _shard, length(_sequence_number), _sequence_number, _sub_sequence_number"
-_KEYS = EVENT_SCHEMA.empty_table().select(["event_id", "_arrived_at", *_PLACE]).schema
+_KEYS = EVENT_SCHEMA.empty_table().select([*IDENTITY, "_arrived_at", *PLACE]).schema
 
 
 class RowsLost(Exception):
@@ -114,26 +115,27 @@ class Compactor:
         return sorted(day for day, count in small.items() if self._policy.is_due(day, count, now))
 
     def run(self, days: Iterable[date]) -> Iterator[CompactedDay]:
-        """Compacts each of the days, and once more those whose rows turn out to be a neighbour's duplicates."""
-        waiting, again = list(dict.fromkeys(days)), set[date]()
-        while waiting:
-            day = waiting.pop(0)
-            compacted, doubled = self.compact(day, rounds=ROUNDS)
+        """Compacts each of the days, and before it the compacted ones that have a later copy of one of its events."""
+        for day in dict.fromkeys(days):
+            compacted, before = self.compact(day, rounds=ROUNDS)
+            for other in sorted(before):
+                again, _ = self.compact(other, beside=day, rounds=ROUNDS)
+                if again is not None:
+                    yield again
+            if before:
+                compacted, _ = self.compact(day, rounds=ROUNDS)
             if compacted is not None:
                 yield compacted
-            for neighbour in sorted(doubled - again - set(waiting)):
-                again.add(neighbour)
-                waiting.append(neighbour)
 
-    def compact(self, day: date, *, rounds: int = 1) -> _Outcome:
-        """What became of the day, None when it was as it should be; and the neighbours to compact again.
+    def compact(self, day: date, *, beside: date | None = None, rounds: int = 1) -> _Outcome:
+        """What became of the day, None when it was as it should be, or has to wait for those of the other days told.
 
-        Those are compacted, and have events that this day keeps. A neighbour is read here, and never written: which of
-        two equal events stays is the same for whoever looks. Raises `CommitRejected` when another compactor was faster
-        in each of the rounds.
+        Those are compacted, and have a later copy of an event that this day keeps: they go first, with this one given
+        as `beside`, so that no event is in two compacted files at any moment. Other days are read here, and never
+        written. Raises `CommitRejected` when another compactor was faster in each of the rounds.
         """
         compacted, doubled = commit_once(
-            self._log, lambda snapshot: self._change(snapshot, day), compaction(day), rounds=rounds
+            self._log, lambda snapshot: self._change(snapshot, day, beside), compaction(day), rounds=rounds
         )
         if compacted is not None:
             self._emit(
@@ -143,7 +145,7 @@ class Compactor:
             )
         return compacted, doubled
 
-    def _change(self, snapshot: Snapshot, day: date) -> Change[_Outcome] | NoChange[_Outcome]:
+    def _change(self, snapshot: Snapshot, day: date, beside: date | None) -> Change[_Outcome] | NoChange[_Outcome]:
         """Files in the place of those that the snapshot has of the day: newer ones stay."""
         files = [file for file in snapshot.all_files() if file.day == day]
         if not files:
@@ -151,10 +153,13 @@ class Compactor:
         application, batch_id = compaction(day), self._new_id()
         generation = snapshot.version_of(application) + 1
         with scratch() as database:
-            self._load(database, snapshot, day, files)
+            self._load(database, snapshot, day, files, beside)
             dropped, doubled = _duplicates(database, day)
-            doubled &= _compacted_days(snapshot)
-            if day in _compacted_days(snapshot) and not dropped:
+            doubled -= {beside}
+            # guarantee: no event is in two compacted files
+            if doubled:
+                return NoChange((None, doubled))
+            if not dropped and all(is_compacted(file.path) for file in files):
                 return NoChange((None, doubled))
             uploads = Uploads(self._bucket, self._clock)
             self._write(database, day, batch_id, generation, uploads)
@@ -176,26 +181,41 @@ class Compactor:
             dropped=dropped,
         )
         entry = LogEntry(n=generation, epoch=0, batch_id=batch_id, hi=None, rows=after, dropped=dropped)
-        return Change((compacted, doubled), uploads, {application: entry}, replacing=day)
+        turn = LogEntry(n=snapshot.version_of(COMPACTIONS) + 1, epoch=0, batch_id=batch_id, hi=None, rows=0)
+        # guarantee: of two compactions at once, of whatever days, the log takes one
+        entries = {application: entry, COMPACTIONS: turn}
+        return Change((compacted, doubled), uploads, entries, replacing=day)
 
     def _load(
-        self, database: duckdb.DuckDBPyConnection, snapshot: Snapshot, day: date, files: Iterable[AddedFile]
+        self,
+        database: duckdb.DuckDBPyConnection,
+        snapshot: Snapshot,
+        day: date,
+        files: Iterable[AddedFile],
+        beside: date | None,
     ) -> None:
+        """The table `day` with its rows, and `keys` with these and the copies of their events elsewhere.
+
+        Elsewhere is where compactions have been: what is fresh will look here when its own turn comes.
+        """
+        orders = set[str | None]()
         for file in files:
             rows = stored_rows(self._bucket, file, EVENT_SCHEMA, whole=True)
             _insert(database, "day", rows)
             _insert(database, "keys", _keys(rows, file.day))
+            orders.update(pc.unique(rows.column("order_id")).to_pylist())
+        wanted = pa.array(orders, pa.string())
         for file in snapshot.all_files():
-            if file.day != day and abs(file.day - day) <= _DAY:
-                _insert(database, "keys", _keys(stored_rows(self._bucket, file, _KEYS), file.day))
+            if file.day != day and (is_compacted(file.path) or file.day == beside):
+                _insert(database, "keys", _keys(rows_of_orders(self._bucket, file, _KEYS, wanted), file.day))
 
     def _write(
         self, database: duckdb.DuckDBPyConnection, day: date, batch_id: str, generation: int, uploads: Uploads
     ) -> None:
         footer = {"compacted": day.isoformat(), "batch_id": batch_id, "n": str(generation)}
         rows = database.sql(
-            f"SELECT day.* FROM day ANTI JOIN dropped USING ({', '.join(_PLACE)}) "  # noqa: S608 - names of ours
-            f"ORDER BY order_id, occurred_at, event_id, {_STREAM_ORDER}"
+            f"SELECT day.* FROM day ANTI JOIN dropped USING ({', '.join(PLACE)}) "  # noqa: S608 - names of ours
+            f"ORDER BY order_id, occurred_at, event_id, {STREAM_ORDER}"
         ).to_arrow_reader(self._policy.row_group)
         groups = _whole_groups(rows, self._policy.row_group)
         index, group = 0, next(groups, None)
@@ -208,12 +228,6 @@ class Compactor:
                     group = next(groups, None)
             uploads.add(compacted_file(day, batch_id, index), day, count, out.getvalue())
             index += 1
-
-
-def _compacted_days(snapshot: Snapshot) -> set[date]:
-    """The days that have nothing but compacted files."""
-    files = snapshot.all_files()
-    return {file.day for file in files} - {file.day for file in files if not is_compacted(file.path)}
 
 
 def _keys(rows: pa.Table, day: date) -> pa.Table:
@@ -229,16 +243,21 @@ def _insert(database: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> N
 
 
 def _duplicates(database: duckdb.DuckDBPyConnection, day: date) -> tuple[int, set[date]]:
-    """Makes the table `dropped`: the day's rows of events that came before. How many, and where else there are such."""
+    """Makes the table `dropped`: the day's rows of events that came before. How many, and the days of later copies."""
+    event = ", ".join(IDENTITY)
     database.execute(
-        "CREATE TABLE repeated AS SELECT * FROM keys "  # noqa: S608 - names of ours
-        "WHERE event_id IN (SELECT event_id FROM keys GROUP BY event_id HAVING count(*) > 1) "
-        f"QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY {_STREAM_ORDER}) > 1"
+        "CREATE TABLE ranked AS SELECT *, "  # noqa: S608 - names of ours
+        f"row_number() OVER (PARTITION BY {event} ORDER BY {STREAM_ORDER}) AS place, "
+        f"bool_or(event_date = ?) OVER (PARTITION BY {event}) AS of_day "
+        f"FROM keys SEMI JOIN (SELECT {event} FROM keys GROUP BY {event} HAVING count(*) > 1) USING ({event})",
+        [day],
     )
-    database.execute("CREATE TABLE dropped AS FROM repeated WHERE event_date = ?", [day])
+    database.execute("CREATE TABLE dropped AS FROM ranked WHERE place > 1 AND event_date = ?", [day])
     dropped = database.execute("SELECT count(*) FROM dropped").fetchall()[0][0]
-    neighbours = database.execute("SELECT DISTINCT event_date FROM repeated WHERE event_date <> ?", [day]).fetchall()
-    return dropped, {neighbour for (neighbour,) in neighbours}
+    others = database.execute(
+        "SELECT DISTINCT event_date FROM ranked WHERE place > 1 AND of_day AND event_date <> ?", [day]
+    ).fetchall()
+    return dropped, {other for (other,) in others}
 
 
 def _whole_groups(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:

@@ -19,6 +19,10 @@ class RetentionTooShort(ValueError):
     """Files that somebody is about to commit could go."""
 
 
+class RetentionTooLong(ValueError):
+    """The table's log forgets sooner when a file was replaced."""
+
+
 @dataclass(frozen=True)
 class Removable:
     """An object that nobody needs, its size in bytes, and why."""
@@ -52,6 +56,13 @@ class Vacuum:
             for path in held.offsets.pending.files
         }
         snapshot = self._log.snapshot()
+        # guarantee: vacuum keeps what it says, or says that it cannot
+        if retention > snapshot.remembers:
+            raise RetentionTooLong(
+                f"{_hours(retention)} are too long: when a file was replaced, the table's log tells for "
+                f"{_hours(snapshot.remembers)}. fix: {_hours(snapshot.remembers)} at most; the table's property "
+                "delta.deletedFileRetentionDuration says how long, and holds for what is replaced from then on"
+            )
         visible = {object_key(file.path) for file in snapshot.all_files()}
         replaced = {object_key(path) for path in snapshot.unneeded(timedelta(0))}
         unneeded = {object_key(path) for path in snapshot.unneeded(retention)}
@@ -68,3 +79,7 @@ class Vacuum:
 
     def remove(self, removable: Removable) -> None:
         self._bucket.delete(removable.key)
+
+
+def _hours(span: timedelta) -> str:
+    return f"{span / timedelta(hours=1):g} hours"

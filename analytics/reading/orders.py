@@ -5,26 +5,30 @@ faster than pandas and anyone can paste it.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TypeAlias
 
 import duckdb
 import pyarrow as pa
 
+from analytics.table import IDENTITY, STREAM_ORDER
 from events import CHOREOGRAPHY, EVENT_TYPES, OrderRejected
 
 # How long after the event that brings it about an event is expected, from the choreography.
 _DEADLINES = "SELECT * FROM (VALUES {rows}) AS deadline(event_type, deadline_seconds)"
 
-# Where on the stream a row comes from, in the order of the stream. Sequence numbers are decimal text of differing
-# length: shorter is smaller.
-STREAM_ORDER = "_arrived_at, _shard, length(_sequence_number), _sequence_number, _sub_sequence_number"
-
-# Each event once: the first to arrive of those with one `event_id`, which is also what compaction keeps.
+# Each event once: the first of its rows to arrive, which is also what compaction keeps.
 _DISTINCT_EVENTS = f"""
-SELECT event_id, order_id, occurred_at, _arrived_at, count(*) OVER (PARTITION BY event_id) AS deliveries
+SELECT event_id, order_id, occurred_at, _arrived_at,
+  count(*) OVER (PARTITION BY {", ".join(IDENTITY)}) AS deliveries
 FROM records{{where}}
-QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY {STREAM_ORDER}) = 1
+QUALIFY row_number() OVER (PARTITION BY {", ".join(IDENTITY)} ORDER BY {STREAM_ORDER}) = 1
 """  # noqa: S608 - words of ours
+
+_EVENTS = f"""(
+    SELECT * FROM records
+    QUALIFY row_number() OVER (PARTITION BY {", ".join(IDENTITY)} ORDER BY {STREAM_ORDER}) = 1
+  )"""  # noqa: S608 - words of ours
 
 # When each thing happened: `order_placed` is `placed_at`, `user_notified` is `user_notified_at`.
 _REASON = "min_by(reason, occurred_at) FILTER (event_type = 'order_rejected') AS rejection_reason"
@@ -34,9 +38,9 @@ _TIMES = [
     for event_type in EVENT_TYPES.values()
 ]
 
-# Smallest and earliest only: neither the order of arrival nor an event that is there twice changes a row, so nothing
-# has to be sorted out before. A time is that of the first such event by when it occurred. Of an acceptance and a
-# rejection the earlier counts, and a customer who was told implies an acceptance.
+# Smallest and earliest only: the order of arrival changes no row. Of events, not of records: a repeat may say another
+# time, and is gone once its day is compacted. A time is that of the first such event by when it occurred. Of an
+# acceptance and a rejection the earlier counts, and a customer who was told implies an acceptance.
 _ORDERS = """
 SELECT *,
   CASE
@@ -61,7 +65,7 @@ FROM (
     min_by(currency, occurred_at) FILTER (event_type = 'order_placed') AS currency,
     {times},
     max(occurred_at) AS last_event_at
-  FROM records{where}
+  FROM {events}{where}
   GROUP BY order_id
 )
 """
@@ -74,6 +78,10 @@ NEEDED_COLUMNS = (
 )
 
 
+class UnclearTime(ValueError):
+    """A time that names no moment: without a time zone, or no time at all."""
+
+
 class UnusableRecords(ValueError):
     """A table that is not the lake's records. Says which columns are missing."""
 
@@ -84,6 +92,16 @@ class Window:
 
     since: datetime | None = None
     until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        for name, moment in (("since", self.since), ("until", self.until)):
+            if moment is not None:
+                _require_moment(name, moment)
+
+    @classmethod
+    def of(cls, since: "When | None", until: "When | None") -> "Window":
+        """From what people write. Raises `UnclearTime`."""
+        return cls(_moment("since", since), _moment("until", until))
 
     def where(self) -> str:
         """The window as SQL on `records`, by day as well so that a reader skips other days' files; "" if unbounded."""
@@ -104,12 +122,18 @@ class Window:
         )
 
 
+# An aware datetime, ISO 8601 text with an offset, or a date: the beginning of that day in UTC.
+When: TypeAlias = datetime | date | str
+
 ALWAYS = Window()
 EVERY_ORDER = "FROM orders ORDER BY placed_at, order_id"
 
 
-def common_tables(window: Window = ALWAYS) -> dict[str, str]:
-    """What the questions read, as SQL by name; the base is `records`, the lake's rows as they were archived."""
+def common_tables(window: Window = ALWAYS, *, events: str = "") -> dict[str, str]:
+    """What the questions read, as SQL by name; the base is `records`, the lake's rows as they were archived.
+
+    `events` names a table of them without repeats, if there is one.
+    """
     deadlines = ", ".join(
         f"('{EVENT_TYPES[event]}', {step.deadline.total_seconds():g}::DOUBLE)"
         for step in CHOREOGRAPHY
@@ -119,7 +143,12 @@ def common_tables(window: Window = ALWAYS) -> dict[str, str]:
     return {
         "deadlines": _DEADLINES.format(rows=deadlines),
         "distinct_events": _DISTINCT_EVENTS.format(where=window.where()).strip(),
-        "orders": _ORDERS.format(times=",\n    ".join(_TIMES), where=window.where().replace("\n", "\n  ")).strip(),
+        "orders": _ORDERS.format(
+            times=",\n    ".join(_TIMES),
+            # guarantee: a repeat changes no order
+            events=events or _EVENTS,
+            where=window.where().replace("\n", "\n  "),
+        ).strip(),
     }
 
 
@@ -148,6 +177,34 @@ def timelines(records: pa.Table, window: Window = ALWAYS) -> pa.Table:
     with prepared(records, window) as connection:
         rows: pa.Table = connection.sql(EVERY_ORDER).to_arrow_table()
     return rows
+
+
+def _require_moment(name: str, moment: datetime) -> None:
+    # guarantee: a time without a zone is refused
+    if moment.utcoffset() is None:
+        raise UnclearTime(
+            f"`{name}` is {moment}, and no time zone says when that is. fix: for UTC, "
+            f'"{moment.isoformat()}Z", or a datetime with tzinfo=UTC'
+        )
+    try:
+        moment.astimezone(UTC)
+    except OverflowError as error:
+        raise UnclearTime(
+            f"`{name}` is {moment}, which in UTC lies outside the years 1 to 9999. fix: leave it out"
+        ) from error
+
+
+def _moment(name: str, when: When | None) -> datetime | None:
+    if isinstance(when, str):
+        try:
+            when = date.fromisoformat(when) if len(when) == len("2026-03-14") else datetime.fromisoformat(when)
+        except ValueError as error:
+            raise UnclearTime(
+                f'`{name}` is {when!r}, which is no time. fix: ISO 8601, as "2026-03-14T12:00:00Z" or "2026-03-14"'
+            ) from error
+    if isinstance(when, date) and not isinstance(when, datetime):
+        return datetime.combine(when, time.min, UTC)
+    return when
 
 
 def _literal(moment: datetime) -> str:

@@ -1,6 +1,7 @@
 """Events that are in the lake more than once: published again after a lost answer, each time a record of its own.
 
-Compaction keeps the first to arrive. On days that it has not seen yet, readers leave the others out by themselves.
+Compaction keeps the first to arrive, and leaves no event in two compacted files. What it has not seen yet, readers
+leave out by themselves, whatever days the copies are of: the answer is the same before and after.
 """
 
 from collections.abc import Iterable
@@ -11,40 +12,40 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from analytics.reading.orders import STREAM_ORDER
-from analytics.table import AddedFile, is_compacted
+from analytics.table import IDENTITY, PLACE, STREAM_ORDER
 
-# Together unique for every record.
-PLACE = ("_shard", "_sequence_number", "_sub_sequence_number")
-
+_EVENT = ", ".join(IDENTITY)
 # Hashes first: most lakes have no repeats, and then the ids themselves need not be held. What looks like a repeat by
-# its hash is judged by its id.
-_SUSPECTS = "SELECT hash(event_id) AS suspect FROM records GROUP BY suspect HAVING count(*) > 1"
+# its hash is judged by its ids.
+_SUSPECTS = f"SELECT hash({_EVENT}) AS suspect FROM records GROUP BY suspect HAVING count(*) > 1"  # noqa: S608
 _REPEATS = f"""
-SELECT event_id, {", ".join(PLACE)}
-FROM records SEMI JOIN suspects ON hash(event_id) = suspect
-QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY {STREAM_ORDER}) > 1
+SELECT order_id, {", ".join(PLACE)}
+FROM records SEMI JOIN suspects ON hash({_EVENT}) = suspect
+QUALIFY row_number() OVER (PARTITION BY {_EVENT} ORDER BY {STREAM_ORDER}) > 1
 """  # noqa: S608 - words of ours
+_SHARED_DAYS = """
+SELECT DISTINCT event_date FROM settled SEMI JOIN (SELECT DISTINCT order_id FROM fresh) USING (order_id)
+"""
 
 
-def doubtful(files: Iterable[AddedFile]) -> list[AddedFile]:
-    """The files that may hold an event twice, or one that another of them holds too.
+def shared_days(fresh: ds.Dataset, settled: ds.Dataset) -> set[date]:
+    """The days of `settled` with an order that `fresh` has too: no other day has an event of `fresh`.
 
-    Those of every day that is not compacted whole, and of the days beside it: a repeat may occur just past midnight.
+    Reads one column of either, the order's id.
     """
-    files = list(files)
-    fresh = {file.day for file in files if not is_compacted(file.path)}
-    # guarantee: a repeat past midnight is found
-    return [file for file in files if fresh & _neighbourhood(file.day)]
+    with duckdb.connect() as connection:
+        connection.register("fresh", fresh)
+        connection.register("settled", settled)
+        return {day for (day,) in connection.sql(_SHARED_DAYS).fetchall()}
 
 
 def find_repeats(records: ds.Dataset | pa.Table) -> pa.Table:
-    """Where the events are that an earlier record has already brought: `event_id` and the columns of `PLACE`."""
+    """The records whose event an earlier one has already brought: their `order_id` and the columns of `PLACE`."""
     with duckdb.connect() as connection:
         connection.register("records", records)
         suspects = connection.sql(_SUSPECTS).to_arrow_table()
         if not suspects.num_rows:
-            return records.schema.empty_table().select(["event_id", *PLACE])
+            return records.schema.empty_table().select(["order_id", *PLACE])
         connection.register("suspects", suspects)
         repeats: pa.Table = connection.sql(_REPEATS).to_arrow_table()
         return repeats
@@ -54,7 +55,7 @@ def without(records: pa.Table, repeats: pa.Table) -> pa.Table:
     """The records that are no repeats, in another order."""
     if not repeats.num_rows:
         return records
-    suspected = pc.is_in(records["event_id"], value_set=repeats["event_id"])
+    suspected = pc.is_in(records["order_id"], value_set=repeats["order_id"])
     suspects, left_out = records.filter(suspected), set(_places(repeats))
     kept = [place not in left_out for place in _places(suspects)]
     return pa.concat_tables([records.filter(pc.invert(suspected)), suspects.filter(pa.array(kept, pa.bool_()))])
@@ -62,12 +63,3 @@ def without(records: pa.Table, repeats: pa.Table) -> pa.Table:
 
 def _places(records: pa.Table) -> Iterable[tuple[object, ...]]:
     return zip(*(records[column].to_pylist() for column in PLACE), strict=True)
-
-
-def _neighbourhood(day: date) -> set[date]:
-    # The calendar's first and last day have one neighbour.
-    return {
-        date.fromordinal(number)
-        for number in (day.toordinal() - 1, day.toordinal(), day.toordinal() + 1)
-        if date.min.toordinal() <= number <= date.max.toordinal()
-    }

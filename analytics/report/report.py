@@ -3,6 +3,7 @@
 `make_report` asks the questions; `render` and `report_data` only say the answers, so the two cannot disagree.
 """
 
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ _MINOR_DIGITS = {
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
 }
 _NO_BREAK = "\N{NO-BREAK SPACE}"
+_PLAIN_ID = re.compile(r"[\w.-]+", re.ASCII)
 _NOTHING = "\N{EN DASH}"
 
 
@@ -144,7 +146,7 @@ def render_report(report: Report) -> str:
         "duration": duration,
         "money": money,
         "moment": moment,
-        "shell_word": shlex.quote,
+        "journey": journey,
     }
     return environment.get_template("report.html").render(
         about=report.about,
@@ -155,6 +157,15 @@ def render_report(report: Report) -> str:
         answers={question.name: report.rows(question.name) for question in report.questions},
         drawn=lambda name: _drawn(report, name),
     )
+
+
+def journey(order_id: str) -> str:
+    """The command that shows the events of an order, to be pasted into a shell whatever the id is."""
+    literal = order_id.replace("'", "''")
+    query = f"from events select event_type, occurred_at where order_id = '{literal}' order by 2"
+    # Plainer to read; but within double quotes a shell looks for more than words.
+    quoted = f'"{query}"' if _PLAIN_ID.fullmatch(order_id) else shlex.quote(query)
+    return f"takeaway lake sql {quoted}"
 
 
 def number(value: float | None) -> str:

@@ -1,6 +1,8 @@
 """The lake's table: its schema, its layout in the bucket, its log, and the offsets of each shard."""
 
+from analytics.table.identity import IDENTITY, PLACE, STREAM_ORDER, identities
 from analytics.table.layout import (
+    COMPACTIONS,
     DATA_PREFIX,
     LOG_PREFIX,
     OFFSETS_PREFIX,
@@ -52,6 +54,7 @@ from analytics.table.schema import (
 )
 
 __all__ = [
+    "COMPACTIONS",
     "CONTRACT_SCHEMA",
     "DATA_PREFIX",
     "ENVELOPE_COLUMNS",
@@ -59,10 +62,13 @@ __all__ = [
     "EVENT_SCHEMA",
     "FIELD_IDS",
     "FILE_COLUMNS",
+    "IDENTITY",
     "LOG_PREFIX",
     "OFFSETS_PREFIX",
+    "PLACE",
     "PLAIN_COLUMNS",
     "SCHEMA_FINGERPRINT",
+    "STREAM_ORDER",
     "TIMESTAMP",
     "TOKEN_NAMES",
     "AddedFile",
@@ -83,6 +89,7 @@ __all__ = [
     "compacted_file",
     "compaction",
     "files_of",
+    "identities",
     "is_anothers",
     "is_compacted",
     "is_ours",

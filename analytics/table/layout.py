@@ -54,6 +54,11 @@ def compaction(day: date) -> str:
     return f"compact/{day.isoformat()}"
 
 
+# The application id of every compaction, whatever its day: they follow one another, so that each has seen what the one
+# before it left.
+COMPACTIONS = "compact/any"
+
+
 def backfill_file(day: date, slice_number: int, batch_id: str) -> str:
     """The path of rows that a backfill's slice brought."""
     return f"{PARTITION_KEY}={day.isoformat()}/backfill-{slice_number:06d}-{batch_id}.parquet"

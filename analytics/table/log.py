@@ -26,6 +26,8 @@ TABLE_CONFIGURATION = {
     # an expired transaction would be a lost offset.
     "delta.logRetentionDuration": "interval 30 days",
 }
+_REMEMBERS = "delta.deletedFileRetentionDuration"
+_UNITS = {name: timedelta(**{f"{name}s": 1}) for name in ("week", "day", "hour", "minute", "second")}
 _BATCHES = "batches"
 _RECENT_COMMITS = 100
 # How often a commit that lost the race for the log's next entry is tried again on top of the winner's. Delta's own 15
@@ -48,7 +50,7 @@ class CommitRejected(Exception):
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     """What a commit says of one application. A fence has no `batch_id`, and the `hi` of the batch before it.
 
-    Each record of a batch is one of its `rows`, or was `dropped`, its event_id having been there before, or was
+    Each record of a batch is one of its `rows`, or was `dropped`, its event having been there before, or was
     `set_apart` as a dead letter. `rows` is None in entries of older releases. Of a compaction `rows` is what it leaves
     of its day, and `dropped` what it removed. `creation` is that of the shard's stream, where it is known.
     """
@@ -103,6 +105,10 @@ class Snapshot(Protocol):
 
     def history(self) -> Iterator[LoggedCommit]:
         """The commits whose log files are still kept, the newest first."""
+
+    @property
+    def remembers(self) -> timedelta:
+        """How long the log tells at least that a file was removed: a checkpoint leaves older removals out."""
 
     def unneeded(self, retention: timedelta) -> set[str]:
         """The paths that a commit removed at least so long ago, whole hours, by this machine's clock."""
@@ -220,6 +226,10 @@ class DeltaSnapshot:
     def history(self) -> Iterator[LoggedCommit]:
         return logged_commits(self._table)
 
+    @property
+    def remembers(self) -> timedelta:
+        return _interval(self._table.metadata().configuration.get(_REMEMBERS, ""))
+
     def unneeded(self, retention: timedelta) -> set[str]:
         hours = round(retention / timedelta(hours=1))
         return set(self._table.vacuum(hours, dry_run=True, enforce_retention_duration=False))
@@ -243,6 +253,14 @@ class DeltaSnapshot:
                 partition_filters=[(PARTITION_KEY, "=", replacing.isoformat())] if replacing else None,
                 commit_properties=properties,
             )
+
+
+def _interval(text: str) -> timedelta:
+    """Of a property, as `interval 2 weeks`. What nobody can tell is Delta's default of a week."""
+    match text.removeprefix("interval ").split():
+        case [number, unit] if number.isdecimal() and unit.rstrip("s") in _UNITS:
+            return int(number) * _UNITS[unit.rstrip("s")]
+    return timedelta(weeks=1)
 
 
 def missing_columns(schema: Schema) -> list[Field]:

@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from analytics.files import MissingFile, TornFile, stored_file
-from analytics.table import AddedFile, LogEntry, ShardPaths, place_text
+from analytics.table import IDENTITY, AddedFile, LogEntry, ShardPaths, place_text
 from analytics.verification.findings import Finding, Kind
 from events import UnreadableEvent, header_of
 from foundation.bucket import Bucket
@@ -21,7 +21,7 @@ _CHUNK = 10_000
 # Sequence numbers as text of one length sort as numbers do; they have at most 56 digits.
 _DIGITS = 64
 _SUB_DIGITS = 12
-_COLUMNS = ["event_id", "occurred_at", "_shard", "_sequence_number", "_sub_sequence_number"]
+_COLUMNS = [*IDENTITY, "occurred_at", "_shard", "_sequence_number", "_sub_sequence_number"]
 _PADDED = re.compile(rf"\b(\d{{{_DIGITS}}})\.(\d{{{_SUB_DIGITS}}})\b")
 _KEY = f"lpad(_sequence_number, {_DIGITS}, '0') || '.' || lpad(_sub_sequence_number::VARCHAR, {_SUB_DIGITS}, '0')"
 
@@ -52,7 +52,9 @@ class RowChecks:
         self._database = database
         self._bucket = bucket
         self._logged = logged
-        database.execute("CREATE TABLE lake (file INT, shard VARCHAR, key VARCHAR, event_id VARCHAR, day DATE)")
+        database.execute(
+            "CREATE TABLE lake (file INT, shard VARCHAR, key VARCHAR, order_id VARCHAR, event_id VARCHAR, day DATE)"
+        )
         database.execute(
             "CREATE TABLE file (file INT, path VARCHAR, file_day DATE, file_shard VARCHAR, lo VARCHAR, hi VARCHAR)"
         )
@@ -87,14 +89,18 @@ class RowChecks:
 
     def against(self, stream: Iterable[StreamRecord]) -> tuple[list[Finding], dict[str, int]]:
         """Each retained record that the log covers is a row, or its event is, or it was set apart; no row is more."""
-        self._database.execute("CREATE TABLE stream (shard VARCHAR, key VARCHAR, event_id VARCHAR, set_apart BOOL)")
+        self._database.execute(
+            "CREATE TABLE stream (shard VARCHAR, key VARCHAR, order_id VARCHAR, event_id VARCHAR, set_apart BOOL)"
+        )
         records = iter(stream)
         while chunk := list(islice(records, _CHUNK)):
+            orders, events = zip(*(_identity(record.data) for record in chunk), strict=True)
             incoming = pa.table(
                 {
                     "shard": [record.shard_id for record in chunk],
                     "key": [_key(record.place) for record in chunk],
-                    "event_id": pa.array([_event_id(record.data) for record in chunk], pa.string()),
+                    "order_id": pa.array(orders, pa.string()),
+                    "event_id": pa.array(events, pa.string()),
                     "set_apart": [record.set_apart for record in chunk],
                 }
             )
@@ -137,7 +143,7 @@ class RowChecks:
     def _insert(self, index: int, rows: pa.Table) -> None:
         self._database.register("incoming", rows)
         self._database.execute(
-            f"INSERT INTO lake SELECT {index}, _shard, {_KEY}, event_id, occurred_at::DATE FROM incoming"  # noqa: S608
+            f"INSERT INTO lake SELECT {index}, _shard, {_KEY}, order_id, event_id, occurred_at::DATE FROM incoming"  # noqa: S608
         )
         self._database.unregister("incoming")
 
@@ -179,11 +185,11 @@ JOIN (SELECT shard, min(key) AS oldest, max(key) AS newest FROM stream GROUP BY 
 ANTI JOIN stream ON lake.shard = stream.shard AND lake.key = stream.key
 """
 _JUDGED = """
-CREATE TABLE judged AS SELECT stream.shard, stream.key, event_id, CASE
+CREATE TABLE judged AS SELECT stream.shard, stream.key, order_id, event_id, CASE
   WHEN stream.key > coalesce(covered_hi, '') THEN 'waiting'
   WHEN (stream.shard, stream.key) IN (SELECT (shard, key) FROM lake) THEN 'in_the_lake'
   WHEN set_apart THEN 'set_apart'
-  WHEN event_id IN (SELECT event_id FROM lake) THEN 'duplicate'
+  WHEN (order_id, event_id) IN (SELECT (order_id, event_id) FROM lake) THEN 'duplicate'
   ELSE 'missing'
 END AS fate FROM stream LEFT JOIN covered ON stream.shard = covered.shard
 """
@@ -206,11 +212,12 @@ def _readable(what: str) -> str:
     return _PADDED.sub(lambda match: f"{int(match[1])}.{int(match[2])}", what)
 
 
-def _event_id(data: bytes) -> str | None:
+def _identity(data: bytes) -> tuple[str | None, str | None]:
     try:
-        return header_of(data).event_id
+        event = header_of(data)
     except UnreadableEvent:
-        return None
+        return None, None
+    return event.order_id, event.event_id
 
 
 def _without_fix(error: Exception) -> str:

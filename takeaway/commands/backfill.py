@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from takeaway.commands.options import Json
 from takeaway.errors import UserError
-from takeaway.stack import HOME, lake_told_in_one_line, resolved
+from takeaway.stack import HOME, lake_told_in_one_line, require_log, resolved
 from takeaway.terminal import PlainConsole, say
 
 STDIN = "-"
@@ -41,6 +41,7 @@ def backfill(
     name = _name(file, backfill_id)
     apart = _bad_lines(file, name, bad_lines)
     with lake_told_in_one_line(environ), _opened(file) as (stream, size), _bar(file, size) as advance:
+        require_log(environ)
         loading = assembly.backfill(environ, lambda _: None, assembly.customer_keys(environ))
         loaded = loading.load(name, stream, set_apart=apart.add, progress=advance)
     facts = {

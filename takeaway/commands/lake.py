@@ -1,4 +1,4 @@
-"""lake ls, files, sql, verify, compact, vacuum: query the lake, look after it, and prove it right."""
+"""lake ls, files, sql, verify, keep, compact, vacuum: query the lake, look after it, and prove it right."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,9 +10,9 @@ import typer
 from foundation import aws
 from foundation.diagnostics import json_lines
 from foundation.settings import variable
-from takeaway.commands.options import Json
+from takeaway.commands.options import Json, stop_on_signal
 from takeaway.errors import UserError
-from takeaway.stack import lake_told_in_one_line, resolved
+from takeaway.stack import lake_told_in_one_line, require_lake, resolved
 from takeaway.terminal import PlainConsole, counted, jsonable, piped, rows_of, say, show_rows
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ def compact(
 
     environ = resolved()
     with lake_told_in_one_line(environ):
+        require_lake(environ)
         compacting = compactor(environ, json_lines("lake"))
         chosen = [moment.date() for moment in days or ()] or compacting.due()
         if dry_run:
@@ -171,6 +172,7 @@ def vacuum(
 
     environ = resolved()
     with lake_told_in_one_line(environ):
+        require_lake(environ)
         cleaning = assembly.vacuum(environ)
         found = cleaning.removable(timedelta(hours=retention_hours))
         for one in found if yes else ():
@@ -188,6 +190,30 @@ def vacuum(
     size = sum(one.size for one in found)
     told = f"{counted(len(found), 'object')} of {size:,} bytes"
     say(f"removed {told}" if yes else f"would remove {told}; nothing was changed. --yes removes")
+
+
+def keep(
+    once: Annotated[bool, typer.Option("--once", help="One round, for a scheduler.")] = False,
+    minutes: Annotated[float, typer.Option("--every", min=0.1, help="Minutes between two rounds.")] = 10,
+    retention_hours: Annotated[int, typer.Option(min=2, help="As of `takeaway lake vacuum`.")] = 24,
+) -> None:
+    """Keep the lake until SIGTERM or Ctrl-C: compact what is due, clean its log, remove what no reader needs any more.
+
+    `takeaway up` runs one. Safe beside archivers, commands and other keepers, and safe to kill at any moment; what goes
+    wrong is told and tried again in the next round. Example: takeaway lake keep --once
+    """
+    from analytics.assembly import keeper
+
+    environ, stop = resolved(), stop_on_signal()
+    emit = json_lines("keeper")
+    keeping = keeper(environ, emit, retention=timedelta(hours=retention_hours), stopping=stop.is_set)
+    if once:
+        with lake_told_in_one_line(environ):
+            require_lake(environ)
+            for failure in keeping.round():
+                raise failure
+        return
+    keeping.run(stop.wait, timedelta(minutes=minutes))
 
 
 def _retained(environ: Mapping[str, str]) -> "Iterator[StreamRecord]":

@@ -52,9 +52,14 @@ def confirm(environ: Mapping[str, str], question: str, *, yes: bool, otherwise: 
     """Asks before what cannot be taken back on real AWS; without a terminal `otherwise` ends the command."""
     if yes or aws.reaches_only_local(environ):
         return
-    if not sys.stdin.isatty():
+    if not at_a_terminal():
         raise UserError(otherwise, "--yes if you mean it")
     typer.confirm(question, abort=True)
+
+
+def at_a_terminal() -> bool:
+    """Whether a person can be asked."""
+    return sys.stdin.isatty()
 
 
 def stop_on_signal() -> threading.Event:

@@ -9,7 +9,7 @@ import typer
 
 from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import variable
-from takeaway.commands.options import MAX_RATE, MAX_SPEED, Json, Seed, Speed, chosen, port
+from takeaway.commands.options import MAX_RATE, MAX_SPEED, Json, Seed, Speed, at_a_terminal, chosen, port
 from takeaway.errors import UserError
 from takeaway.local import BACKENDS, EMBEDDED, backend_named
 from takeaway.stack import HOME, endpoint, resolved, signing
@@ -91,19 +91,30 @@ def up(
     say(f"Stop everything:      {program} down")
 
 
-def down(as_json: Json = False) -> None:
-    """Stop what `takeaway up` started: consumers drain first, the local AWS goes last."""
-    from takeaway.stack import existing
+def down(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, whatever the lake holds.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Stop what `takeaway up` started: consumers drain first, the local AWS goes last, and its lake with it.
+
+    On a terminal it asks before it discards a lake with rows. Without one it goes on, and says what went.
+    """
+    from takeaway.stack import existing, lake_at_stake
 
     homes = [HOME, *(path.parent for path in sorted(HOME.glob("demos/*/services.json")))]
+    stacks = [existing(home) for home in homes]
+    discarded = [lake for stack in stacks if (lake := lake_at_stake(stack))]
+    if discarded and not yes and at_a_terminal():
+        typer.confirm(f"This discards {' and '.join(discarded)}. Go on?", abort=True)
     stopped = 0
-    for home in homes:
-        stack = existing(home)
+    for stack in stacks:
         stopped += len(stack.running)
         stack.stop()
     if as_json:
         say(json.dumps({"stopped": stopped}))
     else:
+        for lake in discarded:
+            say(f"discarded {lake}")
         say(f"stopped {stopped} process{'' if stopped == 1 else 'es'}" if stopped else "nothing was up")
 
 

@@ -1,6 +1,7 @@
 """One deployed stack on any endpoint, and the settings that it answers with."""
 
 from takeaway.stack.deployment import DEFAULT_STACK, WRONG_KEY, deploy, unreachable, wrong_key
+from takeaway.stack.discarding import lake_at_stake
 from takeaway.stack.environment import (
     DEFAULT,
     ENVIRONMENT,
@@ -33,7 +34,7 @@ from takeaway.stack.flow import (
     token,
     up,
 )
-from takeaway.stack.lake_errors import lake_told_in_one_line
+from takeaway.stack.lake_errors import lake_told_in_one_line, require_lake, require_log, told_of_lake
 from takeaway.stack.stores import STORES, Store
 from takeaway.stack.time_limit import Asked, Unanswered, reason
 
@@ -62,18 +63,22 @@ __all__ = [
     "endpoint_sources",
     "existing",
     "first_order",
+    "lake_at_stake",
     "lake_told_in_one_line",
     "merged",
     "origins",
     "reason",
     "require_alive",
+    "require_lake",
     "require_local",
+    "require_log",
     "resolved",
     "restaurants_are_up",
     "signing",
     "stack_sources",
     "start_flow",
     "token",
+    "told_of_lake",
     "unreachable",
     "up",
     "wrong_key",

@@ -1,4 +1,4 @@
-"""Everything on this machine, in the background: the local AWS, the API, every consumer, simulated restaurants."""
+"""Everything on this machine, in the background: local AWS, API, every consumer, the lake's keeper, restaurants."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ from takeaway.terminal import private_folder, write
 if TYPE_CHECKING:
     from producers.orders import Role
 
-API, RESTAURANTS, LOAD = "api", "restaurants", "load"
+API, RESTAURANTS, LOAD, KEEPER = "api", "restaurants", "load", "keeper"
 _WITH_TOKENS = {API, RESTAURANTS, LOAD}
 DEFAULT_API_PORT = 8080
 DEFAULT_SPEED = 60.0
@@ -171,7 +171,10 @@ def up(
 
 
 def start_flow(stack: Stack, api_port: int) -> None:
-    """The API and every consumer, each a process of its own, if it is not up; returns when the API answers."""
+    """The API, every consumer and the lake's keeper, each a process of its own, if it is not up.
+
+    Returns when the API answers.
+    """
     if not stack.runs(API):
         require_free(api_port, variable("api_port"))
         stack.start(API, "serve", "--port", str(api_port))
@@ -179,6 +182,8 @@ def start_flow(stack: Stack, api_port: int) -> None:
     for consumer in CONSUMERS:
         if not stack.runs(consumer):
             stack.start(consumer, "work", consumer)
+    if not stack.runs(KEEPER):
+        stack.start(KEEPER, "lake", "keep")
     wait = uninterrupted_wait()
     deadline = SYSTEM_CLOCK.monotonic() + API_START_SECONDS
     while not answers(stack.api):

@@ -19,6 +19,8 @@ Answer = TypeVar("Answer")
 # What colours a terminal, and what delta-rs puts before each cause.
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CAUSE = "↳"
+# What Delta's kernel puts around a cause.
+_FRAME = re.compile(r"^((Kernel error|Generic delta kernel error|Invalid Input Error): )+|: ParsedLogPath .*")
 _CONNECT_SECONDS = 2.0
 
 
@@ -69,7 +71,7 @@ def reason(error: Exception) -> str:
         return found[1]
     lines = text.splitlines() or [type(error).__name__]
     # A chain of causes, the first of them told last.
-    return (lines[-1] if _CAUSE in text else lines[0]).strip(f" {_CAUSE}")
+    return _FRAME.sub("", (lines[-1] if _CAUSE in text else lines[0]).strip(f" {_CAUSE}"))
 
 
 def answers(url: str) -> bool:

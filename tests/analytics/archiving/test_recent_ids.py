@@ -11,6 +11,7 @@ from analytics.archiving.decode import decode_records
 from analytics.archiving.diagnostics import LakeCommitted, LakeFileUnread
 from analytics.archiving.recent_ids import Window
 from analytics.archiving.shard_sink import CommitFailed, ShardSink
+from analytics.table.identity import identities
 from analytics.table.layout import ShardPaths
 from events.wire import encode
 from foundation.kinesis.records import Record, SequenceNumber
@@ -50,6 +51,34 @@ def test_a_repeat_in_the_batch_and_in_the_next_is_dropped_and_counted(world: Wor
     told = [(entry.rows, entry.dropped) for commit in world.log.commits for entry in commit.entries.values()]
     assert told == [(3, 3), (1, 1)]
     assert [seen.dropped for seen in world.seen(LakeCommitted)] == [3, 1]
+
+
+def test_two_orders_under_one_event_id_are_two_events(world: World) -> None:
+    """As a producer that is not ours may give them; in one batch, and after each other."""
+    shard = world.sink().open(SHARD)
+    one = rows((1, "a"))
+    names = one.column("event_id")
+    others = [
+        rows((place, "a")).set_column(
+            one.schema.get_field_index("order_id"), one.schema.field("order_id"), pa.chunked_array([[order]])
+        )
+        for place, order in ((2, "order-12"), (3, "order-1"), (4, "order-12"))
+    ]
+    assert all(other.column("event_id") == names for other in others)
+    shard.append(pa.concat_tables([one, others[0]]), after=None, upto=SequenceNumber("2"))
+    shard.append(pa.concat_tables(others[1:]), after=SequenceNumber("2"), upto=SequenceNumber("4"))
+    shard.flush()
+    assert world.archived() == [1, 2]
+    assert world.log.commits[-1].entries[PATHS.application].dropped == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(("a", "b:c"), ("a:b", "c")), (("1:a", "b"), ("a", "1:b")), (("", "2:ab"), ("ab", "ab"))]
+)
+def test_ids_that_run_into_each_other_are_told_apart(one: tuple[str, str], other: tuple[str, str]) -> None:
+    table = pa.table({"order_id": [one[0], other[0], one[0]], "event_id": [one[1], other[1], one[1]]})
+    first, second, again = identities(table).to_pylist()
+    assert first == again != second
 
 
 def test_a_batch_of_nothing_but_repeats_moves_on_and_is_told_in_the_log(world: World) -> None:

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from analytics.archiving.diagnostics import SliceLoaded
 from analytics.maintenance.backfill import AnotherHistory, BadLine, Loaded
 from analytics.verification.proof import verify
-from events.wire import encode
+from events.wire import decode, encode
 from foundation.bucket import Bucket
 from tests.support.builders import NOON, an_envelope
 from tests.support.fakes.bucket import Gate
@@ -103,6 +104,13 @@ def test_what_the_archiver_brought_is_left_out(world: World) -> None:
     loaded, _ = load(world, lines=(*streamed, line(1)))
     assert (loaded.rows, loaded.duplicates) == (1, 3)
     assert sorted(world.archived()) == [1, 2, 3]
+
+
+def test_another_orders_event_of_the_same_id_is_an_event_of_its_own(world: World) -> None:
+    load(world, lines=(line(1),))
+    other = msgspec.structs.replace(decode(line(1).strip()), order_id="another-order")
+    loaded, _ = load(world, lines=(encode(other) + b"\n", line(1)), backfill_id="other")
+    assert (loaded.rows, loaded.duplicates) == (1, 1)
 
 
 def test_it_is_the_same_after_a_compaction(world: World) -> None:

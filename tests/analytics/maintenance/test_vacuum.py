@@ -2,12 +2,23 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 from analytics.archiving.shard_sink import ShardSink
-from analytics.maintenance.vacuum import LEAST_RETENTION, NEVER_VISIBLE, REPLACED, RETENTION, RetentionTooShort
+from analytics.maintenance.vacuum import (
+    LEAST_RETENTION,
+    NEVER_VISIBLE,
+    REPLACED,
+    RETENTION,
+    RetentionTooLong,
+    RetentionTooShort,
+)
 from analytics.table.layout import DATA_PREFIX, object_key
+from analytics.table.log import DeltaLog
+from foundation.clock import SYSTEM_CLOCK
 from tests.support.fakes.bucket import Gate
 from tests.support.worlds.kept_lake import DAY, compactor, content, lake_of_small_files, vacuum
 from tests.support.worlds.lake_world import SHARD, Crash, World, feed
@@ -57,7 +68,7 @@ def test_a_file_that_was_replaced_long_after_it_was_written_is_kept_as_long(worl
 def test_left_over_files_go_by_the_age_that_s3_tells(world: World) -> None:
     """Not by a clock of ours that jumps."""
     with pytest.raises(Crash):
-        list(compactor(world, Gate(6, die, applied=True)).run([DAY]))
+        list(compactor(world, Gate(5, die, applied=True)).run([DAY]))
     (left,) = [key for key in world.bucket.objects if "compact-" in key]
     s3_time = world.clock.now()
     world.bucket.now = lambda: s3_time
@@ -114,6 +125,34 @@ def test_what_is_not_named_as_ours_stays(world: World) -> None:
 def test_a_retention_that_could_take_files_from_under_a_commit_is_refused(world: World) -> None:
     with pytest.raises(RetentionTooShort, match="fix:"):
         vacuum(world).removable(LEAST_RETENTION - HOUR)
+
+
+def test_a_retention_that_the_log_cannot_tell_is_refused(world: World) -> None:
+    """A checkpoint forgets what was replaced more than a week ago: it would pass for a file that never was visible."""
+    world.clock.advance(30 * 24 * 3600)
+    list(compactor(world).run([DAY]))
+    world.clock.advance(8 * 24 * 3600)
+    with pytest.raises(RetentionTooLong, match=r"240 hours are too long.* tells for 168 hours. fix: 168 hours at most"):
+        vacuum(world).removable(timedelta(days=10))
+    assert set(vacuumed(world, timedelta(days=7)).values()) == {NEVER_VISIBLE}
+
+
+@pytest.mark.parametrize(
+    ("told", "remembers"),
+    [
+        ("interval 2 weeks", timedelta(days=14)),
+        ("interval 30 days", timedelta(days=30)),
+        ("interval 1 hour", HOUR),
+        ("", timedelta(days=7)),
+        ("for ever", timedelta(days=7)),
+    ],
+)
+def test_how_long_a_table_remembers_is_its_own_property(tmp_path: Path, told: str, remembers: timedelta) -> None:
+    log = DeltaLog(str(tmp_path / "events"), {}, SYSTEM_CLOCK)
+    log.snapshot()
+    if told.startswith("interval"):
+        DeltaTable(str(tmp_path / "events")).alter.set_table_properties({"delta.deletedFileRetentionDuration": told})
+    assert log.snapshot().remembers == remembers
 
 
 def looked_at(world: World) -> range:

@@ -4,10 +4,11 @@ import random
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
-from analytics.reading.orders import NEEDED_COLUMNS, UnusableRecords, Window, timelines
+from analytics.reading.orders import NEEDED_COLUMNS, UnclearTime, UnusableRecords, When, Window, timelines
 from events.orders import EVENT_TYPES
 from tests.support.builders import NOON
 from tests.support.lake_rows import GOOD, a_table, an_event, an_order
@@ -54,7 +55,7 @@ def test_the_order_of_rows_does_not_matter() -> None:
     assert timelines(a_table(shuffled)).equals(timelines(a_table(rows)))
 
 
-def test_a_repeated_event_counts_once_and_the_first_to_occur_is_the_one() -> None:
+def test_a_repeated_event_counts_once_and_the_first_to_arrive_is_the_one() -> None:
     rows = an_order("restaurant_notified")
     late_repeat = rows[1] | {
         "occurred_at": NOON + timedelta(seconds=3),
@@ -62,7 +63,7 @@ def test_a_repeated_event_counts_once_and_the_first_to_occur_is_the_one() -> Non
         "_sequence_number": "1",
     }
     line = only(timelines(a_table([late_repeat, *rows])))
-    assert line["notify_restaurant_seconds"] == 3.0
+    assert line["notify_restaurant_seconds"] == 10.0
 
 
 def test_an_event_that_is_there_twice_changes_nothing() -> None:
@@ -153,3 +154,36 @@ def test_no_events_make_no_timelines_of_the_same_types() -> None:
 def test_a_table_that_lacks_a_column_is_refused_by_name(column: str) -> None:
     with pytest.raises(UnusableRecords, match=f"lack {column}. fix: "):
         timelines(a_table([]).drop_columns([column]))
+
+
+@pytest.mark.parametrize(
+    ("when", "what"),
+    [
+        (NOON.replace(tzinfo=None), "no time zone"),
+        ("2026-03-14T12:00:00", "no time zone"),
+        ("yesterday", "no time"),
+        ("", "no time"),
+        ("2026-13-01", "no time"),
+        ("0001-01-01T00:00:00+05:00", "outside the years"),
+        (datetime.max.replace(tzinfo=timezone(timedelta(hours=-1))), "outside the years"),
+    ],
+)
+@pytest.mark.parametrize("side", ["since", "until"])
+def test_a_time_that_names_no_moment_is_refused_with_the_fix(when: When, what: str, side: str) -> None:
+    with pytest.raises(UnclearTime, match=rf"`{side}` is .*{what}.* fix: "):
+        Window.of(**{"since": None, "until": None, side: when})
+
+
+@pytest.mark.parametrize(
+    ("when", "moment"),
+    [
+        ("2026-03-14T12:00:00Z", NOON),
+        ("2026-03-14T14:00+02:00", NOON),
+        ("2026-03-14", NOON.replace(hour=0)),
+        (NOON.date(), NOON.replace(hour=0)),
+        (NOON, NOON),
+        (pd.Timestamp("2026-03-14 13:00", tz="Europe/Berlin"), NOON),
+    ],
+)
+def test_text_and_dates_are_taken(when: When, moment: datetime) -> None:
+    assert Window.of(when, None).where() == Window(moment).where()

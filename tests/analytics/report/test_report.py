@@ -1,6 +1,7 @@
 """The report: one page that stands alone, says what the answers say, and cannot be made to run anything."""
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from analytics.reading.orders import Window
@@ -17,6 +19,7 @@ from analytics.report.report import (
     AuditStamp,
     Report,
     duration,
+    journey,
     make_report,
     moment,
     money,
@@ -127,7 +130,19 @@ def test_words_from_outside_are_shown_and_never_run() -> None:
 
 
 def test_an_order_id_cannot_smuggle_a_command_into_the_line_to_paste(page_of_four: Page) -> None:
-    assert "40 s notified restaurant-1 takeaway trace 'd; rm -rf ~'" in page_of_four.text
+    assert f"40 s notified restaurant-1 {journey('d; rm -rf ~')}" in page_of_four.text
+
+
+@pytest.mark.parametrize(
+    "order_id", ["order-1", "d; rm -rf ~", "$(id)", "`id`", "it's", '"; id; "', "'; drop table events; --", "\\", "!x"]
+)
+def test_the_line_to_paste_is_one_command_that_asks_for_this_order(order_id: str) -> None:
+    *command, query = shlex.split(journey(order_id))
+    assert command == ["takeaway", "lake", "sql"]
+    events = pa.table({"order_id": [order_id, "another"], "event_type": ["its", "no"], "occurred_at": [NOON, NOON]})
+    with duckdb.connect() as connection:
+        connection.register("events", events)
+        assert connection.sql(query).to_arrow_table().column("event_type").to_pylist() == ["its"]
 
 
 @pytest.mark.parametrize(

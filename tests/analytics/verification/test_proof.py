@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,7 +18,7 @@ from analytics.table.log import AddedFile, CommitLog, DeltaLog, LogEntry
 from analytics.verification.findings import Kind
 from analytics.verification.proof import Verified, verify
 from analytics.verification.rows import MOST_NAMED, StreamRecord
-from events.wire import encode
+from events.wire import decode, encode
 from foundation.bucket import Bucket
 from foundation.kinesis.records import SequenceNumber
 from tests.support.builders import NOON, an_envelope
@@ -351,6 +352,17 @@ def test_duplicates_that_were_removed_and_records_set_apart_are_not_missing(worl
     assert (found.counts["retained_duplicate"], found.counts["retained_set_apart"]) == (1, 1)
     lost = replace(apart, set_apart=False)
     assert kinds(verified(world, [*retained(1, 2, 3, 4, 5, 6, 7), again, lost])) == {Kind.MISSING_RECORD}
+
+
+def test_another_orders_event_of_the_same_id_is_no_duplicate(world: World) -> None:
+    lost = retained(3)[0]
+    other = decode(lost.data)
+    data = encode(msgspec.structs.replace(other, order_id="another-order"))
+    shard = world.sink().open(SHARD)
+    shard.append(rows(8).slice(1), after=SequenceNumber("7"), upto=SequenceNumber("20"))
+    shard.flush()
+    found = verified(world, [*retained(1, 2, 3, 4, 5, 6, 7), replace(lost, place=SequenceNumber("11"), data=data)])
+    assert kinds(found) == {Kind.MISSING_RECORD}
 
 
 def test_a_lake_that_is_wrong_all_over_is_told_briefly(world: World) -> None:

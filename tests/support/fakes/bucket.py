@@ -188,6 +188,11 @@ class FakeBucket(Service):
         body = self.objects.get(asked["Key"])
         if body is None:
             raise self.error("get_object", "NoSuchKey", "The specified key does not exist.")
+        if "Range" in asked:
+            first, _, last = asked["Range"].removeprefix("bytes=").partition("-")
+            if int(first) >= len(body):
+                raise self.error("get_object", "InvalidRange", "The requested range is not satisfiable")
+            body = body[int(first) : int(last) + 1]
         metadata = self.metadata.get(asked["Key"], {})
         return {"Body": io.BytesIO(body), "ETag": _etag(body), "ContentLength": len(body), "Metadata": metadata}
 

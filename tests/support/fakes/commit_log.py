@@ -25,9 +25,11 @@ class MemoryLog:
     commits: list[Commit] = field(default_factory=list)
     gate: Gate = field(default_factory=Gate)
     now: Callable[[], datetime] = lambda: START
+    # How long a removal is told.
+    memory: timedelta = timedelta(weeks=1)
 
     def through(self, gate: Gate) -> "MemoryLog":
-        return MemoryLog(self.commits, gate, self.now)
+        return MemoryLog(self.commits, gate, self.now, self.memory)
 
     def exists(self) -> bool:
         return bool(self.commits)
@@ -70,8 +72,13 @@ class MemorySnapshot:
             yield LoggedCommit(index + 1, commit.operation, commit.entries)
         yield LoggedCommit(0, "CREATE TABLE")
 
+    @property
+    def remembers(self) -> timedelta:
+        return self.log.memory
+
     def unneeded(self, retention: timedelta) -> set[str]:
-        old = [commit for commit in self._seen() if self.log.now() - commit.at >= retention]
+        # As after a checkpoint, which may come at any moment: what is older than that is forgotten.
+        old = [commit for commit in self._seen() if retention <= self.log.now() - commit.at <= self.remembers]
         return {path for commit in old for path in commit.removed}
 
     def commit(
