@@ -1,6 +1,6 @@
 """What goes with a local AWS that is stopped: its lake is nowhere else."""
 
-from takeaway.local import LOCAL_AWS, local_environ, without_aws
+from takeaway.local import LOCAL_AWS, local_environ, without_secrets
 from takeaway.stack import deployment
 from takeaway.stack.flow import Stack
 from takeaway.stack.time_limit import Asked, Unanswered
@@ -25,7 +25,7 @@ def _rows(endpoint: str) -> int:
     from analytics.assembly import bucket_and_log
     from takeaway.errors import UserError
 
-    environ = {**without_aws(), **local_environ(endpoint)}
+    environ = {**without_secrets(), **local_environ(endpoint)}
     try:
         environ |= deployment.settings(environ)
     except UserError:
