@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from takeaway import cli, stack
 from takeaway.commands import stack as stack_commands
 from takeaway.local import LOCAL_AWS
+from takeaway.local.aws import save_environ
 from takeaway.stack.discarding import lake_at_stake
 from takeaway.stack.flow import Stack
 from tests.conftest import LocalAws
@@ -86,7 +87,7 @@ class _WithAws(Stack):
 
 @pytest.mark.local_aws
 def test_what_is_at_stake_is_counted_from_the_lakes_log(local_aws: LocalAws, tmp_path: Path) -> None:
-    (tmp_path / "endpoint").write_text(local_aws.endpoint)
+    save_environ(tmp_path, local_aws.reached)
     told = lake_at_stake(_WithAws(tmp_path, following=False))
     assert told == "" or told.endswith(f"at {local_aws.endpoint}")
     (tmp_path / "endpoint").write_text("http://127.0.0.1:9")
