@@ -2,21 +2,23 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from consumers.dead_letters import DeadLetters, S3DeadLetters
+from consumers.dead_letters import DeadLetters, GivesNewerAgain, S3DeadLetters
 from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment
 from consumers.settings import ConsumerSettings
 from consumers.specs import ConsumerSpec, named
 from consumers.steps import DynamoDBOutcomes
-from events import Step, require_reading
+from events import KNOWN_EVENTS, Step, require_reading
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
+from foundation.ids import random_id
 from foundation.settings import SettingsError, from_environment
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from consumers.engines.aws_lambda import KinesisFunction
     from consumers.engines.kcl import DaemonSettings, LeaseNotes
     from consumers.engines.worker.worker import Worker
-    from consumers.redrive import GivesAgain
+    from consumers.redrive import GivesAgain, Redrive
     from foundation.kinesis import HashKeyRange
 
 # Kinesis may take long on a busy local AWS. A connection for each key that is handled at once, on sixteen shards.
@@ -153,7 +155,7 @@ def redriver(consumer: str, environ: Mapping[str, str], wait: Wait, emit: Emit) 
     spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
     if spec.fills_lake:
         from analytics.assembly import customer_keys, late_rows
-        from consumers.redrive import IntoLake
+        from consumers.redrive.lake import IntoLake
 
         return IntoLake(late_rows(environ, emit, customer_keys(environ)), SYSTEM_CLOCK)
     from consumers.redrive import SetAsideAgain, ThroughProcessor
@@ -176,9 +178,35 @@ def processors(
     keys = customer_keys(environ)
     letters = dead_letters(environ, settings, keys)
     if isinstance(spec.part, Step):
-        return _performs(spec, settings, environ, emit, letters)
+        return _giving_newer_again(_performs(spec, settings, environ, emit, letters), spec.name, letters, environ, emit)
     observers: ProcessorFactory = spec.builder()(settings, environ, emit, keys, letters)
     return observers
+
+
+def _giving_newer_again(
+    factory: ProcessorFactory, consumer: str, letters: S3DeadLetters, environ: Mapping[str, str], emit: Emit
+) -> ProcessorFactory:
+    """With a thread beside the processors, from the first one on."""
+    wait = uninterrupted_wait()
+
+    @cache
+    def way() -> "Redrive":
+        from consumers.redrive import Redrive
+
+        again = redriver(consumer, environ, wait, emit)
+        return Redrive(letters, again, clock=SYSTEM_CLOCK, wait=wait, new_id=random_id, emit=emit)
+
+    newer = GivesNewerAgain(letters, consumer, KNOWN_EVENTS, lambda keys: way().run(keys), wait=wait, emit=emit)
+
+    @cache
+    def start() -> None:
+        Thread(target=newer.run, name="newer letters", daemon=True).start()
+
+    def giving(assignment: ShardAssignment) -> RecordProcessor:
+        start()
+        return factory(assignment)
+
+    return giving
 
 
 def _performs(

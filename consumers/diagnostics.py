@@ -113,6 +113,17 @@ class LeaseUnreadable(Diagnostic):
 
 
 @dataclass(frozen=True)
+class NewerLettersWait(Diagnostic):
+    """Letters of newer events could not be given again, which this release may know by now. It is tried once a minute.
+
+    fix: allow `s3:ListBucket`, `GetObject`, `PutObject` and `DeleteObject` on the bucket of dead letters.
+    """
+
+    consumer: str
+    error: Exception
+
+
+@dataclass(frozen=True)
 class LeaseNotNoted(Diagnostic):
     """How the shard stands could not be written beside its lease, where `takeaway doctor` looks. Work goes on."""
 

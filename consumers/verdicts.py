@@ -7,7 +7,7 @@ from enum import Enum
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from consumers.processing import ShardStop, Unavailable, Unprocessable
-from events import UnreadableEvent
+from events import UnknownEvent, UnreadableEvent
 from foundation.calls import CallFailed
 from foundation.error_codes import error_code
 from producers.publishing import PublishFailed
@@ -59,6 +59,15 @@ def verdict_of(error: BaseException) -> Verdict:
     if isinstance(error, _DEPENDENCY):
         return Verdict.DEPENDENCY
     return Verdict.OURS
+
+
+def told(error: BaseException) -> str:
+    """The verdict in a word or two, as letters and logs have it: two kinds of the record's have one of their own."""
+    if isinstance(error, Suspected):
+        return "suspected"
+    if isinstance(error, UnknownEvent):
+        return "newer than this release"
+    return verdict_of(error).value
 
 
 def may_be_of_content(error: BaseException | None) -> bool:

@@ -33,6 +33,7 @@ from events.orders import (
 )
 from events.self_test import CannotRead, golden_bytes, require_reading
 from events.wire import (
+    KNOWN_EVENTS,
     EncodedEvent,
     Header,
     UnknownEvent,
@@ -52,6 +53,7 @@ __all__ = [
     "CHOREOGRAPHY",
     "EVENTS",
     "EVENT_TYPES",
+    "KNOWN_EVENTS",
     "OBSERVERS",
     "RESTAURANT_NOTIFIER",
     "USER_NOTIFIER",

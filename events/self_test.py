@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from importlib.resources import files
 
-from events.orders import EVENT_TYPES, EVENTS
-from events.wire import UnreadableEvent, read
+from events.wire import KNOWN_EVENTS, UnreadableEvent, read
 
 
 class CannotRead(RuntimeError):
@@ -25,21 +24,17 @@ def require_reading() -> None:
     A verdict on a record is worth something only behind this.
     """
     golden = golden_bytes()
-    ours = {
-        f"{EVENT_TYPES[event]}.v{version}"
-        for event in EVENTS
-        for version in range(event.oldest_version, event.schema_version + 1)
-    }
-    for name in sorted({*golden, *ours}):
+    for name in sorted({*golden, *KNOWN_EVENTS}):
         if name not in golden:
             raise CannotRead(_says(name, "they are not packaged"))
         try:
             header, event = read(golden[name])
         except UnreadableEvent as error:
             raise CannotRead(_says(name, str(error))) from error
-        found = f"{header.event_type}.v{header.schema_version}"
-        if event is None or found != name:
-            raise CannotRead(_says(name, f"they are read as {found}{', which is not known' if event is None else ''}"))
+        if event is None or header.name != name:
+            raise CannotRead(
+                _says(name, f"they are read as {header.name}{', which is not known' if event is None else ''}")
+            )
 
 
 def _says(name: str, what: str) -> str:

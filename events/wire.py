@@ -52,6 +52,11 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: Annotated[str, Meta(extra={"field_id": 7})]
     producer: Annotated[Identifier, Meta(extra={"field_id": 8})]
 
+    @property
+    def name(self) -> str:
+        """Type and version: `order_placed.v1`."""
+        return f"{self.event_type}.v{self.schema_version}"
+
 
 HEADER_FIELDS: tuple[str, ...] = Header.__struct_fields__
 
@@ -72,6 +77,8 @@ _event_decoders: dict[tuple[str, int], msgspec.json.Decoder[Event]] = {
     for event in EVENTS
     for version in range(event.oldest_version, event.schema_version + 1)
 }
+# What this release reads, each as `order_placed.v1`.
+KNOWN_EVENTS = frozenset(f"{event_type}.v{version}" for event_type, version in _event_decoders)
 _known_types = frozenset(EVENT_TYPES.values())
 _known_fields = {event: frozenset((*HEADER_FIELDS, *event.__struct_fields__)) for event in EVENTS}
 # Of each list of structs that an event has, what is known of a struct.

@@ -490,6 +490,16 @@ GUARANTEES = (
         "test_a_bad_record_is_the_letter_of_each_consumer_that_read_it",
     ),
     Guarantee(
+        "what this release cannot read it does not give again",
+        becomes("address is not None"),
+        "test_a_process_that_does_not_know_it_leaves_it_alone",
+    ),
+    Guarantee(
+        "a letter that changes its place is written before the other is removed",
+        deleted,
+        "test_one_that_is_bad_all_the_same_is_a_letter_like_any_other",
+    ),
+    Guarantee(
         "what is newer than we are is not broken",
         becomes("ZeroDivisionError"),
         "test_what_is_newer_is_a_row_of_its_envelope_and_says_the_rest_sealed",

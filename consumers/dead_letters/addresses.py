@@ -6,26 +6,35 @@ from dataclasses import dataclass
 from foundation.kinesis import SequenceNumber, StreamPosition
 
 DROPPED = "dropped/"
+# Below their consumer's name: letters of events that are newer than the release which set them apart.
+NEWER = "newer/"
 
 # Another release may have more in the middle.
 _KEY = re.compile(
-    r"(?P<consumer>[^/]+)/(?P<stream>.+)/(?P<shard>[^/]+)/(?P<number>[0-9]{1,128})-(?P<sub>[0-9]{1,9})\.json", re.DOTALL
+    rf"(?P<consumer>[^/]+)/({NEWER}(?P<newer>[a-z][a-z0-9_]{{0,63}}\.v[0-9]{{1,10}})/)?"
+    r"(?P<stream>.+)/(?P<shard>[^/]+)/(?P<number>[0-9]{1,128})-(?P<sub>[0-9]{1,9})\.json",
+    re.DOTALL,
 )
 
 
 @dataclass(frozen=True)
 class Address:
-    """A letter's: its consumer, and its record's place on the stream."""
+    """A letter's: its consumer, and its record's place on the stream.
+
+    `newer` is what it tells, as `order_placed.v2`, where that is newer than the release which set it apart.
+    """
 
     consumer: str
     stream: str
     shard_id: str
     place: SequenceNumber
+    newer: str | None = None
 
     @property
     def key(self) -> str:
         """Derived from the record's place: writing a letter twice leaves one."""
-        return f"{self.consumer}/{self.record}.json"
+        newer = f"{NEWER}{self.newer}/" if self.newer else ""
+        return f"{self.consumer}/{newer}{self.record}.json"
 
     @property
     def record(self) -> str:
@@ -39,7 +48,7 @@ def address_of(key: str) -> Address | None:
     if found is None:
         return None
     place = SequenceNumber(found["number"], int(found["sub"]))
-    return Address(found["consumer"], found["stream"], found["shard"], place)
+    return Address(found["consumer"], found["stream"], found["shard"], place, found["newer"])
 
 
 def record_of(key: str) -> str:

@@ -58,6 +58,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     sealed: str
     cause: str = ""
     verdict: str | None = None
+    newer: str | None = None
     claim: Claim | None = None
     format: int = FORMAT
 
@@ -107,6 +108,7 @@ def opened(letter: Written, text: str) -> DeadLetter:
         payload=words.payload,
         cause=letter.cause,
         verdict=letter.verdict,
+        newer=letter.newer,
         claim=letter.claim,
     )
 
@@ -131,6 +133,7 @@ def body(letter: DeadLetter, sealed: str, beyond: Beyond | None = None) -> bytes
         stack_hash=letter.stack_hash,
         cause=letter.cause,
         verdict=letter.verdict,
+        newer=letter.newer,
         sealed=sealed,
         claim=letter.claim,
     )

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from consumers.dead_letters.addresses import Address
 from consumers.dead_letters.causes import cause_of
+from events import UnknownEvent
 from foundation.kinesis import Record, SequenceNumber
 
 
@@ -24,6 +25,7 @@ class DeadLetter:
     """One record set apart. `payload` is the record's bytes, whole.
 
     `cause` quotes nobody, and `stack_hash` stands for it; older letters have the hash alone, of the whole stack.
+    `newer` names the event, as `order_placed.v2`, that the release which wrote the letter did not know.
     """
 
     consumer: str
@@ -40,6 +42,7 @@ class DeadLetter:
     payload: bytes
     cause: str = ""
     verdict: str | None = None
+    newer: str | None = None
     claim: Claim | None = None
 
     @property
@@ -65,7 +68,7 @@ class DeadLetter:
     @property
     def key(self) -> str:
         """Derived from the record's place: writing a letter twice leaves one."""
-        return Address(self.consumer, self.stream, self.shard_id, self.place).key
+        return Address(self.consumer, self.stream, self.shard_id, self.place, self.newer).key
 
 
 class DeadLetters(Protocol):
@@ -100,5 +103,6 @@ def dead_letter(
         stack_hash=cause.short,
         cause=cause.text,
         verdict=verdict,
+        newer=error.header.name if isinstance(error, UnknownEvent) else None,
         payload=record.data,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from consumers.dead_letters.letters import DeadLetters, dead_letter
 from consumers.diagnostics import RecordSetApart
 from consumers.processing import ShardAssignment
-from consumers.verdicts import loggable, verdict_of
+from consumers.verdicts import loggable, told
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from foundation.kinesis import Record
@@ -77,10 +77,9 @@ class SetsApart:
             failed_at=self._clock.now(),
             attempts=one.attempts,
             error=one.error,
-            verdict=verdict_of(one.error).value,
+            verdict=told(one.error),
         )
         self._dead_letters.put(letter)
         one.is_safe = True
         place = str(one.record.sequence_number)
-        told = loggable(one.error), verdict_of(one.error).value
-        self._emit(RecordSetApart(self.consumer, assignment.shard_id, place, *told))
+        self._emit(RecordSetApart(self.consumer, assignment.shard_id, place, loggable(one.error), told(one.error)))

@@ -1,6 +1,8 @@
-"""Dead letters given again to the consumer that could not process them."""
+"""Dead letters given again to the consumer that could not process them.
 
-from consumers.redrive.lake import IntoLake
+`consumers.redrive.lake` is imported by its own name: it needs the lake's libraries, which a notifier does without.
+"""
+
 from consumers.redrive.redrive import CANARIES, Fate, GivesAgain, Redrive, Summary, in_order
 from consumers.redrive.steps import SetAsideAgain, ThroughProcessor
 
@@ -8,7 +10,6 @@ __all__ = [
     "CANARIES",
     "Fate",
     "GivesAgain",
-    "IntoLake",
     "Redrive",
     "SetAsideAgain",
     "Summary",

@@ -222,7 +222,13 @@ class Redrive:
             return Redriven(key, Fate.DONE)
         if key in given.failed:
             failed = replace(given.failed[key], attempts=stored.letter.attempts, claim=None)
-            self._put_back(stored, failed)
+            if failed.key == key:
+                self._put_back(stored, failed)
+            else:
+                # No longer newer than the release, and bad all the same.
+                # guarantee: a letter that changes its place is written before the other is removed
+                self._letters.put(failed)
+                self._letters.remove(key)
             return Redriven(key, Fate.FAILED, failed.error)
         self._put_back(stored, claimed.before)
         why = given.held_back.get(key)

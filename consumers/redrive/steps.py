@@ -108,7 +108,9 @@ class ThroughProcessor:
                 stopped_by = trouble or TimeoutError("it was cut short")
         except ShardStop as stop:
             stopped_by = stop
-        failed = dict(self._again.letters)
+        # A letter that fails in another way may lie under another key from then on.
+        keys = {letter.place: letter.key for letter in letters}
+        failed = {keys[letter.place]: letter for letter in self._again.letters.values()}
         past = {letter.key for letter in letters if position_key(letter.place) <= position_key(reached)}
         return Given(frozenset(past - failed.keys()), failed, stopped_by=stopped_by)
 
