@@ -184,7 +184,7 @@ GUARANTEES = (
     Guarantee(
         "no new effect begins while outcomes cannot be stored",
         never,
-        "test_meanwhile_no_new_effect_begins_on_any_shard_of_the_process",
+        "test_nor_on_a_shard_that_is_in_the_middle_of_a_batch",
     ),
     Guarantee(
         "an effect is noted in the process before its outcome is stored",

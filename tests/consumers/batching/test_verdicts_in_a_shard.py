@@ -160,6 +160,7 @@ def test_one_that_always_breaks_the_service_is_no_letter_and_holds_up_nobody(err
         stream.read(f"good-{turn}")
     assert stream.apart == []
     assert max(stream.delays().values()) <= 1
+    assert stream.shard.time.monotonic() == 101
     assert stream.checkpoint.number == "1"
 
 

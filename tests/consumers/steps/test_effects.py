@@ -140,6 +140,24 @@ def test_meanwhile_no_new_effect_begins_on_any_shard_of_the_process() -> None:
     assert world.mails == {f"order-{n}": 1 for n in (1, 2, 3, 7, 8, 9)}
 
 
+def test_nor_on_a_shard_that_is_in_the_middle_of_a_batch() -> None:
+    world = World()
+    refusals = iter([refused("AccessDeniedException")])
+    world.table.refuses = lambda: next(refusals, None)
+    process = world.process(keys_at_once=1)
+    first, second = process(assigned()), process(assigned("shardId-000000000001"))
+
+    def meanwhile() -> None:
+        world.under_way = lambda: None
+        first.process(accepted(1))
+
+    world.under_way = meanwhile
+    assert isinstance(error_of(second, accepted(7, 8)), OutcomesNotStored)
+    assert world.mails == {"order-1": 1, "order-7": 1}
+    assert second.process(accepted(7, 8)).failure is None
+    assert world.mails == {"order-1": 1, "order-7": 1, "order-8": 1}
+
+
 def error_of(processor: RecordProcessor, batch: Batch) -> Exception | None:
     failure = processor.process(batch).failure
     return failure.error if failure else None
