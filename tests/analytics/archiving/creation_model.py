@@ -64,7 +64,10 @@ def rows_of(names: tuple[Name, ...], creation: int) -> list[int]:
 
 
 def explore(bounds: Bounds, *, knows_creations: bool = True) -> tuple[int, str]:
-    """As `commit_model.explore`, with `bounds.holders` readers of each of the two streams."""
+    """As `commit_model.explore`, with `bounds.holders` readers of each of the two streams.
+
+    Offsets are lost while no holder is at work: that of one whose commit is in flight is what `commit_model` has.
+    """
     readers = tuple(Reader(creation) for creation in CREATIONS for _ in range(bounds.holders))
     start = World((Name(),) * 3, readers)
     seen, waiting = {start}, [start]
@@ -88,7 +91,8 @@ def explore(bounds: Bounds, *, knows_creations: bool = True) -> tuple[int, str]:
 
 def _next_worlds(world: World, bounds: Bounds, knows_creations: bool) -> Iterator[World]:
     shared = world.names[SHARED]
-    if bounds.offsets_may_be_lost and shared.stored.epoch < 5 and shared.stored.revision < bounds.writes:
+    at_rest = all(reader.holder.step in {Step.READ, Step.GONE} for reader in world.readers)
+    if bounds.offsets_may_be_lost and at_rest and shared.stored.epoch < 5 and shared.stored.revision < bounds.writes:
         lost = replace(shared, stored=_rebuilt(shared.stored, shared.log), creation=None)
         if shared.log:
             lost = replace(lost, creation=shared.creation)
