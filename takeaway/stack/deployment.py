@@ -22,6 +22,8 @@ from takeaway.local import LOCALSTACK_FOLDER
 from takeaway.terminal import write
 
 DEFAULT_STACK = "takeaway"
+# What CloudFormation calls it when it knows no stack of that name.
+_NO_SUCH_STACK = "ValidationError"
 DEFAULT_SENDER = "orders@takeaway.example"
 
 
@@ -72,8 +74,15 @@ def settings(environ: Mapping[str, str]) -> dict[str, str]:
     try:
         found = aws.client("cloudformation", environ).describe_stacks(StackName=stack)["Stacks"]
     except ClientError as error:
+        where, told = environ.get("AWS_ENDPOINT_URL", "AWS"), error.response["Error"]
+        if told.get("Code") != _NO_SUCH_STACK:
+            raise UserError(
+                f"{where} does not say what the stack {stack!r} is made of: {told.get('Code')}: {told.get('Message')}",
+                "check the credentials, and that they allow cloudformation:DescribeStacks; "
+                "`aws sts get-caller-identity` says whose they are",
+            ) from error
         raise UserError(
-            f"no stack {stack!r} at {environ.get('AWS_ENDPOINT_URL', 'AWS')}: {error.response['Error']['Message']}",
+            f"no stack {stack!r} at {where}: {told['Message']}",
             "`takeaway deploy`, or name another stack in TAKEAWAY_STACK",
         ) from error
     except (BotoCoreError, aws.NoRegion) as error:
