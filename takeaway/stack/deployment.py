@@ -24,6 +24,8 @@ from takeaway.terminal import write
 
 DEFAULT_STACK = "takeaway"
 WRONG_KEY = "InvalidClientTokenId"
+# What CloudFormation calls it when it knows no stack of that name.
+_NO_SUCH_STACK = "ValidationError"
 DEFAULT_SENDER = "orders@takeaway.example"
 
 
@@ -76,8 +78,15 @@ def settings(environ: Mapping[str, str]) -> dict[str, str]:
     except ClientError as error:
         if error_code(error) == WRONG_KEY:
             raise wrong_key(error, environ) from error
+        where, told = environ.get("AWS_ENDPOINT_URL", "AWS"), error.response["Error"]
+        if told.get("Code") != _NO_SUCH_STACK:
+            raise UserError(
+                f"{where} does not say what the stack {stack!r} is made of: {told.get('Code')}: {told.get('Message')}",
+                "check the credentials, and that they allow cloudformation:DescribeStacks; "
+                "`aws sts get-caller-identity` says whose they are",
+            ) from error
         raise UserError(
-            f"no stack {stack!r} at {environ.get('AWS_ENDPOINT_URL', 'AWS')}: {error.response['Error']['Message']}",
+            f"no stack {stack!r} at {where}: {told['Message']}",
             "`takeaway deploy`, or name another stack in TAKEAWAY_STACK",
         ) from error
     except (BotoCoreError, aws.NoRegion) as error:

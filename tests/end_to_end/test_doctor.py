@@ -30,7 +30,7 @@ from tests.end_to_end.test_full_disk import LIMITED
 from tests.support import ROOT
 from tests.support.builders import NOON, an_envelope
 from tests.support.flow import Flow, pause, until
-from tests.support.proxy import INTERNAL_ERROR, Answer, Request, proxy
+from tests.support.proxy import Answer, Request, proxy
 from tests.support.tables import Tables
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos, pytest.mark.timeout(1800)]
@@ -55,6 +55,12 @@ REFUSED = Answer(
     (("Content-Type", "application/x-amz-json-1.0"),),
     b'{"__type": "com.amazon.coral.service#AccessDeniedException", "message": "not allowed to write"}',
 )
+UNAVAILABLE = Answer(
+    503,
+    (("Content-Type", "text/xml"),),
+    b"<ErrorResponse><Error><Type>Receiver</Type><Code>ServiceUnavailable</Code><Message>away</Message></Error>"
+    b"<RequestId>1</RequestId></ErrorResponse>",
+)
 
 
 @dataclass
@@ -68,7 +74,7 @@ class Gateway:
     def behave(self, request: Request, forward: Callable[[], Answer]) -> Answer | None:
         if b"Action=SendEmail" in request.body:
             if self.mail_fails:
-                return INTERNAL_ERROR
+                return UNAVAILABLE
             pause(self.mail_seconds)
         if self.leases_refused and b"leaseKey" in request.body:
             return REFUSED
@@ -252,7 +258,9 @@ TROUBLES = (
     Trouble("a frozen process", frozen, "archiver is frozen"),
     Trouble("a killed process", killed, "archiver has ended"),
     Trouble("a stopped shard", stopped, "it refuses to go on: ShardStop: this release cannot read them"),
-    Trouble("a failing shard", failing, "user_notifier stands still on"),
+    Trouble(
+        "a failing shard", failing, "it fails again and again: ClientError: An error occurred (ServiceUnavailable)"
+    ),
     Trouble("poison", poisoned, "could not process 1 record"),
     Trouble(
         "a full disk", nothing, "cannot be written: File too large", options={"module": (LIMITED, "0", "takeaway.cli")}
