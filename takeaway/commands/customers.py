@@ -8,7 +8,7 @@ import typer
 
 from foundation.settings import variable
 from takeaway.commands.options import Json, confirm
-from takeaway.stack import resolved
+from takeaway.stack import require_log, resolved
 from takeaway.terminal import counted
 
 FORGOTTEN = "no key for it, or no longer"
@@ -68,6 +68,8 @@ def _orders_of(environ: Mapping[str, str], customer_id: str) -> list[str]:
     try:
         rows = Lake.from_environment(environ).dataset()
     except NoLake:
+        # With its log gone, a lake has orders, and nothing tells which.
+        require_log(environ)
         return []
     found = rows.to_table(columns=["order_id"], filter=ds.field("customer_id") == customer_id)
     return sorted({str(order_id) for order_id in found.column("order_id").to_pylist()})
