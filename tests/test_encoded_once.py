@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -37,7 +37,9 @@ PLACE = PlaceOrder(
 
 
 class Refused(Exception):
-    pass
+    """As an emulator refuses that does not give the item along."""
+
+    response: ClassVar[dict[str, Any]] = {}
 
 
 class Items:

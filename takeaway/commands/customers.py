@@ -13,9 +13,14 @@ from foundation.clock import SYSTEM_CLOCK
 from foundation.error_codes import error_code
 from foundation.settings import setting, variable
 from takeaway.commands.options import Json, confirm
+<<<<<<< HEAD
 from takeaway.errors import UserError
 from takeaway.stack import HOME, STORES, Store, resolved
 from takeaway.terminal import counted, say
+=======
+from takeaway.stack import require_log, resolved
+from takeaway.terminal import counted
+>>>>>>> lakeself
 
 FORGOTTEN = "no key for it, or no longer"
 
@@ -96,6 +101,8 @@ def _orders_in_lake(environ: Mapping[str, str], customer_id: str) -> list[str]:
     try:
         rows = Lake.from_environment(environ).dataset()
     except NoLake:
+        # With its log gone, a lake has orders, and nothing tells which.
+        require_log(environ)
         return []
     found = rows.to_table(columns=["order_id"], filter=ds.field("customer_id") == customer_id)
     return [str(order_id) for order_id in found.column("order_id").unique().to_pylist()]

@@ -10,6 +10,7 @@ import pytest
 from analytics.lake import Lake
 from consumers.specs import CONSUMERS
 from foundation import aws
+from takeaway.audit.evidence import ledger_facts
 from takeaway.audit.verdict import DOUBLED, LOST, REPEATED_EFFECT, UNEXPECTED, Bounds
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
@@ -77,6 +78,7 @@ def test_releases_roll_in_every_order_and_back_without_a_stop_or_a_loss(
     for consumer in CONSUMERS:
         roll.start(consumer, newer=False)
     flow.start_load(orders=5000, rate=2, seed=5)
+    until(lambda: bool(ledger_facts(flow.ledger)))
     orders = list(itertools.permutations(ROLLING))
     for order in orders:
         for name in order:

@@ -70,7 +70,7 @@ def test_every_command_that_is_named_is_there() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["`takeaway trace x`", "<code>takeaway lake trace</code>", "$ x\ntakeaway stop", 'fix: "takeaway dlq drop_all"'],
+    ["`takeaway trace x`", "<code>takeaway lake trace</code>", "$ x\ntakeaway stop", 'fix: "takeaway dlq erase"'],
 )
 def test_one_that_is_not_there_is_found(text: str) -> None:
     assert unknown(text, commands())
