@@ -258,9 +258,7 @@ TROUBLES = (
     Trouble("a frozen process", frozen, "archiver is frozen"),
     Trouble("a killed process", killed, "archiver has ended"),
     Trouble("a stopped shard", stopped, "it refuses to go on: ShardStop: this release cannot read them"),
-    Trouble(
-        "a failing shard", failing, "it fails again and again: ClientError: An error occurred (ServiceUnavailable)"
-    ),
+    Trouble("a failing shard", failing, "it fails again and again: Unavailable: SES"),
     Trouble("poison", poisoned, "could not process 1 record"),
     Trouble(
         "a full disk", nothing, "cannot be written: File too large", options={"module": (LIMITED, "0", "takeaway.cli")}
