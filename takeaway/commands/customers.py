@@ -13,14 +13,9 @@ from foundation.clock import SYSTEM_CLOCK
 from foundation.error_codes import error_code
 from foundation.settings import setting, variable
 from takeaway.commands.options import Json, confirm
-<<<<<<< HEAD
 from takeaway.errors import UserError
-from takeaway.stack import HOME, STORES, Store, resolved
+from takeaway.stack import HOME, STORES, Store, require_log, resolved
 from takeaway.terminal import counted, say
-=======
-from takeaway.stack import require_log, resolved
-from takeaway.terminal import counted
->>>>>>> lakeself
 
 FORGOTTEN = "no key for it, or no longer"
 
