@@ -165,12 +165,16 @@ class DeadLetters:
 
 @dataclass(frozen=True)
 class LakeState:
-    """The lake as a reader sees it; `version` is None when nothing was ever committed."""
+    """The lake as a reader sees it; `version` is None when nothing was ever committed.
+
+    `undeclared` are events that this release does not know, as `order_placed.v2`, with their rows in the newest files.
+    """
 
     where: str
     version: int | None = None
     rows: int = 0
     newest_file_at: datetime | None = None
+    undeclared: tuple[tuple[str, int], ...] = ()
     trouble: str | None = None
 
 

@@ -65,7 +65,17 @@ def warnings(checkup: Checkup) -> tuple[Problem, ...]:
         for disk in checkup.disks
         if disk.trouble is None and disk.free_bytes < _LITTLE_ROOM_BYTES
     )
-    return (*full, *consumer_warnings(checkup))
+    return (*full, *consumer_warnings(checkup), *_undeclared(checkup.lake))
+
+
+def _undeclared(lake: LakeState | None) -> Iterator[Problem]:
+    for name, rows in lake.undeclared if lake else ():
+        yield Problem(
+            Section.LAKE,
+            f"{name} is declared by no participant of this release: {counted(rows, 'row')} in the lake's newest files",
+            "deploy the release that knows it, or declare it in `events`; until then its rows have its envelope, and "
+            "the rest sealed in `_extra`",
+        )
 
 
 def _unknown_variable(unknown: UnknownVariable) -> Problem:

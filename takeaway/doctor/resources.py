@@ -14,8 +14,10 @@ from botocore.exceptions import ClientError
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
+from analytics.reading import LiveFiles, lake_filesystem
 from analytics.table import table_uri
 from consumers.dead_letters import NoLetter, kind_of
+from events import KNOWN_EVENTS
 from foundation import aws
 from foundation.bucket import Bucket
 from foundation.clock import Clock
@@ -35,6 +37,8 @@ IDENTITY_SECONDS = 5.0
 # More letters are neither counted nor, of those counted, read: the newest tell what goes wrong now.
 _LETTERS_COUNTED = 10_000
 _LETTERS_READ = 40
+# They tell which events come in now.
+_NEWEST_FILES = 20
 # Where letters go that are finished with.
 _DROPPED = "dropped"
 # A Date header is cut to whole seconds: on average, half of one is missing.
@@ -168,7 +172,7 @@ def waits(key: str) -> bool:
 
 
 def lake(environ: Mapping[str, str], bucket: str) -> LakeState:
-    """What its log says; no data file is opened."""
+    """What its log says, and the newest files of which events there are that this release does not know."""
     where = table_uri(bucket)
     limits = {"connect_timeout": "2s", "timeout": "3s", "max_retries": "1"}
     try:
@@ -182,7 +186,25 @@ def lake(environ: Mapping[str, str], bucket: str) -> LakeState:
         version=table.version(),
         rows=pc.sum(files["num_records"]).as_py() or 0,
         newest_file_at=datetime.fromtimestamp(newest / 1000, UTC) if newest else None,
+        undeclared=_undeclared(table, files, environ),
     )
+
+
+def _undeclared(table: DeltaTable, files: pa.Table, environ: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
+    if not {"event_type", "schema_version"} <= {field.name for field in table.schema().fields}:
+        return ()
+    by_age = files.sort_by([("modification_time", "descending")]).column("path").to_pylist()
+    newest = set(by_age[:_NEWEST_FILES])
+    live = LiveFiles(table, lake_filesystem(table.table_uri, aws.storage_options(environ)))
+    rows = live.dataset([file for file in live.all if file.path in newest]).to_table(
+        columns=["event_type", "schema_version"]
+    )
+    counts: Counter[str] = Counter()
+    for group in rows.group_by(["event_type", "schema_version"]).aggregate([([], "count_all")]).to_pylist():
+        name = f"{group['event_type']}.v{group['schema_version']}"
+        if name not in KNOWN_EVENTS:
+            counts[name] += group["count_all"]
+    return tuple(sorted(counts.items()))
 
 
 def _looked_at(look: Callable[[str], Resource], name: str) -> Resource:

@@ -16,12 +16,14 @@ import pytest
 from aws_kinesis_agg.aggregator import RecordAggregator
 from deltalake import write_deltalake
 
+from analytics.archiving.decode import decode_records
 from analytics.table.layout import table_uri
 from consumers.dead_letters.letters import dead_letter
 from consumers.dead_letters.stored import S3DeadLetters
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
 from consumers.specs import CONSUMERS
+from events.wire import encode
 from foundation.aws import storage_options
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.kinesis.records import Sentinel, SequenceNumber
@@ -37,7 +39,7 @@ from takeaway.stack import deployment
 from takeaway.stack.environment import Source, endpoint_sources, merged, origins
 from takeaway.standing.collector import Collector, Reader, SeenReader
 from tests.conftest import BACKEND_NAME, LocalAws
-from tests.support.builders import a_record
+from tests.support.builders import NOON, a_record, an_envelope
 from tests.support.command_line import run_takeaway
 from tests.support.fakes.clock import FakeClock
 from tests.support.worlds.lake_world import some_keys
@@ -222,6 +224,23 @@ def test_dead_letters_are_counted_by_error_and_quote_no_customer(ward: Ward) -> 
     (what,) = whats(checkup)
     assert what.startswith("archiver could not process 4 records: 2 ValueError, ")
     assert "Ada" not in repr(checkup)
+
+
+@pytest.mark.local_aws
+def test_events_that_no_participant_declares_are_told(ward: Ward) -> None:
+    bodies = [encode(an_envelope()).replace(b'"schema_version":1', b'"schema_version":7'), encode(an_envelope())]
+    records = [a_record(number, data=body) for number, body in enumerate(bodies, start=1)]
+    rows = decode_records("shardId-000000000000", records, some_keys()).rows
+    days = pa.array([NOON.date()] * rows.num_rows)
+    write_deltalake(
+        table_uri(ward.environ["TAKEAWAY_LAKE_BUCKET"]),
+        rows.append_column("event_date", days),
+        partition_by=["event_date"],
+        storage_options=storage_options(ward.environ),
+    )
+    lake = ward.examine().lake
+    assert lake is not None
+    assert lake.undeclared == (("order_placed.v7", 1),)
 
 
 @pytest.mark.local_aws

@@ -78,6 +78,13 @@ LOGGED = LoggedTrouble("ClientError: AccessDeniedException", NOON)
 OLD = replace(ARCHIVER, up_seconds=600.0)
 
 
+def test_an_event_that_no_participant_declares_is_a_warning_by_name() -> None:
+    (warned,) = warnings(replace(WELL, lake=replace(LAKE, undeclared=(("order_ready.v1", 3),))))
+    assert (warned.section, warned.what.split(" is ")[0]) == ("lake", "order_ready.v1")
+    assert "3 rows" in warned.what
+    assert warnings(WELL) == ()
+
+
 def test_a_system_that_is_well_has_no_problem() -> None:
     assert findings(WELL) == ()
 
