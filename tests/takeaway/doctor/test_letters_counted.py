@@ -27,7 +27,7 @@ def looked_at(*keys: str, letters: int = 0, seconds_a_call: float = 0.0) -> Dead
         clock.advance(seconds_a_call)
         return through(apply)  # type: ignore[arg-type]
 
-    gate.through = takes_its_time  # type: ignore[assignment, method-assign]
+    gate.through = takes_its_time  # type: ignore[method-assign]
     return resources.dead_letters(slow, bucket.name, "restaurant_notifier", 2.0, clock.clock)
 
 
