@@ -1,6 +1,6 @@
 """Introduces processors, engines and AWS to each other. Each builder imports what it builds, and nothing else."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from threading import Thread
@@ -196,7 +196,10 @@ def _giving_newer_again(
         again = redriver(consumer, environ, wait, emit)
         return Redrive(letters, again, clock=SYSTEM_CLOCK, wait=wait, new_id=random_id, emit=emit)
 
-    newer = GivesNewerAgain(letters, consumer, KNOWN_EVENTS, lambda keys: way().run(keys), wait=wait, emit=emit)
+    def redrive(keys: Sequence[str]) -> Collection[str]:
+        return way().run(keys).unreadable
+
+    newer = GivesNewerAgain(letters, consumer, KNOWN_EVENTS, redrive, wait=wait, emit=emit)
 
     @cache
     def start() -> None:

@@ -226,8 +226,23 @@ GUARANTEES = (
     ),
     Guarantee(
         "a letter that was dropped is no problem any more",
-        becomes("True"),
+        replaced("f'{consumer}/'", "''"),
         "test_a_letter_that_was_dropped_waits_no_more",
+    ),
+    Guarantee(
+        "dead letters are told however many there are",
+        never,
+        "test_of_more_than_there_is_time_for_some_are_counted_and_one_is_read",
+    ),
+    Guarantee(
+        "what is no letter is not tried again and again",
+        replaced("key not in self._none and ", ""),
+        "test_one_of_a_customer_who_was_forgotten_is_tried_once",
+    ),
+    Guarantee(
+        "a letter is held back by what failed in the same redrive alone",
+        deleted,
+        "test_a_letter_that_failed_holds_up_none_that_comes_later",
     ),
     Guarantee(
         "what is done behind a failed record is not done again",

@@ -13,7 +13,10 @@ _EVERY_SECONDS = 60.0
 
 
 class GivesNewerAgain:
-    """For one consumer in one process. `knows` has what it can read, as `order_placed.v1`; `redrive` takes keys.
+    """For one consumer in one process. `knows` has what it can read, as `order_placed.v1`.
+
+    `redrive` takes keys, and answers those of them that are no letters, as when their customer was forgotten: a process
+    tries these once.
 
     Several processes at once share the letters: each is claimed, and an effect that is remembered is not repeated.
     """
@@ -23,7 +26,7 @@ class GivesNewerAgain:
         letters: S3DeadLetters,
         consumer: str,
         knows: Collection[str],
-        redrive: Callable[[Sequence[str]], object],
+        redrive: Callable[[Sequence[str]], Collection[str]],
         *,
         wait: Wait,
         emit: Emit,
@@ -34,12 +37,16 @@ class GivesNewerAgain:
         self._redrive = redrive
         self._wait = wait
         self._emit = emit
+        self._none: set[str] = set()
 
     def give(self) -> None:
         """All that there are now. What fails again is a letter like any other from then on."""
-        keys = [key for key in self._letters.keys(f"{self._consumer}/{NEWER}") if self._can_read(key)]
+        there = self._letters.keys(f"{self._consumer}/{NEWER}")
+        self._none &= set(there)
+        # guarantee: what is no letter is not tried again and again
+        keys = [key for key in there if key not in self._none and self._can_read(key)]
         if keys:
-            self._redrive(keys)
+            self._none |= set(self._redrive(keys))
 
     def run(self) -> None:
         """At once, and once a minute, until the wait is cut short. What goes wrong is told once, and tried again."""

@@ -22,6 +22,9 @@ class IntoLake:
         keys = {_late(letter): letter.key for letter in letters}
         return frozenset(keys[record] for record in self._lake.present(list(keys)))
 
+    def begin(self) -> None:
+        """Nothing is kept from one redrive to the next."""
+
     def give(self, letters: Sequence[DeadLetter]) -> Given:
         of_record = {_late(letter): letter for letter in letters}
         refused = self._lake.add(list(of_record))

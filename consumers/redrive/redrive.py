@@ -71,6 +71,9 @@ class GivesAgain(Protocol):
     def done_before(self, letters: Sequence[DeadLetter]) -> frozenset[str]:
         """The keys of those whose effect is remembered already. Changes nothing."""
 
+    def begin(self) -> None:
+        """A redrive begins: what failed in one before it is no reason against anything."""
+
     def give(self, letters: Sequence[DeadLetter]) -> Given:
         """Gives all of them, each partition key's in their order; what comes behind a failed one is left out."""
 
@@ -95,6 +98,11 @@ class Summary:
     def counts(self) -> Mapping[Fate, int]:
         counted = Counter(one.fate for one in self.letters)
         return {fate: counted[fate] for fate in Fate if counted[fate]}
+
+    @property
+    def unreadable(self) -> frozenset[str]:
+        """The keys of those that are no letters."""
+        return frozenset(one.key for one in self.letters if one.fate is Fate.UNREADABLE)
 
     @property
     def ok(self) -> bool:
@@ -153,6 +161,7 @@ class Redrive:
         waiting = deque(ordered)
         fates: dict[str, Redriven] = {}
         at_once, stopped_by = CANARIES, None
+        self._consumer.begin()
         with ThreadPoolExecutor(self._hands, thread_name_prefix="letters") as hands:
             while waiting and stopped_by is None and not self._wait(0):
                 told = len(fates)

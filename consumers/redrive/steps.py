@@ -59,6 +59,10 @@ class ThroughProcessor:
         known = recalled(self._outcomes, events.values())
         return frozenset(key for key, event in events.items() if happening(event) in known)
 
+    def begin(self) -> None:
+        # guarantee: a letter is held back by what failed in the same redrive alone
+        self._failed_keys.clear()
+
     def give(self, letters: Sequence[DeadLetter]) -> Given:
         done: set[str] = set()
         failed: dict[str, DeadLetter] = {}

@@ -289,7 +289,7 @@ def _dead_letters(letters: "DeadLetters", checkup: "Checkup") -> Rows:
     if not letters.count:
         return [(letters.consumer, "none", "")]
     newest = f"newest {_ago(letters.newest_at, checkup)}"
-    among = "" if letters.looked_at == letters.count else f"of the newest {letters.looked_at}: "
+    among = "" if letters.looked_at == letters.count else f"of {letters.of_which}: "
     kinds = ", ".join(f"{count} {kind}" for kind, count in letters.kinds)
     return [(letters.consumer, f"{letters.count:,}{' and more' * letters.more}", f"{among}{kinds}; {newest}")]
 

@@ -34,6 +34,8 @@ from takeaway.standing import LOOK_SECONDS, Collector, Reader, SeenReader, allow
 ASK_SECONDS = 3.0
 # These read many objects, each with its own short limit.
 _READ_SECONDS = 5.0
+# Of these, for counting what there may be any number of: what is under way then still comes back.
+_COUNT_SECONDS = 2.0
 
 # A lease is renewed so often in its failover time.
 _RENEWALS = 3
@@ -138,7 +140,7 @@ class _Look:
             rates = Asked(measure, RATES_SECONDS + ASK_SECONDS, self.clock)
         if bucket := there.get("dead_letter_bucket"):
             for name in CONSUMERS:
-                look = partial(resources.dead_letters, self.clients("s3"), bucket, name)
+                look = partial(resources.dead_letters, self.clients("s3"), bucket, name, _COUNT_SECONDS, self.clock)
                 letters[name] = Asked(look, _READ_SECONDS, self.clock)
         if bucket := there.get("lake_bucket"):
             lake = Asked(partial(resources.lake, self.environ, bucket), _READ_SECONDS, self.clock)

@@ -150,7 +150,7 @@ class ShardRate:
 class DeadLetters:
     """A consumer's dead letters. `kinds` counts the newest `looked_at` of them by the kind of error, commonest first.
 
-    `more` says that there are more than were counted.
+    `more` says that there are more than were counted, so that the newest of all are not known.
     """
 
     consumer: str
@@ -161,6 +161,15 @@ class DeadLetters:
     kinds: tuple[tuple[str, int], ...] = ()
     newest_at: datetime | None = None
     trouble: str | None = None
+
+    @property
+    def of_which(self) -> str:
+        """In words, of which letters `kinds` tells."""
+        return (
+            f"{self.looked_at} that {'was' if self.looked_at == 1 else 'were'} read"
+            if self.more
+            else f"the newest {self.looked_at}"
+        )
 
 
 @dataclass(frozen=True)

@@ -207,7 +207,7 @@ def _dead_letters(letters: DeadLetters) -> Iterator[Problem]:
         )
     if letters.count:
         kinds = ", ".join(f"{count} {kind}" for kind, count in letters.kinds)
-        among = "" if letters.looked_at == letters.count else f"of the newest {letters.looked_at}, "
+        among = "" if letters.looked_at == letters.count else f"of {letters.of_which}, "
         what = f"{letters.consumer} could not process {'more than ' * letters.more}{counted(letters.count, 'record')}"
         what += f": {among}{kinds}" if kinds else ""
         yield Problem(

@@ -39,8 +39,6 @@ _LETTERS_COUNTED = 10_000
 _LETTERS_READ = 40
 # They tell which events come in now.
 _NEWEST_FILES = 20
-# Where letters go that are finished with.
-_DROPPED = "dropped"
 # A Date header is cut to whole seconds: on average, half of one is missing.
 _CUT_OFF = timedelta(seconds=0.5)
 _MISSING = frozenset(
@@ -136,39 +134,38 @@ def stack(environ: Mapping[str, str], clients: Callable[[str], Any], seconds: fl
     return Resource("stack", name, there=True, detail=answer, status=answer)
 
 
-def dead_letters(s3: "S3Client", bucket: str, consumer: str) -> DeadLetters:
+def dead_letters(s3: "S3Client", bucket: str, consumer: str, seconds: float, clock: Clock) -> DeadLetters:
     """How many there are, and of which kinds of error. A message may quote a record, so only its kind is kept.
 
+    What is not counted after `seconds`, or not read, is left: that there are some is told however many there are.
     Those that were dropped wait for nothing, and are not counted.
     """
-    where = f"s3://{bucket}/{consumer}/"
-    pages = s3.get_paginator("list_objects_v2").paginate(
-        Bucket=bucket, Prefix=f"{consumer}/", PaginationConfig={"MaxItems": _LETTERS_COUNTED + 1}
-    )
-    written = [
-        (entry["LastModified"], entry["Key"])
-        for page in pages
-        for entry in page.get("Contents", [])
-        if waits(entry["Key"])
-    ]
+    until = clock.monotonic() + seconds
+    # guarantee: a letter that was dropped is no problem any more
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{consumer}/")
+    written: list[tuple[datetime, str]] = []
+    more = False
+    for page in pages:
+        written += [(entry["LastModified"], entry["Key"]) for entry in page.get("Contents", [])]
+        # guarantee: dead letters are told however many there are
+        if len(written) > _LETTERS_COUNTED or clock.monotonic() > until:
+            more = page.get("IsTruncated", False) or len(written) > _LETTERS_COUNTED
+            break
     newest = heapq.nlargest(_LETTERS_READ, written)
-    letters = Bucket(s3, bucket)
-    kinds = Counter(_error_kind(letters, key) for _, key in newest)
+    letters, kinds = Bucket(s3, bucket), Counter[str]()
+    for _, key in newest:
+        if kinds and clock.monotonic() > until:
+            break
+        kinds[_error_kind(letters, key)] += 1
     return DeadLetters(
         consumer,
-        where,
+        f"s3://{bucket}/{consumer}/",
         count=min(len(written), _LETTERS_COUNTED),
-        more=len(written) > _LETTERS_COUNTED,
-        looked_at=len(newest),
+        more=more,
+        looked_at=kinds.total(),
         kinds=tuple(kinds.most_common()),
         newest_at=newest[0][0] if newest else None,
     )
-
-
-def waits(key: str) -> bool:
-    """Whether somebody is still to do something about the letter of this key."""
-    # guarantee: a letter that was dropped is no problem any more
-    return _DROPPED not in key.split("/")
 
 
 def lake(environ: Mapping[str, str], bucket: str) -> LakeState:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -42,7 +43,7 @@ def giving(world: World, *, knows: Collection[str], gate: Gate | None = None) ->
         world.letters,
         "restaurant_notifier",
         knows,
-        lambda keys: world.redrive(gate, of=keys),
+        lambda keys: world.redrive(gate, of=keys).unreadable,
         wait=lambda _: True,
         emit=world.happened.append,
     )
@@ -124,7 +125,7 @@ def test_what_goes_wrong_is_told_once_and_tried_again(world: World, monkeypatch:
         world.letters,
         "restaurant_notifier",
         KNOWN_EVENTS,
-        lambda _: None,
+        lambda _: (),
         wait=lambda _: next(times),
         emit=world.happened.append,
     )
@@ -136,3 +137,39 @@ def test_what_goes_wrong_is_told_once_and_tried_again(world: World, monkeypatch:
     again.run()
     (told,) = world.happened
     assert isinstance(told, NewerLettersWait)
+
+
+def test_one_of_a_customer_who_was_forgotten_is_tried_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten = newer(1)
+    world.put(forgotten)
+    world.keys.objects.forget(["customer-1"])
+    again = giving(world, knows=learn(monkeypatch))
+    for _ in range(3):
+        again.give()
+    assert world.redrives == 1
+    assert world.letters.keys() == [forgotten.key]
+    # What is dropped and brought back is another chance.
+    assert list(world.drops().drop([forgotten.key], "forgotten"))
+    again.give()
+    assert list(world.drops().restore([forgotten.key]))
+    again.give()
+    assert world.redrives == 2
+
+
+def test_a_letter_that_failed_holds_up_none_that_comes_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process gives again for as long as it lives, and what failed is somebody else's to mend."""
+    bad, later = newer(1, total="much"), replace(newer(2), partition_key="order-1")
+    knows, way = learn(monkeypatch), world.way()
+    again = GivesNewerAgain(
+        world.letters,
+        "restaurant_notifier",
+        knows,
+        lambda keys: world.redrive(of=keys, way=way).unreadable,
+        wait=lambda _: True,
+        emit=world.happened.append,
+    )
+    world.put(bad)
+    again.give()
+    world.put(later)
+    again.give()
+    assert world.tickets == ["order-2"]

@@ -44,6 +44,9 @@ class Scripted:
     def done_before(self, _letters: Sequence[DeadLetter]) -> frozenset[str]:
         return frozenset()
 
+    def begin(self) -> None:
+        pass
+
     def give(self, letters: Sequence[DeadLetter]) -> Given:
         self.given.append([letter.partition_key for letter in letters])
         if self.error is not None:

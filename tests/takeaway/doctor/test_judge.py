@@ -279,6 +279,15 @@ def test_a_system_that_is_well_has_no_problem() -> None:
             "`takeaway dlq redrive --consumer archiver`",
         ),
         (
+            replace(
+                WELL,
+                dead_letters=(replace(LETTERS, count=2_000, more=True, looked_at=1, kinds=(("KeyError", 1),)),),
+            ),
+            "dead letters",
+            "more than 2,000 records: of 1 that was read, 1 KeyError",
+            "`takeaway dlq drop`",
+        ),
+        (
             replace(WELL, dead_letters=(replace(LETTERS, trouble="403"),)),
             "dead letters",
             "archiver could not be",

@@ -13,7 +13,6 @@ import pytest
 
 from takeaway.doctor import machine
 from takeaway.doctor.facts import Disk, UnknownVariable
-from takeaway.doctor.resources import waits
 from takeaway.doctor.settings import examined_sources, unknown_variables
 from takeaway.local import processes
 from takeaway.stack.environment import merged
@@ -104,19 +103,6 @@ def test_every_variable_that_is_documented_and_every_output_of_the_stack_is_know
     named = documented | {f"TAKEAWAY_{re.sub(r'(?<!^)(?=[A-Z])', '_', name).upper()}" for name in outputs}
     assert {"TAKEAWAY_STREAM", "TAKEAWAY_CUSTOMER_KEY_BUCKET", "TAKEAWAY_BACKEND"} <= named
     assert unknown_variables({"environment": dict.fromkeys(named, "1")}) == ()
-
-
-@pytest.mark.parametrize(
-    ("key", "counted"),
-    [
-        ("archiver/orders/shardId-0/17-0.json", True),
-        ("archiver/dropped/shardId-0/17-0.json", False),
-        ("dropped/archiver/orders/shardId-0/17-0.json", False),
-        ("archiver/not-dropped/17-0.json", True),
-    ],
-)
-def test_a_letter_that_was_dropped_waits_no_more(key: str, counted: bool) -> None:
-    assert waits(key) is counted
 
 
 def test_a_folder_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
