@@ -450,6 +450,11 @@ GUARANTEES = (
         "test_whoever_writes_at_any_moment_of_a_compaction_loses_nothing",
     ),
     Guarantee(
+        "a commit does not look through the whole log",
+        deleted,
+        "test_a_commit_leaves_old_commits_to_the_keeper",
+    ),
+    Guarantee(
         "a checkpoint goes only while a newer one is there",
         never,
         "test_while_the_newest_is_in_doubt_all_stay",

@@ -102,4 +102,8 @@ class Keeper:
             self._care.remove(checkpoint)
             gone.append(checkpoint.size)
         if gone:
-            self._emit(LakeKept("checkpoints that newer ones replaced", len(gone), sum(gone)))
+            self._emit(
+                LakeKept(
+                    "checkpoints that newer ones replaced, and commits that are too old to tell", len(gone), sum(gone)
+                )
+            )

@@ -18,6 +18,7 @@ from analytics.table.layout import (
     table_uri,
 )
 from analytics.table.log import (
+    LOG_RETENTION,
     AddedFile,
     CommitLog,
     CommitRejected,
@@ -64,6 +65,7 @@ __all__ = [
     "FILE_COLUMNS",
     "IDENTITY",
     "LOG_PREFIX",
+    "LOG_RETENTION",
     "OFFSETS_PREFIX",
     "PLACE",
     "PLAIN_COLUMNS",

@@ -11,7 +11,7 @@ import msgspec
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, PostCommitHookProperties
 
 from analytics.table.layout import PARTITION_KEY
 from analytics.table.schema import EVENT_SCHEMA, PARTITION_COLUMN
@@ -20,11 +20,12 @@ from foundation.kinesis import SequenceNumber
 
 TABLE_SCHEMA = pa.schema([*EVENT_SCHEMA, PARTITION_COLUMN])
 _OUR_SCHEMA = Schema.from_arrow(TABLE_SCHEMA)
+LOG_RETENTION = timedelta(days=30)
 TABLE_CONFIGURATION = {
     "delta.checkpointInterval": "50",
     # The log keeps what each commit said of its shards this long. `delta.setTransactionRetentionDuration` stays unset:
     # an expired transaction would be a lost offset.
-    "delta.logRetentionDuration": "interval 30 days",
+    "delta.logRetentionDuration": f"interval {LOG_RETENTION.days} days",
 }
 _REMEMBERS = "delta.deletedFileRetentionDuration"
 _UNITS = {name: timedelta(**{f"{name}s": 1}) for name in ("week", "day", "hour", "minute", "second")}
@@ -252,6 +253,9 @@ class DeltaSnapshot:
                 partition_by=[PARTITION_KEY],
                 partition_filters=[(PARTITION_KEY, "=", replacing.isoformat())] if replacing else None,
                 commit_properties=properties,
+                # Delta's own cleaning lists the whole log after every commit; a keeper does it once in a while.
+                # guarantee: a commit does not look through the whole log
+                post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
             )
 
 
