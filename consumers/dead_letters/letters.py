@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from consumers.dead_letters.addresses import Address
 from consumers.dead_letters.causes import cause_of
+from consumers.verdicts import told
 from events import UnknownEvent
 from foundation.kinesis import Record, SequenceNumber
 
@@ -86,7 +87,6 @@ def dead_letter(
     failed_at: datetime,
     attempts: int,
     error: Exception,
-    verdict: str | None = None,
 ) -> DeadLetter:
     cause = cause_of(error)
     return DeadLetter(
@@ -102,7 +102,7 @@ def dead_letter(
         error=f"{type(error).__name__}: {error}",
         stack_hash=cause.short,
         cause=cause.text,
-        verdict=verdict,
+        verdict=told(error),
         newer=error.header.name if isinstance(error, UnknownEvent) else None,
         payload=record.data,
     )

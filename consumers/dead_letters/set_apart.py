@@ -77,7 +77,6 @@ class SetsApart:
             failed_at=self._clock.now(),
             attempts=one.attempts,
             error=one.error,
-            verdict=told(one.error),
         )
         self._dead_letters.put(letter)
         one.is_safe = True

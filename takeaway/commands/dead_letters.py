@@ -119,7 +119,7 @@ def redrive(
     with bar("redriving", count) as (advance, emit):
         summaries = _redriven(environ, letters, of_consumers, advance, emit)
     _tell(summaries, as_json)
-    raise typer.Exit(0 if all(summary.ok for summary in summaries) else 1)
+    raise typer.Exit(0 if all(summary.ok for summary in summaries.values()) else 1)
 
 
 def of_stack(environ: Mapping[str, str]) -> "S3DeadLetters":
@@ -196,7 +196,7 @@ def matching(there: Sequence[str], name: str) -> list[str]:
 def no_such_letter() -> UserError:
     return UserError(
         "there is no such dead letter",
-        "`takeaway dlq ls` shows those there are, `takeaway dlq ls --dropped` the others",
+        "`takeaway dlq ls` shows those there are, `takeaway dlq ls --dropped` the others; --error takes a stack_hash",
     )
 
 
@@ -327,7 +327,7 @@ def _redriven(
     of_consumers: dict[str, list[str]],
     advance: Callable[[int], None],
     emit: Emit,
-) -> "list[Summary]":
+) -> "dict[str, Summary]":
     from consumers.assembly import redriver
     from consumers.redrive import Redrive
     from foundation.ids import random_id
@@ -339,19 +339,19 @@ def _redriven(
         redrive = Redrive(letters, way, clock=SYSTEM_CLOCK, wait=wait, new_id=random_id, emit=emit)
         return redrive.run(keys, advance)
 
-    return [of(consumer, keys) for consumer, keys in of_consumers.items()]
+    return {consumer: of(consumer, keys) for consumer, keys in of_consumers.items()}
 
 
-def _tell(summaries: "Sequence[Summary]", as_json: bool) -> None:
+def _tell(summaries: "Mapping[str, Summary]", as_json: bool) -> None:
     from consumers.redrive import Fate
 
     counts: Counter[str] = Counter()
-    for summary in summaries:
+    for summary in summaries.values():
         counts.update({fate.value: count for fate, count in summary.counts.items()})
-    stopped_by = [str(summary.stopped_by) for summary in summaries if summary.stopped_by]
+    stopped_by = [f"{name}: {summary.stopped_by}" for name, summary in summaries.items() if summary.stopped_by]
     left = [
         {"key": one.key, "fate": one.fate.value, "why": masked_text(one.why or "")}
-        for summary in summaries
+        for summary in summaries.values()
         for one in summary.letters
         if one.fate not in {Fate.DONE, Fate.GONE}
     ]

@@ -187,9 +187,9 @@ def _process(process: "Process") -> Sequence[str]:
 
 
 def _disk(disk: "Disk") -> Sequence[str]:
-    from takeaway.doctor import megabytes
+    from takeaway.doctor import size_in_words
 
-    return (disk.folder, f"{megabytes(disk.free_bytes)} left" if disk.trouble is None else disk.trouble)
+    return (disk.folder, f"{size_in_words(disk.free_bytes)} left" if disk.trouble is None else disk.trouble)
 
 
 def _back_end(back_end: "BackEnd") -> Rows:
@@ -269,7 +269,7 @@ def _lag(shard: "ShardStanding") -> str:
 
 def _capacity(checkup: "Checkup") -> Rows:
     from foundation.kinesis import READ_BYTES_PER_SECOND
-    from takeaway.doctor import megabytes
+    from takeaway.doctor import size_in_words
 
     readers = sum(consumer.polls for consumer in checkup.consumers)
     rows = []
@@ -279,7 +279,7 @@ def _capacity(checkup: "Checkup") -> Rows:
             rows.append((one.shard_id, "unknown what comes in", ""))
         else:
             read = f"read by {counted(readers, 'consumer')}, {rate * readers / READ_BYTES_PER_SECOND:.0%} of its limit"
-            rows.append((one.shard_id, f"{megabytes(rate)} a second", read if readers else "read by nobody"))
+            rows.append((one.shard_id, f"{size_in_words(rate)} a second", read if readers else "read by nobody"))
     return rows
 
 

@@ -118,9 +118,15 @@ def verify(
     else:
         for one in verified.findings:
             say(f"{one.kind.label}: {one.what}\n  fix: {one.fix}")
-        told = [f"{number:,} {name.replace('_', ' ')}" for name, number in verified.counts.items()]
+        told = [f"{number:,} {_in_number(name, number)}" for name, number in verified.counts.items()]
         say(" · ".join([*told, "sound" if verified.ok else counted(len(verified.findings), "finding")]))
     raise typer.Exit(0 if verified.ok else 1)
+
+
+def _in_number(name: str, number: int) -> str:
+    """`days` of 2, `day` of 1."""
+    first, _, others = name.partition("_")
+    return " ".join(filter(None, (first.removesuffix("s") if number == 1 else first, others.replace("_", " "))))
 
 
 def compact(

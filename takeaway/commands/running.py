@@ -23,7 +23,8 @@ class Engine(StrEnum):
 
 def serve_orders(
     on: Annotated[
-        int | None, typer.Option("--port", help="On 127.0.0.1.", show_default="TAKEAWAY_API_PORT, 8080")
+        int | None,
+        typer.Option("--port", min=1, max=65535, help="On 127.0.0.1.", show_default="TAKEAWAY_API_PORT, 8080"),
     ] = None,
 ) -> None:
     """Serve the orders API until SIGTERM or Ctrl-C. Its OpenAPI document is at /schema/openapi.json."""

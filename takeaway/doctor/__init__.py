@@ -12,7 +12,7 @@ from takeaway.doctor.facts import (
     Section,
     Setting,
 )
-from takeaway.doctor.judge import findings, megabytes, warnings
+from takeaway.doctor.judge import findings, size_in_words, warnings
 from takeaway.doctor.settings import examined_sources
 
 __all__ = [
@@ -28,6 +28,6 @@ __all__ = [
     "examine",
     "examined_sources",
     "findings",
-    "megabytes",
+    "size_in_words",
     "warnings",
 ]

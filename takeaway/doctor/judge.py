@@ -61,7 +61,7 @@ def findings(checkup: Checkup) -> tuple[Problem, ...]:
 def warnings(checkup: Checkup) -> tuple[Problem, ...]:
     """What is no problem yet, or could not be seen to be none."""
     full = (
-        Problem(Section.MACHINE, f"{disk.folder} has only {megabytes(disk.free_bytes)} left", _MAKE_ROOM)
+        Problem(Section.MACHINE, f"{disk.folder} has only {size_in_words(disk.free_bytes)} left", _MAKE_ROOM)
         for disk in checkup.disks
         if disk.trouble is None and disk.free_bytes < _LITTLE_ROOM_BYTES
     )
@@ -187,15 +187,15 @@ def _shard_capacity(rate: ShardRate, polling: Sequence[Consumer]) -> Iterator[Pr
     if comes * pollers > NEARLY * READ_BYTES_PER_SECOND:
         yield Problem(
             Section.CAPACITY,
-            f"{rate.shard_id} takes in {megabytes(comes)} a second, which {counted(pollers, 'consumer')} read: "
-            f"{megabytes(comes * pollers)} of the {megabytes(READ_BYTES_PER_SECOND)} that a shard gives a second",
+            f"{rate.shard_id} takes in {size_in_words(comes)} a second, which {counted(pollers, 'consumer')} read: "
+            f"{size_in_words(comes * pollers)} of the {size_in_words(READ_BYTES_PER_SECOND)} that a shard gives",
             fix,
         )
         return
     slow = [one for one in polling if one.bytes_per_second is not None and comes > NEARLY * one.bytes_per_second]
     if slow:
-        names = ", ".join(f"{one.name} {megabytes(one.bytes_per_second or 0)}" for one in slow)
-        what = f"{rate.shard_id} takes in {megabytes(comes)} a second, and these may read hardly more: {names}"
+        names = ", ".join(f"{one.name} {size_in_words(one.bytes_per_second or 0)}" for one in slow)
+        what = f"{rate.shard_id} takes in {size_in_words(comes)} a second, and these may read hardly more: {names}"
         yield Problem(Section.CAPACITY, what, f"raise TAKEAWAY_READ_BYTES_PER_SECOND; or {fix}")
 
 
@@ -227,5 +227,7 @@ def _lake(lake: LakeState | None) -> Iterator[Problem]:
         )
 
 
-def megabytes(count: float) -> str:
-    return f"{count / 1024 / 1024:.2f} MB"
+def size_in_words(count: float) -> str:
+    """`1.75 MB`, `74.9 GB`, of so many bytes."""
+    mebibytes = count / 1024 / 1024
+    return f"{mebibytes:.2f} MB" if mebibytes < 1024 else f"{mebibytes / 1024:,.1f} GB"

@@ -307,6 +307,7 @@ def test_who_has_no_lake_yet_can_still_be_forgotten(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(customers, "resolved", lambda: local_environ("http://127.0.0.1:4566"))
     monkeypatch.setattr(assembly, "customer_keys", lambda _environ: keys)
     monkeypatch.setattr(Lake, "from_environment", nothing)
+    monkeypatch.setattr(customers, "require_log", lambda _environ: None)
     monkeypatch.setattr(producers, "orders_table", lambda _environ: FakeOrders())
     monkeypatch.setattr(customers, "HOME", tmp_path)
     done = CliRunner().invoke(cli.app, ["lake", "forget", "customer-7"])

@@ -82,6 +82,7 @@ def test_what_is_still_unreadable_fails_again(scene: Scene) -> None:
     scene.archive(*RECORDS)
     assert scene.redrive().counts == {Fate.FAILED: 2}
     assert [stored.letter.attempts for stored in scene.world.stored()] == [2, 2]
+    assert [stored.letter.verdict for stored in scene.world.stored()] == ["the record's"] * 2
     assert scene.lake.archived() == [1, 3]
 
 

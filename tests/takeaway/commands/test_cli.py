@@ -118,6 +118,10 @@ def test_a_history_that_is_there_already_is_left_alone(takeaway: Takeaway) -> No
 
 def test_a_port_that_is_none(takeaway: Takeaway) -> None:
     expect(takeaway("up", TAKEAWAY_AWS_PORT="http"), "TAKEAWAY_AWS_PORT is 'http'", "1 to 65535")
+    done = takeaway("serve", "--port", "70000")
+    assert done.returncode == 2
+    assert "65535" in done.stderr
+    assert "defect" not in done.stderr
 
 
 def test_a_port_already_taken(takeaway: Takeaway) -> None:

@@ -104,6 +104,7 @@ def test_a_redrive_tells_its_counts_and_what_is_left(world: World) -> None:
     assert told["counts"] == {"done": 1, "failed again": 1}
     assert [(one["key"], one["fate"]) for one in told["left"]] == [(bad.key, "failed again")]
     assert "fix:" in told["stopped_by"][0]
+    assert told["stopped_by"][0].startswith(f"{bad.consumer}: ")
     world.put(a_letter(3))
     assert dlq("redrive", a_letter(3).key).exit_code == 0
     assert world.left().keys() == {"order-2"}

@@ -168,6 +168,7 @@ def test_a_sound_lake_is_said_to_be_sound() -> None:
     done = lake("verify")
     assert done.exit_code == 0
     assert done.stdout.endswith("0 duplicates removed · sound\n")
+    assert " · 2 days · 1 shard · " in done.stdout
     told = json.loads(lake("verify", "--json").stdout)
     assert (told["ok"], told["findings"], told["counts"]["rows"]) == (True, [], 10)
 

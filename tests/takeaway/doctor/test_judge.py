@@ -19,7 +19,7 @@ from takeaway.doctor.facts import (
     ShardRate,
     UnknownVariable,
 )
-from takeaway.doctor.judge import findings, warnings
+from takeaway.doctor.judge import findings, size_in_words, warnings
 from takeaway.standing.logs import LoggedTrouble
 from takeaway.standing.shard_standing import ShardStanding
 from tests.support.builders import NOON
@@ -387,3 +387,10 @@ def test_without_a_back_end_what_was_started_is_still_told() -> None:
 def test_a_back_end_that_does_not_answer_hides_what_only_it_could_tell() -> None:
     dead = replace(WELL, back_end=replace(LOCAL, trouble="timed out"), dead_letters=(replace(LETTERS, count=2),))
     assert [problem.section for problem in findings(dead)] == ["back end"]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(699_051, "0.67 MB"), (2**30 - 2**20, "1023.00 MB"), (80 * 2**30, "80.0 GB")]
+)
+def test_a_size_is_told_in_its_unit(count: float, said: str) -> None:
+    assert size_in_words(count) == said

@@ -35,7 +35,7 @@ def test_errors_are_grouped_by_what_they_are_and_where_they_come_from() -> None:
     rows = grouped([*closed, BROKEN], GroupBy.ERROR)
     assert closed[0].error != closed[1].error
     assert rows[0] == {
-        "error": "KeyError in tests.takeaway.terminal.test_letters.failed",
+        "error": "ours KeyError in tests.takeaway.terminal.test_letters.failed",
         "stack_hash": closed[0].stack_hash,
         "consumers": ["restaurant_notifier"],
         "says": "KeyError: 1",
