@@ -7,6 +7,7 @@ from events.wire import encode
 from foundation import aws
 from foundation.bucket import Bucket
 from foundation.kinesis.records import SequenceNumber
+from takeaway.audit import evidence
 from takeaway.audit.evidence import set_apart, stream_facts
 from tests.support.builders import an_envelope
 from tests.support.corpus import GARBAGE, ODD, numbered
@@ -20,6 +21,7 @@ from tests.takeaway.audit.test_observer import ENVIRON, PagedKinesis
 def test_each_record_of_the_corpus_is_a_fact_or_an_unreadable_place(monkeypatch: pytest.MonkeyPatch) -> None:
     kinesis = PagedKinesis(FakeClock().clock, shards=2)
     monkeypatch.setattr(aws, "client", lambda *_: kinesis)
+    monkeypatch.setattr(evidence, "lake_names", lambda *_: str)
     for number, data in enumerate(GARBAGE.values()):
         kinesis.client.put_record(StreamName="orders", PartitionKey=f"order-{number}", Data=data)
     for number, data in enumerate(ODD.values()):

@@ -301,7 +301,8 @@ def test_a_pipe_gets_every_value_in_full() -> None:
 
 def test_the_choreography_fits_a_terminal_with_whole_names(monkeypatch: pytest.MonkeyPatch) -> None:
     out = StringIO()
-    monkeypatch.setattr(reading, "Console", lambda: Console(file=out, force_terminal=True, color_system=None, width=80))
+    console = Console(file=out, force_terminal=True, color_system=None, width=80)
+    monkeypatch.setattr(reading, "PlainConsole", lambda: console)
     CliRunner().invoke(cli.app, ["flow", "show"])
     lines = out.getvalue().splitlines()
     assert all(len(line) <= 80 for line in lines)

@@ -20,7 +20,7 @@ def test_a_missing_stack_says_so_and_what_to_do(local_aws: LocalAws) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("code", ["InvalidClientTokenId", "AccessDenied", "ExpiredToken"])
+@pytest.mark.parametrize("code", ["UnrecognizedClientException", "AccessDenied", "ExpiredToken"])
 def test_credentials_that_are_refused_are_not_taken_for_a_missing_stack(code: str) -> None:
     def refuse(*_: object) -> Answer:
         body = f"<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"

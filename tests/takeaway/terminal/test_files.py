@@ -23,7 +23,8 @@ def test_a_file_and_its_folder_are_made(tmp_path: Path) -> None:
 def test_a_home_of_an_older_release_is_closed_and_another_folder_left_as_it_is(tmp_path: Path) -> None:
     ours, users = tmp_path / ".takeaway", tmp_path / "users"
     for folder in (ours, users):
-        folder.mkdir(mode=0o755)
+        folder.mkdir()
+        folder.chmod(0o755)
         private_folder(folder)
     assert [stat.S_IMODE(folder.stat().st_mode) for folder in (ours, users)] == [0o700, 0o755]
     private_folder(tmp_path / "new")
