@@ -137,6 +137,7 @@ def gone(engine: Engine, scene: Scene) -> Archive:
     return archive
 
 
+@pytest.mark.slow
 def test_an_archiver_stops_at_a_shard_that_is_gone_with_unread_records(
     scene: Scene, engine: Engine, gone: Archive
 ) -> None:

@@ -1,6 +1,7 @@
 import uuid
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ def test_a_repeat_has_the_same_id_and_another_happening_its_own() -> None:
     assert len(ids) == 4
 
 
+@pytest.mark.slow
 @given(name=st.text())
 def test_a_derived_id_is_the_standard_librarys(name: str) -> None:
     assert name_based_uuid(uuid.NAMESPACE_URL.bytes, name.encode()) == str(uuid.uuid5(uuid.NAMESPACE_URL, name))

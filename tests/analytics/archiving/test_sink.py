@@ -288,6 +288,7 @@ def test_settings_accept_no_gap_unless_named() -> None:
     assert from_environment(LakeSettings, environ).accepted_gaps == {"shard-0:2.0", "shard-1:nothing"}
 
 
+@pytest.mark.slow
 def test_the_environment_names_what_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     sink = lake_sink(

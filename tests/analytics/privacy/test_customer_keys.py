@@ -198,6 +198,7 @@ def test_few_customers_are_remembered_however_many_come(bucket: FakeBucket) -> N
     assert set(objects.texts([first, second]).values()) == {"Kim"}
 
 
+@pytest.mark.slow
 def test_what_one_thread_has_saved_can_be_read_whatever_the_others_do(bucket: FakeBucket) -> None:
     keys, failures = some_keys(bucket), []
 

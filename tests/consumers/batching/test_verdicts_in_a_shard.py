@@ -19,6 +19,8 @@ from foundation.kinesis.records import Batch, Sentinel
 from tests.consumers.batching.test_processor import Handler, Shard
 from tests.support.builders import a_batch, a_record
 
+pytestmark = pytest.mark.slow
+
 UNLISTED = ClientError({"Error": {"Code": "SomethingNew", "Message": "to <ada@example.com>"}}, "SendEmail")
 RULES = BatchRules(parallelization_factor=1)
 

@@ -20,6 +20,8 @@ from takeaway.standing.shard_standing import ShardStanding
 from tests.support.fakes.clock import START
 from tests.support.worlds.worker_world import APPLICATION, Refused, World, failing
 
+pytestmark = pytest.mark.slow
+
 SHARD = "shardId-000000000000"
 HALF = 2**127
 

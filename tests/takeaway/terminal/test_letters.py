@@ -140,6 +140,7 @@ def listed(letter: DeadLetter) -> str:
     return shown + json.dumps(rows, default=str, allow_nan=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*GARBAGE, *ODD])
 def test_anything_that_arrives_is_shown_in_characters_that_a_terminal_does_not_obey(name: str) -> None:
     for data in ({**GARBAGE, **ODD}[name], {**GARBAGE, **ODD}[name][::-1]):

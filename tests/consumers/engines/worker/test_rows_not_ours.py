@@ -8,6 +8,8 @@ import pytest
 from consumers.diagnostics import LeaseNotOurs, RoundFailed
 from tests.support.worlds.worker_world import APPLICATION, World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def world() -> Iterator[World]:

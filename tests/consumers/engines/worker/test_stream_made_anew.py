@@ -21,6 +21,8 @@ from tests.support.worlds.lake_world import KEYS
 from tests.support.worlds.lake_world import World as Lake
 from tests.support.worlds.worker_world import APPLICATION, World
 
+pytestmark = pytest.mark.slow
+
 SHARD = "shardId-000000000000"
 
 
