@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -37,9 +37,7 @@ PLACE = PlaceOrder(
 
 
 class Refused(Exception):
-    """As an emulator refuses that does not give the item along."""
-
-    response: ClassVar[dict[str, Any]] = {}
+    pass
 
 
 class Items:

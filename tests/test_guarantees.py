@@ -505,6 +505,11 @@ GUARANTEES = (
         "test_what_a_consumer_has_not_come_to_is_waited_for_by_name",
     ),
     Guarantee(
+        "a shard that has ended and lost its lease is not waited for",
+        becomes("[]"),
+        "test_a_shard_that_has_ended_is_known_by_its_children",
+    ),
+    Guarantee(
         "a bad record that is no letter is lost",
         becomes("End.PASSED_OVER"),
         "test_a_bad_record_is_the_letter_of_each_consumer_that_read_it",

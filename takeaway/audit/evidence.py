@@ -14,12 +14,13 @@ from foundation import aws
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait
 from foundation.error_codes import error_code
-from foundation.kinesis import Position, StreamPosition
+from foundation.kinesis import Position, StreamPosition, listed_shards
 from foundation.settings import from_environment, variable
 from takeaway.audit.effects import mail_effects, ticket_effects
 from takeaway.audit.facts import BadRecord, Evidence, Fact
 from takeaway.audit.lake import lake_evidence, lake_has
 from takeaway.audit.observer import StreamObserver
+from takeaway.audit.rest import with_ended
 from takeaway.audit.stream import retained_records
 from takeaway.audit.verdict import Audit, Bounds, audit
 from takeaway.errors import UserError
@@ -165,6 +166,7 @@ def step_checkpoints(environ: Mapping[str, str]) -> dict[str, dict[str, Position
 
     settings, dynamodb = from_environment(ConsumerSettings, environ), aws.client("dynamodb", environ)
     name_of = lake_names(environ, settings.stream)
+    shards = listed_shards(aws.client("kinesis", environ), settings.stream)
     found: dict[str, dict[str, Position]] = {}
     for spec in CONSUMERS.values():
         if spec.fills_lake:
@@ -175,8 +177,9 @@ def step_checkpoints(environ: Mapping[str, str]) -> dict[str, dict[str, Position
             if error_code(error) != "ResourceNotFoundException":
                 raise
             continue
-        understood = [lease for lease in leases.values() if lease.trouble is None]
-        found[spec.name] = {name_of(lease.shard_id): lease.checkpoint for lease in understood}
+        checkpoints = {lease.shard_id: lease.checkpoint for lease in leases.values() if lease.trouble is None}
+        reached = with_ended(checkpoints, shards)
+        found[spec.name] = {name_of(shard_id): position for shard_id, position in reached.items()}
     return found
 
 

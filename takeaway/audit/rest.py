@@ -1,9 +1,10 @@
 """What is still to come: a consumer that has not come to a record yet has lost nothing of it."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from foundation.kinesis import Sentinel, StreamPosition, position_key
+from foundation.kinesis import Position, Sentinel, Shard, StreamPosition, position_key
 from takeaway.audit.facts import Evidence
 
 # How long a message may be under way after it was sent, and an event after it was acknowledged.
@@ -16,6 +17,20 @@ class Waits:
 
     for_what: str
     what: str
+
+
+def with_ended(leases: Mapping[str, Position], shards: Iterable[Shard]) -> dict[str, Position]:
+    """How far an application is, by shard. The lease of a shard that was read to its end goes when it is of no use any
+    more; that of a child tells, which is made only then.
+    """
+    reached, parents = dict(leases), {shard.shard_id: shard.parents for shard in shards}
+    begun = list(reached)
+    while begun:
+        # guarantee: a shard that has ended and lost its lease is not waited for
+        ended = [parent for shard_id in begun for parent in parents.get(shard_id, ()) if parent not in reached]
+        reached |= dict.fromkeys(ended, Sentinel.SHARD_END)
+        begun = ended
+    return reached
 
 
 class Rest:

@@ -21,8 +21,6 @@ from producers.orders.commands import (
     place,
 )
 from producers.orders.table import Orders, OrdersTable, OrderVanished
-from takeaway.local import backends
-from tests.conftest import the_backend
 from tests.support.builders import NOON, an_order_item
 from tests.support.fakes.orders import FakeOrders
 
@@ -195,20 +193,6 @@ def test_an_advance_whose_answer_was_lost_happened_once(table: OrdersTable, losi
     accepted = table.advance(order, performed(order, AcceptOrder(ready_in_minutes=20)))
     assert accepted.state == "accepted"
     assert len(accepted.later) == 1
-
-
-@pytest.mark.local_aws
-@pytest.mark.skipif(the_backend() is not backends.EMBEDDED, reason="an emulator may not tell the item with the refusal")
-def test_a_refusal_tells_what_is_stored_without_another_read(
-    local_aws: "LocalAws", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client = local_aws.client("dynamodb")
-    table = OrdersTable(client, local_aws.environ["TAKEAWAY_ORDERS_TABLE"])
-    order = table.create(an_order())
-    accepted = table.advance(order, performed(order, AcceptOrder(ready_in_minutes=20)))
-    monkeypatch.delattr(type(client), "get_item")
-    assert table.create(order) == accepted
-    assert table.advance(order, performed(order, RejectOrder(reason="closed"))) == accepted
 
 
 @pytest.mark.local_aws

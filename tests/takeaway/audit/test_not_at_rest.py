@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events import ARCHIVER
-from foundation.kinesis import Position, Sentinel, SequenceNumber, StreamPosition
+from foundation.kinesis import HashKeyRange, Position, Sentinel, SequenceNumber, Shard, StreamPosition
 from takeaway.audit.account import End
 from takeaway.audit.facts import BadRecord, Effect, Evidence, Fact
+from takeaway.audit.rest import with_ended
 from takeaway.audit.verdict import LOST, Audit, audit
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
@@ -293,3 +294,21 @@ def test_a_log_that_has_forgotten_commits_is_not_held_to_its_count() -> None:
     )
     assert LOST not in {finding.kind for finding in audit(repeated).findings}
     assert LOST in {finding.kind for finding in audit(replace(repeated, dropped=0)).findings}
+
+
+def test_a_shard_that_has_ended_is_known_by_its_children() -> None:
+    parents = {"first": (), "second": (), "merged": ("first", "second"), "left": ("merged",), "right": ("merged",)}
+    shards = [
+        Shard(name, HashKeyRange(0, 1), frozenset(of), closed=name not in {"left", "right"})
+        for name, of in parents.items()
+    ]
+    here = SequenceNumber("7")
+    assert with_ended({"left": here}, shards) == {
+        "left": here,
+        **dict.fromkeys(("merged", "first", "second"), Sentinel.SHARD_END),
+    }
+    assert with_ended({"first": here, "second": Sentinel.SHARD_END}, shards) == {
+        "first": here,
+        "second": Sentinel.SHARD_END,
+    }
+    assert with_ended({"merged": here, "first": here}, shards)["first"] is here
