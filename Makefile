@@ -13,8 +13,9 @@ ON := $(if $(BACKEND),--backend $(BACKEND))
 # Not among them: bench-archive-memory, which takes another half an hour.
 BENCHES := bench-leases bench-publish bench-consume bench-archive bench-history bench-lake bench-commits bench-freshness \
   bench-failover bench-keeping bench-kcl
-# Two files at a time: most tests wait for other processes, and those of a file may share a flow.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Two files at a time: most tests wait for other processes, and those of a file may share a flow. In the order of
+# tests/conftest.py: by xdist's own, files of many tests come first, and those of a single long one last.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # What `make test` leaves to targets of its own.
 APART := prove or chaos or interop or nightly
 
