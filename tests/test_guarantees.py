@@ -35,7 +35,7 @@ from tests.support.mutations import (
     replaced,
 )
 
-_BESIDE_THE_PRODUCT = ("tests", "localstack", "docs")
+_BESIDE_THE_PRODUCT = ("tests", "localstack", "docs", "examples")
 _HANGS_AFTER_SECONDS = 900
 _FAILED = 1  # pytest's exit status: tests ran, and some failed
 
