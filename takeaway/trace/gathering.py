@@ -40,8 +40,9 @@ def order_facts(environ: Mapping[str, str], order_id: str, *, within: float, clo
     not_looked: list[str] = []
     name_of = lake_names(environ, environ[variable("stream")])
     shards = _shards(environ, order_id, not_looked)
-    # Before the lake is opened: what is committed in between is then read from both, and missed by none.
     archived = _archived(environ, [name_of(shard.shard_id) for shard in shards])
+    # What is committed in between is read from both.
+    # guarantee: a trace opens the lake after it has asked how far the lake is
     version, rows = _in_lake(environ, order_id)
     stored = _stored(environ, order_id, not_looked)
     moments = [*(one.arrived_at for one in rows if one.arrived_at), *(one.header.occurred_at for one in stored)]
