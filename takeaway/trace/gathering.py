@@ -1,7 +1,7 @@
 """Gathers what is known of one order: lake, orders table, stream, dead letters, remembered effects. Reads only."""
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -16,18 +16,20 @@ from events import EVENT_TYPES, Header, Step, UnreadableEvent, decode, header_of
 from foundation import aws
 from foundation.clock import Clock, Wait
 from foundation.error_codes import error_code
-from foundation.kinesis import SequenceNumber, Shard
+from foundation.kinesis import SequenceNumber, Shard, StreamPosition
 from foundation.settings import from_environment, variable
 from producers.assembly import orders_table
 from takeaway.audit import stream_shards
 from takeaway.errors import UserError
 from takeaway.stack import lake_told_in_one_line, reason
-from takeaway.trace.facts import Looked, OrderFacts, Remembered, Sighting, Source
+from takeaway.trace.facts import Looked, OrderFacts, Remembered, SetApart, Sighting, Source
 from takeaway.trace.letters import letters_of
 from takeaway.trace.stream import OnStream, StreamReader, order_on_stream, shards_of
 
 # Before the first that is known of an order: clocks disagree, and a repeat may have come first.
 MARGIN = timedelta(minutes=1)
+# https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html
+LONGEST_RETENTION = timedelta(days=365)
 _ENVELOPE = list(Header.__struct_fields__)
 _PLACE = ["_shard", "_sequence_number", "_sub_sequence_number", "_arrived_at"]
 
@@ -46,7 +48,7 @@ def order_facts(environ: Mapping[str, str], order_id: str, *, within: float, clo
     version, rows = _in_lake(environ, order_id)
     stored = _stored(environ, order_id, not_looked)
     moments = [*(one.arrived_at for one in rows if one.arrived_at), *(one.header.occurred_at for one in stored)]
-    since = min(moments) - MARGIN if moments else None
+    since = since_when(moments, clock.now())
     reader = StreamReader(environ, order_id, since=since, within=within, clock=clock, wait=wait)
     try:
         stream = order_on_stream(reader, shards, archived=archived, name_of=name_of)
@@ -55,7 +57,7 @@ def order_facts(environ: Mapping[str, str], order_id: str, *, within: float, clo
         stream = OnStream()
     sightings = (*rows, *stored, *stream.sightings)
     places = {one.place for one in sightings if one.place} | {one.place for one in stream.unreadable}
-    letters, count, unread = letters_of(environ, order_id, places)
+    letters, count, unread = _letters(environ, order_id, places, not_looked)
     remembered = _remembered(environ, sightings, not_looked, clock, wait)
     return OrderFacts(
         order_id=order_id,
@@ -66,6 +68,26 @@ def order_facts(environ: Mapping[str, str], order_id: str, *, within: float, clo
         archived=archived,
         looked=Looked(version, stream.read, count, unread, tuple(not_looked)),
     )
+
+
+def since_when(moments: Sequence[datetime], now: datetime) -> datetime | None:
+    """A little before the first of these, as a time that Kinesis takes: none to come, none older than it keeps records.
+
+    What history or a clock says may lie anywhere between the years 1 and 9999.
+    """
+    if not moments:
+        return None
+    return min(max(min(moments), now - LONGEST_RETENTION) - MARGIN, now - MARGIN)
+
+
+def _letters(
+    environ: Mapping[str, str], order_id: str, places: Collection[StreamPosition], not_looked: list[str]
+) -> tuple[list[SetApart], int, int]:
+    try:
+        return letters_of(environ, order_id, places)
+    except (ClientError, BotoCoreError) as error:
+        not_looked.append(f"the dead letters: {reason(error)}")
+        return [], 0, 0
 
 
 def _shards(environ: Mapping[str, str], order_id: str, not_looked: list[str]) -> list[Shard]:

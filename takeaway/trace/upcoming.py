@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from events import CHOREOGRAPHY, EVENT_TYPES, Bound, Header, Step
 
@@ -57,7 +57,9 @@ def upcoming(heard: Sequence[Heard], choreography: Sequence[Step] = CHOREOGRAPHY
         else:
             events = [one for one in events if not _is_answered(one, step, heard)]
         found += [
-            Upcoming(step.actor, step.owner, _tells(step), because_of, one.header.event_id, due=one.at + step.deadline)
+            Upcoming(
+                step.actor, step.owner, _tells(step), because_of, one.header.event_id, due=_later(one.at, step.deadline)
+            )
             for one in events
         ]
     return tuple(sorted(found, key=lambda one: one.due))
@@ -70,6 +72,12 @@ def ended_by(seen: Iterable[str], choreography: Sequence[Step] = CHOREOGRAPHY) -
         (event for event in seen if event in commanded and not _commanded_after(event, choreography)),
         None,
     )
+
+
+def _later(moment: datetime, length: timedelta) -> datetime:
+    """As far as the calendar goes: a foreign clock may be at its end."""
+    end = datetime.max.replace(tzinfo=UTC)
+    return moment + length if end - moment > length else end
 
 
 def _tells(step: Step) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """What is gathered of an order while the flow goes on, and where one store does not answer."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from takeaway.errors import UserError
 from takeaway.trace import gathering
 from takeaway.trace.facts import OrderFacts, Sighting, Source
 from takeaway.trace.stream import OnStream, StreamReader
-from tests.support.fakes.clock import FakeClock
+from tests.support.fakes.clock import START, FakeClock
 from tests.takeaway.trace.an_order import ACCEPTED, NOTIFIED, ORDER, PLACED, SHARD, TOLD, place, seen
 
 ENVIRON = {"TAKEAWAY_STREAM": "orders"}
@@ -68,6 +69,7 @@ class NoTable:
 
 def gathered() -> OrderFacts:
     time = FakeClock()
+    time.advance(3600)
     return gathering.order_facts(ENVIRON, ORDER, within=20, clock=time.clock, wait=time.wait)
 
 
@@ -77,11 +79,22 @@ def test_an_event_that_is_archived_while_one_looks_is_missed_by_none() -> None:
     assert found == {event.event_id for event in EVENTS}
 
 
+@pytest.mark.parametrize(
+    ("moment", "since"),
+    [
+        (datetime.min.replace(tzinfo=UTC), START - gathering.LONGEST_RETENTION - gathering.MARGIN),
+        (START - timedelta(hours=1), START - timedelta(hours=1) - gathering.MARGIN),
+        (datetime.max.replace(tzinfo=UTC), START - gathering.MARGIN),
+    ],
+)
+def test_whatever_a_clock_says_kinesis_is_asked_for_a_time_that_it_takes(moment: datetime, since: datetime) -> None:
+    assert gathering.since_when([moment, datetime.max.replace(tzinfo=UTC)], START) == since
+    assert gathering.since_when([], START) is None
+
+
 def test_the_stream_is_read_from_a_minute_before_the_first_that_is_known(world: World) -> None:
-    (first,) = seen(PLACED, 1)
     facts = gathered()
-    assert first.arrived_at is not None
-    assert world.since == first.arrived_at - gathering.MARGIN
+    assert world.since == START + timedelta(seconds=1) - gathering.MARGIN
     assert facts.archived == {SHARD: SequenceNumber("1")}
 
 
@@ -90,10 +103,16 @@ def test_what_does_not_answer_is_told_and_hides_nothing_else(world: World, monke
         raise UserError("it cannot be read: ProvisionedThroughputExceededException", "wait")
 
     monkeypatch.setattr(gathering, "order_on_stream", away)
+
+    def denied(*_: object) -> object:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "ListObjectsV2")
+
+    monkeypatch.setattr(gathering, "letters_of", denied)
     facts = gathered()
     assert world.committed > 1
     assert [one.source for one in facts.sightings] == [Source.LAKE] * 2
     assert facts.looked.not_looked == (
         "the orders table: AccessDeniedException",
         "the stream: it cannot be read: ProvisionedThroughputExceededException",
+        "the dead letters: AccessDenied",
     )

@@ -2,13 +2,13 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from foundation.kinesis import SequenceNumber
 from takeaway.trace import OrderFacts, as_facts, as_lines, not_found, timeline_of
-from takeaway.trace.facts import Looked, ShardRead, Source, Unreadable
+from takeaway.trace.facts import Looked, ShardRead, Sighting, Source, Unreadable
 from tests.support.builders import NOON, an_envelope
 from tests.takeaway.trace.an_order import (
     ACCEPTED,
@@ -21,6 +21,7 @@ from tests.takeaway.trace.an_order import (
     a_letter,
     an_effect,
     another,
+    header,
     in_lake,
     place,
     seen,
@@ -90,6 +91,13 @@ def test_names_of_other_producers_break_no_line_and_no_terminal() -> None:
     lines = as_lines(timeline_of(foreign), NOW)
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in "".join(lines)
+
+
+def test_clocks_thousands_of_years_apart_fit_too() -> None:
+    end = datetime.max.replace(tzinfo=UTC)
+    strange = header(an_envelope(occurred_at=datetime.min.replace(tzinfo=UTC)))
+    facts = OrderFacts(ORDER, (Sighting(strange, Source.STREAM, place(1), end),))
+    assert max(map(len, as_lines(timeline_of(facts), NOW))) <= 80
 
 
 def test_as_facts_it_has_places_in_full_and_names_no_customer() -> None:

@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -81,6 +81,12 @@ def test_it_is_due_by_the_arrival_of_what_was_heard() -> None:
     assert due.due == NOON + timedelta(hours=1, minutes=1)
     assert not due.is_overdue(due.due)
     assert due.is_overdue(due.due + timedelta(seconds=1))
+
+
+def test_a_clock_at_the_end_of_the_calendar_is_due_then() -> None:
+    end = datetime.max.replace(tzinfo=UTC)
+    (due,) = timeline_of(OrderFacts(ORDER, tuple(seen(PLACED, 1, at=end)))).upcoming
+    assert due.due == end
 
 
 def test_what_the_lake_does_not_have_yet_is_on_its_way() -> None:
