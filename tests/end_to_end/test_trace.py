@@ -84,9 +84,14 @@ def put(flow: Flow, order_id: str, data: bytes) -> None:
 @pytest.mark.timeout(400)
 def test_one_order_through_all_that_may_become_of_it(flow: Flow) -> None:
     flow.start_api()
-    for consumer in ("restaurant_notifier", "user_notifier", "archiver"):
+    for consumer in ("restaurant_notifier", "user_notifier"):
         flow.start_consumer(consumer)
     order = placed(flow)
+    # Before there is a lake.
+    begun = until(lambda: len((facts := traced(flow, order))["events"]) == 2 and facts, every=1)
+    assert set(where(begun).values()) == {"stream"}
+    assert begun["looked"]["lake_version"] is None
+    flow.start_consumer("archiver")
     archived = until(lambda: where(facts := traced(flow, order)) == NOTIFIED_IN_LAKE and facts, within=90, every=1)
     (due,) = archived["next"]
     assert (due["who"], due["owner"], due["overdue"]) == ("restaurant", "restaurants", False)
