@@ -17,6 +17,7 @@ WIDTH = 80
 # So many last digits of a place on the stream tell two places apart; --json has all of them.
 _DIGITS = 8
 _NAME = 20
+_MORE = "--seconds gives more"
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _MEANS = {
     Whereabouts.ON_ITS_WAY: "stream: on the stream, and not in the lake yet",
@@ -47,15 +48,16 @@ def as_lines(told: Timeline, now: datetime) -> list[str]:
         message = f"{effect.channel} message {effect.message_id}" if effect.message_id else "its effect was had"
         words = [f"{effect.consumer}: {message}", f"{effect.told.event_type}, which follows, was seen nowhere"]
         lines += _wrapped(words, first="", then="  ")
-    return [*lines, "", *_next(told, now), "", *_looked(told.looked)]
+    looked = [line for words in _looked(told.looked) for line in _wrapped(words, first="", then="  ")]
+    return [*lines, "", *_next(told, now), "", *looked]
 
 
 def not_found(facts: OrderFacts) -> UserError:
     """For an order of which nothing is known: where it was looked for."""
-    lines = " ".join(line.strip() for line in _looked(facts.looked))
+    where = "; ".join(", ".join(words) for words in _looked(facts.looked))
     fix = "name an order as its `order_id` is, in the API's answer or in the lake's table `orders`"
-    more = "" if facts.looked.is_whole else "; --seconds reads on"
-    return UserError(f"there is no event of order {facts.order_id!r}: {lines}", fix + more)
+    more = "" if facts.looked.is_whole else "; or give it more --seconds"
+    return UserError(f"there is no event of order {facts.order_id!r}: {where}", fix + more)
 
 
 def _headline(told: Timeline) -> list[str]:
@@ -136,28 +138,21 @@ def _due(one: Upcoming, now: datetime) -> list[str]:
     return [f"by {_moment(one.due)}", when, f"after {one.because_of}", f"owner: {one.owner}"]
 
 
-def _looked(looked: Looked) -> Iterator[str]:
+def _looked(looked: Looked) -> Iterator[list[str]]:
+    """Where one looked, and what was left out."""
     lake = "no lake yet" if looked.lake_version is None else f"the lake (version {looked.lake_version})"
     shards = ", ".join(one.shard_id for one in looked.shards) or "no shard"
-    words = [f"looked in {lake}", "the orders table", f"{counted(looked.letters, 'dead letter')}", f"on {shards}"]
-    yield from _wrapped(words, first="", then="  ")
+    yield [f"looked in {lake}", "the orders table", f"{counted(looked.letters, 'dead letter')}", f"on {shards}"]
     for one in looked.shards:
         if not one.up_to_tip:
             place = f"at {_moment(one.last)}" if one.last else "before its first record"
-            words = [f"time was up on {one.shard_id} {place}", "what came later is not shown", "--seconds gives more"]
-            yield from _wrapped(words, first="", then="  ")
+            yield [f"time was up on {one.shard_id} {place}", "what came later is not shown", _MORE]
         elif one.since_first is False:
-            words = [
-                f"time was up on {one.shard_id}",
-                "repeats and unreadable records that the lake is past may not be shown",
-                "--seconds gives more",
-            ]
-            yield from _wrapped(words, first="", then="  ")
+            missed = "repeats and unreadable records that the lake is past may not be shown"
+            yield [f"time was up on {one.shard_id}", missed, _MORE]
     if looked.letters_unread:
-        words = [f"{counted(looked.letters_unread, 'dead letter')} could not be told to be the order's or not"]
-        yield from _wrapped(words, first="", then="  ")
-    for why in looked.not_looked:
-        yield from _wrapped([f"not looked in {why}"], first="", then="  ")
+        yield [f"{counted(looked.letters_unread, 'dead letter')} could not be told to be the order's or not"]
+    yield from ([f"not looked in {why}"] for why in looked.not_looked)
 
 
 def _place(place: StreamPosition) -> str:

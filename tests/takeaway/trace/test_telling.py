@@ -130,7 +130,7 @@ def test_what_was_not_read_in_time_is_said(read: ShardRead, told: str) -> None:
 def test_an_unknown_order_is_told_with_where_it_was_looked_for() -> None:
     error = not_found(OrderFacts("order-9", looked=LOOKED))
     assert "'order-9'" in error.what
-    assert f"the lake (version 7) · the orders table · 3 dead letters on {SHARD}" in error.what
+    assert f"the lake (version 7), the orders table, 3 dead letters, on {SHARD}" in error.what
     assert "--seconds" not in error.fix
     assert "no lake yet" in not_found(OrderFacts("order-9")).what
     unfinished = Looked(None, (ShardRead(SHARD, up_to_tip=False),))
