@@ -54,6 +54,16 @@ class Guarantee:
 
 GUARANTEES = (
     Guarantee(
+        "of two answers to an order the earlier counts",
+        replaced("min(", "max("),
+        "test_what_contradicts_or_is_missing_is_judged_by_the_earliest_answer",
+    ),
+    Guarantee(
+        "the lake's orders stand where their commands left them",
+        replaced("least(", "greatest("),
+        "test_whatever_is_there_of_an_order_sql_and_the_fold_agree",
+    ),
+    Guarantee(
         "only rejected entries are sent again",
         always,
         "test_only_the_rejected_lane_is_sent_again_and_the_others_go_on",

@@ -16,7 +16,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import HeaderParameter, JSONBody, PathParameter
 
-from events import Item, OrderAccepted, OrderRejected
+from events import Item, OrderAccepted, OrderRejected, OrderState
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from producers.orders.access import Doorkeeper, may_see, only
@@ -27,7 +27,6 @@ from producers.orders.commands import (
     CompleteOrder,
     Order,
     OrderItem,
-    OrderState,
     PlaceOrder,
     Refusal,
     RejectOrder,

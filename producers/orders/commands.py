@@ -8,13 +8,15 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Generic, Literal
+from typing import Annotated, Generic
 
 import msgspec
 from msgspec import Meta
 
 from events import (
     EVENT_TYPES,
+    FINAL,
+    TRANSITION_BY,
     Currency,
     EncodedEvent,
     Event,
@@ -27,6 +29,7 @@ from events import (
     OrderCompleted,
     OrderPlaced,
     OrderRejected,
+    OrderState,
     RejectionReason,
     Text,
     encoded,
@@ -67,7 +70,6 @@ EmailAddress = Annotated[
         description="One e-mail address in ASCII, as ada@example.com: no name beside it, no list, no quotes.",
     ),
 ]
-OrderState = Literal["placed", "accepted", "rejected", "completed"]
 
 
 class OrderItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -124,21 +126,8 @@ _BRINGS_ABOUT: dict[type[RestaurantCommand], type[Event]] = {
     RejectOrder: OrderRejected,
     CompleteOrder: OrderCompleted,
 }
-_NEEDS_STATE: dict[type[RestaurantCommand], OrderState] = {
-    AcceptOrder: "placed",
-    RejectOrder: "placed",
-    CompleteOrder: "accepted",
-}
-# No command leads on from these.
-_FINAL: frozenset[OrderState] = frozenset({"rejected", "completed"})
 # An order about which no restaurant has done anything for so long is one that nobody will.
 ABANDONED_AFTER = timedelta(days=14)
-_LEADS_TO: dict[type[msgspec.Struct], OrderState] = {
-    OrderPlaced: "placed",
-    OrderAccepted: "accepted",
-    OrderRejected: "rejected",
-    OrderCompleted: "completed",
-}
 
 
 @dataclass(frozen=True)
@@ -159,7 +148,7 @@ class Performed(Generic[EventT_co]):
 
     @property
     def leads_to(self) -> OrderState:
-        return _LEADS_TO[type(self.envelope.event)]
+        return TRANSITION_BY[type(self.envelope.event)].state
 
 
 @dataclass(frozen=True)
@@ -187,7 +176,7 @@ class Order:
 
     def is_over(self, now: datetime) -> bool:
         """Whether nothing is to come of it: it ended, and all of it is on the stream; or it was left alone for long."""
-        ended = self.state in _FINAL and all(performed.acknowledged for performed in self.history)
+        ended = self.state in FINAL and all(performed.acknowledged for performed in self.history)
         return ended or now - self.history[-1].envelope.occurred_at > ABANDONED_AFTER
 
     def after(self, performed: Performed[Event]) -> "Order":
@@ -301,7 +290,7 @@ def perform(
             return earlier
         if idempotency_key:
             return _key_reused()
-    needed = _NEEDS_STATE[kind]
+    needed = TRANSITION_BY[_BRINGS_ABOUT[kind]].before
     if order.state != needed:
         return WrongState(
             f"To {DEFAULT_KEYS[kind]} an order it has to be {needed}; this one is {order.state}.",

@@ -10,13 +10,12 @@ from datetime import timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from events import Event, EventEnvelope
+from events import Event, EventEnvelope, OrderState
 from foundation.clock import Clock, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
 from producers.orders.commands import (
     DEFAULT_KEYS,
     Order,
-    OrderState,
     Performed,
     PlaceOrder,
     Refusal,

@@ -12,10 +12,13 @@ from statistics import NormalDist
 from typing import Literal
 
 from events import (
+    COMPLETED,
+    REJECTED,
     RESTAURANT_NOTIFIER,
     USER_NOTIFIER,
     EncodedEvent,
     Event,
+    FinalState,
     RestaurantNotified,
     UserNotified,
     encoded,
@@ -49,7 +52,7 @@ AFTER_CLOSING, BETWEEN_TAPS = 12.0, 0.05
 
 _MESSAGES = uuid.uuid5(uuid.NAMESPACE_URL, "urn:takeaway:message").bytes
 
-Outcome = Literal["completed", "rejected", "expired", "cancelled"]
+Outcome = Literal[FinalState, "expired", "cancelled"]
 
 
 class ImpossibleJourney(AssertionError):
@@ -108,7 +111,7 @@ def journeys(market: Market, orders: Iterable[IntendedOrder], incident: Incident
         outcome = _outcome(plan)
         if outcome in {"expired", "cancelled"}:
             yield Journey(order, plan, outcome, placed, notified)
-        elif outcome == "rejected":
+        elif outcome == REJECTED:
             yield Journey(order, plan, outcome, placed, notified, answered=notified + plan.answer_after)
         else:
             answered = notified + plan.answer_after
@@ -168,7 +171,7 @@ def _outcome(plan: KitchenPlan) -> Outcome:
         return "cancelled"
     if plan.answer_after >= ANSWER_DEADLINE:
         return "expired"
-    return "rejected" if plan.turned_away or isinstance(plan.answer, RejectOrder) else "completed"
+    return REJECTED if plan.turned_away or isinstance(plan.answer, RejectOrder) else COMPLETED
 
 
 def _tapped_late(market: Market, restaurant_id: str, ready: float, taps: dict[tuple[str, int], int]) -> float:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.orders import Event, OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected
+from events.orders import EVENT_TYPES, Event, OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected
+from events.states import TRANSITION_BY
 from events.wire import encode
 from producers.orders import commands
 from producers.orders.commands import (
@@ -34,6 +35,7 @@ from producers.orders.commands import (
     same_placing,
 )
 from tests.support.builders import NOON, an_order_item
+from tests.support.lives import Life, lives
 
 PLACE = PlaceOrder(
     restaurant_id="restaurant-1",
@@ -44,6 +46,11 @@ PLACE = PlaceOrder(
     city="Utrecht",
 )
 ACCEPT, REJECT, COMPLETE = AcceptOrder(ready_in_minutes=20), RejectOrder(reason="closed"), CompleteOrder()
+COMMANDS: dict[type[Event], RestaurantCommand] = {
+    OrderAccepted: ACCEPT,
+    OrderRejected: REJECT,
+    OrderCompleted: COMPLETE,
+}
 
 
 def an_order(*commands: RestaurantCommand) -> Order:
@@ -269,6 +276,19 @@ def test_accepting_promises_a_time_and_carries_the_contact() -> None:
 )
 def test_an_order_goes_one_way(before: tuple[RestaurantCommand, ...], command: RestaurantCommand) -> None:
     assert isinstance(done(command, an_order(*before)), WrongState)
+
+
+@pytest.mark.parametrize("life", lives(), ids=lambda life: "-".join(EVENT_TYPES[event] for event in life.events))
+def test_commands_go_the_ways_of_the_table_and_no_other(life: Life) -> None:
+    order = an_order(*(COMMANDS[event] for event in life.events if event in COMMANDS))
+    assert order.state == life.state
+    for event, command in COMMANDS.items():
+        performed = done(command, order, key="another")
+        if TRANSITION_BY[event].before == life.state:
+            assert isinstance(performed, Performed)
+            assert performed.leads_to == TRANSITION_BY[event].state
+        else:
+            assert isinstance(performed, WrongState)
 
 
 def test_a_second_acceptance_under_another_key_is_refused() -> None:
