@@ -1,6 +1,7 @@
 """The contract: what travels on the stream. Values only; no IO, no boto3, no settings, no clock."""
 
 from events.choreography import (
+    ACCEPT_WITHIN,
     ARCHIVER,
     CHOREOGRAPHY,
     OBSERVERS,
@@ -22,7 +23,9 @@ from events.orders import (
     Item,
     MinorUnits,
     OrderAccepted,
+    OrderCancelled,
     OrderCompleted,
+    OrderExpired,
     OrderPlaced,
     OrderRejected,
     RejectionReason,
@@ -34,7 +37,9 @@ from events.orders import (
 from events.self_test import CannotRead, golden_bytes, require_reading
 from events.states import (
     ACCEPTED,
+    CANCELLED,
     COMPLETED,
+    EXPIRED,
     FINAL,
     FINAL_EVENTS,
     NOTIFIED,
@@ -44,10 +49,12 @@ from events.states import (
     STANDINGS,
     TRANSITION_BY,
     TRANSITIONS,
+    UNANSWERED,
     FinalState,
     OrderState,
     Standing,
     Transition,
+    UnansweredState,
     from_on,
     standing,
 )
@@ -69,11 +76,14 @@ from events.wire import (
 
 __all__ = [
     "ACCEPTED",
+    "ACCEPT_WITHIN",
     "ARCHIVER",
+    "CANCELLED",
     "CHOREOGRAPHY",
     "COMPLETED",
     "EVENTS",
     "EVENT_TYPES",
+    "EXPIRED",
     "FINAL",
     "FINAL_EVENTS",
     "KNOWN_EVENTS",
@@ -86,6 +96,7 @@ __all__ = [
     "STANDINGS",
     "TRANSITIONS",
     "TRANSITION_BY",
+    "UNANSWERED",
     "USER_NOTIFIER",
     "Bound",
     "CannotRead",
@@ -101,7 +112,9 @@ __all__ = [
     "Item",
     "MinorUnits",
     "OrderAccepted",
+    "OrderCancelled",
     "OrderCompleted",
+    "OrderExpired",
     "OrderPlaced",
     "OrderRejected",
     "OrderState",
@@ -112,6 +125,7 @@ __all__ = [
     "Text",
     "Timestamp",
     "Transition",
+    "UnansweredState",
     "UnknownEvent",
     "UnreadableEvent",
     "UnstorableField",

@@ -14,7 +14,9 @@ import msgspec
 from events.orders import (
     Event,
     OrderAccepted,
+    OrderCancelled,
     OrderCompleted,
+    OrderExpired,
     OrderPlaced,
     OrderRejected,
     RestaurantNotified,
@@ -25,10 +27,14 @@ PLACED: Final = "placed"
 ACCEPTED: Final = "accepted"
 COMPLETED: Final = "completed"
 REJECTED: Final = "rejected"
+CANCELLED: Final = "cancelled"
+EXPIRED: Final = "expired"
 # A placed order of which the restaurant has been told: a fact beside the state, which readers tell apart.
 NOTIFIED: Final = "notified"
 
-FinalState: TypeAlias = Literal["completed", "rejected"]
+# The ends of an order that no restaurant answered.
+UnansweredState: TypeAlias = Literal["cancelled", "expired"]
+FinalState: TypeAlias = Literal["completed", "rejected", UnansweredState]
 OrderState: TypeAlias = Literal["placed", "accepted", FinalState]
 Standing: TypeAlias = Literal["notified", OrderState]
 
@@ -48,6 +54,8 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(OrderAccepted, PLACED, ACCEPTED),
     Transition(OrderCompleted, ACCEPTED, COMPLETED),
     Transition(OrderRejected, PLACED, REJECTED),
+    Transition(OrderCancelled, PLACED, CANCELLED),
+    Transition(OrderExpired, PLACED, EXPIRED),
 )
 TRANSITION_BY: dict[type[msgspec.Struct], Transition] = {transition.event: transition for transition in TRANSITIONS}
 
@@ -60,6 +68,9 @@ FINAL: tuple[OrderState, ...] = tuple(
 FINAL_EVENTS: tuple[type[Event], ...] = tuple(
     transition.event for transition in TRANSITIONS if transition.state in FINAL
 )
+
+# The ends that came before an answer.
+UNANSWERED: tuple[UnansweredState, ...] = (CANCELLED, EXPIRED)
 
 # What the events say that change no state, where the one that did is missing.
 _IMPLIED: tuple[tuple[type[Event], Standing], ...] = ((UserNotified, ACCEPTED), (RestaurantNotified, NOTIFIED))

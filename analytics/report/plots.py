@@ -22,9 +22,10 @@ from events import COMPLETED, REJECTED
 WIDE = 720
 NARROW = 340
 
-# Told apart by the colour-blind (blue, orange, grey) and at least 3:1 on white and on near-black.
+# Told apart by the colour-blind (blue, grey, orange, violet) and at least 3:1 on white and on near-black.
 _ACCENT, _WARNING = "#3b82c4", "#d1690a"
-_COLOURS = {COMPLETED: _ACCENT, "open": "#8a8f98", REJECTED: _WARNING}
+_COLOURS = {COMPLETED: _ACCENT, "open": "#8a8f98", REJECTED: _WARNING, "unanswered": "#8e6bbf"}
+_ALWAYS = (COMPLETED, "open", REJECTED)
 
 # In matplotlib's days: it draws no axis beyond the years 1 to 9999. The end is a little early, since doubles are coarse
 # there and matplotlib rounds them.
@@ -133,6 +134,8 @@ def orders_over_time(answer: pa.Table, bucket: timedelta, width: int = WIDE) -> 
         key: list[Any] = []
         for state, colour in _COLOURS.items():
             heights = [row[state] for row in rows]
+            if state not in _ALWAYS and not any(heights):
+                continue
             bars = axes.bar(starts, heights, days * 0.86, bases, align="edge", color=colour, label=state)
             key.append(bars)
             bases = [base + height for base, height in zip(bases, heights, strict=True)]

@@ -13,12 +13,15 @@ import pyarrow as pa
 from analytics.reading import ALWAYS, Window, common_tables, prepared
 from events import (
     ACCEPTED,
+    CANCELLED,
     COMPLETED,
     EVENT_TYPES,
+    EXPIRED,
     FINAL,
     NOTIFIED,
     PLACED,
     REJECTED,
+    UNANSWERED,
     OrderAccepted,
     OrderCompleted,
     RestaurantNotified,
@@ -38,7 +41,7 @@ def _listed(states: Iterable[str]) -> str:
     return ", ".join(f"'{state}'" for state in states)
 
 
-_FINAL, _FROM_ACCEPTED = _listed(FINAL), _listed(from_on(ACCEPTED))
+_FINAL, _UNANSWERED, _FROM_ACCEPTED = _listed(FINAL), _listed(UNANSWERED), _listed(from_on(ACCEPTED))
 # The event that an order which stands there needs to go on.
 _WAITS_FOR = (
     "CASE state "
@@ -87,11 +90,13 @@ def bucket_for(span: timedelta) -> timedelta:
 OVERVIEW = Question(
     "overview",
     "Orders at a glance",
-    "Orders placed in the window and how they stand at its end. Open is neither completed nor rejected.",
+    "Orders placed in the window and how they stand at its end. Unanswered ones were cancelled by their customers "
+    "or expired; open ones have no end yet.",
     f"""
 SELECT count(*) AS orders,
   count(*) FILTER (state = '{COMPLETED}') AS completed,
   count(*) FILTER (state = '{REJECTED}') AS rejected,
+  count(*) FILTER (state IN ({_UNANSWERED})) AS unanswered,
   count(*) FILTER (state NOT IN ({_FINAL})) AS open,
   median(placed_to_accepted_seconds) AS median_seconds_to_accepted,
   median(placed_to_completed_seconds) AS median_seconds_to_completed
@@ -124,7 +129,7 @@ FROM (
     unnest(['{PLACED}', '{NOTIFIED}', '{ACCEPTED}', '{COMPLETED}']) AS stage,
     unnest([
       count(*),
-      count(*) FILTER (state <> '{PLACED}'),
+      count(*) FILTER (state NOT IN ('{PLACED}', {_UNANSWERED}) OR restaurant_notified_at IS NOT NULL),
       count(*) FILTER (state IN ({_FROM_ACCEPTED})),
       count(*) FILTER (state = '{COMPLETED}')
     ]) AS orders
@@ -143,14 +148,20 @@ DROP_OUTS = Question(
     f"""
 SELECT stage, cause, count(*) AS orders
 FROM (
-  SELECT CASE state WHEN '{REJECTED}' THEN '{NOTIFIED}' ELSE state END AS stage,
+  SELECT CASE
+      WHEN state IN ({_UNANSWERED}) AND restaurant_notified_at IS NULL THEN '{PLACED}'
+      WHEN state IN ('{REJECTED}', {_UNANSWERED}) THEN '{NOTIFIED}'
+      ELSE state
+    END AS stage,
     CASE state
       WHEN '{REJECTED}' THEN '{REJECTED}: ' || coalesce(replace(rejection_reason, '_', ' '), 'no reason given')
+      WHEN '{CANCELLED}' THEN '{CANCELLED} by the customer'
+      WHEN '{EXPIRED}' THEN '{EXPIRED}: no answer in time'
       WHEN '{PLACED}' THEN 'restaurant not notified'
       WHEN '{NOTIFIED}' THEN 'no answer from the restaurant'
       ELSE 'not completed'
     END || CASE
-      WHEN state = '{REJECTED}' THEN ''
+      WHEN state IN ({_FINAL}) THEN ''
       WHEN epoch(newest - coalesce(accepted_at, restaurant_notified_at, placed_at)) > deadline_seconds THEN ', overdue'
       ELSE ', still in time'
     END AS cause
@@ -276,7 +287,7 @@ LIMIT 15
 OLDEST_OPEN = Question(
     "oldest_open",
     "Oldest open orders",
-    "Orders neither completed nor rejected, the longest waiting first; the age is measured at the newest event.",
+    "Orders without an end, the longest waiting first; the age is measured at the newest event.",
     f"""
 SELECT order_id, restaurant_id, state, placed_at, epoch(newest - placed_at) AS age_seconds
 FROM (SELECT *, max(last_event_at) OVER () AS newest FROM orders)
@@ -323,6 +334,7 @@ SELECT greatest(
   count(*) AS orders,
   count(*) FILTER (state = '{COMPLETED}') AS completed,
   count(*) FILTER (state = '{REJECTED}') AS rejected,
+  count(*) FILTER (state IN ({_UNANSWERED})) AS unanswered,
   count(*) FILTER (state NOT IN ({_FINAL})) AS open
 FROM orders
 WHERE placed_at IS NOT NULL

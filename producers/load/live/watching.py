@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping
 
-from events import ACCEPTED, COMPLETED, REJECTED, from_on
+from events import ACCEPTED, COMPLETED, REJECTED, UNANSWERED, from_on
 from foundation.clock import Wait
 from producers.load.live.orders_client import OrdersClient
 from producers.load.live.restaurants import Served
@@ -44,6 +44,7 @@ class WatchedRestaurants:
             accepted=_in(states, *from_on(ACCEPTED)),
             rejected=_in(states, *from_on(REJECTED)),
             completed=_in(states, *from_on(COMPLETED)),
+            unanswered=_in(states, *UNANSWERED),
         )
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from events import COMPLETED, REJECTED
+from events import CANCELLED, COMPLETED, EXPIRED, REJECTED
 from producers.load.market import (
     DAY_MINUTES,
     SLOT_MINUTES,
@@ -195,8 +195,8 @@ def _outcome_statistics(flow: Sequence[Journey]) -> dict[str, float]:
     late = sum(journey.completed != journey.ready for journey in flow)
     return {
         "outcome: rejected": outcomes[REJECTED] / len(flow),
-        "outcome: expired": outcomes["expired"] / len(flow),
-        "outcome: cancelled": outcomes["cancelled"] / len(flow),
+        "outcome: expired": outcomes[EXPIRED] / len(flow),
+        "outcome: cancelled": outcomes[CANCELLED] / len(flow),
         "outcome: not fulfilled": 1 - outcomes[COMPLETED] / len(flow),
         "outcome: completion tapped late": late / len(flow),
     }
