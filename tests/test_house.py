@@ -116,6 +116,7 @@ def test_a_way_around_a_door_and_a_circle_are_told(tmp_path: Path, importer: str
     assert told in " ".join(linted.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_states_of_an_order_are_spelled_in_one_module() -> None:
     spelled = {
         (str(path), node.value)
