@@ -10,7 +10,7 @@ from events.choreography import (
     Step,
     handler_steps,
 )
-from events.drawing import asyncapi, mermaid
+from events.drawing import asyncapi, mermaid, tree
 from events.envelope import EventEnvelope, EventT_co, derive_event_id, first, following, name_based_uuid, partition_key
 from events.fields import Field, UnstorableField, fields_of
 from events.orders import (
@@ -100,5 +100,6 @@ __all__ = [
     "partition_key",
     "read",
     "require_reading",
+    "tree",
     "unknown_fields",
 ]

@@ -5,7 +5,7 @@ from typing import Any, get_args, get_type_hints
 
 from consumers.specs import CONSUMERS
 from events.choreography import CHOREOGRAPHY, RESTAURANT_NOTIFIER, USER_NOTIFIER, Bound, handler_steps
-from events.drawing import asyncapi, mermaid
+from events.drawing import asyncapi, mermaid, tree
 from events.envelope import EventEnvelope
 from events.orders import EVENT_TYPES, EVENTS, OrderAccepted, OrderPlaced
 from tests.support import ROOT
@@ -41,6 +41,18 @@ def test_what_must_follow_by_itself() -> None:
 def test_the_drawing_in_the_readme_is_the_generated_one() -> None:
     readme = (ROOT / "README.md").read_text()
     assert f"```mermaid\n{mermaid()}\n```" in readme
+
+
+def test_the_tree_has_every_step_below_what_it_hears() -> None:
+    lines = tree()
+    assert [(step, told) for _, step, told in lines if step.listens_to is None] == [(CHOREOGRAPHY[0], "order_placed")]
+    assert sorted((CHOREOGRAPHY.index(step), told) for _, step, told in lines) == sorted(
+        (place, EVENT_TYPES[event]) for place, step in enumerate(CHOREOGRAPHY) for event in step.publishes
+    )
+    depths = {told: label.index(told) for label, _, told in lines}
+    for _, step, told in lines:
+        if step.listens_to is not None:
+            assert depths[told] == depths[EVENT_TYPES[step.listens_to]] + 2
 
 
 def test_the_asyncapi_document_names_every_event_and_resolves_every_reference() -> None:
