@@ -1,9 +1,10 @@
 """The SQL of mining, written from what is declared.
 
-Tables: `types` (event_type, code) has the declared types first; `happened` has every event once, its type by code and
-its times in microseconds; `orders` a row an order, with `n<code>`, `t<code>`, `e<code>` for how often, when first, and
-by which event each declared type happened; `pairs` a row for each declared event, with the step that told it and the
-event that it answers; `deviations` what is found.
+Tables: `types` (event_type, code) has the declared types first; `ids` gives each order a number, which it goes by in
+the others; `happened` has every event once, its type by code and its time in microseconds; `orders` a row an order,
+with `n<code>` for how often each declared type happened, and for types that a step hears `t<code>`, `e<code>` for when
+first and by which event; `pairs` a row for each declared event, with the step that told it and the event that it
+answers; `deviations` what is found.
 """
 
 from collections.abc import Iterable
@@ -12,10 +13,15 @@ from analytics.mining.declared import Declared, is_handler
 from analytics.mining.results import Kind
 from events import Step
 
+IDS = """
+CREATE TEMP TABLE ids AS
+SELECT order_id, row_number() OVER ()::INTEGER AS number FROM (SELECT DISTINCT order_id FROM events)
+"""
+
 HAPPENED = """
 CREATE TEMP TABLE happened AS
-SELECT order_id, code, event, cause, epoch_us(occurred_at) AS at_us
-FROM events JOIN types USING (event_type)
+SELECT number, code, event, cause, epoch_us(occurred_at) AS at_us
+FROM events JOIN types USING (event_type) JOIN ids USING (order_id)
 """
 
 # Events of one microsecond are in the choreography's order.
@@ -23,7 +29,7 @@ VARIANTS = """
 SELECT codes, count(*) AS orders, count(*) OVER () AS variants
 FROM (
   SELECT list_transform(list_sort(list({'at_us': at_us, 'code': code})), lambda one: one.code) AS codes
-  FROM happened GROUP BY order_id
+  FROM happened GROUP BY number
 )
 GROUP BY codes
 ORDER BY orders DESC, codes
@@ -42,11 +48,11 @@ LATE_EDGES = (
     "SELECT step, codes[1] AS code, sum(times)::BIGINT AS late FROM deviations WHERE kind = 'late' GROUP BY ALL"
 )
 
-KINDS = "SELECT kind, count(DISTINCT order_id) AS orders FROM deviations GROUP BY kind"
+KINDS = "SELECT kind, count(DISTINCT number) AS orders FROM deviations GROUP BY kind"
 
 LISTED = """
 SELECT kind, order_id, codes, step, us, times
-FROM deviations JOIN orders USING (order_id)
+FROM deviations JOIN orders USING (number) JOIN ids USING (number)
 QUALIFY dense_rank() OVER (PARTITION BY kind ORDER BY began DESC, order_id) <= $limit
 ORDER BY began DESC, order_id, step, codes
 """
@@ -56,16 +62,17 @@ _LOWEST = "-9223372036854775807::BIGINT"
 
 
 def orders(flow: Declared) -> str:
-    columns = [
-        f"count(*) FILTER (code = {code}) AS n{code}, min(at_us) FILTER (code = {code}) AS t{code}, "
-        f"arg_min(event, at_us) FILTER (code = {code}) AS e{code}"
-        for code in range(len(flow.types))
+    codes = range(len(flow.types))
+    counts = [f"count(*) FILTER (code = {code}) AS n{code}" for code in codes]
+    firsts = [
+        f"min(at_us) FILTER (code = {code}) AS t{code}, arg_min(event, at_us) FILTER (code = {code}) AS e{code}"
+        for code in codes
+        if any(code == flow.heard(step) for step in flow.steps)
     ]
     return f"""
 CREATE TEMP TABLE orders AS
-SELECT order_id, min(at_us) AS began, arg_min(code, (at_us, code)) AS first_code,
-  {", ".join(columns)}
-FROM happened GROUP BY order_id"""  # noqa: S608 - numbers of ours
+SELECT number, min(at_us) AS began, {", ".join([*counts, *firsts])}
+FROM happened GROUP BY number"""  # noqa: S608 - numbers of ours
 
 
 def pairs(flow: Declared) -> str:
@@ -79,12 +86,12 @@ def pairs(flow: Declared) -> str:
     cases = [f"WHEN {code} THEN {_best(flow, code)}" for code in range(len(flow.types)) if flow.tellers(code)]
     return f"""
 CREATE TEMP TABLE pairs AS
-SELECT order_id, code, at_us, -best.place AS step, best.heard AS heard, nullif(best.heard_at, {_LOWEST}) AS heard_at,
+SELECT number, code, at_us, -best.place AS step, best.heard AS heard, nullif(best.heard_at, {_LOWEST}) AS heard_at,
   coalesce(best.in_time, false) AS in_time
 FROM (
-  SELECT t.order_id, t.code, t.at_us, CASE t.code {" ".join(cases)} END AS best
-  FROM happened t JOIN orders o USING (order_id)
-  LEFT JOIN happened h ON h.order_id = t.order_id AND h.event = t.cause AND {_one_of("t.code", by_cause)}
+  SELECT t.number, t.code, t.at_us, CASE t.code {" ".join(cases)} END AS best
+  FROM happened t JOIN orders o USING (number)
+  LEFT JOIN happened h ON h.number = t.number AND h.event = t.cause AND {_one_of("t.code", by_cause)}
   WHERE t.code < {len(flow.types)}
 )"""  # noqa: S608 - numbers of ours
 
@@ -128,8 +135,13 @@ def deviations(flow: Declared, newest_us: int) -> str:
 
 def _never_placed(flow: Declared) -> str:
     # What a newer release tells may begin an order too.
-    known = _one_of("first_code", range(len(flow.types)))
-    return _row(Kind.NEVER_PLACED, "[first_code]") + f" FROM orders o WHERE {known} AND {_unplaced(flow)}"
+    known = _one_of("codes[1]", range(len(flow.types)))
+    firsts = "SELECT number, [arg_min(code, (at_us, code))] AS codes FROM happened"
+    unplaced = f"SELECT number FROM orders WHERE {_unplaced(flow)}"  # noqa: S608 - numbers of ours
+    return (
+        _row(Kind.NEVER_PLACED, "codes")
+        + f" FROM ({firsts} WHERE number IN ({unplaced}) GROUP BY number) WHERE {known}"
+    )
 
 
 def _unplaced(flow: Declared) -> str:
@@ -147,8 +159,8 @@ def _wrong_order(flow: Declared) -> str:
         Kind.WRONG_ORDER, "[code]", step="arg_max(step, heard_at - at_us)", us="max(heard_at - at_us)", times="count(*)"
     )
     return (
-        f"{row} FROM pairs p JOIN orders o USING (order_id) WHERE NOT in_time "
-        f"AND NOT ({_one_of('code', after_start)} AND {_unplaced(flow)}) GROUP BY order_id, code"
+        f"{row} FROM pairs p JOIN orders o USING (number) WHERE NOT in_time "
+        f"AND NOT ({_one_of('code', after_start)} AND {_unplaced(flow)}) GROUP BY number, code"
     )
 
 
@@ -174,7 +186,7 @@ def _late(flow: Declared, place: int, step: Step) -> str:
     return (
         # One of several that the step may tell is enough, and so is the first of two.
         f"{row} FROM (FROM (FROM pairs WHERE step = {place} AND in_time AND at_us - heard_at > {deadline}) "
-        f"ANTI JOIN (SELECT order_id, heard {of_step} <= {deadline}) USING (order_id, heard)) GROUP BY order_id, code"
+        f"ANTI JOIN (SELECT number, heard {of_step} <= {deadline}) USING (number, heard)) GROUP BY number, code"
     )
 
 
@@ -187,11 +199,11 @@ def _not_told(flow: Declared, place: int, step: Step, newest_us: int) -> str:
     is_over = f"> {deadline}"
     if is_handler(step):
         row = _row(Kind.MISSING, "[]::INTEGER[]", step=str(place), us=f"max({newest_us} - at_us)", times="count(*)")
-        heard_it = f"SELECT order_id, event AS heard, at_us FROM happened WHERE code = {heard}"  # noqa: S608
-        answered = f"SELECT order_id, heard FROM pairs WHERE step = {place}"  # noqa: S608
+        heard_it = f"SELECT number, event AS heard, at_us FROM happened WHERE code = {heard}"  # noqa: S608
+        answered = f"SELECT number, heard FROM pairs WHERE step = {place}"  # noqa: S608
         return (
             f"{row} FROM (FROM ({heard_it} AND {newest_us} - at_us {is_over}) "
-            f"ANTI JOIN ({answered}) USING (order_id, heard)) GROUP BY order_id"
+            f"ANTI JOIN ({answered}) USING (number, heard)) GROUP BY number"
         )
     row = _row(Kind.OVERDUE, "[]::INTEGER[]", step=str(place), us=f"{newest_us} - t{heard}")
     ended = _none_of({*flow.told(step), *flow.endings})
@@ -200,7 +212,7 @@ def _not_told(flow: Declared, place: int, step: Step, newest_us: int) -> str:
 
 def _row(kind: Kind, codes: str, *, step: str = "NULL", us: str = "NULL", times: str = "1") -> str:
     return (
-        f"SELECT '{kind.value}' AS kind, order_id, {codes}::INTEGER[] AS codes, {step}::INTEGER AS step, "
+        f"SELECT '{kind.value}' AS kind, number, {codes}::INTEGER[] AS codes, {step}::INTEGER AS step, "
         f"{us}::BIGINT AS us, {times}::BIGINT AS times"
     )
 

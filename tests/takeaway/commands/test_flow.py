@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from analytics.lake import Lake
+from analytics.lake import Lake, NoLake
 from analytics.mining.results import Deviation, Kind
 from events.choreography import CHOREOGRAPHY
 from events.drawing import mermaid
@@ -216,6 +216,28 @@ def test_all_but_commands_fits_a_terminal(
     [row] = [line.split() for line in mined if "─" not in line and "restaurant_notified" in line]
     assert (row[1], row[-3:]) == ("restaurant_notified", ["1", "min", "0"])
     assert set(mined) <= set(lines)
+
+
+def test_people_of_a_faster_load_have_less_time_and_handlers_have_not(lake_of: Callable[[Rows], None]) -> None:
+    placed, notified, accepted, told, completed = an_order(*GOOD)
+    notified["occurred_at"] += timedelta(seconds=30)
+    for row in (accepted, told, completed):
+        row["occurred_at"] += timedelta(seconds=60)
+    lake_of([placed, notified, accepted, told, completed])
+    assert check()[0] == 0
+    code, facts = check("--speed", "60")
+    assert code == 1
+    assert [(one["kind"], one["events"]) for one in facts["deviations"]] == [("late", ["order_accepted"])]
+    assert facts["deviations"][0]["what"] == "order_accepted 30.0 s past its deadline, 10 s after restaurant_notified"
+
+
+def test_without_events_it_says_how_to_get_some(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(flow, "resolved", dict)
+    monkeypatch.setattr("takeaway.stack.lake_errors.told_of_lake", lambda *_: None)
+    monkeypatch.setattr(Lake, "from_environment", lambda _: Lake.open(str(tmp_path / "events"), {}))
+    done = CliRunner().invoke(cli.app, ["flow", "check"])
+    assert isinstance(done.exception, NoLake)
+    assert "fix: run the archiver" in str(done.exception)
 
 
 NASTY = "o'1\" $(reboot) `x`\x1b[2J\t\u202e; drop"
