@@ -34,7 +34,7 @@ def mine(
 
     The steps of people are `speed` times as fast as declared. Lists have `most_variants`, and `most_orders` of each
     kind of deviation; counts are exact. Everything that is asked for is derived from `steps`. All events are in memory
-    at once, in some 300 bytes each.
+    at once, in some 400 bytes each.
     """
     flow = declared(steps, speed)
     with duckdb.connect() as connection:
