@@ -14,7 +14,7 @@ import pytest
 
 from tests.support import ROOT
 
-PACKAGES = ("analytics", "consumers", "events", "foundation", "producers", "takeaway")
+PACKAGES = ("analytics", "consumers", "events", "examples", "foundation", "producers", "takeaway")
 MOST_MODULES = 12
 
 

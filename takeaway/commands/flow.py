@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from analytics.mining import Deviation, Edge, Mined
     from events import Step
 
-# What neither a shell nor SQL nor a terminal reads as anything but itself.
-_PLAIN_ID = re.compile(r"[A-Za-z0-9_.:@/+=-]+")
+# What no shell, no command line and no terminal reads as anything but itself.
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@/+=-]*")
 _WIDEST = 100
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 # What differs from another way so late is not told.
@@ -249,12 +249,13 @@ def _what(one: "Deviation") -> str:
 
 
 def _look(order_id: str) -> str:
-    """The command that shows the order. An id that a shell or SQL may read as more than that is named by its digest."""
+    """The command that shows the order. An id that a shell may read as more than that is named by its digest."""
     # guarantee: a command that is told to be pasted runs nothing of the data
     is_plain = _PLAIN_ID.fullmatch(order_id) is not None
+    if is_plain:
+        return f"takeaway trace {order_id}"
     digest = md5(order_id.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
-    where = f"order_id = '{order_id}'" if is_plain else f"md5(order_id) = '{digest}'"
-    query = f"select occurred_at, event_type, producer from events where {where} order by 1"  # noqa: S608 - see above
+    query = f"select occurred_at, event_type, producer from events where md5(order_id) = '{digest}' order by 1"  # noqa: S608
     return f'takeaway lake sql "{query}"'
 
 
