@@ -47,23 +47,38 @@ class Declared:
 
     @cached_property
     def starts(self) -> frozenset[int]:
-        """What begins an order: it is told without anything being heard."""
-        return frozenset(code for step in self.steps if step.listens_to is None for code in self.told(step))
+        """What begins an order: it is told without anything being heard, and a step hears it."""
+        told = {code for step in self.steps if step.listens_to is None for code in self.told(step)}
+        return frozenset(told & {self.heard(step) for step in self.steps})
+
+    @cached_property
+    def commanded(self) -> frozenset[int]:
+        """What people's commands tell."""
+        return frozenset(code for step in self.steps if not is_handler(step) for code in self.told(step))
 
     @cached_property
     def endings(self) -> frozenset[int]:
         """What ends an order: told by a person's command, and no command follows from it, however far one follows."""
-        commands = [step for step in self.steps if not is_handler(step)]
-        told = {code for step in commands for code in self.told(step)}
-        goes_on = {self.heard(step) for step in commands} - {None}
-        while before := {self.heard(step) for step in self.steps if goes_on & set(self.told(step))} - goes_on - {None}:
-            goes_on |= before
-        return frozenset(told - goes_on)
+        answered = {code for step in self.steps if not is_handler(step) and (code := self.heard(step)) is not None}
+        return self.commanded - self._before(answered)
+
+    def others(self, step: Step) -> frozenset[int]:
+        """What people's commands tell besides what leads to this step: after any of it nobody waits for the step."""
+        heard = self.heard(step)
+        return self.commanded - self._before(set() if heard is None else {heard})
+
+    def _before(self, codes: set[int]) -> set[int]:
+        """These, and all that they follow from, however far."""
+        found = set(codes)
+        while more := {self.heard(step) for step in self.steps if found & set(self.told(step))} - found - {None}:
+            found |= {code for code in more if code is not None}
+        return found
 
     @cached_property
     def alternatives(self) -> tuple[tuple[int, ...], ...]:
-        """Groups of types of which an order has one at most: what a step tells one of, and the endings."""
-        groups = [tuple(sorted(self.told(step))) for step in self.steps] + [tuple(sorted(self.endings))]
+        """Groups of types of which an order has one at most: what a step answers with one of, and the endings."""
+        groups = [tuple(sorted(self.told(step))) for step in self.steps if step.listens_to is not None]
+        groups.append(tuple(sorted(self.endings)))
         return tuple(dict.fromkeys(group for group in groups if len(group) > 1))
 
 

@@ -191,7 +191,7 @@ def _late(flow: Declared, place: int, step: Step) -> str:
 
 
 def _not_told(flow: Declared, place: int, step: Step, newest_us: int) -> str:
-    """A handler has to answer each event that it hears. A person answers an order, unless it is over."""
+    """A handler has to answer each event that it hears. A person answers an order, unless it went on otherwise."""
     heard, deadline = flow.heard(step), flow.deadline(step)
     if heard is None or deadline is None:
         return ""
@@ -206,8 +206,8 @@ def _not_told(flow: Declared, place: int, step: Step, newest_us: int) -> str:
             f"ANTI JOIN ({answered}) USING (number, heard)) GROUP BY number"
         )
     row = _row(Kind.OVERDUE, "[]::INTEGER[]", step=str(place), us=f"{newest_us} - t{heard}")
-    ended = _none_of({*flow.told(step), *flow.endings})
-    return f"{row} FROM orders o WHERE n{heard} > 0 AND {newest_us} - t{heard} {is_over} AND {ended}"
+    waits = _none_of(flow.others(step))
+    return f"{row} FROM orders o WHERE n{heard} > 0 AND {newest_us} - t{heard} {is_over} AND {waits}"
 
 
 def _row(kind: Kind, codes: str, *, step: str = "NULL", us: str = "NULL", times: str = "1") -> str:

@@ -55,22 +55,18 @@ class _Plainly:
 
     def _endings(self) -> set[str]:
         """Told by a command, and no walk from it comes to another command."""
-        endings = set()
-        for place in self._places(handlers=False):
-            for name in self.told[place]:
-                reached, waiting = set[str](), [name]
-                while waiting:
-                    reached.add(waiting.pop())
-                    waiting += [
-                        other
-                        for at, heard in enumerate(self.heard)
-                        if heard in reached
-                        for other in self.told[at]
-                        if other not in reached
-                    ]
-                if not any(self.heard[at] in reached for at in self._places(handlers=False)):
-                    endings.add(name)
-        return endings
+        commands = self._places(handlers=False)
+        told = {name for place in commands for name in self.told[place]}
+        return {name for name in told if not any(self.heard[place] in self._walk(name) for place in commands)}
+
+    def _walk(self, name: str) -> set[str]:
+        """All that can follow from it, and itself."""
+        reached, waiting = set[str](), [name]
+        while waiting:
+            reached.add(waiting.pop())
+            following = [self.told[at] for at, heard in enumerate(self.heard) if heard in reached]
+            waiting += [other for told in following for other in told if other not in reached]
+        return reached
 
     def _places(self, *, handlers: bool) -> list[int]:
         return [at for at, step in enumerate(self.steps) if (step.bound_by is Bound.HANDLER) is handlers]
@@ -89,7 +85,9 @@ class _Plainly:
         by_type: dict[str, list[Row]] = defaultdict(list)
         for row in events:
             by_type[row["event_type"]].append(row)
-        starts = {name for at, heard in enumerate(self.heard) if heard is None for name in self.told[at]}
+        starts = {name for at, heard in enumerate(self.heard) if heard is None for name in self.told[at]} & {
+            *self.heard
+        }
         is_placed = any(by_type.get(name) for name in starts)
 
         def note(
@@ -100,7 +98,8 @@ class _Plainly:
         if not is_placed and events[0]["event_type"] in self.types:
             note("never placed", [events[0]["event_type"]])
         self._pair(events, by_type, note, is_placed=is_placed, starts=starts)
-        groups = {tuple(sorted(names, key=self.types.index)) for names in [*self.told, self.endings]}
+        answers = [told for heard, told in zip(self.heard, self.told, strict=True) if heard is not None]
+        groups = {tuple(sorted(names, key=self.types.index)) for names in [*answers, self.endings]}
         for group in groups:
             present = [name for name in group if by_type.get(name)]
             if len(present) > 1:
@@ -162,6 +161,7 @@ class _Plainly:
 
     def _not_told(self, by_type: Any, answered: set[tuple[int, str]], note: Any) -> None:
         assert self.newest is not None
+        commands = [name for place in self._places(handlers=False) for name in self.told[place]]
         for at, step in enumerate(self.steps):
             deadline, heard = self._deadline(at), by_type.get(self.heard[at], [])
             if deadline is None or not heard:
@@ -174,7 +174,7 @@ class _Plainly:
                 ]
                 if waits:
                     note("missing", [], at, max(waits), len(waits))
-            elif not any(by_type.get(name) for name in [*self.told[at], *self.endings]):
+            elif not any(by_type.get(name) for name in commands if self.heard[at] not in self._walk(name)):
                 waited = self.newest - heard[0]["occurred_at"]
                 if waited > deadline:
                     note("overdue", [], at, waited.total_seconds())

@@ -35,7 +35,17 @@ WITHDRAWAL = Step("customer", OrderPlaced, (OrderRejected,), Bound.COMMAND, owne
 LATER_WITHDRAWAL = Step(
     "customer", OrderAccepted, (OrderRejected,), Bound.COMMAND, owner="ordering", deadline=timedelta(minutes=30)
 )
-FLOWS = (CHOREOGRAPHY, (*CHOREOGRAPHY, FEEDBACK), (WITHDRAWAL, *CHOREOGRAPHY, LATER_WITHDRAWAL, FEEDBACK))
+# A person may tell a second thing without hearing anything, and may answer what a handler answers too.
+UNASKED = Step("customer", None, (OrderPlaced, OrderRejected), Bound.COMMAND, owner="ordering")
+IN_PLACE = Step(
+    "ordering", OrderPlaced, (OrderCompleted,), Bound.COMMAND, owner="ordering", deadline=timedelta(minutes=10)
+)
+FLOWS = (
+    CHOREOGRAPHY,
+    (*CHOREOGRAPHY, FEEDBACK),
+    (WITHDRAWAL, *CHOREOGRAPHY, LATER_WITHDRAWAL, FEEDBACK),
+    (UNASKED, *CHOREOGRAPHY[1:], IN_PLACE),
+)
 
 
 def asking(rows: Sequence[dict[str, Any]]) -> Callable[[str], pa.Table]:
@@ -236,6 +246,19 @@ def test_what_ends_an_order_follows_from_the_steps() -> None:
     assert "order_rejected" not in endings(
         (*CHOREOGRAPHY, Step("cook", OrderRejected, (OrderPlaced,), Bound.COMMAND, ""))
     )
+
+
+def test_what_is_told_unasked_begins_no_order_and_excludes_nothing_that_does() -> None:
+    steps = (UNASKED, *CHOREOGRAPHY[1:])
+    assert check(caused(an_order("restaurant_notified", "order_rejected")), steps).kinds == {}
+    assert check([an_event("order_rejected")], steps).kinds == {Kind.NEVER_PLACED: 1}
+
+
+def test_no_step_is_overdue_of_an_order_that_another_command_took_on() -> None:
+    steps = (*CHOREOGRAPHY, IN_PLACE)
+    newest = an_event("order_placed", order_id="newest", after=HOUR)
+    assert check([*caused(an_order(*GOOD[:3])), newest], steps).kinds == {}
+    assert check([*caused(an_order(*GOOD[:1])), newest], steps).kinds == {Kind.OVERDUE: 1}
 
 
 def test_no_events_at_all() -> None:
