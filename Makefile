@@ -11,8 +11,8 @@ PEERS := build/peers
 BACKEND ?=
 ON := $(if $(BACKEND),--backend $(BACKEND))
 # Not among them: bench-archive-memory, which takes another half an hour.
-BENCHES := bench-leases bench-publish bench-consume bench-archive bench-history bench-lake bench-commits bench-freshness \
-  bench-failover bench-keeping bench-kcl
+BENCHES := bench-leases bench-publish bench-consume bench-archive bench-history bench-lake bench-mining bench-commits \
+  bench-freshness bench-failover bench-keeping bench-kcl
 # Two files at a time: most tests wait for other processes, and those of a file may share a flow. In the order of
 # tests/conftest.py: by xdist's own, files of many tests come first, and those of a single long one last.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -110,6 +110,9 @@ bench-failover: install ## kill -9 and SIGTERM of real workers, 20 times; about 
 
 bench-lake: install ## five business questions of ten million events on S3, beside DuckDB alone; about ten minutes
 	@$(BIN)/python -m tests.benchmarks.lake $(ARGS)
+
+bench-mining: install ## the flow mined from a million events, before compaction and after; about a minute
+	@$(BIN)/python -m tests.benchmarks.mining $(ARGS)
 
 bench-commits: install ## commits a second of one process to eight, and of a fleet; ARGS=localstack; about eight minutes
 	@$(BIN)/python -m tests.benchmarks.commits $(ARGS)

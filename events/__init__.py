@@ -11,7 +11,7 @@ from events.choreography import (
     Step,
     handler_steps,
 )
-from events.drawing import asyncapi, mermaid
+from events.drawing import asyncapi, mermaid, tree
 from events.envelope import EventEnvelope, EventT_co, derive_event_id, first, following, name_based_uuid, partition_key
 from events.fields import Field, UnstorableField, fields_of
 from events.orders import (
@@ -150,5 +150,6 @@ __all__ = [
     "read",
     "require_reading",
     "standing",
+    "tree",
     "unknown_fields",
 ]

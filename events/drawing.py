@@ -1,5 +1,6 @@
-"""The choreography as a Mermaid drawing and as an AsyncAPI 3.0 document."""
+"""The choreography as a Mermaid drawing, as a tree and as an AsyncAPI 3.0 document."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -9,14 +10,40 @@ from events.orders import EVENT_TYPES, EVENTS, Event
 from events.wire import HEADER_FIELDS
 
 
-def mermaid() -> str:
-    """A flowchart: participants are boxes, events are the labelled arrows from who tells to who listens."""
+def mermaid(noted: Mapping[tuple[Step, str], str] | None = None) -> str:
+    """A flowchart: participants are boxes, events are the labelled arrows from who tells to who listens.
+
+    `noted` is what the arrow of a step's event type says below its name.
+    """
+    notes = noted or {}
     lines = ["flowchart LR"]
     for step in CHOREOGRAPHY:
         for event in step.publishes:
-            lines += [f"  {step.actor} -- {EVENT_TYPES[event]} --> {listener}" for listener in _listeners(step, event)]
+            name = EVENT_TYPES[event]
+            label = f'"{name}<br/>{notes[step, name]}"' if (step, name) in notes else name
+            lines += [f"  {step.actor} -- {label} --> {listener}" for listener in _listeners(step, event)]
     lines += [f"  stream[(every event)] -.-> {observer}" for observer in OBSERVERS]
     return "\n".join(lines)
+
+
+def tree() -> list[tuple[str, Step, str]]:
+    """The flow downwards, from what begins it: each event type indented below the one it follows, its step, its name.
+
+    What follows an event is drawn below the first place where it is told.
+    """
+    drawn: set[type[Event]] = set()
+    return list(_branches(None, "", drawn))
+
+
+def _branches(heard: type[Event] | None, indent: str, drawn: set[type[Event]]) -> Iterator[tuple[str, Step, str]]:
+    told = [(step, event) for step in CHOREOGRAPHY if step.listens_to is heard for event in step.publishes]
+    for position, (step, event) in enumerate(told, start=1):
+        is_last = position == len(told)
+        corner, below = ("", "") if heard is None else ("└ ", "  ") if is_last else ("├ ", "│ ")
+        yield f"{indent}{corner}{EVENT_TYPES[event]}", step, EVENT_TYPES[event]
+        if event not in drawn:
+            drawn.add(event)
+            yield from _branches(event, indent + below, drawn)
 
 
 def asyncapi() -> dict[str, Any]:

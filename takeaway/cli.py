@@ -12,6 +12,7 @@ from foundation.aws import NoRegion
 from foundation.clock import SYSTEM_CLOCK
 from foundation.error_codes import error_code
 from takeaway.commands import backfill, customers, dead_letters, doctor, dropping, loading, reading, running, stack
+from takeaway.commands import flow as flow_commands
 from takeaway.commands import lake as lake_commands
 from takeaway.errors import UserError
 from takeaway.stack import HOME, WRONG_KEY, endpoint, told_of_lake, unreachable, wrong_key
@@ -28,7 +29,9 @@ app = typer.Typer(
 lake = typer.Typer(no_args_is_help=True, help="Query the lake, look after it, and prove it right.")
 dlq = typer.Typer(no_args_is_help=True, help="Dead letters: records that a consumer could not process.")
 load = typer.Typer(invoke_without_command=True, callback=loading.load)
-flow = typer.Typer(no_args_is_help=True, help="The choreography, written down.")
+flow = typer.Typer(
+    no_args_is_help=True, help="The choreography, written down, and whether the lake's orders keep to it."
+)
 
 app.command("demo")(stack.demo)
 app.command("up")(stack.up)
@@ -59,7 +62,8 @@ lake.command("backfill")(backfill.backfill)
 lake.command("forget")(customers.forget)
 # One token in 64 begins with a dash.
 lake.command("resolve", context_settings={"ignore_unknown_options": True})(customers.resolve)
-flow.command("show")(reading.flow_show)
+flow.command("show")(flow_commands.show)
+flow.command("check")(flow_commands.check)
 load.command("history")(loading.history)
 load.command("realism")(loading.realism)
 app.add_typer(dlq, name="dlq")

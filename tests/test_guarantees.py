@@ -810,6 +810,21 @@ GUARANTEES = (
         "test_it_is_read_from_its_beginning_and_told",
     ),
     Guarantee(
+        "an order under way deviates only when a deadline is over",
+        becomes("'> 0'"),
+        "test_an_order_under_way_deviates_when_its_deadline_is_over",
+    ),
+    Guarantee(
+        "one clock that is ahead makes no order overdue",
+        becomes("'SELECT epoch_us(max(occurred_at)) FROM events'"),
+        "test_an_event_is_no_newer_than_it_arrived",
+    ),
+    Guarantee(
+        "a command that is told to be pasted runs nothing of the data",
+        always,
+        "test_what_an_order_is_called_is_obeyed_by_no_terminal_no_shell_and_no_sql",
+    ),
+    Guarantee(
         "an event counts at the first place it arrived at",
         becomes("list(places.values())"),
         "test_an_event_counts_where_it_came_first_however_it_was_found",

@@ -1,4 +1,4 @@
-"""report, trace, audit, flow show: what happened, what should have, and whether they agree."""
+"""report, trace, audit: what happened, what should have, and whether they agree."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from takeaway.commands.options import LEDGER, Json, Ledger
 from takeaway.stack import HOME, lake_told_in_one_line, resolved
-from takeaway.terminal import PlainConsole, in_words, say, show_rows
+from takeaway.terminal import PlainConsole, say
 
 if TYPE_CHECKING:
     from takeaway.audit import Account, Finding
@@ -167,44 +167,3 @@ def _print_findings(findings: Sequence["Finding"]) -> None:
         say(f"{finding.kind}: {finding.what}")
     if (more := len(findings) - MOST_FINDINGS) > 0:
         say(f"… and {more:,} more; --json has all")
-
-
-def flow_show(
-    as_mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid drawing.")] = False,
-    as_asyncapi: Annotated[bool, typer.Option("--asyncapi", help="As an AsyncAPI 3.0 document.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Show who hears what, does what and tells what, by when, and who answers for it."""
-    from events import CHOREOGRAPHY, EVENT_TYPES, asyncapi, mermaid
-
-    if as_mermaid:
-        say(mermaid())
-        return
-    if as_asyncapi:
-        say(json.dumps(asyncapi(), indent=2))
-        return
-    if as_json:
-        steps = [
-            {
-                "who": step.actor,
-                "hears": EVENT_TYPES[step.listens_to] if step.listens_to else None,
-                "tells": [EVENT_TYPES[event] for event in step.publishes],
-                "within_seconds": step.deadline.total_seconds() if step.deadline else None,
-                "owner": step.owner,
-            }
-            for step in CHOREOGRAPHY
-        ]
-        say(json.dumps(steps))
-        return
-    rows = [
-        {
-            "who": step.actor,
-            "hears": EVENT_TYPES[step.listens_to] if step.listens_to else None,
-            "tells": EVENT_TYPES[event],
-            "within": in_words(step.deadline) if step.deadline else None,
-            "owner": step.owner,
-        }
-        for step in CHOREOGRAPHY
-        for event in step.publishes
-    ]
-    show_rows(tuple(rows[0]), rows, PlainConsole())

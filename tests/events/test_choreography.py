@@ -3,11 +3,14 @@
 import json
 from typing import Any, get_args, get_type_hints
 
+import pytest
+
 from consumers.specs import CONSUMERS
-from events.choreography import CHOREOGRAPHY, RESTAURANT_NOTIFIER, USER_NOTIFIER, Bound, handler_steps
-from events.drawing import asyncapi, mermaid
+from events import drawing
+from events.choreography import CHOREOGRAPHY, RESTAURANT_NOTIFIER, USER_NOTIFIER, Bound, Step, handler_steps
+from events.drawing import asyncapi, mermaid, tree
 from events.envelope import EventEnvelope
-from events.orders import EVENT_TYPES, EVENTS, OrderAccepted, OrderPlaced
+from events.orders import EVENT_TYPES, EVENTS, OrderAccepted, OrderPlaced, OrderRejected
 from tests.support import ROOT
 
 
@@ -42,6 +45,28 @@ def test_what_must_follow_by_itself() -> None:
 def test_the_drawing_in_the_readme_is_the_generated_one() -> None:
     readme = (ROOT / "README.md").read_text()
     assert f"```mermaid\n{mermaid()}\n```" in readme
+
+
+def test_the_tree_has_every_step_below_what_it_hears() -> None:
+    lines = tree()
+    assert [label for label, step, _ in lines if step.listens_to is None] == [
+        EVENT_TYPES[event] for step in CHOREOGRAPHY if step.listens_to is None for event in step.publishes
+    ]
+    assert sorted((CHOREOGRAPHY.index(step), told) for _, step, told in lines) == sorted(
+        (place, EVENT_TYPES[event]) for place, step in enumerate(CHOREOGRAPHY) for event in step.publishes
+    )
+    depths = {told: label.index(told) for label, _, told in lines}
+    for _, step, told in lines:
+        if step.listens_to is not None:
+            assert depths[told] == depths[EVENT_TYPES[step.listens_to]] + 2
+
+
+def test_a_circle_of_steps_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    again = Step("customer", OrderRejected, (OrderPlaced,), Bound.COMMAND, owner="ordering")
+    monkeypatch.setattr(drawing, "CHOREOGRAPHY", (*CHOREOGRAPHY, again))
+    lines = tree()
+    assert len(lines) == len({(step, told) for _, step, told in lines})
+    assert [label.lstrip("├└│ ") for label, step, _ in lines if step is again] == ["order_placed"]
 
 
 def test_the_asyncapi_document_names_every_event_and_resolves_every_reference() -> None:

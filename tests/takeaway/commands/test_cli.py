@@ -22,7 +22,7 @@ from foundation.settings import from_environment
 from producers.orders.tokens import TokenKey
 from takeaway import cli
 from takeaway.audit.verdict import LOST, Audit, Bounds, Finding
-from takeaway.commands import customers, reading
+from takeaway.commands import customers, flow, reading
 from takeaway.errors import UserError
 from takeaway.local import backends
 from takeaway.local.aws import local_environ
@@ -302,7 +302,7 @@ def test_a_pipe_gets_every_value_in_full() -> None:
 def test_the_choreography_fits_a_terminal_with_whole_names(monkeypatch: pytest.MonkeyPatch) -> None:
     out = StringIO()
     console = Console(file=out, force_terminal=True, color_system=None, width=80)
-    monkeypatch.setattr(reading, "PlainConsole", lambda: console)
+    monkeypatch.setattr(flow, "PlainConsole", lambda: console)
     CliRunner().invoke(cli.app, ["flow", "show"])
     lines = out.getvalue().splitlines()
     assert all(len(line) <= 80 for line in lines)

@@ -33,6 +33,8 @@ COMMANDS = [
     ("lake", "verify"),
     ("lake", "forget", "customer-1", "--yes"),
     ("lake", "backfill", "HISTORY"),
+    ("flow", "show", "--mined"),
+    ("flow", "check"),
     ("report", "--out", "REPORT", "--ledger", "nowhere"),
 ]
 COMMIT = f"{LOG_PREFIX}{2:020d}.json"
@@ -174,7 +176,7 @@ def test_commands_that_open_files_tell_which_cannot_be_read(
 ) -> None:
     lake = Damaged(local_aws)
     damage(lake)
-    for command in (COMMANDS[0], COMMANDS[2], COMMANDS[-1]):
+    for command in (COMMANDS[0], COMMANDS[2], *COMMANDS[-3:]):
         code, told = run(lake, *command)
         assert_told(lake, code, told, FILES, "event_date=2026-03-14", "`takeaway lake verify` names each")
     code, told = run(lake, "lake", "compact", "--day", "2026-03-14")

@@ -1,0 +1,94 @@
+"""What a choreography says about one order's events, as numbers that SQL can be written with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+
+from events import EVENT_TYPES, Bound, Event, Step
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The steps of a choreography; a step goes by its place among them, an event type by its place in `types`.
+
+    People are `speed` times as fast as declared: simulated kitchens are.
+    """
+
+    steps: tuple[Step, ...]
+    speed: float = 1.0
+
+    @cached_property
+    def types(self) -> tuple[str, ...]:
+        """All that is told or heard, in the choreography's order."""
+        named = [event for step in self.steps for event in (step.listens_to, *step.publishes) if event is not None]
+        return tuple(dict.fromkeys(EVENT_TYPES[event] for event in named))
+
+    def code(self, event: type[Event]) -> int:
+        return self.types.index(EVENT_TYPES[event])
+
+    def heard(self, step: Step) -> int | None:
+        return None if step.listens_to is None else self.code(step.listens_to)
+
+    def told(self, step: Step) -> tuple[int, ...]:
+        return tuple(self.code(event) for event in step.publishes)
+
+    def tellers(self, code: int) -> list[tuple[int, Step]]:
+        """The steps that tell it, with their places."""
+        return [(place, step) for place, step in enumerate(self.steps) if code in self.told(step)]
+
+    def deadline(self, step: Step) -> int | None:
+        """In microseconds."""
+        if step.deadline is None:
+            return None
+        return round(step.deadline / _MICROSECOND / (1.0 if is_handler(step) else self.speed))
+
+    @cached_property
+    def starts(self) -> frozenset[int]:
+        """What begins an order: it is told without anything being heard, and a step hears it."""
+        told = {code for step in self.steps if step.listens_to is None for code in self.told(step)}
+        return frozenset(told & {self.heard(step) for step in self.steps})
+
+    @cached_property
+    def commanded(self) -> frozenset[int]:
+        """What people's commands tell."""
+        return frozenset(code for step in self.steps if not is_handler(step) for code in self.told(step))
+
+    @cached_property
+    def endings(self) -> frozenset[int]:
+        """What ends an order: told by a person's command, and no command follows from it, however far one follows."""
+        answered = {code for step in self.steps if not is_handler(step) and (code := self.heard(step)) is not None}
+        return self.commanded - self._before(answered)
+
+    def others(self, step: Step) -> frozenset[int]:
+        """What people's commands tell besides what leads to this step: after any of it nobody waits for the step."""
+        heard = self.heard(step)
+        return self.commanded - self._before(set() if heard is None else {heard})
+
+    def _before(self, codes: set[int]) -> set[int]:
+        """These, and all that they follow from, however far."""
+        found = set(codes)
+        while more := {self.heard(step) for step in self.steps if found & set(self.told(step))} - found - {None}:
+            found |= {code for code in more if code is not None}
+        return found
+
+    @cached_property
+    def alternatives(self) -> tuple[tuple[int, ...], ...]:
+        """Groups of types of which an order has one at most: what a step answers with one of, and the endings."""
+        groups = [tuple(sorted(self.told(step))) for step in self.steps if step.listens_to is not None]
+        groups.append(tuple(sorted(self.endings)))
+        return tuple(dict.fromkeys(group for group in groups if len(group) > 1))
+
+
+def is_handler(step: Step) -> bool:
+    """Whether it has to follow without a person's doing."""
+    return step.bound_by is Bound.HANDLER
+
+
+def declared(steps: Sequence[Step], speed: float = 1.0) -> Declared:
+    """Raises ValueError for a speed that is not above 0."""
+    if not speed > 0:
+        raise ValueError(f"a speed is above 0, and not {speed}")
+    return Declared(tuple(steps), speed)
