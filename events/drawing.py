@@ -5,18 +5,21 @@ from typing import Any
 import msgspec
 
 from events.choreography import CHOREOGRAPHY, OBSERVERS, Step
-from events.orders import EVENT_TYPES, EVENTS, Event
+from events.orders import EVENT_TYPES, EVENTS, Event, TicketWithdrawn
 from events.wire import HEADER_FIELDS
 
 
 def mermaid() -> str:
     """A flowchart: participants are boxes, events are the labelled arrows from who tells to who listens."""
-    lines = ["flowchart LR"]
-    for step in CHOREOGRAPHY:
-        for event in step.publishes:
-            lines += [f"  {step.actor} -- {EVENT_TYPES[event]} --> {listener}" for listener in _listeners(step, event)]
-    lines += [f"  stream[(every event)] -.-> {observer}" for observer in OBSERVERS]
-    return "\n".join(lines)
+    told = [
+        f"  {step.actor} -- {EVENT_TYPES[event]} --> {listener}"
+        for step in CHOREOGRAPHY
+        for event in step.publishes
+        for listener in _listeners(event)
+    ]
+    observed = [f"  stream[(every event)] -.-> {observer}" for observer in OBSERVERS]
+    # Several steps may tell one event.
+    return "\n".join(["flowchart LR", *dict.fromkeys(told), *observed])
 
 
 def asyncapi() -> dict[str, Any]:
@@ -54,10 +57,10 @@ def asyncapi() -> dict[str, Any]:
     }
 
 
-def _listeners(teller: Step, event: type[Event]) -> list[str]:
-    """Who hears it; an event nobody acts on ends at the customer it concerns, and a customer's at the restaurant."""
+def _listeners(event: type[Event]) -> list[str]:
+    """Who hears it; an event nobody acts on ends at the customer it concerns, and a withdrawal at the restaurant."""
     heard = [step.actor for step in CHOREOGRAPHY if step.listens_to is event]
-    return heard or ["restaurant" if teller.actor == "customer" else "customer"]
+    return heard or ["restaurant" if event is TicketWithdrawn else "customer"]
 
 
 def _operations(step: Step) -> dict[str, Any]:
