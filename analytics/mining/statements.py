@@ -124,7 +124,7 @@ def deviations(flow: Declared, newest_us: int) -> str:
     found = [
         _never_placed(flow),
         _wrong_order(flow),
-        *(_contradictory(group) for group in flow.alternatives),
+        _contradictory(flow),
         *(_twice(flow, code) for code in range(len(flow.types))),
         *(_late(flow, place, step) for place, step in enumerate(flow.steps)),
         *(_not_told(flow, place, step, newest_us) for place, step in enumerate(flow.steps)),
@@ -164,7 +164,13 @@ def _wrong_order(flow: Declared) -> str:
     )
 
 
-def _contradictory(group: tuple[int, ...]) -> str:
+def _contradictory(flow: Declared) -> str:
+    # Groups may overlap: once for the same events.
+    selects = " UNION ".join(_excluding(group) for group in flow.alternatives)
+    return f"SELECT * FROM ({selects})" if selects else ""  # noqa: S608 - numbers of ours
+
+
+def _excluding(group: tuple[int, ...]) -> str:
     present = ", ".join(f"CASE WHEN n{code} > 0 THEN {code} END" for code in group)
     told = f"list_filter([{present}], lambda one: one IS NOT NULL)"
     return _row(Kind.CONTRADICTORY, told) + f" FROM orders o WHERE len({told}) > 1"

@@ -65,11 +65,14 @@ UNASKED = Step("customer", None, (OrderPlaced, OrderRejected), Bound.COMMAND, ow
 IN_PLACE = Step(
     "ordering", OrderPlaced, (OrderCompleted,), Bound.COMMAND, owner="ordering", deadline=timedelta(minutes=10)
 )
+COUNTER = Step(
+    "counter", RestaurantNotified, (OrderAccepted, OrderRejected, OrderCompleted), Bound.COMMAND, owner="restaurants"
+)
 FLOWS = (
     CHOREOGRAPHY,
     (*CHOREOGRAPHY, FEEDBACK),
     (WITHDRAWAL, *SCORE, LATER_WITHDRAWAL, FEEDBACK),
-    (UNASKED, *SCORE[1:], IN_PLACE),
+    (UNASKED, *SCORE[1:], IN_PLACE, COUNTER),
 )
 
 
@@ -184,6 +187,7 @@ def _moved(row: dict[str, Any], seconds: int) -> dict[str, Any]:
 
 
 @given(orders=histories, steps=st.sampled_from(FLOWS), speed=st.sampled_from([1.0, 60.0]))
+@example(orders=[(GOOD, 0, [("as", 3, 0, "order_rejected")])], steps=FLOWS[3], speed=1.0)
 @example(orders=[(GOOD, 0, [("again", 2, 601, "")])], steps=FLOWS[2], speed=1.0)
 @example(
     orders=[(GOOD, 0, [("drop", 0, 0, "")]), ((), 0, [("as", 0, 0, "order_teleported")])], steps=FLOWS[0], speed=1.0
