@@ -10,7 +10,9 @@ from enum import Enum
 from events.orders import (
     Event,
     OrderAccepted,
+    OrderCancelled,
     OrderCompleted,
+    OrderExpired,
     OrderPlaced,
     OrderRejected,
     RestaurantNotified,
@@ -19,7 +21,7 @@ from events.orders import (
 
 
 class Bound(Enum):
-    """How a step is bound to code: by a person's command to the orders API, or by a consumer's handler."""
+    """How a step is bound to code: by a command to the orders context, or by a consumer's handler."""
 
     COMMAND = "command"
     HANDLER = "handler"
@@ -29,7 +31,7 @@ class Bound(Enum):
 class Step:
     """One move: `actor` hears `listens_to` (nothing, when a person starts the flow) and tells one of `publishes`.
 
-    `deadline` is how long after hearing it has to happen; `owner` is the team that answers for it.
+    `deadline` is how long after hearing it has to happen, none if it need not; `owner` is the team that answers for it.
     """
 
     actor: str
@@ -52,6 +54,10 @@ USER_NOTIFIER = Step(
     "user_notifier", OrderAccepted, (UserNotified,), Bound.HANDLER, owner="customers", deadline=timedelta(minutes=1)
 )
 
+# How long a restaurant has for its answer, from the placing on: then the order expires.
+ACCEPT_WITHIN = timedelta(minutes=10)
+_A_MINUTE = timedelta(minutes=1)
+
 CHOREOGRAPHY: tuple[Step, ...] = (
     Step("customer", None, (OrderPlaced,), Bound.COMMAND, owner="ordering"),
     RESTAURANT_NOTIFIER,
@@ -61,8 +67,12 @@ CHOREOGRAPHY: tuple[Step, ...] = (
         (OrderAccepted, OrderRejected),
         Bound.COMMAND,
         owner="restaurants",
-        deadline=timedelta(minutes=10),
+        deadline=ACCEPT_WITHIN,
     ),
+    # While the restaurant has not answered, and only if the customer likes.
+    Step("customer", OrderPlaced, (OrderCancelled,), Bound.COMMAND, owner="ordering"),
+    # By itself, whatever command comes after that; or by one of its own, which has a minute for it.
+    Step("ordering", OrderPlaced, (OrderExpired,), Bound.COMMAND, owner="ordering", deadline=ACCEPT_WITHIN + _A_MINUTE),
     USER_NOTIFIER,
     Step(
         "restaurant", OrderAccepted, (OrderCompleted,), Bound.COMMAND, owner="restaurants", deadline=timedelta(hours=2)

@@ -21,7 +21,7 @@ def mermaid(noted: Mapping[tuple[Step, str], str] | None = None) -> str:
         for event in step.publishes:
             name = EVENT_TYPES[event]
             label = f'"{name}<br/>{notes[step, name]}"' if (step, name) in notes else name
-            lines += [f"  {step.actor} -- {label} --> {listener}" for listener in _listeners(event)]
+            lines += [f"  {step.actor} -- {label} --> {listener}" for listener in _listeners(step, event)]
     lines += [f"  stream[(every event)] -.-> {observer}" for observer in OBSERVERS]
     return "\n".join(lines)
 
@@ -81,9 +81,10 @@ def asyncapi() -> dict[str, Any]:
     }
 
 
-def _listeners(event: type[Event]) -> list[str]:
-    """Who hears it; an event nobody acts on ends at the customer it concerns."""
-    return [step.actor for step in CHOREOGRAPHY if step.listens_to is event] or ["customer"]
+def _listeners(teller: Step, event: type[Event]) -> list[str]:
+    """Who hears it; an event nobody acts on ends at the customer it concerns, and a customer's at the restaurant."""
+    heard = [step.actor for step in CHOREOGRAPHY if step.listens_to is event and step.actor != teller.actor]
+    return heard or ["restaurant" if teller.actor == "customer" else "customer"]
 
 
 def _operations(step: Step) -> dict[str, Any]:

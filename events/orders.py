@@ -27,6 +27,7 @@ Channel = Annotated[Identifier, Meta(extra={"field_id": 113})]
 MessageId = Annotated[Identifier, Meta(extra={"field_id": 114})]
 CustomerName = Annotated[Text, Meta(extra={"field_id": 116, "personal": True})]
 CustomerEmail = Annotated[Text, Meta(extra={"field_id": 117, "personal": True})]
+AcceptBy = Annotated[Timestamp, Meta(extra={"field_id": 118})]
 
 
 def require_utc(moment: datetime, name: str) -> datetime:
@@ -49,15 +50,19 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 class _Event(msgspec.Struct, frozen=True, kw_only=True):
     """`schema_version` is what is written; those from `oldest_version` on are read.
 
-    A newer version adds optional fields, and changes none: what means something else is another event.
+    A newer version adds optional fields, and changes none: what means something else is another event. An optional
+    field that a listener may do without needs no newer version; where it says nothing it is not written.
     """
 
     schema_version: ClassVar[int] = 1
     oldest_version: ClassVar[int] = 1
 
 
-class OrderPlaced(_Event, frozen=True, kw_only=True):
-    """A customer placed an order; `total` is the sum over `items` of quantity times unit price."""
+class OrderPlaced(_Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A customer placed an order; `total` is the sum over `items` of quantity times unit price.
+
+    What nobody has answered at `accept_by` expires; an order without one, as of an older release, waits for ever.
+    """
 
     customer_id: CustomerId
     customer_name: CustomerName
@@ -70,6 +75,11 @@ class OrderPlaced(_Event, frozen=True, kw_only=True):
     total: Total
     currency: TotalsCurrency
     city: Annotated[Text, Meta(extra={"field_id": 111})]
+    accept_by: AcceptBy | None = None
+
+    def __post_init__(self) -> None:
+        if self.accept_by is not None:
+            msgspec.structs.force_setattr(self, "accept_by", require_utc(self.accept_by, "accept_by"))
 
 
 class RestaurantNotified(_Event, frozen=True, kw_only=True):
@@ -94,12 +104,36 @@ class OrderAccepted(_Event, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "ready_at", require_utc(self.ready_at, "ready_at"))
 
 
-class OrderRejected(_Event, frozen=True, kw_only=True):
-    """The restaurant turned the order down."""
+class OrderRejected(_Event, frozen=True, kw_only=True, omit_defaults=True):
+    """The restaurant turned the order down. An older release's tells no name and no address."""
 
     restaurant_id: RestaurantId
     customer_id: CustomerId
     reason: Annotated[RejectionReason, Meta(extra={"field_id": 115})]
+    customer_name: CustomerName | None = None
+    customer_email: CustomerEmail | None = None
+
+
+class OrderCancelled(_Event, frozen=True, kw_only=True):
+    """The customer took the order back before the restaurant had answered."""
+
+    restaurant_id: RestaurantId
+    customer_id: CustomerId
+    customer_name: CustomerName
+    customer_email: CustomerEmail
+
+
+class OrderExpired(_Event, frozen=True, kw_only=True):
+    """The restaurant had not answered at `accept_by`."""
+
+    restaurant_id: RestaurantId
+    customer_id: CustomerId
+    customer_name: CustomerName
+    customer_email: CustomerEmail
+    accept_by: AcceptBy
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "accept_by", require_utc(self.accept_by, "accept_by"))
 
 
 class UserNotified(_Event, frozen=True, kw_only=True):
@@ -119,7 +153,16 @@ class OrderCompleted(_Event, frozen=True, kw_only=True):
     currency: TotalsCurrency
 
 
-Event = OrderPlaced | RestaurantNotified | OrderAccepted | OrderRejected | UserNotified | OrderCompleted
+Event = (
+    OrderPlaced
+    | RestaurantNotified
+    | OrderAccepted
+    | OrderRejected
+    | UserNotified
+    | OrderCompleted
+    | OrderCancelled
+    | OrderExpired
+)
 EVENTS: tuple[type[Event], ...] = get_args(Event)
 
 

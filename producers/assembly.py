@@ -75,7 +75,15 @@ def orders_api(environ: Mapping[str, str], emit: Emit) -> "Litestar":
     settings = from_environment(OrdersApiSettings, environ)
     key, orders = token_key(environ), orders_table(environ)
     publisher = event_publisher(environ, emit)
-    app = create_app(orders, publisher, key, SYSTEM_CLOCK, emit, answer_within=settings.answer_within)
+    app = create_app(
+        orders,
+        publisher,
+        key,
+        SYSTEM_CLOCK,
+        emit,
+        answer_within=settings.answer_within,
+        accept_within=settings.accept_within,
+    )
     app.on_startup.append(enough_threads)
     app.on_shutdown.append(publisher.close)
     return app

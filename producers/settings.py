@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from events import ACCEPT_WITHIN
 from producers.orders import MIN_KEY_BYTES
 
 TokenSecret = Annotated[str, Meta(min_length=MIN_KEY_BYTES)]
@@ -41,14 +42,22 @@ class TokenSettings:
 
 @dataclass(frozen=True)
 class OrdersApiSettings:
-    """`answer_within_seconds` is how long a request waits for Kinesis before it is told to come back."""
+    """`answer_within_seconds` is how long a request waits for Kinesis before it is told to come back.
+
+    `accept_within_seconds` is how long an order waits for its restaurant's answer before it expires.
+    """
 
     orders_table: str
     answer_within_seconds: Annotated[int, Meta(ge=1, le=300)] = 10
+    accept_within_seconds: Annotated[int, Meta(ge=1, le=86_400)] = int(ACCEPT_WITHIN.total_seconds())
 
     @property
     def answer_within(self) -> timedelta:
         return timedelta(seconds=self.answer_within_seconds)
+
+    @property
+    def accept_within(self) -> timedelta:
+        return timedelta(seconds=self.accept_within_seconds)
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def test_a_command(calls: "Counter[str]") -> None:
         accepted = ordering.perform(
             AcceptOrder(ready_in_minutes=5),
             order_id=placed.order_id,
-            restaurant_id="restaurant-1",
+            subject="restaurant-1",
             idempotency_key="accept",
         )
         assert isinstance(accepted, Done)

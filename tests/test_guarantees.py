@@ -54,6 +54,31 @@ class Guarantee:
 
 GUARANTEES = (
     Guarantee(
+        "what nobody answered in time expires",
+        replaced("at >= accept_by", "at > accept_by"),
+        "test_what_comes_at_accept_by_or_later_makes_the_order_expire",
+    ),
+    Guarantee(
+        "one event leads an order on, and none comes too late",
+        becomes('"#state = :expected"'),
+        "test_the_write_itself_judges_what_comes_too_late_and_too_early",
+    ),
+    Guarantee(
+        "an order that expires is nothing unexpected",
+        becomes("[]"),
+        "test_what_time_brings_about_is_in_no_ledger_and_expected",
+    ),
+    Guarantee(
+        "of two answers to an order the earlier counts",
+        replaced("min(", "max("),
+        "test_what_contradicts_or_is_missing_is_judged_by_the_earliest_answer",
+    ),
+    Guarantee(
+        "the lake's orders stand where their commands left them",
+        replaced("least(", "greatest("),
+        "test_whatever_is_there_of_an_order_sql_and_the_fold_agree",
+    ),
+    Guarantee(
         "only rejected entries are sent again",
         always,
         "test_only_the_rejected_lane_is_sent_again_and_the_others_go_on",

@@ -1,6 +1,7 @@
 """The house has rooms of a size to be known by heart, each with a door that import-linter guards."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,13 @@ from typing import Any
 
 import pytest
 
+from events import STANDINGS
 from tests.support import ROOT
 
+# A state as a word of its own, or between quotes in SQL.
+SPELLED = re.compile(rf"^({'|'.join(STANDINGS)})\Z|'({'|'.join(STANDINGS)})'")
+# A word of LocalStack's.
+NOT_OF_ORDERS = {("takeaway/local/aws.py", "completed")}
 PACKAGES = ("analytics", "consumers", "events", "examples", "foundation", "producers", "takeaway")
 MOST_MODULES = 12
 
@@ -108,3 +114,15 @@ def test_a_way_around_a_door_and_a_circle_are_told(tmp_path: Path, importer: str
     )
     assert linted.returncode == 1, linted.stdout
     assert told in " ".join(linted.stdout.split())
+
+
+@pytest.mark.slow
+def test_the_states_of_an_order_are_spelled_in_one_module() -> None:
+    spelled = {
+        (str(path), node.value)
+        for path in modules(ROOT)
+        if str(path) != "events/states.py"
+        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and SPELLED.search(node.value)
+    }
+    assert spelled == NOT_OF_ORDERS

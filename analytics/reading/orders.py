@@ -4,6 +4,7 @@ The one definition of the table `orders`, in the lake and in the report. Written
 faster than pandas and anyone can paste it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TypeAlias
@@ -12,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from analytics.table import IDENTITY, STREAM_ORDER
-from events import CHOREOGRAPHY, EVENT_TYPES, OrderRejected
+from events import CHOREOGRAPHY, EVENT_TYPES, EVENTS, PLACED, PRECEDENCE, Event, OrderPlaced, OrderRejected
 
 # How long after the event that brings it about an event is expected, from the choreography.
 _DEADLINES = "SELECT * FROM (VALUES {rows}) AS deadline(event_type, deadline_seconds)"
@@ -30,25 +31,39 @@ _EVENTS = f"""(
     QUALIFY row_number() OVER (PARTITION BY {", ".join(IDENTITY)} ORDER BY {STREAM_ORDER}) = 1
   )"""  # noqa: S608 - words of ours
 
-# When each thing happened: `order_placed` is `placed_at`, `user_notified` is `user_notified_at`.
-_REASON = "min_by(reason, occurred_at) FILTER (event_type = 'order_rejected') AS rejection_reason"
+
+def _at(event: type[Event]) -> str:
+    """The column that says when it happened: `order_placed` is `placed_at`, `user_notified` is `user_notified_at`."""
+    return f"{EVENT_TYPES[event].removeprefix('order_')}_at"
+
+
+_PLACED, _REJECTED = EVENT_TYPES[OrderPlaced], EVENT_TYPES[OrderRejected]
+_REASON = f"min_by(reason, occurred_at) FILTER (event_type = '{_REJECTED}') AS rejection_reason"
 _TIMES = [
-    f"min(occurred_at) FILTER (event_type = '{event_type}') AS {event_type.removeprefix('order_')}_at"
-    + (f",\n    {_REASON}" if event_type == EVENT_TYPES[OrderRejected] else "")
-    for event_type in EVENT_TYPES.values()
+    f"min(occurred_at) FILTER (event_type = '{EVENT_TYPES[event]}') AS {_at(event)}"
+    + (f",\n    {_REASON}" if event is OrderRejected else "")
+    for event in EVENTS
 ]
 
+
+def _cases() -> Iterator[str]:
+    """The precedence of facts: of the first rank that has one the earliest says where an order stands."""
+    for rank in PRECEDENCE:
+        times = [_at(event) for event, _ in rank]
+        for at, (_, state) in zip(times, rank, strict=True):
+            # guarantee: the lake's orders stand where their commands left them
+            holds = f"{at} IS NOT NULL" if len(rank) == 1 else f"{at} = least({', '.join(times)})"
+            if state != PLACED:
+                yield f"WHEN {holds} THEN '{state}'"
+
+
 # Smallest and earliest only: the order of arrival changes no row. Of events, not of records: a repeat may say another
-# time, and is gone once its day is compacted. A time is that of the first such event by when it occurred. Of an
-# acceptance and a rejection the earlier counts, and a customer who was told implies an acceptance.
+# time, and is gone once its day is compacted. A time is that of the first such event by when it occurred.
 _ORDERS = """
 SELECT *,
   CASE
-    WHEN completed_at IS NOT NULL THEN 'completed'
-    WHEN rejected_at IS NOT NULL AND (accepted_at IS NULL OR rejected_at < accepted_at) THEN 'rejected'
-    WHEN accepted_at IS NOT NULL OR user_notified_at IS NOT NULL THEN 'accepted'
-    WHEN restaurant_notified_at IS NOT NULL THEN 'notified'
-    ELSE 'placed'
+    {cases}
+    ELSE '{otherwise}'
   END AS state,
   epoch(restaurant_notified_at - placed_at) AS notify_restaurant_seconds,
   epoch(least(accepted_at, rejected_at) - restaurant_notified_at) AS decide_seconds,
@@ -60,9 +75,9 @@ FROM (
   SELECT order_id,
     min(restaurant_id) AS restaurant_id,
     min(customer_id) AS customer_id,
-    min_by(city, occurred_at) FILTER (event_type = 'order_placed') AS city,
-    min_by(total, occurred_at) FILTER (event_type = 'order_placed') AS total,
-    min_by(currency, occurred_at) FILTER (event_type = 'order_placed') AS currency,
+    min_by(city, occurred_at) FILTER (event_type = '{placed}') AS city,
+    min_by(total, occurred_at) FILTER (event_type = '{placed}') AS total,
+    min_by(currency, occurred_at) FILTER (event_type = '{placed}') AS currency,
     {times},
     max(occurred_at) AS last_event_at
   FROM {events}{where}
@@ -144,6 +159,9 @@ def common_tables(window: Window = ALWAYS, *, events: str = "") -> dict[str, str
         "deadlines": _DEADLINES.format(rows=deadlines),
         "distinct_events": _DISTINCT_EVENTS.format(where=window.where()).strip(),
         "orders": _ORDERS.format(
+            cases="\n    ".join(_cases()),
+            otherwise=PLACED,
+            placed=_PLACED,
             times=",\n    ".join(_TIMES),
             # guarantee: a repeat changes no order
             events=events or _EVENTS,
@@ -171,8 +189,8 @@ def timelines(records: pa.Table, window: Window = ALWAYS) -> pa.Table:
     """One row for each order that has an event in the window, sorted by `placed_at`, then `order_id`.
 
     `*_at` are UTC and null where there was no such event; `*_seconds` are floats, negative where clocks disagreed;
-    `total` is in minor units; `state` is placed, notified, accepted, rejected or completed. `city`, `total`, `currency`
-    and `placed_at` are null for an order placed outside the window.
+    `total` is in minor units; `state` is one of `events.STANDINGS`. `city`, `total`, `currency` and `placed_at` are
+    null for an order placed outside the window.
     """
     with prepared(records, window) as connection:
         rows: pa.Table = connection.sql(EVERY_ORDER).to_arrow_table()

@@ -16,14 +16,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from matplotlib.typing import RcKeyType
 
+from events import COMPLETED, REJECTED
+
 # Widths in CSS pixels at which a figure's text has its true size: a column of text, and a phone.
 WIDE = 720
 NARROW = 340
 
-# Told apart by the colour-blind (blue, orange, grey) and at least 3:1 on white and on near-black.
-_COLOURS = {"completed": "#3b82c4", "open": "#8a8f98", "rejected": "#d1690a"}
-_ACCENT = _COLOURS["completed"]
-_DEADLINE = _COLOURS["rejected"]
+# Told apart by the colour-blind (blue, grey, orange, violet) and at least 3:1 on white and on near-black.
+_ACCENT, _WARNING = "#3b82c4", "#d1690a"
+_COLOURS = {COMPLETED: _ACCENT, "open": "#8a8f98", REJECTED: _WARNING, "unanswered": "#8e6bbf"}
+_ALWAYS = (COMPLETED, "open", REJECTED)
 
 # In matplotlib's days: it draws no axis beyond the years 1 to 9999. The end is a little early, since doubles are coarse
 # there and matplotlib rounds them.
@@ -96,7 +98,7 @@ def step_latency(answer: pa.Table, width: int = WIDE) -> str:
             quantiles = [max(row[name], 0.001) for name in ("p50", "p95", "p99")]
             axes.plot(quantiles, [place] * 3, color=_ACCENT, linewidth=3, solid_capstyle="round")
             axes.scatter(quantiles, [place] * 3, s=[90, 46, 22], color=_ACCENT, zorder=3)
-            axes.scatter(row["deadline_seconds"], place, s=260, marker="|", color=_DEADLINE, linewidths=2.5, zorder=3)
+            axes.scatter(row["deadline_seconds"], place, s=260, marker="|", color=_WARNING, linewidths=2.5, zorder=3)
         axes.set_xscale("log")
         drawn = [max(row[name], 0.001) for row in rows for name in ("p50", "p99", "deadline_seconds")]
         axes.set_xlim(min(drawn) / 2, max(drawn) * 2)
@@ -109,7 +111,7 @@ def step_latency(answer: pa.Table, width: int = WIDE) -> str:
         axes.grid(axis="x", color=_INK, alpha=_FAINT, linewidth=0.8)
         key = [
             *(axes.scatter([], [], s=size, color=_ACCENT, label=label) for size, label in _QUANTILE_MARKS),
-            axes.scatter([], [], s=140, marker="|", color=_DEADLINE, linewidths=2.5, label="deadline"),
+            axes.scatter([], [], s=140, marker="|", color=_WARNING, linewidths=2.5, label="deadline"),
         ]
         _legend(figure, key)
         return _svg(figure, f"latency-{width}")
@@ -130,9 +132,11 @@ def orders_over_time(answer: pa.Table, bucket: timedelta, width: int = WIDE) -> 
         days = bucket / timedelta(days=1)  # matplotlib's unit of time
         bases = [0] * len(rows)
         key: list[Any] = []
-        for state in ("completed", "open", "rejected"):
+        for state, colour in _COLOURS.items():
             heights = [row[state] for row in rows]
-            bars = axes.bar(starts, heights, days * 0.86, bases, align="edge", color=_COLOURS[state], label=state)
+            if state not in _ALWAYS and not any(heights):
+                continue
+            bars = axes.bar(starts, heights, days * 0.86, bases, align="edge", color=colour, label=state)
             key.append(bars)
             bases = [base + height for base, height in zip(bases, heights, strict=True)]
         axes.margins(x=0.01)

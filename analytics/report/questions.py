@@ -3,7 +3,7 @@
 `Question.sql()` can be pasted into `takeaway lake sql`; `answers()` runs the same SELECT for the report.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from textwrap import indent
@@ -11,6 +11,22 @@ from textwrap import indent
 import pyarrow as pa
 
 from analytics.reading import ALWAYS, Window, common_tables, prepared
+from events import (
+    ACCEPTED,
+    CANCELLED,
+    COMPLETED,
+    EVENT_TYPES,
+    EXPIRED,
+    FINAL,
+    NOTIFIED,
+    PLACED,
+    REJECTED,
+    UNANSWERED,
+    OrderAccepted,
+    OrderCompleted,
+    RestaurantNotified,
+    from_on,
+)
 
 # An answer's width on paper and on a screen: more bars than this cannot be told apart.
 _MOST_BUCKETS = 48
@@ -18,6 +34,22 @@ _WINDOW = "/* and the window */"
 _BUCKETS = tuple(
     timedelta(seconds=seconds)
     for seconds in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400, 604800, 2592000)
+)
+
+
+def _listed(states: Iterable[str]) -> str:
+    return ", ".join(f"'{state}'" for state in states)
+
+
+_FINAL, _UNANSWERED, _FROM_ACCEPTED = _listed(FINAL), _listed(UNANSWERED), _listed(from_on(ACCEPTED))
+# The event that an order which stands there needs to go on.
+_WAITS_FOR = (
+    "CASE state "
+    + " ".join(
+        f"WHEN '{state}' THEN '{EVENT_TYPES[event]}'"
+        for state, event in ((PLACED, RestaurantNotified), (NOTIFIED, OrderAccepted), (ACCEPTED, OrderCompleted))
+    )
+    + " END"
 )
 
 
@@ -58,12 +90,14 @@ def bucket_for(span: timedelta) -> timedelta:
 OVERVIEW = Question(
     "overview",
     "Orders at a glance",
-    "Orders placed in the window and how they stand at its end. Open is neither completed nor rejected.",
-    """
+    "Orders placed in the window and how they stand at its end. Unanswered ones were cancelled by their customers "
+    "or expired; open ones have no end yet.",
+    f"""
 SELECT count(*) AS orders,
-  count(*) FILTER (state = 'completed') AS completed,
-  count(*) FILTER (state = 'rejected') AS rejected,
-  count(*) FILTER (state NOT IN ('completed', 'rejected')) AS open,
+  count(*) FILTER (state = '{COMPLETED}') AS completed,
+  count(*) FILTER (state = '{REJECTED}') AS rejected,
+  count(*) FILTER (state IN ({_UNANSWERED})) AS unanswered,
+  count(*) FILTER (state NOT IN ({_FINAL})) AS open,
   median(placed_to_accepted_seconds) AS median_seconds_to_accepted,
   median(placed_to_completed_seconds) AS median_seconds_to_completed
 FROM orders
@@ -75,10 +109,10 @@ REVENUE = Question(
     "revenue",
     "Revenue",
     "Totals of completed orders in minor units. Currencies are never added to one another.",
-    """
+    f"""
 SELECT currency, count(*) AS completed, sum(total)::BIGINT AS revenue
 FROM orders
-WHERE state = 'completed' AND currency IS NOT NULL
+WHERE state = '{COMPLETED}' AND currency IS NOT NULL
 GROUP BY currency
 ORDER BY completed DESC, currency
 """.strip(),
@@ -88,16 +122,16 @@ FUNNEL = Question(
     "funnel",
     "How far orders get",
     "An order counts for a stage when it reached that stage or a later one.",
-    """
+    f"""
 SELECT stage, orders, orders / nullif(first(orders) OVER (ORDER BY position), 0) AS share
 FROM (
   SELECT unnest([1, 2, 3, 4]) AS position,
-    unnest(['placed', 'notified', 'accepted', 'completed']) AS stage,
+    unnest(['{PLACED}', '{NOTIFIED}', '{ACCEPTED}', '{COMPLETED}']) AS stage,
     unnest([
       count(*),
-      count(*) FILTER (state <> 'placed'),
-      count(*) FILTER (state IN ('accepted', 'completed')),
-      count(*) FILTER (state = 'completed')
+      count(*) FILTER (state NOT IN ('{PLACED}', {_UNANSWERED}) OR restaurant_notified_at IS NOT NULL),
+      count(*) FILTER (state IN ({_FROM_ACCEPTED})),
+      count(*) FILTER (state = '{COMPLETED}')
     ]) AS orders
   FROM orders
   WHERE placed_at IS NOT NULL
@@ -111,30 +145,32 @@ DROP_OUTS = Question(
     "Where and why orders stop",
     "The last stage an order reached, and what it waits for. Overdue means past the choreography's deadline, "
     "measured at the newest event of the window.",
-    """
+    f"""
 SELECT stage, cause, count(*) AS orders
 FROM (
-  SELECT CASE state WHEN 'rejected' THEN 'notified' ELSE state END AS stage,
+  SELECT CASE
+      WHEN state IN ({_UNANSWERED}) AND restaurant_notified_at IS NULL THEN '{PLACED}'
+      WHEN state IN ('{REJECTED}', {_UNANSWERED}) THEN '{NOTIFIED}'
+      ELSE state
+    END AS stage,
     CASE state
-      WHEN 'rejected' THEN 'rejected: ' || coalesce(replace(rejection_reason, '_', ' '), 'no reason given')
-      WHEN 'placed' THEN 'restaurant not notified'
-      WHEN 'notified' THEN 'no answer from the restaurant'
+      WHEN '{REJECTED}' THEN '{REJECTED}: ' || coalesce(replace(rejection_reason, '_', ' '), 'no reason given')
+      WHEN '{CANCELLED}' THEN '{CANCELLED} by the customer'
+      WHEN '{EXPIRED}' THEN '{EXPIRED}: no answer in time'
+      WHEN '{PLACED}' THEN 'restaurant not notified'
+      WHEN '{NOTIFIED}' THEN 'no answer from the restaurant'
       ELSE 'not completed'
     END || CASE
-      WHEN state = 'rejected' THEN ''
+      WHEN state IN ({_FINAL}) THEN ''
       WHEN epoch(newest - coalesce(accepted_at, restaurant_notified_at, placed_at)) > deadline_seconds THEN ', overdue'
       ELSE ', still in time'
     END AS cause
   FROM (SELECT *, max(last_event_at) OVER () AS newest FROM orders)
-  LEFT JOIN deadlines ON event_type = CASE state
-    WHEN 'placed' THEN 'restaurant_notified'
-    WHEN 'notified' THEN 'order_accepted'
-    WHEN 'accepted' THEN 'order_completed'
-  END
-  WHERE placed_at IS NOT NULL AND state <> 'completed'
+  LEFT JOIN deadlines ON event_type = {_WAITS_FOR}
+  WHERE placed_at IS NOT NULL AND state <> '{COMPLETED}'
 )
 GROUP BY stage, cause
-ORDER BY CASE stage WHEN 'placed' THEN 1 WHEN 'notified' THEN 2 ELSE 3 END, orders DESC, cause
+ORDER BY CASE stage WHEN '{PLACED}' THEN 1 WHEN '{NOTIFIED}' THEN 2 ELSE 3 END, orders DESC, cause
 """.strip(),
 )
 
@@ -166,7 +202,7 @@ STUCK_ORDERS = Question(
     "Stuck orders",
     "Orders that wait for their next event longer than the choreography allows, the longest overdue first; measured at "
     "the newest event.",
-    """
+    f"""
 SELECT order_id, restaurant_id, state, event_type AS waits_for, since,
   epoch(newest - since) - deadline_seconds AS overdue_seconds
 FROM (
@@ -174,12 +210,8 @@ FROM (
     max(last_event_at) OVER () AS newest
   FROM orders
 )
-JOIN deadlines ON event_type = CASE state
-  WHEN 'placed' THEN 'restaurant_notified'
-  WHEN 'notified' THEN 'order_accepted'
-  WHEN 'accepted' THEN 'order_completed'
-END
-WHERE state IN ('placed', 'notified', 'accepted') AND epoch(newest - since) > deadline_seconds
+JOIN deadlines ON event_type = {_WAITS_FOR}
+WHERE state NOT IN ({_FINAL}) AND epoch(newest - since) > deadline_seconds
 ORDER BY overdue_seconds DESC, order_id
 LIMIT 20
 """.strip(),
@@ -222,12 +254,12 @@ BUSIEST_RESTAURANTS = Question(
     "busiest_restaurants",
     "Busiest restaurants",
     "The fifteen with most orders placed; revenue is of completed orders, in minor units.",
-    """
+    f"""
 SELECT restaurant_id, currency, count(*) AS orders,
-  count(*) FILTER (state = 'completed') AS completed,
-  count(*) FILTER (state = 'rejected') AS rejected,
+  count(*) FILTER (state = '{COMPLETED}') AS completed,
+  count(*) FILTER (state = '{REJECTED}') AS rejected,
   quantile_cont(decide_seconds, 0.5) AS median_seconds_to_answer,
-  coalesce(sum(total) FILTER (state = 'completed'), 0)::BIGINT AS revenue
+  coalesce(sum(total) FILTER (state = '{COMPLETED}'), 0)::BIGINT AS revenue
 FROM orders
 WHERE placed_at IS NOT NULL
 GROUP BY restaurant_id, currency
@@ -240,10 +272,10 @@ REVENUE_BY_CITY = Question(
     "revenue_by_city",
     "Revenue by city",
     "Where orders were placed; revenue is of completed orders, in minor units, each currency by itself.",
-    """
+    f"""
 SELECT city, currency, count(*) AS orders,
-  count(*) FILTER (state = 'completed') AS completed,
-  coalesce(sum(total) FILTER (state = 'completed'), 0)::BIGINT AS revenue
+  count(*) FILTER (state = '{COMPLETED}') AS completed,
+  coalesce(sum(total) FILTER (state = '{COMPLETED}'), 0)::BIGINT AS revenue
 FROM orders
 WHERE placed_at IS NOT NULL
 GROUP BY city, currency
@@ -255,11 +287,11 @@ LIMIT 15
 OLDEST_OPEN = Question(
     "oldest_open",
     "Oldest open orders",
-    "Orders neither completed nor rejected, the longest waiting first; the age is measured at the newest event.",
-    """
+    "Orders without an end, the longest waiting first; the age is measured at the newest event.",
+    f"""
 SELECT order_id, restaurant_id, state, placed_at, epoch(newest - placed_at) AS age_seconds
 FROM (SELECT *, max(last_event_at) OVER () AS newest FROM orders)
-WHERE placed_at IS NOT NULL AND state NOT IN ('completed', 'rejected')
+WHERE placed_at IS NOT NULL AND state NOT IN ({_FINAL})
 ORDER BY placed_at, order_id
 LIMIT 10
 """.strip(),
@@ -294,15 +326,16 @@ SELECT
 )
 
 
-_ORDERS_OVER_TIME = """
+_ORDERS_OVER_TIME = f"""
 SELECT greatest(
-    make_timestamptz((epoch_us(placed_at) - (epoch_us(placed_at) % {width} + {width}) % {width})::BIGINT),
+    make_timestamptz((epoch_us(placed_at) - (epoch_us(placed_at) % {{width}} + {{width}}) % {{width}})::BIGINT),
     TIMESTAMPTZ '0001-01-01 00:00:00+00'
   ) AS placed_from,
   count(*) AS orders,
-  count(*) FILTER (state = 'completed') AS completed,
-  count(*) FILTER (state = 'rejected') AS rejected,
-  count(*) FILTER (state NOT IN ('completed', 'rejected')) AS open
+  count(*) FILTER (state = '{COMPLETED}') AS completed,
+  count(*) FILTER (state = '{REJECTED}') AS rejected,
+  count(*) FILTER (state IN ({_UNANSWERED})) AS unanswered,
+  count(*) FILTER (state NOT IN ({_FINAL})) AS open
 FROM orders
 WHERE placed_at IS NOT NULL
 GROUP BY placed_from

@@ -20,8 +20,8 @@ from typing import Literal, Self, cast
 
 import msgspec
 
-from events import EVENT_TYPES, Event, derive_event_id, handler_steps
-from producers.orders import derive_cause
+from events import EVENT_TYPES, Event, OrderExpired, UnansweredState, derive_event_id, handler_steps
+from producers.orders import DEFAULT_KEYS, ExpireOrder, derive_cause
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="event"):
@@ -92,7 +92,7 @@ class SilentEnd(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     """An order that ended with no event that says so: expired or cancelled; or a completion that was tapped late."""
 
     order_id: str
-    outcome: Literal["expired", "cancelled", "tapped_late"]
+    outcome: Literal[UnansweredState, "tapped_late"]
     at: datetime
 
 
@@ -128,6 +128,18 @@ def expected_events(
         because_of=None,
     )
     return (command, *_followers(event, command))
+
+
+def may_expire(placed: LedgerEntry) -> tuple[LedgerEntry, ...]:
+    """What time may bring about for an order whose placing this is, and what follows then: no command of a load's."""
+    return expected_events(
+        OrderExpired,
+        DEFAULT_KEYS[ExpireOrder],
+        order_id=placed.order_id,
+        restaurant_id=placed.restaurant_id,
+        customer_id=placed.customer_id,
+        intended_at=placed.intended_at,
+    )
 
 
 def _followers(heard: type[Event], because_of: LedgerEntry) -> Iterator[LedgerEntry]:

@@ -1,4 +1,4 @@
-"""The orders API: customers place orders, restaurants accept, reject and complete them, over HTTP and JSON."""
+"""The orders API over HTTP and JSON: customers place and cancel, restaurants accept, reject and complete orders."""
 
 import re
 import uuid
@@ -16,7 +16,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import HeaderParameter, JSONBody, PathParameter
 
-from events import Item, OrderAccepted, OrderRejected
+from events import ACCEPT_WITHIN, Item, OrderAccepted, OrderRejected, OrderState
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from producers.orders.access import Doorkeeper, may_see, only
@@ -24,14 +24,14 @@ from producers.orders.asgi import body_within, head_as_get
 from producers.orders.commands import (
     DEFAULT_KEYS,
     AcceptOrder,
+    CancelOrder,
+    Command,
     CompleteOrder,
     Order,
     OrderItem,
-    OrderState,
     PlaceOrder,
     Refusal,
     RejectOrder,
-    RestaurantCommand,
     unknown_order,
 )
 from producers.orders.ordering import Done, Ordering
@@ -133,6 +133,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     city: str
     placed_at: datetime
+    accept_by: datetime | None = None
     ready_at: datetime | None = None
     rejection_reason: str | None = None
 
@@ -231,6 +232,24 @@ def complete_order(
     return _perform(CompleteOrder(), order_id, ordering, request, idempotency_key)
 
 
+@post(
+    "/orders/{order_id:str}/cancel",
+    guards=only("customer"),
+    sync_to_thread=True,
+    status_code=HTTPStatus.OK,
+    summary="Cancel an order that no restaurant has answered",
+    response_headers=_TELLS_ITS_KEY,
+    responses=documented(*_GUARDED, *_OF_AN_ORDER),
+)
+def cancel_order(
+    order_id: OrderId,
+    ordering: NamedDependency[Ordering],
+    request: Authenticated,
+    idempotency_key: IdempotencyKey = None,
+) -> Response[Done]:
+    return _perform(CancelOrder(), order_id, ordering, request, idempotency_key)
+
+
 @get(
     "/health",
     sync_to_thread=False,
@@ -258,12 +277,15 @@ def create_app(
     emit: Emit,
     *,
     answer_within: timedelta = timedelta(seconds=10),
+    accept_within: timedelta = ACCEPT_WITHIN,
     body_time: timedelta = BODY_TIME,
 ) -> Litestar:
     """The API as an ASGI application. Whoever made `publisher` closes it."""
-    ordering = Ordering(orders, publisher, clock=clock, emit=emit, answer_within=answer_within)
+    ordering = Ordering(
+        orders, publisher, clock=clock, emit=emit, answer_within=answer_within, accept_within=accept_within
+    )
     app = Litestar(
-        [place_order, see_order, accept_order, reject_order, complete_order, health],
+        [place_order, see_order, accept_order, reject_order, complete_order, cancel_order, health],
         dependencies={
             "ordering": Provide(lambda: ordering, sync_to_thread=False),
             "publisher": Provide(lambda: publisher, sync_to_thread=False),
@@ -298,15 +320,13 @@ def _tell_what_is_closed(app: Litestar) -> None:
 
 
 def _perform(
-    command: RestaurantCommand,
+    command: Command,
     order_id: str,
     ordering: Ordering,
     request: Authenticated,
     idempotency_key: str | None,
 ) -> Response[Done]:
-    done = ordering.perform(
-        command, order_id=order_id, restaurant_id=request.user.subject, idempotency_key=idempotency_key
-    )
+    done = ordering.perform(command, order_id=order_id, subject=request.user.subject, idempotency_key=idempotency_key)
     return _answer(done, idempotency_key or DEFAULT_KEYS[type(command)], HTTPStatus.OK)
 
 
@@ -331,6 +351,7 @@ def _view(order: Order) -> OrderView:
         currency=placed.currency,
         city=placed.city,
         placed_at=order.placing.envelope.occurred_at,
+        accept_by=placed.accept_by,
         ready_at=next((event.ready_at for event in events if isinstance(event, OrderAccepted)), None),
         rejection_reason=next((event.reason for event in events if isinstance(event, OrderRejected)), None),
     )

@@ -8,13 +8,15 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Generic, Literal
+from typing import Annotated, Generic
 
 import msgspec
 from msgspec import Meta
 
 from events import (
     EVENT_TYPES,
+    FINAL,
+    TRANSITION_BY,
     Currency,
     EncodedEvent,
     Event,
@@ -24,9 +26,12 @@ from events import (
     Item,
     MinorUnits,
     OrderAccepted,
+    OrderCancelled,
     OrderCompleted,
+    OrderExpired,
     OrderPlaced,
     OrderRejected,
+    OrderState,
     RejectionReason,
     Text,
     encoded,
@@ -67,7 +72,6 @@ EmailAddress = Annotated[
         description="One e-mail address in ASCII, as ada@example.com: no name beside it, no list, no quotes.",
     ),
 ]
-OrderState = Literal["placed", "accepted", "rejected", "completed"]
 
 
 class OrderItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -110,35 +114,35 @@ class CompleteOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The order has left the restaurant."""
 
 
-RestaurantCommand = AcceptOrder | RejectOrder | CompleteOrder
+class CancelOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The customer takes the order back, while no restaurant has answered."""
 
-# The idempotency key of a restaurant's command sent without one: an order is accepted once, so a retry is a repeat.
-DEFAULT_KEYS: dict[type[RestaurantCommand], str] = {
+
+class ExpireOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The time for an answer is over. Nobody's command: the time gives it."""
+
+
+RestaurantCommand = AcceptOrder | RejectOrder | CompleteOrder
+Command = RestaurantCommand | CancelOrder | ExpireOrder
+
+# The idempotency key of a command sent without one: an order is accepted once, so a retry is a repeat.
+DEFAULT_KEYS: dict[type[Command], str] = {
     AcceptOrder: "accept",
     RejectOrder: "reject",
     CompleteOrder: "complete",
+    CancelOrder: "cancel",
+    ExpireOrder: "expire",
 }
 
-_BRINGS_ABOUT: dict[type[RestaurantCommand], type[Event]] = {
+_BRINGS_ABOUT: dict[type[Command], type[Event]] = {
     AcceptOrder: OrderAccepted,
     RejectOrder: OrderRejected,
     CompleteOrder: OrderCompleted,
+    CancelOrder: OrderCancelled,
+    ExpireOrder: OrderExpired,
 }
-_NEEDS_STATE: dict[type[RestaurantCommand], OrderState] = {
-    AcceptOrder: "placed",
-    RejectOrder: "placed",
-    CompleteOrder: "accepted",
-}
-# No command leads on from these.
-_FINAL: frozenset[OrderState] = frozenset({"rejected", "completed"})
 # An order about which no restaurant has done anything for so long is one that nobody will.
 ABANDONED_AFTER = timedelta(days=14)
-_LEADS_TO: dict[type[msgspec.Struct], OrderState] = {
-    OrderPlaced: "placed",
-    OrderAccepted: "accepted",
-    OrderRejected: "rejected",
-    OrderCompleted: "completed",
-}
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ class Performed(Generic[EventT_co]):
 
     @property
     def leads_to(self) -> OrderState:
-        return _LEADS_TO[type(self.envelope.event)]
+        return TRANSITION_BY[type(self.envelope.event)].state
 
 
 @dataclass(frozen=True)
@@ -185,9 +189,16 @@ class Order:
     def state(self) -> OrderState:
         return self.history[-1].leads_to
 
+    def expires_by(self, at: datetime) -> bool:
+        """Whether it has waited in vain for an answer until then: whatever happens to it now is its expiry."""
+        accept_by = self.placed.accept_by
+        waits = self.state == TRANSITION_BY[OrderExpired].before
+        # guarantee: what nobody answered in time expires
+        return waits and accept_by is not None and at >= accept_by
+
     def is_over(self, now: datetime) -> bool:
         """Whether nothing is to come of it: it ended, and all of it is on the stream; or it was left alone for long."""
-        ended = self.state in _FINAL and all(performed.acknowledged for performed in self.history)
+        ended = self.state in FINAL and all(performed.acknowledged for performed in self.history)
         return ended or now - self.history[-1].envelope.occurred_at > ABANDONED_AFTER
 
     def after(self, performed: Performed[Event]) -> "Order":
@@ -209,6 +220,10 @@ class Refusal:
 
 class WrongState(Refusal):
     """The order has gone another way already, or not far enough."""
+
+
+class TooEarly(Refusal):
+    """There is time for an answer yet."""
 
 
 class KeyReused(Refusal):
@@ -241,9 +256,15 @@ def derive_cause(event: type[Event], idempotency_key: str) -> str:
 
 
 def place(
-    command: PlaceOrder, *, customer_id: str, idempotency_key: str, at: datetime, traceparent: str | None = None
+    command: PlaceOrder,
+    *,
+    customer_id: str,
+    idempotency_key: str,
+    at: datetime,
+    traceparent: str | None = None,
+    accept_within: timedelta | None = None,
 ) -> Order | Refusal:
-    """The order this command makes."""
+    """The order this command makes. It expires when nobody has answered it after `accept_within`; None: never."""
     total = sum(item.quantity * item.unit_price for item in command.items)
     if total > MAX_TOTAL:
         return TotalTooLarge(
@@ -258,6 +279,7 @@ def place(
         total=total,
         currency=command.currency,
         city=command.city,
+        accept_by=at + accept_within if accept_within is not None else None,
     )
     envelope = first(
         placed,
@@ -282,44 +304,61 @@ def same_placing(order: Order, stored: Order) -> Order | Refusal:
 
 
 def perform(
-    command: RestaurantCommand, order: Order, *, restaurant_id: str, idempotency_key: str | None, at: datetime
+    command: Command, order: Order, *, subject: str | None, idempotency_key: str | None, at: datetime
 ) -> Performed[Event] | Refusal:
-    """What this command does to the order. A repeat gives what `order.history` has for it already.
+    """What this command of `subject` does to the order. A repeat gives what `order.history` has for it already.
 
+    `subject` is the id of the restaurant or customer that gives the command, None for the time's own.
     Without a key the command's own name is it; that another body came under it is then a matter of the order's state.
+    What comes too late for any command is performed as `ExpireOrder`, and refused when it is given again.
     """
     # guarantee: a restaurant touches only its own orders
-    if order.placed.restaurant_id != restaurant_id:
+    if subject != _commander(command, order):
         return unknown_order()
     kind = type(command)
     fingerprint = _fingerprint(command)
     cause = derive_cause(_BRINGS_ABOUT[kind], idempotency_key or DEFAULT_KEYS[kind])
     for earlier in order.later:
-        if earlier.envelope.cause != cause:
-            continue
-        if earlier.fingerprint == fingerprint:
-            return earlier
-        if idempotency_key:
-            return _key_reused()
-    needed = _NEEDS_STATE[kind]
+        if earlier.envelope.cause == cause and (idempotency_key or earlier.fingerprint == fingerprint):
+            return earlier if earlier.fingerprint == fingerprint else _key_reused()
+    if order.expires_by(at):
+        return _performed(ExpireOrder(), order, derive_cause(OrderExpired, DEFAULT_KEYS[ExpireOrder]), at)
+    needed = TRANSITION_BY[_BRINGS_ABOUT[kind]].before
     if order.state != needed:
         return WrongState(
             f"To {DEFAULT_KEYS[kind]} an order it has to be {needed}; this one is {order.state}.",
             f"GET /orders/{order.order_id} shows how far it is.",
         )
+    if isinstance(command, ExpireOrder):
+        until = order.placed.accept_by
+        return TooEarly(f"The order waits for its answer until {until}.", "Give the command when that is over.")
+    return _performed(command, order, cause, at)
+
+
+def _commander(command: Command, order: Order) -> str | None:
+    """Whose command it is."""
+    match command:
+        case CancelOrder():
+            return order.placed.customer_id
+        case ExpireOrder():
+            return None
+        case _:
+            return order.placed.restaurant_id
+
+
+def _performed(command: Command, order: Order, cause: str, at: datetime) -> Performed[Event]:
     envelope = first(
-        _event(command, order, at),
+        _event(command, order.placed, at),
         order_id=order.order_id,
         cause=cause,
         occurred_at=at,
         producer=PRODUCER,
         traceparent=order.placing.envelope.traceparent,
     )
-    return Performed(fingerprint, encoded(envelope))
+    return Performed(_fingerprint(command), encoded(envelope))
 
 
-def _event(command: RestaurantCommand, order: Order, at: datetime) -> Event:
-    placed = order.placed
+def _event(command: Command, placed: OrderPlaced, at: datetime) -> Event:
     match command:
         case AcceptOrder():
             return OrderAccepted(
@@ -331,7 +370,11 @@ def _event(command: RestaurantCommand, order: Order, at: datetime) -> Event:
             )
         case RejectOrder():
             return OrderRejected(
-                restaurant_id=placed.restaurant_id, customer_id=placed.customer_id, reason=command.reason
+                restaurant_id=placed.restaurant_id,
+                customer_id=placed.customer_id,
+                customer_name=placed.customer_name,
+                customer_email=placed.customer_email,
+                reason=command.reason,
             )
         case CompleteOrder():
             return OrderCompleted(
@@ -339,6 +382,21 @@ def _event(command: RestaurantCommand, order: Order, at: datetime) -> Event:
                 customer_id=placed.customer_id,
                 total=placed.total,
                 currency=placed.currency,
+            )
+        case CancelOrder():
+            return OrderCancelled(
+                restaurant_id=placed.restaurant_id,
+                customer_id=placed.customer_id,
+                customer_name=placed.customer_name,
+                customer_email=placed.customer_email,
+            )
+        case ExpireOrder():
+            return OrderExpired(
+                restaurant_id=placed.restaurant_id,
+                customer_id=placed.customer_id,
+                customer_name=placed.customer_name,
+                customer_email=placed.customer_email,
+                accept_by=placed.accept_by or at,
             )
 
 
@@ -349,6 +407,6 @@ def _key_reused() -> KeyReused:
     )
 
 
-def _fingerprint(command: PlaceOrder | RestaurantCommand) -> str:
+def _fingerprint(command: PlaceOrder | Command) -> str:
     """Equal for requests that mean the same, however their JSON was spaced."""
     return hashlib.sha256(msgspec.json.encode(command)).hexdigest()

@@ -10,17 +10,17 @@ from datetime import timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from events import Event, EventEnvelope
+from events import ACCEPT_WITHIN, Event, EventEnvelope, OrderState
 from foundation.clock import Clock, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
 from producers.orders.commands import (
     DEFAULT_KEYS,
+    Command,
+    ExpireOrder,
     Order,
-    OrderState,
     Performed,
     PlaceOrder,
     Refusal,
-    RestaurantCommand,
     UnknownOrder,
     perform,
     place,
@@ -62,13 +62,16 @@ class Ordering:
         clock: Clock,
         emit: Emit,
         answer_within: timedelta,
+        accept_within: timedelta | None = ACCEPT_WITHIN,
         wait: Wait | None = None,
     ) -> None:
+        """`accept_within` is how long an order waits for its restaurant's answer; None: for ever."""
         self._orders = orders
         self._publisher = publisher
         self._clock = clock
         self._emit = emit
         self._answer_within = answer_within.total_seconds()
+        self._accept_within = accept_within
         self._wait = wait or uninterrupted_wait()
 
     def place(
@@ -80,6 +83,7 @@ class Ordering:
             idempotency_key=idempotency_key,
             at=self._clock.now(),
             traceparent=traceparent,
+            accept_within=self._accept_within,
         )
         if isinstance(order, Refusal):
             return order
@@ -87,29 +91,34 @@ class Ordering:
         return stored if isinstance(stored, Refusal) else self._answer(stored, stored.placing, idempotency_key)
 
     def perform(
-        self, command: RestaurantCommand, *, order_id: str, restaurant_id: str, idempotency_key: str | None
+        self, command: Command, *, order_id: str, subject: str | None, idempotency_key: str | None
     ) -> Done | Refusal:
+        """`subject` is the id of the restaurant or customer that gives the command, None for the time's own."""
         order = self._orders.get(order_id)
         if order is None:
             return unknown_order()
-        performed = self._decide(command, order, restaurant_id, idempotency_key)
-        if isinstance(performed, Performed) and performed not in order.later:
-            # Another command, or a repeat of this one, may have come first: what is stored decides.
+        performed = self._decide(command, order, subject, idempotency_key)
+        # Each write leads the order on or finds it led on, and no way is long.
+        while isinstance(performed, Performed) and performed not in order.later:
+            # Another command, or a repeat of this one, may have come first, or the time was over: what is stored
+            # decides.
             order = self._orders.advance(order, performed)
-            performed = self._decide(command, order, restaurant_id, idempotency_key)
+            performed = self._decide(command, order, subject, idempotency_key)
         if isinstance(performed, UnknownOrder):
             return performed
         return self._answer(order, performed, idempotency_key or DEFAULT_KEYS[type(command)])
+
+    def expire(self, order_id: str) -> Done | Refusal:
+        """Ends the order if nobody has answered it in time. A refusal is the normal end of a race with an answer."""
+        return self.perform(ExpireOrder(), order_id=order_id, subject=None, idempotency_key=None)
 
     def find(self, order_id: str) -> Order | None:
         return self._orders.get(order_id)
 
     def _decide(
-        self, command: RestaurantCommand, order: Order, restaurant_id: str, idempotency_key: str | None
+        self, command: Command, order: Order, subject: str | None, idempotency_key: str | None
     ) -> Performed[Event] | Refusal:
-        return perform(
-            command, order, restaurant_id=restaurant_id, idempotency_key=idempotency_key, at=self._clock.now()
-        )
+        return perform(command, order, subject=subject, idempotency_key=idempotency_key, at=self._clock.now())
 
     def _answer(self, order: Order, decided: Performed[Event] | Refusal, idempotency_key: str) -> Done | Refusal:
         """A refusal waits for the events too: it tells a state, and whoever hears that relies on them."""

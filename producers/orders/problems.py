@@ -13,7 +13,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
 from foundation.diagnostics import Emit
-from producers.orders.commands import KeyReused, Refusal, TotalTooLarge, UnknownOrder, WrongState
+from producers.orders.commands import KeyReused, Refusal, TooEarly, TotalTooLarge, UnknownOrder, WrongState
 from producers.orders.diagnostics import RequestFailed, error_kind
 from producers.orders.ordering import Unacknowledged
 
@@ -22,6 +22,7 @@ MEDIA_TYPE = "application/problem+json"
 
 _STATUS: dict[type[Refusal], HTTPStatus] = {
     WrongState: HTTPStatus.CONFLICT,
+    TooEarly: HTTPStatus.CONFLICT,
     KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     TotalTooLarge: HTTPStatus.UNPROCESSABLE_ENTITY,
     UnknownOrder: HTTPStatus.NOT_FOUND,

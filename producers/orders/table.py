@@ -3,11 +3,12 @@
 Conditional writes answer with the order as it is stored afterwards, so one whose answer was lost is recognised as done.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, cast
 
 from botocore.exceptions import ClientError
 
-from events import Event, OrderPlaced, decoded
+from events import TRANSITION_BY, Event, OrderExpired, OrderPlaced, decoded
 from producers.orders.commands import Order, Performed
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ class Orders(Protocol):
         """The order, as the last finished write left it."""
 
     def advance(self, order: Order, performed: Performed[Event]) -> Order:
-        """Adds `performed` to the order unless the stored one has left `order.state`; answers with what is stored."""
+        """Adds `performed` to the order unless the stored one has left `order.state`; answers with what is stored.
+
+        The same write holds the event's own time against the order's `accept_by`.
+        """
 
     def note_acknowledged(self, order: Order, performed: Performed[Event]) -> None:
         """Notes that the event of `performed`, one of the order's, is on the stream. Again is harmless."""
@@ -39,6 +43,7 @@ class OrderVanished(Exception):
     """An item that a condition just proved to exist cannot be read: somebody deletes from the table."""
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The index of the table whose key is a customer's id.
 CUSTOMERS_INDEX = "customer_id"
 
@@ -67,18 +72,21 @@ class OrdersTable:
 
     def advance(self, order: Order, performed: Performed[Event]) -> Order:
         advanced = order.after(performed)
+        in_time, values = _in_time(performed)
         try:
             # No command leads back to an earlier state, so an unchanged state is an unchanged order.
             self._client.update_item(
                 TableName=self._table,
                 Key={"order_id": {"S": order.order_id}},
                 UpdateExpression="SET #state = :state, history = list_append(history, :performed)",
-                ConditionExpression="#state = :expected",
+                # guarantee: one event leads an order on, and none comes too late
+                ConditionExpression=f"#state = :expected{in_time}",
                 ExpressionAttributeNames={"#state": "state"},
                 ExpressionAttributeValues={
                     ":state": {"S": advanced.state},
                     ":expected": {"S": order.state},
                     ":performed": {"L": [_performed_item(performed)]},
+                    **values,
                 },
             )
         except self._client.exceptions.ConditionalCheckFailedException as error:
@@ -132,10 +140,28 @@ class OrdersTable:
         return stored
 
 
+def _in_time(performed: Performed[Event]) -> "tuple[str, dict[str, UniversalAttributeValueTypeDef]]":
+    """What the write asks of `accept_by`: an answer comes before it, an expiry not. An old order has none."""
+    event = type(performed.envelope.event)
+    if TRANSITION_BY[event].before != TRANSITION_BY[OrderExpired].before:
+        return "", {}
+    at: dict[str, UniversalAttributeValueTypeDef] = {":at": {"N": _micros(performed.envelope.occurred_at)}}
+    if event is OrderExpired:
+        return " AND accept_by <= :at", at
+    return " AND (attribute_not_exists(accept_by) OR accept_by > :at)", at
+
+
+def _micros(moment: datetime) -> str:
+    """Since the epoch: DynamoDB compares numbers, and knows no times."""
+    return str((moment - _EPOCH) // timedelta(microseconds=1))
+
+
 def _item(order: Order) -> "dict[str, UniversalAttributeValueTypeDef]":
+    accept_by = order.placed.accept_by
     return {
         "order_id": {"S": order.order_id},
         "state": {"S": order.state},
+        **({"accept_by": {"N": _micros(accept_by)}} if accept_by else {}),
         "restaurant_id": {"S": order.placed.restaurant_id},
         "customer_id": {"S": order.placed.customer_id},
         "history": {"L": [_performed_item(performed) for performed in order.history]},

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from analytics.assembly import lake_names
 from consumers.dead_letters import DROPPED, letter_place
 from consumers.specs import CONSUMERS, LAKE_FILLERS
-from events import Step, UnreadableEvent, decode_only, header_of
+from events import EVENT_TYPES, OrderPlaced, Step, UnreadableEvent, decode_only, header_of
 from foundation import aws
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait
@@ -53,7 +53,7 @@ def gather(environ: Mapping[str, str], ledger: Path) -> Evidence:
         unreadable=unreadable,
         letters=apart,
         dropped=lake.dropped,
-        intended=frozenset(fact.event_id for fact in ledger_facts(ledger)),
+        intended=intended_events(ledger),
         reached={**checkpoints, **dict.fromkeys(LAKE_FILLERS, lake.reached)},
         paces=paces(environ),
         looked_at=SYSTEM_CLOCK.now(),
@@ -119,6 +119,17 @@ def ledger_facts(directory: Path) -> tuple[Fact, ...]:
         )
         for entry in read_ledger(directory).entries
     )
+
+
+def intended_events(directory: Path) -> frozenset[str]:
+    """The ids of all events that the ledger knows, and of those that time may bring about for its orders."""
+    from producers.load.ledger import may_expire, read_ledger
+
+    entries = read_ledger(directory).entries
+    placed = [entry for entry in entries if entry.event_type == EVENT_TYPES[OrderPlaced]]
+    # guarantee: an order that expires is nothing unexpected
+    expiries = [expiry for entry in placed for expiry in may_expire(entry)]
+    return frozenset(entry.event_id for entry in (*entries, *expiries))
 
 
 def stream_facts(environ: Mapping[str, str]) -> tuple[tuple[Fact, ...], tuple[BadRecord, ...]]:

@@ -50,9 +50,9 @@ class Evidence:
 
     First `ledger`, what is promised. Then `reached`: how far each consumer is, by its name and the shard's id. Then
     what has come of it: `effects`, `lake`, and `letters`, the places that each consumer set apart. Then the stream:
-    `stream`, and `unreadable`. At last `intended`: the ids of all events
-    that the ledger knows, acknowledged or not. So what a consumer has passed and what has not come of it is missing;
-    what it has not passed is still to come; and what has no cause on the stream has none at all.
+    `stream`, and `unreadable`. At last `intended`: the ids of all events that the ledger knows, acknowledged or not,
+    and of its orders' expiries. So what a consumer has passed and what has not come of it is missing; what it has not
+    passed is still to come; and what has no cause on the stream has none at all.
 
     `dropped` is how many records the lake's log says are no rows, since they repeat an event that is one; None when the
     log no longer tells all of its commits. `looked_at` is when the evidence was complete, None: long after everything.

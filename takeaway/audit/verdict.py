@@ -8,10 +8,9 @@ from events import (
     ARCHIVER,
     EVENT_TYPES,
     EVENTS,
+    FINAL_EVENTS,
     Event,
-    OrderCompleted,
     OrderPlaced,
-    OrderRejected,
     handler_steps,
 )
 from foundation.kinesis import StreamPosition
@@ -135,7 +134,7 @@ def audit(evidence: Evidence, bounds: Bounds = Bounds(), *, ignore_others: bool 
         quarantined=len(evidence.letters.get(ARCHIVER, ())),
         findings=tuple(one for one in found if isinstance(one, Finding)),
         bounds=bounds,
-        open_orders=len(_orders(evidence, OrderPlaced) - _orders(evidence, OrderCompleted, OrderRejected)),
+        open_orders=len(_orders(evidence, OrderPlaced) - _orders(evidence, *FINAL_EVENTS)),
         left_out=left_out,
         waits=tuple(one for one in found if isinstance(one, Waits)),
         accounts=accounts(accounted),

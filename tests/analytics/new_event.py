@@ -11,7 +11,7 @@ from analytics.lake import Lake
 from analytics.maintenance.compaction import CompactionPolicy, Compactor
 from analytics.table.log import DeltaLog
 from events.envelope import following
-from events.orders import Event, OrderCancelled, Refund  # type: ignore[attr-defined]
+from events.orders import Event, OrderRefunded, Refund  # type: ignore[attr-defined]
 from events.wire import encode
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
@@ -29,8 +29,8 @@ def main(folder: str) -> None:
     refund = Refund(amount=950, because=None)
     common = {"customer_id": "customer-1", "courier_name": "Grace Hopper", "is_late": True}
     events: list[Event] = [
-        OrderCancelled(**common, note="cold", refunds=(refund, Refund(amount=1, because="late"))),
-        OrderCancelled(**common | {"is_late": False}, refunds=(refund,)),
+        OrderRefunded(**common, note="cold", refunds=(refund, Refund(amount=1, because="late"))),
+        OrderRefunded(**common | {"is_late": False}, refunds=(refund,)),
     ]
     placed = an_envelope()
     bodies = [encode(following(placed, event, occurred_at=NOON, producer=f"p{at}")) for at, event in enumerate(events)]

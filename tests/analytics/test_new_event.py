@@ -23,8 +23,8 @@ class Refund(msgspec.Struct, frozen=True, kw_only=True):
     because: Annotated[Literal["late", "cold"] | None, Meta(extra={"field_id": 902})] = None
 
 
-class OrderCancelled(_Event, frozen=True, kw_only=True):
-    """The customer did not want it any more."""
+class OrderRefunded(_Event, frozen=True, kw_only=True):
+    """The customer got money back."""
 
     customer_id: CustomerId
     courier_name: Annotated[Text, Meta(extra={"field_id": 903, "personal": True})]
@@ -36,7 +36,7 @@ class OrderCancelled(_Event, frozen=True, kw_only=True):
     ]
 
 
-Event = OrderCancelled | '''
+Event = OrderRefunded | '''
 
 
 def _an_older_lake(root: Path) -> None:
@@ -67,12 +67,12 @@ def test_an_event_is_added_in_events_alone(tmp_path: Path) -> None:
     refund = {"amount": 950, "because": None}
     assert told["rows"] == [
         {
-            "event_type": "order_cancelled",
+            "event_type": "order_refunded",
             "is_late": True,
             "note": "cold",
             "refunds": [refund, {"amount": 1, "because": "late"}],
         },
-        {"event_type": "order_cancelled", "is_late": False, "note": None, "refunds": [refund]},
+        {"event_type": "order_refunded", "is_late": False, "note": None, "refunds": [refund]},
     ]
     assert told["names"] == ["Grace Hopper"]
     assert told["in_all"] == 4

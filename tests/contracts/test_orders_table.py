@@ -7,12 +7,17 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
+from events import encoded
 from producers.orders.commands import (
     AcceptOrder,
+    CancelOrder,
+    Command,
     CompleteOrder,
+    ExpireOrder,
     Order,
     Performed,
     PlaceOrder,
@@ -71,7 +76,7 @@ def table(losing: Losing, local_aws: "LocalAws") -> OrdersTable:
     return OrdersTable(cast("DynamoDBClient", losing), local_aws.environ["TAKEAWAY_ORDERS_TABLE"])
 
 
-def an_order(key: str | None = None, *, city: str = "Utrecht") -> Order:
+def an_order(key: str | None = None, *, city: str = "Utrecht", accept_within: timedelta | None = None) -> Order:
     command = PlaceOrder(
         restaurant_id="restaurant-1",
         customer_name="Zoë Łukasz 名前",
@@ -80,14 +85,33 @@ def an_order(key: str | None = None, *, city: str = "Utrecht") -> Order:
         currency="EUR",
         city=city,
     )
-    order = place(command, customer_id="customer-1", idempotency_key=key or str(uuid.uuid4()), at=NOON)
+    order = place(
+        command,
+        customer_id="customer-1",
+        idempotency_key=key or str(uuid.uuid4()),
+        at=NOON,
+        accept_within=accept_within,
+    )
     assert isinstance(order, Order)
     return order
 
 
-def performed(order: Order, command: AcceptOrder | RejectOrder | CompleteOrder, key: str = "key") -> Performed[Any]:
+def performed(order: Order, command: Command, key: str = "key", *, at: int = 1) -> Performed[Any]:
+    """The command `at` microseconds after the placing, as somebody decided it who did not look at `accept_by`."""
+    placing = replace(
+        order.placing,
+        encoded=encoded(
+            msgspec.structs.replace(
+                order.placing.envelope,
+                event=msgspec.structs.replace(
+                    order.placed, accept_by=NOON if isinstance(command, ExpireOrder) else None
+                ),
+            )
+        ),
+    )
+    subject = {CancelOrder: "customer-1", ExpireOrder: None}.get(type(command), "restaurant-1")
     done = perform(
-        command, order, restaurant_id="restaurant-1", idempotency_key=key, at=NOON + timedelta(microseconds=1)
+        command, Order(placing, order.later), subject=subject, idempotency_key=key, at=NOON + timedelta(microseconds=at)
     )
     assert isinstance(done, Performed)
     return done
@@ -125,6 +149,40 @@ def test_of_two_commands_from_one_state_the_first_counts(orders: Orders) -> None
     accepted = orders.advance(order, performed(order, AcceptOrder(ready_in_minutes=20)))
     assert orders.advance(order, performed(order, RejectOrder(reason="closed"))) == accepted
     assert orders.get(order.order_id) == accepted
+
+
+@pytest.mark.parametrize("command", [AcceptOrder(ready_in_minutes=5), RejectOrder(reason="closed"), CancelOrder()])
+def test_the_write_itself_judges_what_comes_too_late_and_too_early(orders: Orders, command: Command) -> None:
+    """Whatever decided so: another process' clock, or another release."""
+    order = orders.create(an_order(accept_within=timedelta(microseconds=2)))
+    late, early = performed(order, command, at=2), performed(order, ExpireOrder(), at=1)
+    assert orders.advance(order, late) == order
+    assert orders.advance(order, early) == order
+    expired = orders.advance(order, performed(order, ExpireOrder(), at=2))
+    assert (expired.state, orders.get(order.order_id)) == ("expired", expired)
+    other = orders.create(an_order(accept_within=timedelta(microseconds=2)))
+    answered = orders.advance(other, performed(other, command, at=1))
+    assert len(answered.later) == 1
+    assert orders.advance(other, performed(other, ExpireOrder(), at=2)) == answered
+
+
+def test_an_order_without_accept_by_takes_any_answer_and_no_expiry(orders: Orders) -> None:
+    order = orders.create(an_order())
+    if isinstance(orders, OrdersTable):
+        assert orders.advance(order, performed(order, ExpireOrder(), at=10**15)) == order
+    accepted = orders.advance(order, performed(order, AcceptOrder(ready_in_minutes=5), at=10**15))
+    assert accepted.state == "accepted"
+
+
+def test_of_answer_cancellation_and_expiry_at_once_one_counts_and_all_learn_it(orders: Orders) -> None:
+    order = orders.create(an_order(accept_within=timedelta(microseconds=2)))
+    in_time = (AcceptOrder(ready_in_minutes=5), RejectOrder(reason="closed"), CancelOrder())
+    rivals = [*(performed(order, command, at=1) for command in in_time), performed(order, ExpireOrder(), at=2)]
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(lambda rival: orders.advance(order, rival), rivals * 2))
+    assert all(outcome == outcomes[0] for outcome in outcomes)
+    assert outcomes[0].later[0] in rivals
+    assert len(outcomes[0].later) == 1
 
 
 def test_in_a_race_everybody_learns_the_one_winner(orders: Orders) -> None:

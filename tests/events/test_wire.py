@@ -17,6 +17,7 @@ from events.orders import EVENT_TYPES, EVENTS, Event, OrderAccepted, OrderPlaced
 from events.self_test import golden_bytes
 from events.wire import HEADER_FIELDS, UnreadableEvent, decode, decode_only, encode, unknown_fields
 from tests.support.builders import (
+    NOON,
     an_envelope,
     an_order_accepted,
     an_order_completed,
@@ -49,7 +50,17 @@ def test_the_values_behind_the_golden_bytes() -> None:
     assert placed.occurred_at.isoformat() == "2026-03-14T18:30:00.250000+00:00"
 
 
-@pytest.mark.parametrize("event", [an_order_placed(), an_order_accepted(), an_order_completed()])
+def test_what_an_older_release_does_not_say_is_not_written() -> None:
+    placed, due = (an_envelope(an_order_placed(accept_by=by)) for by in (None, NOON))
+    assert encode(due) == encode(placed)[:-1] + b',"accept_by":"2026-03-14T12:00:00Z"}'
+    rejected = golden_bytes()["order_rejected.v1"]
+    assert not {"customer_name", "customer_email"} & json.loads(rejected).keys()
+    assert decode(rejected).event == decode(rejected[:-1] + b',"customer_name":null}').event
+
+
+@pytest.mark.parametrize(
+    "event", [an_order_placed(), an_order_placed(accept_by=NOON), an_order_accepted(), an_order_completed()]
+)
 def test_what_is_encoded_comes_back(event: Event) -> None:
     envelope = an_envelope(event)
     assert decode(encode(envelope)) == envelope
@@ -100,11 +111,12 @@ def test_another_time_zone_is_the_same_moment() -> None:
 def test_every_moment_of_every_event_is_read_in_utc() -> None:
     """Golden bytes with each moment written an hour ahead of UTC."""
     moved = 0
-    for golden in golden_bytes().values():
+    due = encode(an_envelope(an_order_placed(accept_by=NOON)))
+    for golden in (due, *golden_bytes().values()):
         fields = json.loads(golden)
         event = next(event for event, name in EVENT_TYPES.items() if name == fields["event_type"])
         moments = [field.name for field in fields_of(event) if isinstance(field.kind, inspect.DateTimeType)]
-        for name in ("occurred_at", *moments):
+        for name in fields.keys() & {"occurred_at", *moments}:
             moment = datetime.fromisoformat(fields[name]).astimezone(timezone(timedelta(hours=1)))
             read = decode(json.dumps(fields | {name: moment.isoformat()}).encode())
             assert read == decode(golden)

@@ -23,7 +23,7 @@ class OrderReady(_Event, frozen=True, kw_only=True):
     counter: Annotated[Text, Meta(extra={"field_id": 902})]
 
 
-Event = OrderReady | '''
+Event = OrderReady | ('''
 _WRITE_GOLDEN = """
 from pathlib import Path
 import msgspec
@@ -49,7 +49,7 @@ class NextRelease:
             shutil.copytree(ROOT / package, to / package, ignore=shutil.ignore_patterns("__pycache__"))
         contract = to / "events/orders.py"
         text = contract.read_text(encoding="utf-8")
-        for old, new in ((_ACCEPTED, _NEWER), ("\nEvent = ", _NEW)):
+        for old, new in ((_ACCEPTED, _NEWER), ("\nEvent = (", _NEW)):
             assert text.count(old) == 1, old
             text = text.replace(old, new)
         contract.write_text(text, encoding="utf-8")

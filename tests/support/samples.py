@@ -1,3 +1,3 @@
 """What seeds give, the same on every machine."""
 
-SAMPLE_OF_SEED_7 = "a278bd4d23b8efe66adfa656b545ff9e80ac1d0358353e7c23c5e52ae2e02b82"
+SAMPLE_OF_SEED_7 = "6fb09d5a2d7d0ad46b469d91f5c844fe282f6bd9f3761dda8d4ea639e27720f1"

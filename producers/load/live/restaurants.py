@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from events import Event, OrderAccepted, OrderCompleted, OrderRejected
+from events import UNANSWERED, Event, OrderAccepted, OrderCompleted, OrderRejected
 from foundation.clock import Clock, Wait
 from foundation.diagnostics import Diagnostic, Emit
 from producers.load.ledger import LedgerWriter, expected_events
@@ -64,15 +64,19 @@ class TicketQueueFailed(Diagnostic):
 
 @dataclass(frozen=True)
 class Served:
-    """Orders by what the restaurants have done with them; a completed order was accepted too."""
+    """Orders by what the restaurants have done with them; a completed order was accepted too.
+
+    `unanswered` ended before an answer: their customers cancelled them, or the time was over.
+    """
 
     accepted: frozenset[str]
     rejected: frozenset[str]
     completed: frozenset[str]
+    unanswered: frozenset[str] = frozenset()
 
     @property
     def finished(self) -> frozenset[str]:
-        return self.rejected | self.completed
+        return self.rejected | self.completed | self.unanswered
 
 
 def answer_minutes(plan: KitchenPlan) -> float:
@@ -123,7 +127,8 @@ class Restaurants:
         self._lock = threading.Lock()
         self._in_hand: set[str] = set()
         self._finished: set[str] = set()
-        self._done: dict[type[RestaurantCommand], set[str]] = {kind: set() for kind in DEFAULT_KEYS}
+        self._unanswered: set[str] = set()
+        self._done: dict[type[RestaurantCommand], set[str]] = {kind: set() for kind in _EVENTS}
 
     def run(self, stop: threading.Event) -> None:
         """Works until stopped. Tickets in hand then are not lost: their messages come back."""
@@ -139,6 +144,7 @@ class Restaurants:
                 accepted=frozenset(self._done[AcceptOrder]),
                 rejected=frozenset(self._done[RejectOrder]),
                 completed=frozenset(self._done[CompleteOrder]),
+                unanswered=frozenset(self._unanswered),
             )
 
     def _receive(self) -> list[TicketMessage]:
@@ -198,6 +204,9 @@ class Restaurants:
             with self._lock:
                 self._done[kind].add(ticket.order_id)
         else:
+            if isinstance(reply, Refused) and any(f"this one is {state}." in reply.detail for state in UNANSWERED):
+                with self._lock:
+                    self._unanswered.add(ticket.order_id)
             self._emit(TicketNotServed(ticket.order_id, DEFAULT_KEYS[kind], str(reply)))
         return reply
 

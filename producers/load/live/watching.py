@@ -3,13 +3,13 @@
 import threading
 from collections.abc import Callable, Mapping
 
+from events import ACCEPTED, COMPLETED, REJECTED, UNANSWERED, from_on
 from foundation.clock import Wait
 from producers.load.live.orders_client import OrdersClient
 from producers.load.live.restaurants import Served
 
 # Questions a second: little beside what a load asks of the API anyway.
 QUESTIONS_PER_SECOND = 50.0
-_REJECTED, _ACCEPTED, _COMPLETED = "rejected", "accepted", "completed"
 
 
 class WatchedRestaurants:
@@ -41,11 +41,12 @@ class WatchedRestaurants:
         with self._lock:
             states = dict(self._states)
         return Served(
-            accepted=_in(states, _ACCEPTED) | _in(states, _COMPLETED),
-            rejected=_in(states, _REJECTED),
-            completed=_in(states, _COMPLETED),
+            accepted=_in(states, *from_on(ACCEPTED)),
+            rejected=_in(states, *from_on(REJECTED)),
+            completed=_in(states, *from_on(COMPLETED)),
+            unanswered=_in(states, *UNANSWERED),
         )
 
 
-def _in(states: Mapping[str, str], state: str) -> frozenset[str]:
-    return frozenset(order_id for order_id, there in states.items() if there == state)
+def _in(states: Mapping[str, str], *wanted: str) -> frozenset[str]:
+    return frozenset(order_id for order_id, state in states.items() if state in wanted)

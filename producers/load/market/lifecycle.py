@@ -12,11 +12,17 @@ from statistics import NormalDist
 from typing import Literal
 
 from events import (
+    CANCELLED,
+    COMPLETED,
+    EXPIRED,
+    REJECTED,
     RESTAURANT_NOTIFIER,
     USER_NOTIFIER,
     EncodedEvent,
     Event,
+    FinalState,
     RestaurantNotified,
+    UnansweredState,
     UserNotified,
     encoded,
     following,
@@ -49,7 +55,7 @@ AFTER_CLOSING, BETWEEN_TAPS = 12.0, 0.05
 
 _MESSAGES = uuid.uuid5(uuid.NAMESPACE_URL, "urn:takeaway:message").bytes
 
-Outcome = Literal["completed", "rejected", "expired", "cancelled"]
+Outcome = FinalState
 
 
 class ImpossibleJourney(AssertionError):
@@ -79,18 +85,18 @@ class Journey:
         return RejectOrder(reason="too_busy") if self.plan.turned_away else self.plan.answer
 
     @property
-    def silently(self) -> Literal["expired", "cancelled", "tapped_late"] | None:
+    def silently(self) -> Literal[UnansweredState, "tapped_late"] | None:
         """What no event says."""
-        if self.outcome == "expired" or self.outcome == "cancelled":  # noqa: PLR1714 - mypy narrows this
+        if self.outcome == EXPIRED or self.outcome == CANCELLED:  # noqa: PLR1714 - mypy narrows this
             return self.outcome
         return "tapped_late" if self.completed != self.ready else None
 
     @property
     def ended(self) -> float:
         """When its end was, said or not."""
-        if self.outcome == "expired":
+        if self.outcome == EXPIRED:
             return self.restaurant_notified + ANSWER_DEADLINE
-        if self.outcome == "cancelled":
+        if self.outcome == CANCELLED:
             return self.restaurant_notified + (self.plan.cancels_after or 0.0)
         return self.completed or self.answered or self.placed
 
@@ -106,9 +112,9 @@ def journeys(market: Market, orders: Iterable[IntendedOrder], incident: Incident
         notified = incident.notified(placed, BACKLOG_RATE) + _notice(luck >> 32)
         plan = kitchens.of(of).take(order.order_id, notified, slowness=incident.slowness(of, notified))
         outcome = _outcome(plan)
-        if outcome in {"expired", "cancelled"}:
+        if outcome in {EXPIRED, CANCELLED}:
             yield Journey(order, plan, outcome, placed, notified)
-        elif outcome == "rejected":
+        elif outcome == REJECTED:
             yield Journey(order, plan, outcome, placed, notified, answered=notified + plan.answer_after)
         else:
             answered = notified + plan.answer_after
@@ -157,7 +163,7 @@ def events(journey: Journey, start: datetime) -> Iterator[EncodedEvent[Event]]:
 
 def _perform(command: RestaurantCommand, order: Order, at: datetime) -> Performed[Event]:
     key = DEFAULT_KEYS[type(command)]
-    performed = perform(command, order, restaurant_id=order.placed.restaurant_id, idempotency_key=key, at=at)
+    performed = perform(command, order, subject=order.placed.restaurant_id, idempotency_key=key, at=at)
     if isinstance(performed, Refusal):
         raise ImpossibleJourney(performed.detail)
     return performed
@@ -165,10 +171,10 @@ def _perform(command: RestaurantCommand, order: Order, at: datetime) -> Performe
 
 def _outcome(plan: KitchenPlan) -> Outcome:
     if plan.cancels_after is not None and plan.cancels_after < min(plan.answer_after, ANSWER_DEADLINE):
-        return "cancelled"
+        return CANCELLED
     if plan.answer_after >= ANSWER_DEADLINE:
-        return "expired"
-    return "rejected" if plan.turned_away or isinstance(plan.answer, RejectOrder) else "completed"
+        return EXPIRED
+    return REJECTED if plan.turned_away or isinstance(plan.answer, RejectOrder) else COMPLETED
 
 
 def _tapped_late(market: Market, restaurant_id: str, ready: float, taps: dict[tuple[str, int], int]) -> float:

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import numpy as np
 
+from events import CANCELLED, COMPLETED, EXPIRED, REJECTED
 from producers.load.market import (
     DAY_MINUTES,
     SLOT_MINUTES,
@@ -193,10 +194,10 @@ def _outcome_statistics(flow: Sequence[Journey]) -> dict[str, float]:
     outcomes = Counter(journey.outcome for journey in flow)
     late = sum(journey.completed != journey.ready for journey in flow)
     return {
-        "outcome: rejected": outcomes["rejected"] / len(flow),
-        "outcome: expired": outcomes["expired"] / len(flow),
-        "outcome: cancelled": outcomes["cancelled"] / len(flow),
-        "outcome: not fulfilled": 1 - outcomes["completed"] / len(flow),
+        "outcome: rejected": outcomes[REJECTED] / len(flow),
+        "outcome: expired": outcomes[EXPIRED] / len(flow),
+        "outcome: cancelled": outcomes[CANCELLED] / len(flow),
+        "outcome: not fulfilled": 1 - outcomes[COMPLETED] / len(flow),
         "outcome: completion tapped late": late / len(flow),
     }
 

@@ -2,6 +2,7 @@
 
 import random
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import permutations
 from typing import Any
 
 import pandas as pd
@@ -9,11 +10,15 @@ import pyarrow as pa
 import pytest
 
 from analytics.reading.orders import NEEDED_COLUMNS, UnclearTime, UnusableRecords, When, Window, timelines
-from events.orders import EVENT_TYPES
+from events.orders import EVENT_TYPES, EVENTS
+from events.states import standing
 from tests.support.builders import NOON
 from tests.support.lake_rows import GOOD, a_table, an_event, an_order
+from tests.support.lives import lives
 
 pytestmark = pytest.mark.slow
+
+MINUTE = timedelta(minutes=1)
 
 
 def only(table: pa.Table) -> dict[str, Any]:
@@ -100,6 +105,39 @@ def test_of_two_acceptances_the_earlier_counts() -> None:
 )
 def test_the_state_follows_from_what_happened(steps: tuple[str, ...], state: str) -> None:
     assert only(timelines(a_table(an_order(*steps))))["state"] == state
+
+
+def test_events_that_arrive_in_any_order_tell_where_the_commands_led() -> None:
+    rows, stands = [], {}
+    for number, life in enumerate(lives()):
+        minutes = list(enumerate(life.events))
+        for turn, arrived in enumerate(permutations(minutes)):
+            stands[order_id := f"order-{number}-{turn}"] = life.standing
+            rows += [
+                an_event(EVENT_TYPES[event], order_id=order_id, after=60 * minute, _arrived_at=NOON + index * MINUTE)
+                for index, (minute, event) in enumerate(arrived)
+            ]
+    assert {row["order_id"]: row["state"] for row in timelines(a_table(rows)).to_pylist()} == stands
+
+
+def test_whatever_is_there_of_an_order_sql_and_the_fold_agree() -> None:
+    chance = random.Random(7)
+    seen = {
+        f"order-{number}": [(event, chance.randrange(4)) for event in EVENTS if chance.random() < 0.4]
+        for number in range(3000)
+    }
+    rows = [
+        an_event(EVENT_TYPES[event], order_id=order_id, after=60 * minute)
+        for order_id, events in seen.items()
+        for event, minute in events
+    ]
+    chance.shuffle(rows)
+    answered = {row["order_id"]: row["state"] for row in timelines(a_table(rows)).to_pylist()}
+    assert answered == {
+        order_id: standing((event, NOON + minute * MINUTE) for event, minute in events)
+        for order_id, events in seen.items()
+        if events
+    }
 
 
 def test_a_rejection_is_an_answer_with_a_reason() -> None:

@@ -39,6 +39,7 @@ from tests.support.lake_rows import GOOD, a_table, an_event, an_order, some_orde
 pytestmark = pytest.mark.slow
 
 QUESTIONS = tuple(dict.fromkeys((*every_question(timedelta(minutes=5)), *FIVE_QUESTIONS)))
+DAY = timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +130,26 @@ def test_rejections_are_counted_by_reason() -> None:
     ]
 
 
+def test_what_nobody_answered_is_no_open_order_and_is_counted_by_what_ended_it() -> None:
+    rows = [
+        *an_order("order_cancelled", order_id="a"),
+        *an_order("restaurant_notified", "order_cancelled", order_id="b"),
+        *an_order("restaurant_notified", "order_expired", order_id="c"),
+        *an_order("restaurant_notified", order_id="d"),
+    ]
+    counted = {"orders": 4, "completed": 0, "rejected": 0, "unanswered": 3, "open": 1}
+    assert ask(OVERVIEW, rows)[0].items() >= counted.items()
+    assert ask(orders_over_time(timedelta(days=1)), rows)[0].items() >= counted.items()
+    assert [row["orders"] for row in ask(FUNNEL, rows)] == [4, 3, 0, 0]
+    assert ask(DROP_OUTS, rows) == [
+        {"stage": "placed", "cause": "cancelled by the customer", "orders": 1},
+        {"stage": "notified", "cause": "cancelled by the customer", "orders": 1},
+        {"stage": "notified", "cause": "expired: no answer in time", "orders": 1},
+        {"stage": "notified", "cause": "no answer from the restaurant, still in time", "orders": 1},
+    ]
+    assert [row["order_id"] for row in ask(OLDEST_OPEN, rows)] == ["d"]
+
+
 @pytest.mark.parametrize(
     ("steps", "next_event", "waiting"),
     [
@@ -201,6 +222,7 @@ def test_the_overview_agrees_with_python() -> None:
             "orders": 300,
             "completed": len(completed),
             "rejected": rejected,
+            "unanswered": 0,
             "open": 300 - len(completed) - rejected,
             "median_seconds_to_accepted": pytest.approx(np.median(accepted_after)),
             "median_seconds_to_completed": pytest.approx(np.median(completed_after)),
@@ -263,9 +285,16 @@ def test_orders_over_time_are_counted_in_buckets_of_utc() -> None:
         *an_order("restaurant_notified", order_id="c", after=1),
         *an_order("restaurant_notified", "order_rejected", order_id="d", after=12 * 3600),
     ]
-    assert ask(orders_over_time(timedelta(days=1)), rows) == [
-        {"placed_from": midnight, "orders": 3, "completed": 2, "rejected": 0, "open": 1},
-        {"placed_from": midnight + timedelta(days=1), "orders": 1, "completed": 0, "rejected": 1, "open": 0},
+    assert ask(orders_over_time(DAY), rows) == [
+        {"placed_from": midnight, "orders": 3, "completed": 2, "rejected": 0, "unanswered": 0, "open": 1},
+        {
+            "placed_from": midnight + timedelta(days=1),
+            "orders": 1,
+            "completed": 0,
+            "rejected": 1,
+            "unanswered": 0,
+            "open": 0,
+        },
     ]
 
 

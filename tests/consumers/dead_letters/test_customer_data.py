@@ -212,9 +212,7 @@ def orders_of_two_customers() -> FakeOrders:
         assert isinstance(order, Order)
         order = orders.create(order)
         for command in commands:
-            performed = perform(
-                command, order, restaurant_id="restaurant-1", idempotency_key=None, at=SYSTEM_CLOCK.now()
-            )
+            performed = perform(command, order, subject="restaurant-1", idempotency_key=None, at=SYSTEM_CLOCK.now())
             assert isinstance(performed, Performed)
             order = orders.advance(order, performed)
         for performed in order.history:

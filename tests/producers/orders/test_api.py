@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from litestar.testing import TestClient
 
-from events.orders import OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected
+from events.orders import OrderAccepted, OrderCancelled, OrderCompleted, OrderExpired, OrderPlaced, OrderRejected
 from producers.orders.api import MAX_BODY_BYTES, create_app
 from producers.orders.commands import derive_cause, derive_order_id
 from producers.orders.diagnostics import AcknowledgementNotNoted, NotPublished, RequestFailed
@@ -69,6 +69,34 @@ def test_an_order_can_be_turned_down(api: OrdersApi) -> None:
     assert api.command(order_id, "reject", {"reason": "too_busy"}).json()["state"] == "rejected"
     assert isinstance(api.stream()[-1].event, OrderRejected)
     assert api.http.get(f"/orders/{order_id}", headers=api.customer).json()["rejection_reason"] == "too_busy"
+
+
+def test_an_order_can_be_cancelled_by_its_customer_until_it_is_answered(api: OrdersApi) -> None:
+    order_id = api.placed()
+    path = f"/orders/{order_id}/cancel"
+    problem(api.http.post(path, headers=api.token("customer-2", "customer")), 404, "unknown-order")
+    problem(api.http.post(path, headers=api.restaurant), 403, "wrong-role")
+    answers = [api.http.post(path, headers=api.customer) for _ in range(2)]
+    assert answers[0].json()["state"] == "cancelled"
+    assert answers[0].json() == answers[1].json()
+    late = problem(api.command(order_id, "accept", {"ready_in_minutes": 5}), 409, "wrong-state")
+    assert late["detail"] == "To accept an order it has to be placed; this one is cancelled."
+    assert [type(envelope.event) for envelope in api.stream()] == [OrderPlaced, OrderCancelled]
+    accepted = api.placed()
+    api.command(accepted, "accept", {"ready_in_minutes": 5})
+    problem(api.http.post(f"/orders/{accepted}/cancel", headers=api.customer), 409, "wrong-state")
+
+
+def test_an_answer_after_accept_by_is_told_that_the_order_has_expired(api: OrdersApi) -> None:
+    order_id = api.placed()
+    view = api.http.get(f"/orders/{order_id}", headers=api.customer).json()
+    assert view["accept_by"] == "2026-03-14T12:10:00Z"
+    api.time.advance(601)
+    for _ in range(2):
+        late = problem(api.command(order_id, "accept", {"ready_in_minutes": 5}), 409, "wrong-state")
+        assert late["detail"] == "To accept an order it has to be placed; this one is expired."
+    assert [type(envelope.event) for envelope in api.stream()] == [OrderPlaced, OrderExpired]
+    assert api.http.get(f"/orders/{order_id}", headers=api.customer).json()["state"] == "expired"
 
 
 def test_an_order_is_seen_by_its_customer_its_restaurant_and_operators_without_its_contact(api: OrdersApi) -> None:
@@ -691,6 +719,7 @@ def test_the_document_names_every_route_and_its_bodies(api: OrdersApi) -> None:
         "/orders/{order_id}/accept",
         "/orders/{order_id}/reject",
         "/orders/{order_id}/complete",
+        "/orders/{order_id}/cancel",
         "/health",
     }
     assert {"PlaceOrder", "AcceptOrder", "RejectOrder", "OrderView"} <= document["components"]["schemas"].keys()
@@ -703,6 +732,7 @@ OPERATIONS: dict[tuple[str, str], tuple[Role, list[dict[str, Any]]]] = {
     ("/orders/{order_id}/accept", "post"): ("restaurant", [{"ready_in_minutes": 5}, {"ready_in_minutes": 6}]),
     ("/orders/{order_id}/reject", "post"): ("restaurant", [{"reason": "closed"}, {"reason": "other"}]),
     ("/orders/{order_id}/complete", "post"): ("restaurant", [{}, {"any": "thing"}]),
+    ("/orders/{order_id}/cancel", "post"): ("customer", [{}, {"any": "thing"}]),
     ("/health", "get"): ("operator", [{}, {"any": "thing"}]),
 }
 SUMMARIES = {
@@ -711,6 +741,7 @@ SUMMARIES = {
     "/orders/{order_id}/accept": "Accept an order",
     "/orders/{order_id}/reject": "Reject an order",
     "/orders/{order_id}/complete": "Complete an order",
+    "/orders/{order_id}/cancel": "Cancel an order that no restaurant has answered",
     "/health": "Whether this process can publish",
 }
 

@@ -12,18 +12,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.orders import Event, OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected
+from events.orders import (
+    EVENT_TYPES,
+    Event,
+    OrderAccepted,
+    OrderCancelled,
+    OrderCompleted,
+    OrderExpired,
+    OrderPlaced,
+    OrderRejected,
+)
+from events.states import TRANSITION_BY
 from events.wire import encode
 from producers.orders import commands
 from producers.orders.commands import (
     AcceptOrder,
+    CancelOrder,
+    Command,
     CompleteOrder,
+    ExpireOrder,
     KeyReused,
     Order,
     Performed,
     PlaceOrder,
     RejectOrder,
-    RestaurantCommand,
+    TooEarly,
     TotalTooLarge,
     UnknownOrder,
     WrongState,
@@ -34,6 +47,7 @@ from producers.orders.commands import (
     same_placing,
 )
 from tests.support.builders import NOON, an_order_item
+from tests.support.lives import Life, lives
 
 PLACE = PlaceOrder(
     restaurant_id="restaurant-1",
@@ -44,10 +58,19 @@ PLACE = PlaceOrder(
     city="Utrecht",
 )
 ACCEPT, REJECT, COMPLETE = AcceptOrder(ready_in_minutes=20), RejectOrder(reason="closed"), CompleteOrder()
+CANCEL, EXPIRE = CancelOrder(), ExpireOrder()
+TEN_MINUTES = timedelta(minutes=10)
+COMMANDS: dict[type[Event], Command] = {
+    OrderAccepted: ACCEPT,
+    OrderRejected: REJECT,
+    OrderCompleted: COMPLETE,
+    OrderCancelled: CANCEL,
+    OrderExpired: EXPIRE,
+}
 
 
-def an_order(*commands: RestaurantCommand) -> Order:
-    order = place(PLACE, customer_id="customer-1", idempotency_key="key-1", at=NOON)
+def an_order(*commands: Command, accept_within: timedelta | None = TEN_MINUTES) -> Order:
+    order = place(PLACE, customer_id="customer-1", idempotency_key="key-1", at=NOON, accept_within=accept_within)
     assert isinstance(order, Order)
     for command in commands:
         performed = done(command, order)
@@ -56,14 +79,11 @@ def an_order(*commands: RestaurantCommand) -> Order:
     return order
 
 
-def done(command: RestaurantCommand, order: Order, *, key: str = "", late: int = 0, by: str = "restaurant-1") -> object:
-    return perform(
-        command,
-        order,
-        restaurant_id=by,
-        idempotency_key=key or None,
-        at=NOON + timedelta(minutes=late),
-    )
+def done(command: Command, order: Order, *, key: str = "", late: int | None = None, by: str = "") -> object:
+    """By those whose command it is, `late` minutes after the placing: when it is due."""
+    late = late if late is not None else 10 if command is EXPIRE else 0
+    whose = {CANCEL: "customer-1", EXPIRE: None}.get(command, "restaurant-1")
+    return perform(command, order, subject=by or whose, idempotency_key=key or None, at=NOON + timedelta(minutes=late))
 
 
 def placing(**changes: Any) -> PlaceOrder:
@@ -237,11 +257,11 @@ def test_all_events_of_an_order_share_the_callers_trace() -> None:
         ((), ACCEPT, OrderAccepted, "accepted"),
         ((), REJECT, OrderRejected, "rejected"),
         ((ACCEPT,), COMPLETE, OrderCompleted, "completed"),
+        ((), CANCEL, OrderCancelled, "cancelled"),
+        ((), EXPIRE, OrderExpired, "expired"),
     ],
 )
-def test_a_restaurant_moves_its_order_on(
-    before: tuple[RestaurantCommand, ...], command: RestaurantCommand, event: type, state: str
-) -> None:
+def test_a_command_moves_its_order_on(before: tuple[Command, ...], command: Command, event: type, state: str) -> None:
     performed = done(command, an_order(*before))
     assert isinstance(performed, Performed)
     assert type(performed.envelope.event) is event
@@ -267,8 +287,59 @@ def test_accepting_promises_a_time_and_carries_the_contact() -> None:
         ((ACCEPT, COMPLETE), REJECT),
     ],
 )
-def test_an_order_goes_one_way(before: tuple[RestaurantCommand, ...], command: RestaurantCommand) -> None:
+def test_an_order_goes_one_way(before: tuple[Command, ...], command: Command) -> None:
     assert isinstance(done(command, an_order(*before)), WrongState)
+
+
+@pytest.mark.parametrize("life", lives(), ids=lambda life: "-".join(EVENT_TYPES[event] for event in life.events))
+def test_commands_go_the_ways_of_the_table_and_no_other(life: Life) -> None:
+    order = an_order(*(COMMANDS[event] for event in life.events if event in COMMANDS))
+    assert order.state == life.state
+    for event, command in COMMANDS.items():
+        performed = done(command, order, key="another")
+        if TRANSITION_BY[event].before == life.state:
+            assert isinstance(performed, Performed)
+            assert performed.leads_to == TRANSITION_BY[event].state
+        else:
+            assert isinstance(performed, WrongState)
+
+
+@pytest.mark.parametrize("late", [10, 11, 999])
+@pytest.mark.parametrize("command", [ACCEPT, REJECT, CANCEL, COMPLETE], ids=lambda command: type(command).__name__)
+def test_what_comes_at_accept_by_or_later_makes_the_order_expire(command: Command, late: int) -> None:
+    order = an_order()
+    expired, due = done(command, order, late=late), done(EXPIRE, order, late=late)
+    assert expired == due
+    assert isinstance(expired, Performed)
+    assert isinstance(expired.envelope.event, OrderExpired)
+    assert expired.envelope.event.accept_by == NOON + TEN_MINUTES
+    told = done(command, order.after(expired), late=late)
+    assert isinstance(told, WrongState)
+    assert told.detail.endswith("this one is expired.")
+
+
+def test_until_then_it_waits() -> None:
+    order = an_order()
+    assert isinstance(done(EXPIRE, order, late=9), TooEarly)
+    accepted = done(ACCEPT, order, late=9)
+    assert isinstance(accepted, Performed)
+    assert isinstance(done(EXPIRE, order.after(accepted), late=10), WrongState)
+    assert done(ACCEPT, order.after(accepted), late=999) == accepted
+
+
+def test_an_order_of_an_older_release_waits_for_ever() -> None:
+    order = an_order(accept_within=None)
+    assert order.placed.accept_by is None
+    assert isinstance(done(EXPIRE, order, late=10**6), TooEarly)
+    accepted = done(ACCEPT, order, late=10**6)
+    assert isinstance(accepted, Performed)
+    assert accepted.leads_to == "accepted"
+
+
+def test_an_order_is_cancelled_by_its_customer_alone() -> None:
+    for by in ("customer-2", "restaurant-1"):
+        assert isinstance(done(CANCEL, an_order(), by=by), UnknownOrder)
+    assert isinstance(done(EXPIRE, an_order(), by="restaurant-1"), UnknownOrder)
 
 
 def test_a_second_acceptance_under_another_key_is_refused() -> None:
@@ -277,11 +348,16 @@ def test_a_second_acceptance_under_another_key_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("before", "command"),
-    [((ACCEPT,), ACCEPT), ((ACCEPT, COMPLETE), ACCEPT), ((REJECT,), REJECT), ((ACCEPT, COMPLETE), COMPLETE)],
+    [
+        ((ACCEPT,), ACCEPT),
+        ((ACCEPT, COMPLETE), ACCEPT),
+        ((REJECT,), REJECT),
+        ((ACCEPT, COMPLETE), COMPLETE),
+        ((CANCEL,), CANCEL),
+        ((EXPIRE,), EXPIRE),
+    ],
 )
-def test_a_repeat_is_the_same_event_however_late(
-    before: tuple[RestaurantCommand, ...], command: RestaurantCommand
-) -> None:
+def test_a_repeat_is_the_same_event_however_late(before: tuple[Command, ...], command: Command) -> None:
     order = an_order(*before)
     assert done(command, order, late=60) in order.later
 

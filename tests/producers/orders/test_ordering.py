@@ -60,7 +60,7 @@ def test_what_is_noted_a_moment_later_is_not_published_again() -> None:
         placed = ordering.place(order, customer_id="customer-1", idempotency_key="key-1", traceparent=None)
         assert isinstance(placed, Done)
         accepted = ordering.perform(
-            AcceptOrder(ready_in_minutes=5), order_id=ORDER_ID, restaurant_id="restaurant-1", idempotency_key="accept"
+            AcceptOrder(ready_in_minutes=5), order_id=ORDER_ID, subject="restaurant-1", idempotency_key="accept"
         )
         assert isinstance(accepted, Done)
     assert [envelope.event_type for envelope in published(kinesis)] == ["order_placed", "order_accepted"]

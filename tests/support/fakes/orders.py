@@ -7,7 +7,7 @@ from typing import cast
 
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
-from events.orders import Event, OrderPlaced
+from events.orders import Event, OrderExpired, OrderPlaced
 from events.wire import decode
 from producers.orders.commands import Order, Performed
 
@@ -45,7 +45,7 @@ class FakeOrders:
         with self._lock:
             self._raise_scripted()
             stored = self._orders[order.order_id]
-            if stored.state == order.state:
+            if stored.state == order.state and _in_time(stored, performed):
                 stored = self._orders[order.order_id] = _as_stored(stored.after(performed))
             self._lose_answer_if_scripted()
             return stored
@@ -82,6 +82,13 @@ class FakeOrders:
     def _lose_answer_if_scripted(self) -> None:
         if self._lost_answers:
             raise self._lost_answers.popleft()
+
+
+def _in_time(order: Order, performed: Performed[Event]) -> bool:
+    accept_by, at = order.placed.accept_by, performed.envelope.occurred_at
+    if order.state != "placed" or accept_by is None:
+        return True
+    return (at >= accept_by) == isinstance(performed.envelope.event, OrderExpired)
 
 
 def _as_stored(order: Order) -> Order:

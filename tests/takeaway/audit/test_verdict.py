@@ -1,10 +1,27 @@
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from events import OrderPlaced, derive_event_id
 from foundation.kinesis.records import SequenceNumber, StreamPosition
+from producers.load.ledger import LedgerWriter, expected_events
+from producers.orders import ExpireOrder, Order, Performed, PlaceOrder, perform
+from producers.orders import place as place_order
+from takeaway.audit.evidence import intended_events
 from takeaway.audit.facts import BadRecord, Effect, Evidence, Fact
 from takeaway.audit.verdict import Audit, Bounds, audit
+from tests.support.builders import NOON, an_order_item
+
+PLACE = PlaceOrder(
+    restaurant_id="restaurant-1",
+    customer_name="Ada",
+    customer_email="ada@example.com",
+    items=(an_order_item(),),
+    currency="EUR",
+    city="Utrecht",
+)
 
 
 def place(number: int) -> StreamPosition:
@@ -129,6 +146,29 @@ def test_an_order_is_open_until_it_is_completed_or_rejected() -> None:
     ended = replace(CLEAN, ledger=(*CLEAN.ledger, done), stream=(*FACTS, done), lake=(*FACTS, done))
     assert audit(ended).open_orders == 0
     assert "open" not in audit(ended).receipt
+
+
+@pytest.mark.parametrize("end", ["order_cancelled", "order_expired", "order_rejected"])
+def test_an_order_that_ended_before_an_answer_is_neither_open_nor_lost(end: str) -> None:
+    ended = Fact("ended-1", end, "order-1", place(3))
+    facts = (PLACED, NOTIFIED, ended)
+    known = frozenset({"ended-1"})
+    verdict = audit(Evidence(ledger=facts[:2], stream=facts, effects=(TICKET,), lake=facts, intended=known))
+    assert (verdict.findings, verdict.open_orders) == ((), 0)
+
+
+def test_what_time_brings_about_is_in_no_ledger_and_expected(tmp_path: Path) -> None:
+    entries = expected_events(
+        OrderPlaced, "key-1", order_id="order-1", restaurant_id="r", customer_id="c", intended_at=NOON
+    )
+    with LedgerWriter(tmp_path, "orders") as ledger:
+        ledger.intend(entries)
+    order = place_order(PLACE, customer_id="customer-1", idempotency_key="key-1", at=NOON, accept_within=timedelta(0))
+    assert isinstance(order, Order)
+    expired = perform(ExpireOrder(), order, subject=None, idempotency_key=None, at=NOON)
+    assert isinstance(expired, Performed)
+    of_this_order = derive_event_id("order-1", "order_expired", expired.envelope.cause)
+    assert intended_events(tmp_path) == {of_this_order, *(entry.event_id for entry in entries)}
 
 
 def test_bounds_never_excuse_a_loss() -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
+from events import EVENT_TYPES
 from foundation.diagnostics import LogWasFull, json_lines
 from foundation.plain_text import one_line, plain_text
 from takeaway import cli
@@ -66,7 +67,7 @@ def a_log() -> None:
     json_lines(EVIL, out=sys.stdout)(LogWasFull(1, OSError(EVIL)))
 
 
-_TYPES = ["order_placed", "restaurant_notified", "order_accepted", "order_rejected", "user_notified", "order_completed"]
+_TYPES = [*EVENT_TYPES.values()]
 
 PLACES: dict[str, Callable[[], Any]] = {
     "a line": lambda: say(EVIL, EVIL),

@@ -329,6 +329,22 @@ def test_an_order_that_is_over_is_told_and_its_ticket_goes(market: Market) -> No
     assert "409" in told.reply
 
 
+@pytest.mark.parametrize("end", ["cancelled", "expired"])
+def test_an_order_that_ended_before_its_answer_is_finished(market: Market, end: str) -> None:
+    order_id, ticket = a_ticket(market.api)
+    market.queue._refill = list
+    if end == "cancelled":
+        answer = market.api.http.post(f"/orders/{order_id}/cancel", headers=market.api.customer)
+        assert answer.is_success
+    else:
+        market.api.time.advance(600)
+    market.queue.send(ticket)
+    with market.serve() as serving:
+        serving.until(lambda: serving.restaurants.served().finished == {order_id})
+    assert serving.restaurants.served().unanswered == {order_id}
+    assert market.api.stream()[-1].event_type == f"order_{end}"
+
+
 @pytest.mark.parametrize("body", ["", "hello", "{}", "[" * 5000, '{"event_id": 1, "order_id": "o"}'])
 def test_a_message_that_is_no_ticket_is_told_and_left(market: Market, body: str) -> None:
     market.queue._refill = list

@@ -1,0 +1,202 @@
+"""However commands meet, whenever they come and whatever crashes: an order has one outcome, and all hear the same."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.orders import Event, OrderAccepted, OrderCancelled, OrderCompleted, OrderExpired, OrderRejected
+from events.states import reached
+from events.wire import EncodedEvent
+from producers.orders.commands import (
+    AcceptOrder,
+    CancelOrder,
+    Command,
+    CompleteOrder,
+    ExpireOrder,
+    Order,
+    PlaceOrder,
+    Refusal,
+    RejectOrder,
+    TooEarly,
+    WrongState,
+    derive_order_id,
+)
+from producers.orders.ordering import Done, Ordering
+from producers.publishing.publisher import EventPublisher
+from tests.support.builders import an_order_item
+from tests.support.fakes.clock import FakeClock
+from tests.support.fakes.orders import FakeOrders
+from tests.support.fakes.turns import TurnGate, Turns
+
+ORDER_ID = derive_order_id("customer-1", "key-1")
+PLACE = PlaceOrder(
+    restaurant_id="restaurant-1",
+    customer_name="Ada",
+    customer_email="ada@example.com",
+    items=(an_order_item(),),
+    currency="EUR",
+    city="Utrecht",
+)
+COMMANDS: tuple[tuple[Command, str | None], ...] = (
+    (AcceptOrder(ready_in_minutes=5), "restaurant-1"),
+    (RejectOrder(reason="closed"), "restaurant-1"),
+    (CompleteOrder(), "restaurant-1"),
+    (CancelOrder(), "customer-1"),
+    (ExpireOrder(), None),
+)
+BRINGS_ABOUT = (OrderAccepted, OrderRejected, OrderCompleted, OrderCancelled, OrderExpired)
+ANSWERS = (OrderAccepted, OrderRejected, OrderCancelled, OrderExpired)
+
+
+class Died(BaseException):
+    """The process, here."""
+
+
+@dataclass
+class World:
+    """One store, one stream, and any number of processes that carry out commands on them."""
+
+    time: FakeClock = field(default_factory=FakeClock)
+    orders: FakeOrders = field(default_factory=FakeOrders)
+    published: list[EncodedEvent[Event]] = field(default_factory=list)
+
+    def ordering(self, gate: TurnGate | None = None) -> Ordering:
+        through = gate.through if gate else _at_once
+        return Ordering(
+            cast("Any", Gated(self.orders, through)),
+            cast("EventPublisher", Publisher(self.published, through)),
+            clock=self.time.clock,
+            emit=lambda _: None,
+            answer_within=timedelta(seconds=10),
+            accept_within=timedelta(minutes=10),
+            wait=lambda _: False,
+        )
+
+    def stored(self) -> Order:
+        order = self.orders.get(ORDER_ID)
+        assert order
+        return order
+
+
+def _at_once(apply: Callable[[], Any]) -> Any:
+    return apply()
+
+
+class Gated:
+    """A store whose every call waits for its turn, and may be the last of its process."""
+
+    def __init__(self, orders: FakeOrders, through: Callable[[Callable[[], Any]], Any]) -> None:
+        self._orders = orders
+        self._through = through
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments: self._through(lambda: getattr(self._orders, name)(*arguments))
+
+
+class Publisher:
+    """A stream that takes everything."""
+
+    def __init__(self, published: list[EncodedEvent[Event]], through: Callable[[Callable[[], Any]], Any]) -> None:
+        self._published = published
+        self._through = through
+
+    def publish(self, event: EncodedEvent[Event]) -> "Future[None]":
+        self._through(lambda: self._published.append(event))
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A command of `COMMANDS`, in a process that dies at its so many-th call, if that comes."""
+
+    number: int
+    dies_at: int
+
+
+ATTEMPTS = st.lists(st.builds(Attempt, st.integers(0, len(COMMANDS) - 1), st.integers(1, 9)), min_size=2, max_size=5)
+
+
+@pytest.mark.slow
+@given(
+    attempts=ATTEMPTS,
+    turns=st.lists(st.integers(0, 4), max_size=40),
+    # Seconds between two calls: most are none, and accept_by is 600 s after the placing.
+    passes=st.lists(st.sampled_from([0, 0, 0, 0, 1, 299, 300, 599, 600]), max_size=40),
+)
+def test_however_commands_meet_an_order_has_one_outcome(
+    attempts: list[Attempt], turns: list[int], passes: list[int]
+) -> None:
+    world, answers = World(), list[tuple[int, Done | Refusal]]()
+    world.ordering().place(PLACE, customer_id="customer-1", idempotency_key="key-1", traceparent=None)
+    schedule, remaining = Turns(turns), iter(passes)
+
+    def between() -> None:
+        world.time.advance(next(remaining, 0))
+        assert len(outcomes(world.stored())) <= 1
+
+    def work(attempt: Attempt, gate: TurnGate) -> Callable[[], None]:
+        def carried_out() -> None:
+            try:
+                answers.append((attempt.number, performed(world.ordering(gate), attempt.number)))
+            except Died:
+                return
+
+        return carried_out
+
+    def gate(name: str, dies_at: int) -> TurnGate:
+        def dies(calls: int) -> None:
+            if calls == dies_at:
+                raise Died
+
+        opened = schedule.gate(name)
+        opened.dies = dies
+        return opened
+
+    schedule.run(
+        {f"{at}": work(attempt, gate(f"{at}", attempt.dies_at)) for at, attempt in enumerate(attempts)}, between
+    )
+    # Those whose process died, and all others, ask again.
+    for attempt in attempts:
+        answers.append((attempt.number, performed(world.ordering(), attempt.number)))
+    require_one_outcome(world, attempts, answers)
+
+
+def performed(ordering: Ordering, number: int) -> Done | Refusal:
+    command, subject = COMMANDS[number]
+    return ordering.perform(command, order_id=ORDER_ID, subject=subject, idempotency_key=None)
+
+
+def outcomes(order: Order) -> list[Event]:
+    return [one.envelope.event for one in order.later if isinstance(one.envelope.event, ANSWERS)]
+
+
+def require_one_outcome(world: World, attempts: list[Attempt], answers: list[tuple[int, Done | Refusal]]) -> None:
+    order = world.stored()
+    history = [one.envelope for one in order.history]
+    answer = next((one for one in history if isinstance(one.event, ANSWERS)), None)
+    asked = {type(COMMANDS[attempt.number][0]) for attempt in attempts}
+    assert len(outcomes(order)) == (1 if answer else 0)
+    assert answer or not asked & {AcceptOrder, RejectOrder, CancelOrder}
+    if answer and order.placed.accept_by:
+        assert (answer.occurred_at >= order.placed.accept_by) == isinstance(answer.event, OrderExpired)
+    # What is on the stream is what is stored, first in its order: a loser's event never was.
+    assert list(dict.fromkeys(one.envelope.event_id for one in world.published)) == [one.event_id for one in history]
+    stored = {one.event_id: type(one.event) for one in history}
+    done: dict[int, Done] = {}
+    for number, told in answers:
+        assert isinstance(told, Done | WrongState | TooEarly)
+        if isinstance(told, Done):
+            assert stored[told.event_id] is BRINGS_ABOUT[number]
+            assert done.setdefault(number, told) == told
+        else:
+            assert number not in done
+        if isinstance(told, WrongState):
+            assert any(told.detail.endswith(f"this one is {state}.") for state in reached(order.state))
