@@ -67,6 +67,7 @@ USER_NOTIFIER = _tells_customer(OrderAccepted)
 
 # How long a restaurant has for its answer, from the placing on: then the order expires.
 ACCEPT_WITHIN = timedelta(minutes=10)
+_A_MINUTE = timedelta(minutes=1)
 
 CHOREOGRAPHY: tuple[Step, ...] = (
     Step("customer", None, (OrderPlaced,), Bound.COMMAND, owner="ordering"),
@@ -81,8 +82,8 @@ CHOREOGRAPHY: tuple[Step, ...] = (
     ),
     # While the restaurant has not answered, and only if the customer likes.
     Step("customer", OrderPlaced, (OrderCancelled,), Bound.COMMAND, owner="ordering"),
-    # By itself, whatever command comes after that; or by one of its own.
-    Step("ordering", OrderPlaced, (OrderExpired,), Bound.COMMAND, owner="ordering", deadline=ACCEPT_WITHIN),
+    # By itself, whatever command comes after that; or by one of its own, which has a minute for it.
+    Step("ordering", OrderPlaced, (OrderExpired,), Bound.COMMAND, owner="ordering", deadline=ACCEPT_WITHIN + _A_MINUTE),
     USER_NOTIFIER,
     Step(
         "restaurant", OrderAccepted, (OrderCompleted,), Bound.COMMAND, owner="restaurants", deadline=timedelta(hours=2)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 
-from events import EVENT_TYPES, Bound, Event, Step
+from events import EVENT_TYPES, TRANSITIONS, Bound, Event, Step
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -25,6 +25,9 @@ class Declared:
         """All that is told or heard, in the choreography's order."""
         named = [event for step in self.steps for event in (step.listens_to, *step.publishes) if event is not None]
         return tuple(dict.fromkeys(EVENT_TYPES[event] for event in named))
+
+    def knows(self, event: type[Event]) -> bool:
+        return EVENT_TYPES[event] in self.types
 
     def code(self, event: type[Event]) -> int:
         return self.types.index(EVENT_TYPES[event])
@@ -76,8 +79,15 @@ class Declared:
 
     @cached_property
     def alternatives(self) -> tuple[tuple[int, ...], ...]:
-        """Groups of types of which an order has one at most: what a step answers with one of, and the endings."""
+        """Groups of types of which an order has one at most.
+
+        What a step answers with one of; what leads on from one state, as the table of states has it; and the endings.
+        """
         groups = [tuple(sorted(self.told(step))) for step in self.steps if step.listens_to is not None]
+        groups += [
+            tuple(sorted(self.code(one.event) for one in TRANSITIONS if one.before == state and self.knows(one.event)))
+            for state in dict.fromkeys(one.before for one in TRANSITIONS)
+        ]
         groups.append(tuple(sorted(self.endings)))
         return tuple(dict.fromkeys(group for group in groups if len(group) > 1))
 

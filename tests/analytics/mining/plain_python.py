@@ -10,6 +10,7 @@ import numpy as np
 
 from events.choreography import Bound, Step
 from events.orders import EVENT_TYPES
+from events.states import TRANSITIONS
 
 Row = dict[str, Any]
 
@@ -99,7 +100,11 @@ class _Plainly:
             note("never placed", [events[0]["event_type"]])
         self._pair(events, by_type, note, is_placed=is_placed, starts=starts)
         answers = [told for heard, told in zip(self.heard, self.told, strict=True) if heard is not None]
-        groups = {tuple(sorted(names, key=self.types.index)) for names in [*answers, self.endings]}
+        by_state: dict[str | None, list[str]] = defaultdict(list)
+        for one in TRANSITIONS:
+            by_state[one.before].append(EVENT_TYPES[one.event])
+        exits = [[name for name in names if name in self.types] for names in by_state.values()]
+        groups = {tuple(sorted(names, key=self.types.index)) for names in [*answers, *exits, self.endings]}
         for group in groups:
             present = [name for name in group if by_type.get(name)]
             if len(present) > 1:

@@ -275,6 +275,23 @@ def test_what_ends_an_order_follows_from_the_steps() -> None:
     assert "order_rejected" not in endings((*SCORE, Step("cook", OrderRejected, (OrderPlaced,), Bound.COMMAND, "")))
 
 
+def test_every_end_of_an_order_is_one_and_excludes_all_that_leads_elsewhere() -> None:
+    """By the product's own steps and states."""
+
+    def kinds(*steps: str, ended_after: float) -> dict[Kind, int]:
+        rows = caused(an_order(*steps))
+        rows[-1]["occurred_at"] = NOON + timedelta(seconds=ended_after)
+        newest = an_event("order_placed", order_id="newest", after=5 * HOUR)
+        return dict(check([*rows, newest], CHOREOGRAPHY).kinds)
+
+    assert kinds("restaurant_notified", "order_cancelled", ended_after=60) == {}
+    assert kinds("restaurant_notified", "order_expired", ended_after=600.5) == {}
+    assert kinds("restaurant_notified", "order_expired", ended_after=661) == {Kind.LATE: 1}
+    assert kinds("restaurant_notified", ended_after=10) == {Kind.OVERDUE: 1}
+    for other in ("order_cancelled", "order_expired"):
+        assert kinds(*GOOD[:3], other, ended_after=640) == {Kind.CONTRADICTORY: 1}
+
+
 def test_what_is_told_unasked_begins_no_order_and_excludes_nothing_that_does() -> None:
     steps = (UNASKED, *SCORE[1:])
     assert check(caused(an_order("restaurant_notified", "order_rejected")), steps).kinds == {}
