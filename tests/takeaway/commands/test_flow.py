@@ -139,7 +139,7 @@ class Detours:
         order["order_completed"]["occurred_at"] += timedelta(hours=2)
         order = self.another(Kind.NEVER_PLACED)
         self.drop(order["order_placed"])
-        order = self.another(Kind.CONTRADICTORY)
+        order = self.another(Kind.CONTRADICTORY, Kind.MISSING)
         changed = {"event_type": "order_rejected", "event_id": "rejected", "_sequence_number": "7" * 57}
         self.rows.append(order["order_accepted"] | changed)
         order = self.another(Kind.OVERDUE)
@@ -162,7 +162,7 @@ def test_twelve_detours_are_found_by_order_and_kind_and_no_others(clean: Rows, l
         "never placed": 1,
         "wrong order": 3,
         "contradictory": 1,
-        "missing": 3,
+        "missing": 4,
         "twice": 2,
         "late": 2,
         "overdue": 2,
@@ -296,11 +296,13 @@ def test_the_mined_flow_is_drawn(lake_of: Callable[[Rows], None]) -> None:
     drawn = show("--mermaid")
     assert 'restaurant_notifier -- "restaurant_notified<br/>2 · 95 % in 10.0 s" --> restaurant' in drawn
     assert 'customer -- "order_placed<br/>2" --> restaurant_notifier' in drawn
-    assert drawn.count("-->") == mermaid().count("-->")
+    # Steps that tell the same event have a number each.
+    assert drawn.count("-->") >= mermaid().count("-->")
     edges = json.loads(show("--json"))
     expected = {"order_placed": 2, **dict.fromkeys(GOOD, 1), "restaurant_notified": 2}
-    assert [(edge["tells"], edge["count"]) for edge in edges] == [
-        (EVENT_TYPES[event], expected.get(EVENT_TYPES[event], 0)) for step in CHOREOGRAPHY for event in step.publishes
+    assert {edge["tells"]: edge["count"] for edge in edges if edge["count"]} == expected
+    assert [edge["tells"] for edge in edges] == [
+        EVENT_TYPES[event] for step in CHOREOGRAPHY for event in step.publishes
     ]
     rows = [line.split("\t")[:3] for line in show().splitlines()]
     assert ["restaurant_notifier", "order_placed", "restaurant_notified"] in rows
