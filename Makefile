@@ -13,8 +13,9 @@ ON := $(if $(BACKEND),--backend $(BACKEND))
 # Not among them: bench-archive-memory, which takes another half an hour.
 BENCHES := bench-leases bench-publish bench-consume bench-archive bench-history bench-lake bench-commits bench-freshness \
   bench-failover bench-keeping bench-kcl
-# Two files at a time: most tests wait for other processes, and those of a file may share a flow.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Two files at a time: most tests wait for other processes, and those of a file may share a flow. In the order of
+# tests/conftest.py: by xdist's own, files of many tests come first, and those of a single long one last.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 # What `make test` leaves to targets of its own.
 APART := prove or chaos or interop or nightly
 
@@ -68,6 +69,9 @@ chaos: install ## kill, freeze and disturb the real processes, and audit what is
 chaos-lake: install ## kill two archivers with -9 at every step of their commits, 56 times; about five minutes
 	@LAKE_KILL_ROUNDS=$(or $(ROUNDS),4) $(PYTEST) -n 0 -m chaos tests/end_to_end/test_lake_kills.py $(ARGS)
 
+chaos-outcomes: install ## refuse what notifiers remember for ten minutes, and count the mails of each customer
+	@REFUSED_SECONDS=$(or $(REFUSED_SECONDS),600) $(PYTEST) -n 0 -m chaos tests/end_to_end/test_refused_outcomes.py $(ARGS)
+
 doctor-troubles: install ## twelve troubles on a running stack, and how soon the doctor names each; about five minutes
 	@$(PYTEST) -n 0 -m chaos tests/end_to_end/test_doctor.py $(ARGS)
 
@@ -77,7 +81,7 @@ interop: install ## beside the real KCL: change the engine and keep the place, a
 states: install ## the larger state spaces, and every property with ten times as many examples
 	@$(PYTEST) -m "nightly or hypothesis" --examples nightly $(ARGS)
 
-nightly: ## the longer proofs: states, chaos-lake three times as long, interop, chaos on LocalStack; about an hour
+nightly: ## the longer proofs: states, chaos-lake and chaos-outcomes, interop, chaos on LocalStack; over an hour
 	@.ci/nightly
 
 bench: ## every benchmark, one after the other: the better part of an hour; the KCL's needs Java

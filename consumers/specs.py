@@ -101,7 +101,8 @@ CONSUMERS = listed(
         part=ARCHIVER,
         build="consumers.archiver:archivers",
         reads_per_second=0.5,
-        batch_size=10_000,
+        # As large as pays off: a checkpoint moves behind each, also where every record becomes a dead letter.
+        batch_size=4_000,
         batching_window=timedelta(minutes=1),
         may_start_at_latest=False,
         fills_lake=True,

@@ -32,7 +32,7 @@ class Bound(Enum):
 class Step:
     """One move: `actor` hears `listens_to` (nothing, when a person starts the flow) and tells one of `publishes`.
 
-    `deadline` is how long after hearing it has to happen; `owner` is the team that answers for it.
+    `deadline` is how long after hearing it has to happen, none if it need not; `owner` is the team that answers for it.
     """
 
     actor: str
@@ -69,7 +69,7 @@ USER_NOTIFIER = _tells_customer(OrderAccepted)
 ACCEPT_WITHIN = timedelta(minutes=10)
 
 CHOREOGRAPHY: tuple[Step, ...] = (
-    Step("customer", None, (OrderPlaced, OrderCancelled), Bound.COMMAND, owner="ordering"),
+    Step("customer", None, (OrderPlaced,), Bound.COMMAND, owner="ordering"),
     RESTAURANT_NOTIFIER,
     Step(
         "restaurant",
@@ -79,6 +79,8 @@ CHOREOGRAPHY: tuple[Step, ...] = (
         owner="restaurants",
         deadline=ACCEPT_WITHIN,
     ),
+    # While the restaurant has not answered, and only if the customer likes.
+    Step("customer", OrderPlaced, (OrderCancelled,), Bound.COMMAND, owner="ordering"),
     # Whatever command comes after that makes it so, or one of its own.
     Step("ordering", OrderPlaced, (OrderExpired,), Bound.COMMAND, owner="ordering", deadline=ACCEPT_WITHIN),
     USER_NOTIFIER,

@@ -15,7 +15,7 @@ def mermaid() -> str:
         f"  {step.actor} -- {EVENT_TYPES[event]} --> {listener}"
         for step in CHOREOGRAPHY
         for event in step.publishes
-        for listener in _listeners(event)
+        for listener in _listeners(step, event)
     ]
     observed = [f"  stream[(every event)] -.-> {observer}" for observer in OBSERVERS]
     # Several steps may tell one event.
@@ -57,9 +57,9 @@ def asyncapi() -> dict[str, Any]:
     }
 
 
-def _listeners(event: type[Event]) -> list[str]:
-    """Who hears it; an event nobody acts on ends at the customer it concerns, and a withdrawal at the restaurant."""
-    heard = [step.actor for step in CHOREOGRAPHY if step.listens_to is event]
+def _listeners(teller: Step, event: type[Event]) -> list[str]:
+    """Who hears it; one that is not acted on ends at the customer whom it concerns, a withdrawal at the restaurant."""
+    heard = [step.actor for step in CHOREOGRAPHY if step.listens_to is event and step.actor != teller.actor]
     return heard or ["restaurant" if event is TicketWithdrawn else "customer"]
 
 

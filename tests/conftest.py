@@ -69,6 +69,13 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     note_tier(item)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take minutes come first: at the end one worker would wait for the other's."""
+    long = {item.path for item in items if item.get_closest_marker("end_to_end")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 def the_backend() -> Backend:
     return backends.BACKENDS[BACKEND_NAME]
 

@@ -819,6 +819,31 @@ GUARANTEES = (
         becomes("[]"),
         "test_it_is_read_from_its_beginning_and_told",
     ),
+    Guarantee(
+        "an event counts at the first place it arrived at",
+        becomes("list(places.values())"),
+        "test_an_event_counts_where_it_came_first_however_it_was_found",
+    ),
+    Guarantee(
+        "an order is looked for on each shard that its key led to",
+        replaced("key in shard.hash_keys", "(key in shard.hash_keys and (not shard.closed))"),
+        "test_only_its_own_shard_and_those_before_it_are_read",
+    ),
+    Guarantee(
+        "a trace opens the lake after it has asked how far the lake is",
+        followed_by("archived = _archived(environ, [name_of(shard.shard_id) for shard in shards])"),
+        "test_an_event_that_is_archived_while_one_looks_is_missed_by_none",
+    ),
+    Guarantee(
+        "a trace ends in time",
+        becomes("self._wait(seconds)"),
+        "test_a_stream_that_never_ends_is_read_for_so_long_at_most",
+    ),
+    Guarantee(
+        "a trace has no words of a dead letter",
+        replaced("letter.kind", "letter.error"),
+        "test_a_letter_tells_class_and_place_and_no_words",
+    ),
 )
 
 

@@ -20,7 +20,7 @@ from tests.support import ROOT
 SPELLED = re.compile(rf"^({'|'.join(STANDINGS)})\Z|'({'|'.join(STANDINGS)})'")
 # A word of LocalStack's.
 NOT_OF_ORDERS = {("takeaway/local/aws.py", "completed")}
-PACKAGES = ("analytics", "consumers", "events", "foundation", "producers", "takeaway")
+PACKAGES = ("analytics", "consumers", "events", "examples", "foundation", "producers", "takeaway")
 MOST_MODULES = 12
 
 

@@ -38,11 +38,21 @@ Happening = tuple[str, str]
 """An event as it is remembered: its order's id and its own. A foreign producer may give two orders one `event_id`."""
 
 
-def happening(event: EventEnvelope[Event]) -> Happening:
+class Identified(Protocol):
+    """An event's envelope, or its header."""
+
+    @property
+    def order_id(self) -> str: ...
+
+    @property
+    def event_id(self) -> str: ...
+
+
+def happening(event: Identified) -> Happening:
     return event.order_id, event.event_id
 
 
-def recalled(store: IdempotencyStore, heard: Iterable[EventEnvelope[Event]]) -> dict[Happening, bytes]:
+def recalled(store: IdempotencyStore, heard: Iterable[Identified]) -> dict[Happening, bytes]:
     """The outcomes known of these events."""
     heard = list(heard)
     stored = store.recall([event.event_id for event in heard])
@@ -75,7 +85,7 @@ class _Named(msgspec.Struct, frozen=True):
     order_id: str
 
 
-def _is_of(outcome: bytes, event: EventEnvelope[Event]) -> bool:
+def _is_of(outcome: bytes, event: Identified) -> bool:
     """One that cannot be read is held to be: whoever looks at it is told."""
     try:
         return msgspec.json.decode(outcome, type=_Named).order_id == event.order_id
@@ -83,7 +93,7 @@ def _is_of(outcome: bytes, event: EventEnvelope[Event]) -> bool:
         return True
 
 
-def _own_name(event: EventEnvelope[Event]) -> str:
+def _own_name(event: Identified) -> str:
     """Where the outcome lies whose `event_id` is another order's already. Longer than any `event_id` may be."""
     return f"order-{hashlib.sha512(msgspec.json.encode(happening(event))).hexdigest()}"
 

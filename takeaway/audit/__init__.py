@@ -15,7 +15,7 @@ from takeaway.audit.lake import lake_has, lake_rows
 from takeaway.audit.latency import Latency, latencies
 from takeaway.audit.observer import StreamObserver
 from takeaway.audit.report_file import write_report
-from takeaway.audit.stream import StreamAway, retained_records
+from takeaway.audit.stream import StreamAway, retained_records, shard_reader, stream_shards
 from takeaway.audit.verdict import Audit, Bounds, Finding, audit
 
 __all__ = [
@@ -39,5 +39,7 @@ __all__ = [
     "retained_records",
     "set_apart",
     "settle",
+    "shard_reader",
+    "stream_shards",
     "write_report",
 ]

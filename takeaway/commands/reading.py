@@ -1,4 +1,4 @@
-"""report, audit, flow show: what happened, what should have, and whether they agree."""
+"""report, trace, audit, flow show: what happened, what should have, and whether they agree."""
 
 import json
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ SECOND = timedelta(seconds=1)
 MOST_FINDINGS = 20
 # Beside 0 for fine, 1 for a finding and 2 for wrong usage.
 NOT_AT_REST = 3
+TRACE_SECONDS = 20.0
 SETTLING = "waiting until the stream is quiet and the lake has all of it"
 
 
@@ -45,6 +46,30 @@ def report(
     with lake_told_in_one_line(environ):
         written = write_report(environ, out, verdict).resolve()
     say(json.dumps({"report": str(written), "data": str(written.with_suffix(".json"))}) if as_json else written)
+
+
+def trace(
+    order_id: Annotated[str, typer.Argument(help="As `order_id` has it, in the API's answer and in the lake.")],
+    seconds: Annotated[
+        float, typer.Option(min=1, max=86_400, help="Read the stream for so many seconds at most.")
+    ] = TRACE_SECONDS,
+    as_json: Json = False,
+) -> None:
+    """Show one order's timeline, from the lake and from the stream behind it, and what comes next. Names no customer.
+
+    Where each event is, who told it and because of what, repeats, dead letters, messages; whose step is due, and when.
+
+    Example: takeaway trace 1f6b0b0e-62c1-5c3b-9d57-0c0d7f3d8f11
+    """
+    from takeaway.trace import as_facts, as_lines, not_found, order_facts, timeline_of
+
+    environ = resolved()
+    with PlainConsole(stderr=True).status("looking in lake, stream and dead letters"):
+        facts = order_facts(environ, order_id, within=seconds, clock=SYSTEM_CLOCK, wait=uninterrupted_wait())
+    if facts.found_nothing:
+        raise not_found(facts)
+    told, now = timeline_of(facts), SYSTEM_CLOCK.now()
+    say(json.dumps(as_facts(told, now)) if as_json else "\n".join(as_lines(told, now)))
 
 
 def audit(

@@ -66,8 +66,9 @@ def judged(shard: ShardStanding, pace_seconds: float, *, start: str) -> Judgemen
         return Judgement(
             Verdict.STOPPED,
             "its checkpoint is a place of a stream that was deleted: the stream was made anew under its name",
-            "stop its workers, remove the row from the lease table, and start them: they read the new stream from its "
-            "beginning. What was unread of the old one is lost",
+            "wait for two minutes: workers of this project read the new stream from its beginning by themselves. If it "
+            "stays, stop its workers, remove the row from the lease table, and start them. What was unread of the old "
+            "stream is lost",
             shard.standing_seconds,
         )
     # guarantee: what moves does not stand still

@@ -100,7 +100,7 @@ def test_an_unknown_consumer_is_refused_with_those_there_are() -> None:
 def test_the_lake_is_filled_from_the_beginning_and_in_large_batches() -> None:
     (filler,) = (CONSUMERS[name] for name in LAKE_FILLERS)
     assert not filler.may_start_at_latest
-    assert filler.batch_size == 10_000
+    assert filler.batch_size == 4_000
     assert filler.batching_window == timedelta(minutes=1)
 
 

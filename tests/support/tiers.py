@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import hypothesis
+import hypothesis.strategies
 import pytest
 
 QUICK = "quick"
@@ -66,6 +68,8 @@ class Quick:
         items[:] = [item for item in items if tier_of(item) == QUICK]
 
     def pytest_collection_finish(self) -> None:
+        # Else the first test of texts pays for hypothesis' table of all characters, which is made once a clone.
+        hypothesis.find(hypothesis.strategies.text(min_size=1), bool)
         # Else a test pays, now and then, for looking through all that was imported.
         gc.collect()
         gc.freeze()

@@ -15,7 +15,7 @@ LOST_OFFSETS = Bounds(holders=2, records=2, writes=6, offsets_may_be_lost=True)
     "bounds",
     [
         pytest.param(TWO_HOLDERS, id="two"),
-        pytest.param(THREE_HOLDERS, id="three", marks=pytest.mark.slow),
+        pytest.param(THREE_HOLDERS, id="three", marks=pytest.mark.nightly),
         pytest.param(LOST_OFFSETS, id="lost offsets", marks=pytest.mark.slow),
     ],
 )

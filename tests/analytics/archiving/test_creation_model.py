@@ -13,7 +13,7 @@ def bounds(*, writes: int, offsets_may_be_lost: bool) -> Bounds:
 @pytest.mark.parametrize(
     ("writes", "offsets_may_be_lost"),
     [
-        pytest.param(4, False, id="one each", marks=pytest.mark.slow),
+        pytest.param(4, False, id="one each", marks=pytest.mark.nightly),
         pytest.param(3, True, id="lost offsets", marks=pytest.mark.slow),
         pytest.param(4, True, id="lost offsets, and one more start", marks=pytest.mark.nightly),
     ],

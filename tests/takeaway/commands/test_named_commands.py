@@ -23,6 +23,7 @@ PLACES = (
     "analytics",
     "consumers",
     "events",
+    "examples",
     "foundation",
     "producers",
     "takeaway",
@@ -70,7 +71,7 @@ def test_every_command_that_is_named_is_there() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["`takeaway trace x`", "<code>takeaway lake trace</code>", "$ x\ntakeaway stop", 'fix: "takeaway dlq erase"'],
+    ["`takeaway follow x`", "<code>takeaway lake follow</code>", "$ x\ntakeaway stop", 'fix: "takeaway dlq erase"'],
 )
 def test_one_that_is_not_there_is_found(text: str) -> None:
     assert unknown(text, commands())

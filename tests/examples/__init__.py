@@ -1,0 +1,1 @@
+"""Tests of what stands in `examples`, run as their readers run it."""

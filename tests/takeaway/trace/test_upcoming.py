@@ -1,0 +1,57 @@
+"""What comes next is read off any choreography, with no event's name in the code."""
+
+from datetime import timedelta
+
+import pytest
+
+from events.choreography import Bound, Step
+from events.orders import OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected, UserNotified
+from takeaway.trace.upcoming import BEGINNINGS, FOLLOWING, Heard, ended_by, upcoming
+from tests.support.builders import NOON
+from tests.takeaway.trace.an_order import ACCEPTED, COMPLETED, NOTIFIED, PLACED, REJECTED, TOLD, header
+
+HOUR = timedelta(hours=1)
+# As it would be if a customer might take the order back until it is accepted, and were told of that.
+WITH_CHANGE_OF_MIND = (
+    Step("customer", None, (OrderPlaced,), Bound.COMMAND, owner="ordering"),
+    Step("customer", OrderPlaced, (OrderRejected,), Bound.COMMAND, owner="ordering", deadline=HOUR),
+    Step("restaurant", OrderPlaced, (OrderAccepted,), Bound.COMMAND, owner="restaurants", deadline=HOUR),
+    Step("restaurant", OrderAccepted, (OrderCompleted,), Bound.COMMAND, owner="restaurants"),
+    Step("notifier", OrderRejected, (UserNotified,), Bound.HANDLER, owner="customers", deadline=HOUR),
+)
+
+
+def heard(*envelopes: object) -> list[Heard]:
+    return [Heard(header(one), NOON) for one in envelopes]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ((PLACED,), ["customer", "restaurant"]),
+        ((PLACED, ACCEPTED), []),
+        ((PLACED, REJECTED), ["notifier"]),
+        ((PLACED, ACCEPTED, COMPLETED), []),
+        ((), []),
+    ],
+)
+def test_a_way_that_was_not_taken_is_not_waited_for(seen: tuple[object, ...], expected: list[str]) -> None:
+    assert [one.actor for one in upcoming(heard(*seen), WITH_CHANGE_OF_MIND)] == expected
+
+
+@pytest.mark.parametrize(
+    ("seen", "end"),
+    [
+        ([PLACED, NOTIFIED, ACCEPTED, TOLD], None),
+        ([PLACED, REJECTED], "order_rejected"),
+        ([PLACED, ACCEPTED, COMPLETED], "order_completed"),
+    ],
+)
+def test_an_order_ends_with_a_command_that_no_command_follows(seen: list[object], end: str | None) -> None:
+    types = [one.header.event_type for one in heard(*seen)]
+    assert ended_by(types) == ended_by(types, WITH_CHANGE_OF_MIND) == end
+
+
+def test_beginnings_and_what_only_follows_are_the_choreographys() -> None:
+    assert {header(PLACED).event_type} == BEGINNINGS
+    assert {header(NOTIFIED).event_type, header(TOLD).event_type, "ticket_withdrawn"} == FOLLOWING
