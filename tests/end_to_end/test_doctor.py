@@ -237,7 +237,9 @@ def stream_made_anew(patient: Patient) -> Iterator[None]:
 
 @contextmanager
 def back_end_away(patient: Patient) -> Iterator[None]:
-    os.kill(patient.aws.pid, signal.SIGKILL)
+    # LocalStack is a family of processes, and any of them would go on answering.
+    for process in processes._related({processes._mark(patient.aws.log)}):
+        process.kill()
     yield
 
 

@@ -306,8 +306,8 @@ def test_the_choreography_fits_a_terminal_with_whole_names(monkeypatch: pytest.M
     CliRunner().invoke(cli.app, ["flow", "show"])
     lines = out.getvalue().splitlines()
     assert all(len(line) <= 80 for line in lines)
-    assert lines[4].split() == ["restaurant_notifier", "order_placed", "restaurant_notified", "1", "min", "restaurants"]
-    assert [line.split()[2] for line in lines[5:7]] == ["order_accepted", "order_rejected"]
+    assert lines[3].split() == ["restaurant_notifier", "order_placed", "restaurant_notified", "1", "min", "restaurants"]
+    assert [line.split()[2] for line in lines[4:6]] == ["order_accepted", "order_rejected"]
 
 
 def test_counts_and_lengths_of_time() -> None:

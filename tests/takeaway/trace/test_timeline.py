@@ -55,7 +55,8 @@ def test_a_good_order_ends_with_nothing_to_come() -> None:
 
 def test_a_rejected_order_waits_for_no_completion() -> None:
     told = timeline_of(in_lake(PLACED, NOTIFIED, REJECTED))
-    assert (told.ended_by, [one.actor for one in told.upcoming]) == ("order_rejected", ["user_notifier"])
+    assert told.ended_by == "order_rejected"
+    assert [(one.actor, one.tells) for one in told.upcoming] == [("user_notifier", ("user_notified",))]
 
 
 @pytest.mark.parametrize(
