@@ -225,11 +225,11 @@ def _performs(
     from consumers.steps import HandlerStep, performs
     from producers.assembly import event_publisher
 
-    if not isinstance(spec.part, Step) or spec.part.listens_to is None:
+    if not spec.listens_to:
         raise SettingsError(f"{spec.name} performs no step. fix: leave its letters where they are")
     handle = spec.builder()(settings, partial(aws.client, environ=environ, config=_CONFIG))
     return performs(
-        HandlerStep(spec.name, spec.part.listens_to, handle),
+        HandlerStep(spec.name, spec.listens_to, handle),
         replace(settings.rules, compares=compares),
         outcomes=_outcomes(spec, settings, environ),
         publisher=event_publisher(environ, emit),

@@ -8,7 +8,7 @@ from typing import Any
 
 from consumers.settings import ConsumerSettings
 from consumers.specs import named
-from events import EVENT_TYPES, Step
+from events import EVENT_TYPES
 
 _FAN_OUT_CONSUMER = "/consumer/"
 
@@ -35,11 +35,10 @@ def event_source_mapping(consumer: str, *, source: str, function: str) -> dict[s
         "MaximumRetryAttempts": -1,
         "MaximumRecordAgeInSeconds": -1,
     }
-    heard = spec.part.listens_to if isinstance(spec.part, Step) else None
     # guarantee: Lambda filters nothing where it cannot look into aggregates
-    if heard is not None and _FAN_OUT_CONSUMER in source:
+    if spec.listens_to and _FAN_OUT_CONSUMER in source:
         # Lambda looks into aggregates for a fan-out consumer only; reading the stream itself, it would drop them whole:
         # https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html
-        pattern = {"data": {"event_type": [EVENT_TYPES[heard]]}}
+        pattern = {"data": {"event_type": [EVENT_TYPES[heard] for heard in spec.listens_to]}}
         mapping["FilterCriteria"] = {"Filters": [{"Pattern": json.dumps(pattern)}]}
     return mapping

@@ -9,7 +9,7 @@ from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
-from events import ARCHIVER, CHOREOGRAPHY, OBSERVERS, RESTAURANT_NOTIFIER, USER_NOTIFIER, Bound, Step
+from events import ARCHIVER, CHOREOGRAPHY, OBSERVERS, RESTAURANT_NOTIFIER, USER_NOTIFIER, Bound, Event, Step, heard_by
 from foundation.kinesis import READS_PER_SECOND
 from foundation.settings import SettingsError, setting, variable
 
@@ -18,10 +18,11 @@ _HANDLER_STEPS = tuple(step for step in CHOREOGRAPHY if step.bound_by is Bound.H
 
 @dataclass(frozen=True, kw_only=True)
 class ConsumerSpec:
-    """A consumer. `part` is its step of the choreography or, where it hears everything, its name among the observers.
+    """A consumer. `part` is its first step of the choreography, of which it plays all that are its actor's, or its name
+    among the observers, where it hears everything.
 
     `build` is the `module:function` that makes it:
-        for a step, function(settings, client) answers the handler: an event heard in, the event that follows out;
+        for steps, function(settings, client) answers the handler: an event heard in, the event that follows out;
         for an observer, function(settings, environ, emit, keys, letters) answers a `ProcessorFactory`.
     `client` makes a client of boto3 for a service's name.
 
@@ -43,6 +44,11 @@ class ConsumerSpec:
     @property
     def name(self) -> str:
         return self.part.actor if isinstance(self.part, Step) else self.part
+
+    @property
+    def listens_to(self) -> tuple[type[Event], ...]:
+        """What its steps hear; nothing for an observer, which hears everything."""
+        return heard_by(self.name)
 
     @property
     def reads_field(self) -> str:

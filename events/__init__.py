@@ -10,6 +10,7 @@ from events.choreography import (
     Bound,
     Step,
     handler_steps,
+    heard_by,
 )
 from events.drawing import asyncapi, mermaid, tree
 from events.envelope import EventEnvelope, EventT_co, derive_event_id, first, following, name_based_uuid, partition_key
@@ -31,6 +32,7 @@ from events.orders import (
     RejectionReason,
     RestaurantNotified,
     Text,
+    TicketWithdrawn,
     Timestamp,
     UserNotified,
 )
@@ -123,6 +125,7 @@ __all__ = [
     "Standing",
     "Step",
     "Text",
+    "TicketWithdrawn",
     "Timestamp",
     "Transition",
     "UnansweredState",
@@ -144,6 +147,7 @@ __all__ = [
     "golden_bytes",
     "handler_steps",
     "header_of",
+    "heard_by",
     "mermaid",
     "name_based_uuid",
     "partition_key",

@@ -16,6 +16,7 @@ from events.orders import (
     OrderPlaced,
     OrderRejected,
     RestaurantNotified,
+    TicketWithdrawn,
     UserNotified,
 )
 
@@ -42,17 +43,27 @@ class Step:
     deadline: timedelta | None = None
 
 
+# What is told to somebody is told soon.
+_NOTICE = timedelta(minutes=1)
+
+
+def _withdraws(heard: type[Event]) -> Step:
+    return Step("restaurant_notifier", heard, (TicketWithdrawn,), Bound.HANDLER, owner="restaurants", deadline=_NOTICE)
+
+
+def _tells_customer(heard: type[Event]) -> Step:
+    return Step("user_notifier", heard, (UserNotified,), Bound.HANDLER, owner="customers", deadline=_NOTICE)
+
+
 RESTAURANT_NOTIFIER = Step(
     "restaurant_notifier",
     OrderPlaced,
     (RestaurantNotified,),
     Bound.HANDLER,
     owner="restaurants",
-    deadline=timedelta(minutes=1),
+    deadline=_NOTICE,
 )
-USER_NOTIFIER = Step(
-    "user_notifier", OrderAccepted, (UserNotified,), Bound.HANDLER, owner="customers", deadline=timedelta(minutes=1)
-)
+USER_NOTIFIER = _tells_customer(OrderAccepted)
 
 # How long a restaurant has for its answer, from the placing on: then the order expires.
 ACCEPT_WITHIN = timedelta(minutes=10)
@@ -77,12 +88,27 @@ CHOREOGRAPHY: tuple[Step, ...] = (
     Step(
         "restaurant", OrderAccepted, (OrderCompleted,), Bound.COMMAND, owner="restaurants", deadline=timedelta(hours=2)
     ),
+    # What makes up for an order that comes to nothing.
+    _tells_customer(OrderRejected),
+    _tells_customer(OrderCancelled),
+    _tells_customer(OrderExpired),
+    _withdraws(OrderCancelled),
+    _withdraws(OrderExpired),
 )
 
 ARCHIVER = "archiver"
 
 # Each hears every event and tells none.
 OBSERVERS: tuple[str, ...] = (ARCHIVER,)
+
+
+def heard_by(actor: str) -> tuple[type[Event], ...]:
+    """What this consumer's handler listens to, in the order of the choreography; nothing for an observer."""
+    return tuple(
+        step.listens_to
+        for step in CHOREOGRAPHY
+        if step.bound_by is Bound.HANDLER and step.actor == actor and step.listens_to is not None
+    )
 
 
 def handler_steps(heard: type[Event]) -> tuple[Step, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from events.choreography import CHOREOGRAPHY, OBSERVERS, Step
-from events.orders import EVENT_TYPES, EVENTS, Event
+from events.orders import EVENT_TYPES, EVENTS, Event, TicketWithdrawn
 from events.wire import HEADER_FIELDS
 
 
@@ -23,7 +23,8 @@ def mermaid(noted: Mapping[tuple[Step, str], str] | None = None) -> str:
             label = f'"{name}<br/>{notes[step, name]}"' if (step, name) in notes else name
             lines += [f"  {step.actor} -- {label} --> {listener}" for listener in _listeners(step, event)]
     lines += [f"  stream[(every event)] -.-> {observer}" for observer in OBSERVERS]
-    return "\n".join(lines)
+    # Several steps may tell one event.
+    return "\n".join(dict.fromkeys(lines))
 
 
 def tree() -> list[tuple[str, Step, str]]:
@@ -82,9 +83,9 @@ def asyncapi() -> dict[str, Any]:
 
 
 def _listeners(teller: Step, event: type[Event]) -> list[str]:
-    """Who hears it; an event nobody acts on ends at the customer it concerns, and a customer's at the restaurant."""
+    """The participants that act on it; otherwise the one it concerns, of a withdrawal the restaurant."""
     heard = [step.actor for step in CHOREOGRAPHY if step.listens_to is event and step.actor != teller.actor]
-    return heard or ["restaurant" if teller.actor == "customer" else "customer"]
+    return heard or ["restaurant" if event is TicketWithdrawn else "customer"]
 
 
 def _operations(step: Step) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True):
 class OrderPlaced(_Event, frozen=True, kw_only=True, omit_defaults=True):
     """A customer placed an order; `total` is the sum over `items` of quantity times unit price.
 
-    What nobody has answered at `accept_by` expires; an order without one, as of an older release, waits for ever.
+    It expires if it is unanswered at `accept_by`; without one, as of an older release, it waits for ever.
     """
 
     customer_id: CustomerId
@@ -153,6 +153,14 @@ class OrderCompleted(_Event, frozen=True, kw_only=True):
     currency: TotalsCurrency
 
 
+class TicketWithdrawn(_Event, frozen=True, kw_only=True):
+    """The restaurant was told over `channel` not to cook the order, by a message known there as `message_id`."""
+
+    restaurant_id: RestaurantId
+    channel: Channel
+    message_id: MessageId
+
+
 Event = (
     OrderPlaced
     | RestaurantNotified
@@ -162,6 +170,7 @@ Event = (
     | OrderCompleted
     | OrderCancelled
     | OrderExpired
+    | TicketWithdrawn
 )
 EVENTS: tuple[type[Event], ...] = get_args(Event)
 

@@ -1,7 +1,7 @@
 """The states of an order: one table of what leads from which to which, and what follows from events seen in no order.
 
-The orders API allows what the table has. Who reads events in another order than they happened, or lacks some, as SQL
-over the lake, goes by the precedence that is derived from it.
+The orders API allows what the table has. Readers that see events in another order than they happened, or lack some, as
+SQL over the lake, go by the precedence that is derived from it.
 """
 
 from collections.abc import Iterable
@@ -20,6 +20,7 @@ from events.orders import (
     OrderPlaced,
     OrderRejected,
     RestaurantNotified,
+    TicketWithdrawn,
     UserNotified,
 )
 
@@ -72,8 +73,13 @@ FINAL_EVENTS: tuple[type[Event], ...] = tuple(
 # The ends that came before an answer.
 UNANSWERED: tuple[UnansweredState, ...] = (CANCELLED, EXPIRED)
 
-# What the events say that change no state, where the one that did is missing.
-_IMPLIED: tuple[tuple[type[Event], Standing], ...] = ((UserNotified, ACCEPTED), (RestaurantNotified, NOTIFIED))
+# What the events say that change no state, where the one that did is missing, as in a window that begins behind it. Of
+# customers who were told, nearly all were told of an acceptance.
+_IMPLIED: tuple[tuple[type[Event], Standing], ...] = (
+    (TicketWithdrawn, CANCELLED),
+    (UserNotified, ACCEPTED),
+    (RestaurantNotified, NOTIFIED),
+)
 
 
 def reached(state: OrderState) -> tuple[OrderState, ...]:
@@ -95,8 +101,8 @@ def _precedence() -> tuple[tuple[tuple[type[Event], Standing], ...], ...]:
     return (*later, *((implied,) for implied in _IMPLIED), first)
 
 
-# For those who see events in no order. Of the first rank with an event that is there, the earliest such event counts;
-# at the same moment the one that stands first here.
+# For readers that see events in no order. Of the first rank with an event that is there, the earliest such event
+# counts; at the same moment the one that stands first here.
 PRECEDENCE: tuple[tuple[tuple[type[Event], Standing], ...], ...] = _precedence()
 
 

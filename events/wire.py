@@ -143,10 +143,10 @@ def decoded(data: bytes) -> EncodedEvent[Event]:
     return EncodedEvent(decode(data), data)
 
 
-def decode_only(event: type[EventT], data: bytes) -> EventEnvelope[EventT] | None:
+def decode_only(wanted: type[EventT] | tuple[type[EventT], ...], data: bytes) -> EventEnvelope[EventT] | None:
     """As `decode`; None for an event of any other type, whose own fields are not looked at."""
     header = _header(data)
-    if header.event_type != EVENT_TYPES[event]:
+    if header.event_type not in map(EVENT_TYPES.get, wanted if isinstance(wanted, tuple) else (wanted,)):
         return None
     return cast("EventEnvelope[EventT]", _opened(header, data))
 

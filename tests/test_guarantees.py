@@ -54,9 +54,19 @@ class Guarantee:
 
 GUARANTEES = (
     Guarantee(
-        "what nobody answered in time expires",
+        "an order that is unanswered in time expires",
         replaced("at >= accept_by", "at > accept_by"),
         "test_what_comes_at_accept_by_or_later_makes_the_order_expire",
+    ),
+    Guarantee(
+        "a rejection without an address is set apart",
+        never,
+        "test_a_rejection_of_an_older_release_is_set_apart_with_the_fix",
+    ),
+    Guarantee(
+        "a restaurant does not answer a ticket that was withdrawn",
+        never,
+        "test_a_withdrawn_ticket_is_not_answered",
     ),
     Guarantee(
         "one event leads an order on, and none comes too late",

@@ -149,11 +149,10 @@ def common_tables(window: Window = ALWAYS, *, events: str = "") -> dict[str, str
 
     `events` names a table of them without repeats, if there is one.
     """
+    # Several steps may tell one event.
+    allowed = {event: step.deadline for step in CHOREOGRAPHY if step.deadline for event in step.publishes}
     deadlines = ", ".join(
-        f"('{EVENT_TYPES[event]}', {step.deadline.total_seconds():g}::DOUBLE)"
-        for step in CHOREOGRAPHY
-        if step.deadline
-        for event in step.publishes
+        f"('{EVENT_TYPES[event]}', {deadline.total_seconds():g}::DOUBLE)" for event, deadline in allowed.items()
     )
     return {
         "deadlines": _DEADLINES.format(rows=deadlines),

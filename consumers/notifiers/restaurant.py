@@ -1,15 +1,28 @@
-"""Tells the restaurant about a new order: hears order_placed, sends a ticket over SNS, tells restaurant_notified."""
+"""Tells the restaurant about a new order, and that it came to nothing: a ticket over SNS, and its withdrawal.
+
+Hears order_placed and tells restaurant_notified; hears order_cancelled and order_expired and tells ticket_withdrawn.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 from botocore.exceptions import ClientError
 
 from consumers.notifiers.answers import told_id
 from consumers.processing import Unavailable, Unprocessable
-from events import EventEnvelope, Item, OrderPlaced, RestaurantNotified
+from events import (
+    TRANSITION_BY,
+    EventEnvelope,
+    Item,
+    OrderCancelled,
+    OrderExpired,
+    OrderPlaced,
+    OrderState,
+    RestaurantNotified,
+    TicketWithdrawn,
+)
 from foundation.error_codes import error_code
 
 if TYPE_CHECKING:
@@ -20,14 +33,20 @@ if TYPE_CHECKING:
 
 def handler(
     settings: "ConsumerSettings", client: Callable[[str], Any]
-) -> Callable[[EventEnvelope[OrderPlaced]], RestaurantNotified]:
+) -> Callable[[EventEnvelope[OrderPlaced | OrderCancelled | OrderExpired]], RestaurantNotified | TicketWithdrawn]:
     tickets = TicketTopic(client("sns"), settings.ticket_topic)
-    return lambda placed: notify_restaurant(placed, tickets)
+    return lambda heard: notify_restaurant(heard, tickets)
 
 
-def notify_restaurant(placed: EventEnvelope[OrderPlaced], tickets: "TicketTopic") -> RestaurantNotified:
-    message_id = tickets.send(ticket(placed))
-    return RestaurantNotified(restaurant_id=placed.event.restaurant_id, channel="sns", message_id=message_id)
+def notify_restaurant(
+    heard: EventEnvelope[OrderPlaced | OrderCancelled | OrderExpired], tickets: "TicketTopic"
+) -> RestaurantNotified | TicketWithdrawn:
+    event = heard.event
+    if isinstance(event, OrderPlaced):
+        message_id = tickets.send(ticket(cast("EventEnvelope[OrderPlaced]", heard)))
+        return RestaurantNotified(restaurant_id=event.restaurant_id, channel="sns", message_id=message_id)
+    message_id = tickets.send(withdrawal(cast("EventEnvelope[OrderCancelled | OrderExpired]", heard)))
+    return TicketWithdrawn(restaurant_id=event.restaurant_id, channel="sns", message_id=message_id)
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +59,25 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[Item, ...]
     total: int
     currency: str
+
+
+class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
+    """The order came to nothing before the restaurant had answered: it is not to be cooked. `kind` is in no ticket."""
+
+    kind: Literal["withdrawal"] = "withdrawal"
+    event_id: str
+    order_id: str
+    restaurant_id: str
+    reason: OrderState
+
+
+def withdrawal(ended: EventEnvelope[OrderCancelled | OrderExpired]) -> Withdrawal:
+    return Withdrawal(
+        event_id=ended.event_id,
+        order_id=ended.order_id,
+        restaurant_id=ended.event.restaurant_id,
+        reason=TRANSITION_BY[type(ended.event)].state,
+    )
 
 
 def ticket(placed: EventEnvelope[OrderPlaced]) -> Ticket:
@@ -59,15 +97,19 @@ REFUSED_TICKET = frozenset({"InvalidParameter", "InvalidParameterValue", "Parame
 
 
 class TicketTopic:
-    """The SNS topic all restaurants hear; the message attribute `restaurant_id` lets each filter its own."""
+    """The SNS topic all restaurants hear.
+
+    By the message attribute `restaurant_id` each filters its own, by `kind` tickets from withdrawals.
+    """
 
     def __init__(self, client: "SNSClient", topic_arn: str) -> None:
         self._client = client
         self._topic_arn = topic_arn
 
-    def send(self, sent: Ticket) -> str:
+    def send(self, sent: Ticket | Withdrawal) -> str:
         """SNS' message id. Raises `Unprocessable` for a ticket that SNS will never take, as one over 256 KiB."""
-        attributes = {"restaurant_id": sent.restaurant_id, "event_id": sent.event_id}
+        kind = sent.kind if isinstance(sent, Withdrawal) else "ticket"
+        attributes = {"restaurant_id": sent.restaurant_id, "event_id": sent.event_id, "kind": kind}
         try:
             answer = self._client.publish(
                 TopicArn=self._topic_arn,
@@ -81,6 +123,6 @@ class TicketTopic:
             code = error_code(error)
             # A topic that is none is no fault of the ticket.
             if code in REFUSED_TICKET and "TopicArn" not in str(error):
-                raise Unprocessable(f"SNS refuses the ticket {sent.event_id}: {code}") from error
-            raise Unavailable(f"SNS does not take the ticket {sent.event_id} now: {code}") from error
+                raise Unprocessable(f"SNS refuses the {kind} {sent.event_id}: {code}") from error
+            raise Unavailable(f"SNS does not take the {kind} {sent.event_id} now: {code}") from error
         return told_id(answer, "SNS")

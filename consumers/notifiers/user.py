@@ -1,14 +1,25 @@
-"""Tells the customer of an acceptance: hears order_accepted, sends an e-mail over SES, tells user_notified."""
+"""Tells the customer what became of an order: hears its answer or its end, sends an e-mail over SES.
+
+Hears order_accepted, order_rejected, order_cancelled and order_expired, and tells user_notified.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
 from consumers.notifiers.answers import told_id
 from consumers.processing import Unavailable, Unprocessable
-from events import EventEnvelope, OrderAccepted, UserNotified
+from events import (
+    EventEnvelope,
+    OrderAccepted,
+    OrderCancelled,
+    OrderExpired,
+    OrderRejected,
+    RejectionReason,
+    UserNotified,
+)
 from foundation.error_codes import error_code
 
 if TYPE_CHECKING:
@@ -17,16 +28,19 @@ if TYPE_CHECKING:
     from consumers.settings import ConsumerSettings
 
 
+Told = OrderAccepted | OrderRejected | OrderCancelled | OrderExpired
+
+
 def handler(
     settings: "ConsumerSettings", client: Callable[[str], Any]
-) -> Callable[[EventEnvelope[OrderAccepted]], UserNotified]:
+) -> Callable[[EventEnvelope[OrderAccepted | OrderRejected | OrderCancelled | OrderExpired]], UserNotified]:
     mail = Mail(client("ses"), settings.sender)
-    return lambda accepted: notify_user(accepted, mail)
+    return lambda heard: notify_user(heard, mail)
 
 
-def notify_user(accepted: EventEnvelope[OrderAccepted], mail: "Mail") -> UserNotified:
-    message_id = mail.send(acceptance_letter(accepted))
-    return UserNotified(customer_id=accepted.event.customer_id, channel="ses", message_id=message_id)
+def notify_user(heard: EventEnvelope[Told], mail: "Mail") -> UserNotified:
+    message_id = mail.send(letter(heard))
+    return UserNotified(customer_id=heard.event.customer_id, channel="ses", message_id=message_id)
 
 
 @dataclass(frozen=True)
@@ -39,18 +53,65 @@ class Letter:
     reference: str
 
 
+def letter(heard: EventEnvelope[Told]) -> Letter:
+    """What the customer is told. Raises `Unprocessable` for a rejection that names no address."""
+    if isinstance(heard.event, OrderAccepted):
+        return acceptance_letter(cast("EventEnvelope[OrderAccepted]", heard))
+    return ending_letter(cast("EventEnvelope[OrderRejected | OrderCancelled | OrderExpired]", heard))
+
+
 def acceptance_letter(accepted: EventEnvelope[OrderAccepted]) -> Letter:
     ready = accepted.event.ready_at
+    return _letter(
+        accepted,
+        accepted.event.customer_email,
+        accepted.event.customer_name,
+        "Your order was accepted",
+        f"the restaurant accepted your order {accepted.order_id}.\nIt should be ready at {ready:%H:%M} UTC.",
+    )
+
+
+def ending_letter(ended: EventEnvelope[OrderRejected | OrderCancelled | OrderExpired]) -> Letter:
+    """Of an order that came to nothing, and why."""
+    event = ended.event
+    # guarantee: a rejection without an address is set apart
+    if event.customer_email is None:
+        raise Unprocessable(
+            f"order_rejected {ended.event_id} names no address: an older release of the orders API wrote it. "
+            "fix: run one release of it; then `takeaway dlq drop` this"
+        )
+    match event:
+        case OrderRejected():
+            subject = "Your order was rejected"
+            why = f"the restaurant cannot take your order {ended.order_id}: {REASONS[event.reason]}."
+        case OrderCancelled():
+            subject = "Your order was cancelled"
+            why = f"your order {ended.order_id} is cancelled, as you asked."
+        case OrderExpired():
+            subject = "Your order was not answered"
+            why = (
+                f"the restaurant did not answer your order {ended.order_id} until {event.accept_by:%H:%M} UTC, "
+                "so we took it back."
+            )
+    return _letter(ended, event.customer_email, event.customer_name or "", subject, f"{why}\nNothing will be cooked.")
+
+
+# What a code means to a customer.
+REASONS: dict[RejectionReason, str] = {
+    "closed": "it is closed",
+    "too_busy": "it has too much to do at the moment",
+    "out_of_stock": "something that you ordered has run out",
+    "other": "it gave no reason",
+}
+
+
+def _letter(heard: EventEnvelope[Told], to: str, name: str, subject: str, text: str) -> Letter:
+    """The reference stands last: it is how the audit finds which event a mail answers."""
     return Letter(
-        to=accepted.event.customer_email,
-        subject="Your order was accepted",
-        text=(
-            f"Hello {accepted.event.customer_name},\n\n"
-            f"the restaurant accepted your order {accepted.order_id}.\n"
-            f"It should be ready at {ready:%H:%M} UTC.\n\n"
-            f"Reference: {accepted.event_id}\n"
-        ),
-        reference=accepted.event_id,
+        to=to,
+        subject=subject,
+        text=f"Hello {name},\n\n{text}\n\nReference: {heard.event_id}\n",
+        reference=heard.event_id,
     )
 
 

@@ -34,10 +34,10 @@ EventT = TypeVar("EventT", bound=Event)
 
 @dataclass(frozen=True)
 class HandlerStep(Generic[EventT]):
-    """A step bound to its handler: hears `listens_to`, performs `handle`, tells what that returns."""
+    """An actor's steps bound to their handler: hears `listens_to`, performs `handle`, tells what that returns."""
 
     actor: str
-    listens_to: type[EventT]
+    listens_to: type[EventT] | tuple[type[EventT], ...]
     handle: Callable[[EventEnvelope[EventT]], Event]
 
 

@@ -119,7 +119,7 @@ class CancelOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ExpireOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The time for an answer is over. Nobody's command: the time gives it."""
+    """The time for an answer is over. It is given by the clock, and not by a restaurant or customer."""
 
 
 RestaurantCommand = AcceptOrder | RejectOrder | CompleteOrder
@@ -190,10 +190,10 @@ class Order:
         return self.history[-1].leads_to
 
     def expires_by(self, at: datetime) -> bool:
-        """Whether it has waited in vain for an answer until then: whatever happens to it now is its expiry."""
+        """Whether it is unanswered when its time is over: whatever command comes now is its expiry."""
         accept_by = self.placed.accept_by
         waits = self.state == TRANSITION_BY[OrderExpired].before
-        # guarantee: what nobody answered in time expires
+        # guarantee: an order that is unanswered in time expires
         return waits and accept_by is not None and at >= accept_by
 
     def is_over(self, now: datetime) -> bool:
@@ -264,7 +264,7 @@ def place(
     traceparent: str | None = None,
     accept_within: timedelta | None = None,
 ) -> Order | Refusal:
-    """The order this command makes. It expires when nobody has answered it after `accept_within`; None: never."""
+    """The order this command makes. It expires when it is unanswered after `accept_within`; None: never."""
     total = sum(item.quantity * item.unit_price for item in command.items)
     if total > MAX_TOTAL:
         return TotalTooLarge(
@@ -308,7 +308,7 @@ def perform(
 ) -> Performed[Event] | Refusal:
     """What this command of `subject` does to the order. A repeat gives what `order.history` has for it already.
 
-    `subject` is the id of the restaurant or customer that gives the command, None for the time's own.
+    `subject` is the id of the restaurant or customer that gives the command, None for the clock's own.
     Without a key the command's own name is it; that another body came under it is then a matter of the order's state.
     What comes too late for any command is performed as `ExpireOrder`, and refused when it is given again.
     """

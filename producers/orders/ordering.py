@@ -93,7 +93,7 @@ class Ordering:
     def perform(
         self, command: Command, *, order_id: str, subject: str | None, idempotency_key: str | None
     ) -> Done | Refusal:
-        """`subject` is the id of the restaurant or customer that gives the command, None for the time's own."""
+        """`subject` is the id of the restaurant or customer that gives the command, None for the clock's own."""
         order = self._orders.get(order_id)
         if order is None:
             return unknown_order()
@@ -109,7 +109,7 @@ class Ordering:
         return self._answer(order, performed, idempotency_key or DEFAULT_KEYS[type(command)])
 
     def expire(self, order_id: str) -> Done | Refusal:
-        """Ends the order if nobody has answered it in time. A refusal is the normal end of a race with an answer."""
+        """Ends the order if it is unanswered in time. A refusal is the normal end of a race with an answer."""
         return self.perform(ExpireOrder(), order_id=order_id, subject=None, idempotency_key=None)
 
     def find(self, order_id: str) -> Order | None:

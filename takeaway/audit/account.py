@@ -5,16 +5,39 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from events import ARCHIVER, EVENT_TYPES, EVENTS, OrderAccepted, OrderPlaced, handler_steps
+from events import (
+    ARCHIVER,
+    EVENT_TYPES,
+    EVENTS,
+    Event,
+    RestaurantNotified,
+    TicketWithdrawn,
+    UserNotified,
+    handler_steps,
+)
 from foundation.kinesis import StreamPosition
 from takeaway.audit.facts import Evidence, Fact
 from takeaway.audit.rest import Rest
 
-# The events that a message to somebody must answer, and where that message is looked for.
-EFFECTS = {EVENT_TYPES[OrderPlaced]: "ticket", EVENT_TYPES[OrderAccepted]: "e-mail"}
-# Those events, by the consumer that sends the message.
-SENDERS = {
-    step.actor: EVENT_TYPES[event] for event in EVENTS if EVENT_TYPES[event] in EFFECTS for step in handler_steps(event)
+# A message to somebody, by the event that tells of it; and where that message is looked for.
+_KINDS: dict[type[Event], str] = {RestaurantNotified: "ticket", TicketWithdrawn: "withdrawal", UserNotified: "e-mail"}
+_SENDING = [step for heard in EVENTS for step in handler_steps(heard)]
+# By consumer, the kind of the message that each event heard must be answered by.
+SENT: dict[str, dict[str, str]] = {
+    actor: {
+        EVENT_TYPES[step.listens_to]: _KINDS[told]
+        for step in _SENDING
+        if step.actor == actor and step.listens_to is not None
+        for told in step.publishes
+    }
+    for actor in dict.fromkeys(step.actor for step in _SENDING)
+}
+# The consumer that tells an event by itself.
+TOLD_BY = {EVENT_TYPES[told]: step.actor for step in _SENDING for told in step.publishes}
+# The events that messages of a kind answer.
+ANSWERED: dict[str, frozenset[str]] = {
+    kind: frozenset(heard for kinds in SENT.values() for heard, of in kinds.items() if of == kind)
+    for kind in _KINDS.values()
 }
 
 
@@ -54,15 +77,19 @@ class Account:
         return sum(self.counts.values())
 
     def __str__(self) -> str:
-        done = "rows" if self.consumer == ARCHIVER else f"{EFFECTS[SENDERS[self.consumer]]}s"
+        done = "rows" if self.consumer == ARCHIVER else _plural(SENT[self.consumer].values())
         names = {end: done if end is End.DONE else end.value for end in End}
         parts = [f"{self.counts[end]:,} {names[end]}" for end in End if end is End.DONE or self.counts.get(end)]
         return f"{self.consumer}: {self.records:,} records = {' + '.join(parts)}"
 
 
+def _plural(kinds: Iterable[str]) -> str:
+    return " and ".join(f"{kind}s" for kind in dict.fromkeys(kinds))
+
+
 def accounts(ends: Iterable[Ended]) -> tuple[Account, ...]:
     """By consumer, the archiver first."""
-    counts: dict[str, Counter[End]] = {consumer: Counter() for consumer in (ARCHIVER, *SENDERS)}
+    counts: dict[str, Counter[End]] = {consumer: Counter() for consumer in (ARCHIVER, *SENT)}
     for ended in ends:
         counts[ended.consumer][ended.end] += 1
     return tuple(Account(consumer, ends_of) for consumer, ends_of in counts.items())
@@ -71,8 +98,8 @@ def accounts(ends: Iterable[Ended]) -> tuple[Account, ...]:
 def record_ends(evidence: Evidence) -> Iterator[Ended]:
     """Every record of the stream, once for each consumer."""
     yield from _archived(evidence)
-    for consumer, event_type in SENDERS.items():
-        yield from _sent(evidence, consumer, event_type)
+    for consumer, kinds in SENT.items():
+        yield from _sent(evidence, consumer, kinds)
 
 
 def _archived(evidence: Evidence) -> Iterator[Ended]:
@@ -95,18 +122,17 @@ def _archived(evidence: Evidence) -> Iterator[Ended]:
     yield from _bad(evidence, ARCHIVER)
 
 
-def _sent(evidence: Evidence, consumer: str, event_type: str) -> Iterator[Ended]:
+def _sent(evidence: Evidence, consumer: str, kinds: Mapping[str, str]) -> Iterator[Ended]:
     rest = Rest(evidence)
-    kind = EFFECTS[event_type]
-    sent = {effect.event_id for effect in evidence.effects if effect.kind == kind}
+    sent = {(effect.kind, effect.event_id) for effect in evidence.effects}
     letters = evidence.letters.get(consumer, frozenset())
-    told = {fact.because_of: fact for fact in evidence.stream if fact.because_of}
+    told = {fact.because_of: fact for fact in evidence.stream if TOLD_BY.get(fact.event_type) == consumer}
     heard: set[tuple[str, str]] = set()
     for fact in evidence.stream:
         happening = fact.order_id, fact.event_id
-        if fact.event_type != event_type:
+        if fact.event_type not in kinds:
             end = End.PASSED_OVER if rest.passed(consumer, fact.place, fact.at) else End.WAITING
-        elif fact.event_id in sent:
+        elif (kinds[fact.event_type], fact.event_id) in sent:
             end = End.REPEAT if happening in heard else End.DONE
         elif fact.place in letters:
             end = End.LETTER

@@ -49,12 +49,14 @@ def ticket_effects(environ: Mapping[str, str]) -> list[Effect]:
 
 def _ticket(message: dict[str, Any]) -> Effect:
     sent_at = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
+    kind = "ticket"
     try:
-        event_id = str(json.loads(message["Body"])["event_id"])
-    except (ValueError, KeyError, TypeError):
+        told = json.loads(message["Body"])
+        event_id, kind = str(told["event_id"]), str(told.get("kind", kind))
+    except (ValueError, KeyError, TypeError, AttributeError):
         # No ticket of ours; the audit then says that it answers no event.
         event_id = f"unreadable message {message['MessageId']}"
-    return Effect("ticket", event_id, sent_at)
+    return Effect(kind, event_id, sent_at)
 
 
 def _give_back(sqs: Any, url: str, handles: list[str]) -> None:

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from analytics.assembly import lake_names
 from consumers.dead_letters import DROPPED, letter_place
 from consumers.specs import CONSUMERS, LAKE_FILLERS
-from events import EVENT_TYPES, OrderPlaced, Step, UnreadableEvent, decode_only, header_of
+from events import EVENT_TYPES, OrderPlaced, UnreadableEvent, decode_only, header_of
 from foundation import aws
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait
@@ -162,9 +162,9 @@ def _read_by(data: bytes) -> frozenset[str]:
     """The consumers that cannot read these bytes; a step reads no more than the type of what it does not listen to."""
     refused = set(LAKE_FILLERS)
     for spec in CONSUMERS.values():
-        if isinstance(spec.part, Step) and spec.part.listens_to is not None:
+        if spec.listens_to:
             try:
-                decode_only(spec.part.listens_to, data)
+                decode_only(spec.listens_to, data)
             except UnreadableEvent:
                 refused.add(spec.name)
     return frozenset(refused)

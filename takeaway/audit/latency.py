@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from foundation.percentiles import percentile
-from takeaway.audit.account import EFFECTS
+from takeaway.audit.account import ANSWERED
 from takeaway.audit.facts import Effect
 
 # What a message of each kind answers, in words.
-AFTER = {"ticket": "the intended placing", "e-mail": "the intended acceptance"}
+AFTER = {
+    "ticket": "the intended placing",
+    "withdrawal": "the intended end",
+    "e-mail": "the intended answer",
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ def latencies(intended_at: Mapping[str, datetime], effects: Iterable[Effect]) ->
     """
     effects = list(effects)
     found: list[Latency] = []
-    for kind in EFFECTS.values():
+    for kind in ANSWERED:
         arrivals: dict[str, datetime] = {}
         for effect in effects:
             if effect.kind == kind and effect.sent_at is not None and effect.event_id in intended_at:

@@ -7,20 +7,14 @@ from dataclasses import dataclass, replace
 from events import (
     ARCHIVER,
     EVENT_TYPES,
-    EVENTS,
     FINAL_EVENTS,
     Event,
     OrderPlaced,
-    handler_steps,
 )
 from foundation.kinesis import StreamPosition
-from takeaway.audit.account import EFFECTS, Account, End, Ended, accounts, record_ends
+from takeaway.audit.account import ANSWERED, SENT, TOLD_BY, Account, End, Ended, accounts, record_ends
 from takeaway.audit.facts import Evidence, Fact
 from takeaway.audit.rest import Rest, Waits
-
-_TOLD_BY = {
-    EVENT_TYPES[told]: step.actor for heard in EVENTS for step in handler_steps(heard) for told in step.publishes
-}
 
 
 @dataclass(frozen=True)
@@ -194,7 +188,7 @@ class _Missing:
             if self._rest.older(fact.at):
                 return self._lost(fact)
             return Waits("the stream", f"{_name(fact)}, acknowledged just now")
-        consumer = _TOLD_BY[fact.event_type]
+        consumer = TOLD_BY[fact.event_type]
         heard = self._heard.get(fact.because_of)
         if heard is None:
             cause = self._promised.get(fact.because_of)
@@ -222,19 +216,24 @@ def _ended(ends: Iterable[Ended]) -> Iterator[Finding | Waits]:
         elif one.end is End.LOST and one.consumer == ARCHIVER:
             yield Finding(LOST, f"{named} is on the stream, and not in the lake")
         elif one.end is End.LOST and one.fact is not None:
-            yield Finding(LOST, f"the {EFFECTS[one.fact.event_type]} for {_name(one.fact)} was never received")
+            yield Finding(
+                LOST, f"the {SENT[one.consumer][one.fact.event_type]} for {_name(one.fact)} was never received"
+            )
 
 
 def _effects(evidence: Evidence) -> Iterator[Finding]:
     """What was told was heard on the stream, and was told once."""
-    for event_type, kind in EFFECTS.items():
+    for kind, event_types in ANSWERED.items():
         sent = Counter(effect.event_id for effect in evidence.effects if effect.kind == kind)
-        heard = {fact.event_id: fact for fact in evidence.stream if fact.event_type == event_type}
+        heard = {fact.event_id: fact for fact in evidence.stream if fact.event_type in event_types}
         for event_id, fact in heard.items():
             if sent[event_id] > 1:
                 yield Finding(REPEATED_EFFECT, f"the {kind} for {_name(fact)} was received {sent[event_id]} times")
         for event_id in sent.keys() - heard.keys():
-            yield Finding(UNEXPECTED, f"the {kind} for {event_type} {event_id} answers no event on the stream")
+            yield Finding(
+                UNEXPECTED,
+                f"the {kind} for {' or '.join(sorted(event_types))} {event_id} answers no event on the stream",
+            )
 
 
 def _lake(evidence: Evidence) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ NOTIFIER = CONSUMERS["restaurant_notifier"]
 
 
 def test_each_part_that_running_code_plays_is_in_the_list_once() -> None:
-    handlers = [step.actor for step in CHOREOGRAPHY if step.bound_by is Bound.HANDLER]
+    handlers = {step.actor for step in CHOREOGRAPHY if step.bound_by is Bound.HANDLER}
     assert sorted(CONSUMERS) == sorted([*handlers, *OBSERVERS])
 
 

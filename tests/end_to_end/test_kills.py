@@ -47,7 +47,7 @@ def lag(flow: Flow, victim: str, observer: StreamObserver) -> int:
     if victim == "restaurant_notifier":
         return counts["order_placed"] - counts["restaurant_notified"]
     if victim == "user_notifier":
-        return counts["order_accepted"] - counts["user_notified"]
+        return counts["order_accepted"] + counts["order_rejected"] - counts["user_notified"]
     return observer.records - lake_rows(flow.environ)
 
 

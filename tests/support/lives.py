@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from events.orders import Event, OrderAccepted, OrderPlaced, RestaurantNotified, UserNotified
+from events.choreography import handler_steps
+from events.orders import EVENTS, Event, RestaurantNotified
 from events.states import TRANSITIONS, OrderState, Standing
 
 # Who is told, behind which event.
-_TOLD: dict[type[Event], type[Event]] = {OrderPlaced: RestaurantNotified, OrderAccepted: UserNotified}
+_TOLD: dict[type[Event], tuple[type[Event], ...]] = {
+    event: tuple(told for step in handler_steps(event) for told in step.publishes) for event in EVENTS
+}
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,7 @@ def _lives(before: tuple[type[Event], ...], state: OrderState | None) -> Iterato
         if transition.before != state:
             continue
         event = transition.event
-        told = _TOLD.get(event)
-        for events in dict.fromkeys(((*before, event), (*before, event, *((told,) if told else ())))):
+        for events in dict.fromkeys(((*before, event), (*before, event, *_TOLD[event]))):
             is_notified = transition.state == "placed" and RestaurantNotified in events
             yield Life(events, transition.state, "notified" if is_notified else transition.state)
             yield from _lives(events, transition.state)

@@ -160,8 +160,14 @@ class Restaurants:
         if ticket is None:
             self._emit(UnreadableTicket(message.message_id, message.error))
             return
+        # guarantee: a restaurant does not answer a ticket that was withdrawn
+        if ticket.is_withdrawal:
+            with self._lock:
+                self._unanswered.add(ticket.order_id)
+            self._delete(message)
+            return
         with self._lock:
-            finished = ticket.event_id in self._finished
+            finished = ticket.event_id in self._finished or ticket.order_id in self._unanswered
             # Served at this moment for another delivery: this one comes back when that is over, well or badly.
             in_hand = ticket.event_id in self._in_hand
             if not finished and not in_hand:
@@ -178,6 +184,11 @@ class Restaurants:
         return minutes * 60 / self._speed
 
     def _answer(self, message: TicketMessage, ticket: Ticket, plan: KitchenPlan, agenda: Agenda) -> None:
+        with self._lock:
+            withdrawn = ticket.order_id in self._unanswered
+        if withdrawn:
+            self._settle(message, ticket)
+            return
         command = live_answer(plan, self._speed)
         reply = self._perform(command, ticket)
         if isinstance(reply, Acknowledged) and isinstance(command, AcceptOrder):
@@ -212,13 +223,17 @@ class Restaurants:
 
     def _finish(self, message: TicketMessage, ticket: Ticket, reply: Reply) -> None:
         """Deletes the ticket after an answer, also after a no: asking again would not change it."""
-        settled = isinstance(reply, (Acknowledged, Refused))
+        if isinstance(reply, (Acknowledged, Refused)):
+            self._settle(message, ticket)
+            return
         with self._lock:
             self._in_hand.discard(ticket.event_id)
-            if settled:
-                self._finished.add(ticket.event_id)
-        if settled:
-            self._delete(message)
+
+    def _settle(self, message: TicketMessage, ticket: Ticket) -> None:
+        with self._lock:
+            self._in_hand.discard(ticket.event_id)
+            self._finished.add(ticket.event_id)
+        self._delete(message)
 
     def _delete(self, message: TicketMessage) -> None:
         """A message that cannot be deleted comes back, and is recognised then."""

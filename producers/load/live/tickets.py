@@ -19,11 +19,19 @@ POLL_SECONDS = 2
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
-    """What a restaurant is told; `event_id` is the order_placed that it is about, the same in every repeat."""
+    """What a restaurant is told; `event_id` is the order_placed that it is about, the same in every repeat.
+
+    Of the `kind` "withdrawal" it is about the order's end, and takes the ticket back.
+    """
 
     event_id: Identifier
     order_id: Identifier
     restaurant_id: Identifier
+    kind: str = "ticket"
+
+    @property
+    def is_withdrawal(self) -> bool:
+        return self.kind == "withdrawal"
 
 
 @dataclass(frozen=True)

@@ -114,13 +114,14 @@ def journeys(market: Market, orders: Iterable[IntendedOrder], incident: Incident
         outcome = _outcome(plan)
         if outcome in {EXPIRED, CANCELLED}:
             yield Journey(order, plan, outcome, placed, notified)
-        elif outcome == REJECTED:
-            yield Journey(order, plan, outcome, placed, notified, answered=notified + plan.answer_after)
+            continue
+        answered = notified + plan.answer_after
+        told = answered + _notice(luck & 0xFFFFFFFF)
+        if outcome == REJECTED:
+            yield Journey(order, plan, outcome, placed, notified, answered, told)
         else:
-            answered = notified + plan.answer_after
             ready = answered + plan.preparation
             completed = _tapped_late(market, of, ready, taps) if plan.forgets else ready
-            told = answered + _notice(luck & 0xFFFFFFFF)
             yield Journey(order, plan, outcome, placed, notified, answered, told, ready, completed)
 
 

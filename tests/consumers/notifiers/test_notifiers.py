@@ -11,7 +11,16 @@ from consumers.notifiers.restaurant import TicketTopic, notify_restaurant, ticke
 from consumers.notifiers.user import Mail, acceptance_letter, notify_user
 from consumers.processing import Unavailable, Unprocessable
 from events.envelope import EventEnvelope
-from events.orders import OrderAccepted, OrderPlaced
+from events.orders import (
+    OrderAccepted,
+    OrderCancelled,
+    OrderExpired,
+    OrderPlaced,
+    OrderRejected,
+    RestaurantNotified,
+    TicketWithdrawn,
+    UserNotified,
+)
 from events.wire import decode_only, encode
 from tests.conftest import LocalAws
 from tests.support.builders import NOON, an_order_accepted, an_order_placed
@@ -66,6 +75,77 @@ def test_the_kitchen_is_told_utc_whatever_offset_the_order_was_written_with() ->
     placed = decode_only(OrderPlaced, here)
     assert placed is not None
     assert b"2026-03-14T12:00:00Z" in msgspec.json.encode(ticket(placed))
+
+
+OF = {"restaurant_id": "restaurant-1", "customer_id": "customer-1"}
+CONTACT = {"customer_name": "Ada Lovelace", "customer_email": "ada@example.com"}
+CANCELLED, EXPIRED = OrderCancelled(**OF, **CONTACT), OrderExpired(**OF, **CONTACT, accept_by=NOON)
+
+
+class Taking:
+    """A client that takes whatever is sent, and keeps it."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def call(**sent: Any) -> dict[str, str]:
+            self.sent.append(sent)
+            return {"MessageId": f"{name}-1"}
+
+        return call
+
+
+@pytest.mark.parametrize(
+    ("event", "why"),
+    [
+        (OrderRejected(**OF, **CONTACT, reason="closed"), "it is closed"),
+        (OrderRejected(**OF, **CONTACT, reason="too_busy"), "too much to do"),
+        (OrderRejected(**OF, **CONTACT, reason="out_of_stock"), "has run out"),
+        (OrderRejected(**OF, **CONTACT, reason="other"), "no reason"),
+        (CANCELLED, "cancelled, as you asked"),
+        (EXPIRED, "did not answer your order o-1 until 12:00 UTC"),
+    ],
+)
+def test_the_customer_is_told_in_words_why_an_order_came_to_nothing(event: Any, why: str) -> None:
+    mail: Any = Taking()
+    told = notify_user(msgspec.structs.replace(ACCEPTED, event=event), Mail(mail, "orders@takeaway.example"))
+    [sent] = mail.sent
+    text = sent["Message"]["Body"]["Text"]["Data"]
+    assert sent["Destination"] == {"ToAddresses": ["ada@example.com"]}
+    assert text.startswith("Hello Ada Lovelace,")
+    assert why in text
+    assert text.endswith("\n\nReference: a-1\n")
+    assert told == UserNotified(customer_id="customer-1", channel="ses", message_id="send_email-1")
+
+
+def test_a_rejection_of_an_older_release_is_set_apart_with_the_fix() -> None:
+    mail: Any = Taking()
+    heard = msgspec.structs.replace(ACCEPTED, event=OrderRejected(**OF, reason="closed"))
+    with pytest.raises(Unprocessable, match=r"names no address.* fix: "):
+        notify_user(heard, Mail(mail, "orders@takeaway.example"))
+    assert mail.sent == []
+
+
+@pytest.mark.parametrize(("event", "reason"), [(CANCELLED, "cancelled"), (EXPIRED, "expired")])
+def test_a_ticket_is_withdrawn_by_a_message_of_its_own_kind_that_says_nothing_of_the_customer(
+    event: Any, reason: str
+) -> None:
+    topic: Any = Taking()
+    tickets = TicketTopic(topic, "arn")
+    assert isinstance(notify_restaurant(PLACED, tickets), RestaurantNotified)
+    told = notify_restaurant(msgspec.structs.replace(PLACED, event_id="c-1", event=event), tickets)
+    assert told == TicketWithdrawn(restaurant_id="restaurant-1", channel="sns", message_id="publish-1")
+    kinds = [sent["MessageAttributes"]["kind"]["StringValue"] for sent in topic.sent]
+    assert kinds == ["ticket", "withdrawal"]
+    assert json.loads(topic.sent[1]["Message"]) == {
+        "kind": "withdrawal",
+        "event_id": "c-1",
+        "order_id": "o-1",
+        "restaurant_id": "restaurant-1",
+        "reason": reason,
+    }
+    assert "kind" not in json.loads(topic.sent[0]["Message"])
 
 
 @pytest.mark.parametrize(("code", "fault"), [("InvalidParameter", Unprocessable), ("Throttled", Unavailable)])

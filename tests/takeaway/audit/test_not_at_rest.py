@@ -272,7 +272,7 @@ def test_what_was_set_apart_is_not_lost_and_nothing_follows_from_it() -> None:
     verdict = audit(apart)
     assert verdict.findings == ()
     assert verdict.at_rest
-    assert str(verdict.accounts[1]) == "restaurant_notifier: 1 records = 0 tickets + 1 letters"
+    assert str(verdict.accounts[1]) == "restaurant_notifier: 1 records = 0 tickets and withdrawals + 1 letters"
     assert [finding.kind for finding in audit(replace(apart, letters={})).findings] == [LOST, LOST]
 
 

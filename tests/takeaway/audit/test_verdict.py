@@ -149,12 +149,22 @@ def test_an_order_is_open_until_it_is_completed_or_rejected() -> None:
 
 
 @pytest.mark.parametrize("end", ["order_cancelled", "order_expired", "order_rejected"])
-def test_an_order_that_ended_before_an_answer_is_neither_open_nor_lost(end: str) -> None:
+def test_an_order_that_came_to_nothing_is_neither_open_nor_lost_when_all_were_told(end: str) -> None:
     ended = Fact("ended-1", end, "order-1", place(3))
     facts = (PLACED, NOTIFIED, ended)
-    known = frozenset({"ended-1"})
-    verdict = audit(Evidence(ledger=facts[:2], stream=facts, effects=(TICKET,), lake=facts, intended=known))
-    assert (verdict.findings, verdict.open_orders) == ((), 0)
+    effects = [TICKET, Effect("e-mail", "ended-1")]
+    if end != "order_rejected":
+        effects.append(Effect("withdrawal", "ended-1"))
+    found = Evidence(
+        ledger=facts[:2], stream=facts, effects=tuple(effects), lake=facts, intended=frozenset({"ended-1"})
+    )
+    assert (audit(found).findings, audit(found).open_orders) == ((), 0)
+    for effect in effects[1:]:
+        untold = replace(found, effects=tuple(one for one in effects if one is not effect))
+        [missing] = audit(untold).findings
+        assert missing.what.startswith(f"the {effect.kind} for {end} ended-1")
+        twice = replace(found, effects=(*effects, effect))
+        assert kinds(audit(twice)) == ["repeated effect"]
 
 
 def test_what_time_brings_about_is_in_no_ledger_and_expected(tmp_path: Path) -> None:
@@ -168,7 +178,8 @@ def test_what_time_brings_about_is_in_no_ledger_and_expected(tmp_path: Path) -> 
     expired = perform(ExpireOrder(), order, subject=None, idempotency_key=None, at=NOON)
     assert isinstance(expired, Performed)
     of_this_order = derive_event_id("order-1", "order_expired", expired.envelope.cause)
-    assert intended_events(tmp_path) == {of_this_order, *(entry.event_id for entry in entries)}
+    follow = [derive_event_id("order-1", told, of_this_order) for told in ("user_notified", "ticket_withdrawn")]
+    assert intended_events(tmp_path) == {of_this_order, *follow, *(entry.event_id for entry in entries)}
 
 
 def test_bounds_never_excuse_a_loss() -> None:

@@ -190,7 +190,7 @@ def test_the_ledger_holds_exactly_what_the_api_put_on_the_stream(market: Market)
     assert ledger.unacknowledged == ()
     following = Counter(entry.event_type for entry in ledger.entries if entry.because_of)
     assert following["restaurant_notified"] == 40
-    assert following["user_notified"] == ledger.counts["order_accepted"]
+    assert following["user_notified"] == ledger.counts["order_accepted"] + ledger.counts["order_rejected"]
     assert len(ledger.orders) == 40
 
 
@@ -343,6 +343,18 @@ def test_an_order_that_ended_before_its_answer_is_finished(market: Market, end: 
         serving.until(lambda: serving.restaurants.served().finished == {order_id})
     assert serving.restaurants.served().unanswered == {order_id}
     assert market.api.stream()[-1].event_type == f"order_{end}"
+
+
+def test_a_withdrawn_ticket_is_not_answered(market: Market) -> None:
+    order_id, ticket = a_ticket(market.api)
+    market.queue._refill = list
+    withdrawal = msgspec.json.encode({**msgspec.json.decode(ticket), "event_id": "ended", "kind": "withdrawal"})
+    market.queue.send(withdrawal.decode())
+    market.queue.send(ticket)
+    with market.serve() as serving:
+        serving.until(lambda: market.queue.left == [])
+    assert serving.restaurants.served().finished == {order_id}
+    assert {each.event_type for each in market.api.stream()} == {"order_placed"}
 
 
 @pytest.mark.parametrize("body", ["", "hello", "{}", "[" * 5000, '{"event_id": 1, "order_id": "o"}'])

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 START = datetime(2026, 6, 1, tzinfo=UTC)
 ORDERS = {
     "completed": ["order_placed", "restaurant_notified", "order_accepted", "user_notified", "order_completed"],
-    "rejected": ["order_placed", "restaurant_notified", "order_rejected"],
+    "rejected": ["order_placed", "restaurant_notified", "order_rejected", "user_notified"],
     "expired": ["order_placed", "restaurant_notified"],
     "cancelled": ["order_placed", "restaurant_notified"],
 }
