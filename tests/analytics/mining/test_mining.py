@@ -199,7 +199,7 @@ def test_whatever_happened_plain_python_finds_the_same(orders: list[Any], steps:
 def test_many_orders_at_once_and_in_no_order() -> None:
     chance = random.Random(7)
     kinds = ["drop", "again", "move", "disown", "as"]
-    orders = []
+    orders: list[Any] = [(GOOD, 0, [("as", 4, 0, "order_rejected")])]
     for event_type in chance.choices(TYPES, k=300):
         change = (chance.choice(kinds), chance.randrange(9), chance.choice([0, 61, -9, 7201]), event_type)
         steps = chance.choice([GOOD, GOOD[:3], GOOD[:1]])
@@ -282,7 +282,9 @@ def test_every_end_of_an_order_is_one_and_excludes_all_that_leads_elsewhere() ->
         rows = caused(an_order(*steps))
         rows[-1]["occurred_at"] = NOON + timedelta(seconds=ended_after)
         newest = an_event("order_placed", order_id="newest", after=5 * HOUR)
-        return dict(check([*rows, newest], CHOREOGRAPHY).kinds)
+        found = check([*rows, newest], CHOREOGRAPHY).kinds
+        # What handlers owe an end is another matter.
+        return {kind: count for kind, count in found.items() if kind is not Kind.MISSING}
 
     assert kinds("restaurant_notified", "order_cancelled", ended_after=60) == {}
     assert kinds("restaurant_notified", "order_expired", ended_after=600.5) == {}
