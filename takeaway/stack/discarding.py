@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from takeaway.local import LOCAL_AWS, saved_environ, without_secrets
 from takeaway.stack import deployment
 from takeaway.stack.flow import Stack
-from takeaway.stack.time_limit import Asked, Unanswered
+from takeaway.stack.time_limit import Asked, Unanswered, answers
 
 _SECONDS = 10.0
 
@@ -16,6 +16,9 @@ def lake_at_stake(stack: Stack) -> str:
         return ""
     reached = saved_environ(stack.home)
     endpoint = reached["AWS_ENDPOINT_URL"]
+    if not answers(endpoint):
+        # Its process is there, and no lake.
+        return ""
     rows = Asked(lambda: _rows(reached), _SECONDS).answer()
     if isinstance(rows, Unanswered):
         return f"a lake at {endpoint} whose rows cannot be counted ({rows.reason})"

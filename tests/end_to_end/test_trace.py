@@ -93,7 +93,7 @@ def test_one_order_through_all_that_may_become_of_it(flow: Flow) -> None:
     assert begun["looked"]["lake_version"] is None
     flow.start_consumer("archiver")
     archived = until(lambda: where(facts := traced(flow, order)) == NOTIFIED_IN_LAKE and facts, within=90, every=1)
-    (due,) = archived["next"]
+    due, _expiry = archived["next"]
     assert (due["who"], due["owner"], due["overdue"]) == ("restaurant", "restaurants", False)
     (effect,) = archived["events"][1]["effects"]
     assert (effect["consumer"], effect["channel"]) == ("restaurant_notifier", "sns")

@@ -57,10 +57,11 @@ def test_the_tree_has_every_step_below_what_it_hears() -> None:
     assert sorted((CHOREOGRAPHY.index(step), told) for _, step, told in lines) == sorted(
         (place, EVENT_TYPES[event]) for place, step in enumerate(CHOREOGRAPHY) for event in step.publishes
     )
-    depths = {(told, label.index(told)) for label, _, told in lines}
+    depths: dict[str, int] = {}
     for label, step, told in lines:
+        depths.setdefault(told, label.index(told))
         if step.listens_to is not None:
-            assert (EVENT_TYPES[step.listens_to], label.index(told) - 2) in depths
+            assert label.index(told) == depths[EVENT_TYPES[step.listens_to]] + 2
 
 
 def test_a_circle_of_steps_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
