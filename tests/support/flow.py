@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,11 @@ class Flow:
     def start_consumer(self, consumer: str, *, module: str = "takeaway.cli", **variables: str) -> Running:
         return self.start(consumer, "work", consumer, module=module, **variables)
 
-    def start_api(self, **variables: str) -> Running:
-        running = self.start("api", "serve", "--port", str(self.api_port), **variables)
-        until(self._api_answers, within=30)
+    def start_api(self, name: str = "api", *, port: int | None = None, **variables: str) -> Running:
+        """Beside the first one, another needs a name and a port of its own."""
+        port = port or self.api_port
+        running = self.start(name, "serve", "--port", str(port), **variables)
+        until(partial(_api_answers, port), within=30)
         return running
 
     def start_load(self, *, orders: int, rate: float, seed: int) -> Running:
@@ -151,8 +154,9 @@ class Flow:
     def log(self, name: str) -> str:
         return (self.home / "logs" / f"{name}.log").read_text()
 
-    def _api_answers(self) -> bool:
-        try:
-            return httpx.get(f"{api_url(self.api_port)}/health", trust_env=False).is_success
-        except httpx.TransportError:
-            return False
+
+def _api_answers(port: int) -> bool:
+    try:
+        return httpx.get(f"{api_url(port)}/health", trust_env=False).is_success
+    except httpx.TransportError:
+        return False
