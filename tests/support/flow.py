@@ -98,9 +98,10 @@ class Flow:
     def start_consumer(self, consumer: str, *, module: str = "takeaway.cli", **variables: str) -> Running:
         return self.start(consumer, "work", consumer, module=module, **variables)
 
-    def start_api(self, name: str = "api", *, port: int | None = None, **variables: str) -> Running:
-        """Beside the first one, another needs a name and a port of its own."""
-        port = port or self.api_port
+    def start_api(self, **variables: str) -> Running:
+        return self.start_another_api("api", self.api_port, **variables)
+
+    def start_another_api(self, name: str, port: int, **variables: str) -> Running:
         running = self.start(name, "serve", "--port", str(port), **variables)
         until(partial(_api_answers, port), within=30)
         return running
