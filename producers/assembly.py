@@ -82,6 +82,7 @@ def orders_api(environ: Mapping[str, str], emit: Emit) -> "Litestar":
         accept_within=settings.accept_within,
     )
     relay = RelayThread(partial(_relay, orders, publisher, settings, emit))
+    # guarantee: each API relays what others left behind
     app.on_startup += [enough_threads, relay.start]
     app.on_shutdown += [relay.stop, publisher.close, relay.join]
     return app

@@ -91,6 +91,11 @@ GUARANTEES = (
         "test_whatever_dies_beside_whatever_relays_nothing_is_lost_and_order_is_kept",
     ),
     Guarantee(
+        "each API relays what others left behind",
+        replaced(", relay.start", ""),
+        "test_what_a_process_left_in_the_table_is_relayed_by_an_api_while_it_runs",
+    ),
+    Guarantee(
         "what is being published is left to its process",
         becomes("self._clock.now()"),
         "test_what_a_process_left_behind_is_published_seconds_later_and_not_before",
