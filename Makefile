@@ -72,6 +72,9 @@ chaos-lake: install ## kill two archivers with -9 at every step of their commits
 chaos-outcomes: install ## refuse what notifiers remember for ten minutes, and count the mails of each customer
 	@REFUSED_SECONDS=$(or $(REFUSED_SECONDS),600) $(PYTEST) -n 0 -m chaos tests/end_to_end/test_refused_outcomes.py $(ARGS)
 
+chaos-relay: install ## kill the orders API between table and stream 20 times, and see another one tell it; four minutes
+	@RELAY_KILLS=$(or $(KILLS),20) $(PYTEST) -n 0 tests/end_to_end/test_relay.py $(ARGS)
+
 doctor-troubles: install ## twelve troubles on a running stack, and how soon the doctor names each; about five minutes
 	@$(PYTEST) -n 0 -m chaos tests/end_to_end/test_doctor.py $(ARGS)
 
@@ -81,7 +84,7 @@ interop: install ## beside the real KCL: change the engine and keep the place, a
 states: install ## the larger state spaces, and every property with ten times as many examples
 	@$(PYTEST) -m "nightly or hypothesis" --examples nightly $(ARGS)
 
-nightly: ## the longer proofs: states, chaos-lake and chaos-outcomes, interop, chaos on LocalStack; over an hour
+nightly: ## the longer proofs: states, chaos-lake, -outcomes and -relay, interop, chaos on LocalStack; over an hour
 	@.ci/nightly
 
 bench: ## every benchmark, one after the other: the better part of an hour; the KCL's needs Java

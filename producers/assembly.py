@@ -7,21 +7,21 @@ import asyncio
 import random
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from botocore.config import Config
 
 from foundation import aws
-from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
+from foundation.clock import SYSTEM_CLOCK, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
 from foundation.settings import from_environment
+from producers.orders import Ordering, OrdersTable, Relay, RelayThread, TokenKey
 from producers.publishing import EventPublisher
 from producers.settings import OrdersApiSettings, PublisherSettings, TokenSettings
 
 if TYPE_CHECKING:
     from litestar import Litestar
-
-    from producers.orders import OrdersTable, TokenKey
 
 # One that hangs holds up every shard, so it is given up well before the publisher's own deadline, and sent again: what
 # that doubles can be told by its event's id.
@@ -33,7 +33,8 @@ DYNAMODB = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     connect_timeout=2,
     read_timeout=5,
-    max_pool_connections=API_THREADS,
+    # And the relay's.
+    max_pool_connections=API_THREADS + 1,
 )
 
 
@@ -54,22 +55,18 @@ def event_publisher(environ: Mapping[str, str], emit: Emit) -> EventPublisher:
     )
 
 
-def orders_table(environ: Mapping[str, str]) -> "OrdersTable":
-    from producers.orders import OrdersTable
-
+def orders_table(environ: Mapping[str, str]) -> OrdersTable:
     settings = from_environment(OrdersApiSettings, environ)
     client = aws.client("dynamodb", environ, DYNAMODB)
     return OrdersTable(client, settings.orders_table)
 
 
-def token_key(environ: Mapping[str, str]) -> "TokenKey":
-    from producers.orders import TokenKey
-
+def token_key(environ: Mapping[str, str]) -> TokenKey:
     return TokenKey(from_environment(TokenSettings, environ).token_key.encode())
 
 
 def orders_api(environ: Mapping[str, str], emit: Emit) -> "Litestar":
-    """The orders API with a publisher of its own, closed when the application shuts down."""
+    """The orders API with a publisher and a relay of its own, which end when the application shuts down."""
     from producers.orders.api import create_app
 
     settings = from_environment(OrdersApiSettings, environ)
@@ -84,9 +81,25 @@ def orders_api(environ: Mapping[str, str], emit: Emit) -> "Litestar":
         answer_within=settings.answer_within,
         accept_within=settings.accept_within,
     )
-    app.on_startup.append(enough_threads)
-    app.on_shutdown.append(publisher.close)
+    relay = RelayThread(partial(_relay, orders, publisher, settings, emit))
+    # guarantee: each API relays what others left behind
+    app.on_startup += [enough_threads, relay.start]
+    app.on_shutdown += [relay.stop, publisher.close, relay.join]
     return app
+
+
+def _relay(
+    orders: OrdersTable, publisher: EventPublisher, settings: OrdersApiSettings, emit: Emit, wait: Wait
+) -> Relay:
+    ordering = Ordering(
+        orders,
+        publisher,
+        clock=SYSTEM_CLOCK,
+        emit=emit,
+        answer_within=settings.answer_within,
+        accept_within=settings.accept_within,
+    )
+    return Relay(orders, ordering, clock=SYSTEM_CLOCK, wait=wait, emit=emit, jitter=random.Random())
 
 
 async def enough_threads() -> None:

@@ -74,6 +74,53 @@ GUARANTEES = (
         "test_the_write_itself_judges_what_comes_too_late_and_too_early",
     ),
     Guarantee(
+        "an order is placed with the mark that has it published",
+        becomes("item"),
+        "test_an_order_is_pending_from_its_placing_until_that_is_noted",
+    ),
+    Guarantee(
+        "an event is stored with the mark that has it published",
+        becomes(
+            '"SET #state = :state, history = list_append(history, :performed), other_key = :key, other_since = :since"'
+        ),
+        "test_a_command_makes_its_order_pending_again",
+    ),
+    Guarantee(
+        "an order is pending until all of it is acknowledged",
+        becomes("f\"size(history) >= :events{''.join(noted)}\""),
+        "test_a_note_leaves_pending_what_it_has_not_seen",
+    ),
+    Guarantee(
+        "what nobody has noted keeps its order pending",
+        becomes("[' AND attribute_exists(order_id)']"),
+        "test_an_order_whose_earlier_event_nobody_noted_stays_pending",
+    ),
+    Guarantee(
+        "an event goes when the one before it is acknowledged",
+        deleted,
+        "test_whatever_dies_beside_whatever_relays_nothing_is_lost_and_order_is_kept",
+    ),
+    Guarantee(
+        "each API relays what others left behind",
+        replaced(", relay.start", ""),
+        "test_what_a_process_left_in_the_table_is_relayed_by_an_api_while_it_runs",
+    ),
+    Guarantee(
+        "what is being published is left to its process",
+        becomes("self._clock.now()"),
+        "test_what_a_process_left_behind_is_published_seconds_later_and_not_before",
+    ),
+    Guarantee(
+        "an order that cannot be relayed is put off alone",
+        deleted,
+        "test_orders_that_cannot_be_relayed_hold_up_no_other",
+    ),
+    Guarantee(
+        "the relay ends with its process' API",
+        deleted,
+        "test_the_thread_of_a_relay_ends_when_it_is_told_to",
+    ),
+    Guarantee(
         "an order that expires is nothing unexpected",
         becomes("[]"),
         "test_what_time_brings_about_is_in_no_ledger_and_expected",

@@ -21,6 +21,8 @@ from producers.orders.commands import (
     perform,
     place,
 )
+from producers.orders.ordering import Ordering
+from producers.orders.relay import Relay, RelayThread
 from producers.orders.table import OrdersTable
 from producers.orders.tokens import MIN_KEY_BYTES, Role, TokenKey
 
@@ -34,11 +36,14 @@ __all__ = [
     "ExpireOrder",
     "Order",
     "OrderItem",
+    "Ordering",
     "OrdersTable",
     "Performed",
     "PlaceOrder",
     "Refusal",
     "RejectOrder",
+    "Relay",
+    "RelayThread",
     "RestaurantCommand",
     "Role",
     "TokenKey",

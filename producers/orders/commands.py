@@ -6,7 +6,7 @@ An `Order` is the history of its performed commands, so a repeated command finds
 import hashlib
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Generic
 
@@ -198,8 +198,21 @@ class Order:
 
     def is_over(self, now: datetime) -> bool:
         """Whether nothing is to come of it: it ended, and all of it is on the stream; or it was left alone for long."""
-        ended = self.state in FINAL and all(performed.acknowledged for performed in self.history)
+        ended = self.state in FINAL and self.is_acknowledged
         return ended or now - self.history[-1].envelope.occurred_at > ABANDONED_AFTER
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether all of it is known to be on the stream."""
+        return all(performed.acknowledged for performed in self.history)
+
+    def acknowledging(self, performed: Performed[Event]) -> "Order":
+        """The order once the event of `performed`, one of its own, is known to be on the stream."""
+        at = self.history.index(performed)
+        if at == 0:
+            return replace(self, placing=replace(self.placing, acknowledged=True))
+        noted = replace(performed, acknowledged=True)
+        return replace(self, later=(*self.later[: at - 1], noted, *self.later[at:]))
 
     def after(self, performed: Performed[Event]) -> "Order":
         return Order(self.placing, (*self.later, performed))

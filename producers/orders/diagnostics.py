@@ -27,6 +27,32 @@ class AcknowledgementNotNoted(Diagnostic):
 
 
 @dataclass(frozen=True)
+class Relayed(Diagnostic):
+    """So many events of an order were stored and left behind, most likely by a process that died; now they are told."""
+
+    order_id: str
+    events: int
+
+
+@dataclass(frozen=True)
+class NotRelayed(Diagnostic):
+    """An order's events are still pending; `error` is an `error_kind`. It is tried again, with growing pauses."""
+
+    order_id: str
+    error: str
+
+
+@dataclass(frozen=True)
+class RelayStands(Diagnostic):
+    """The relay cannot ask which orders are pending: `error` is an `error_kind`. Requests are answered all the same.
+
+    fix: a `ValidationException` means that the orders table has no index `pending`: deploy the stack again.
+    """
+
+    error: str
+
+
+@dataclass(frozen=True)
 class RequestFailed(Diagnostic):
     """The orders API could not do its work: `error` is its `error_kind`, `where` the line it came from."""
 

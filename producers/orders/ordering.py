@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from events import ACCEPT_WITHIN, Event, EventEnvelope, OrderState
+from events import ACCEPT_WITHIN, Event, OrderState
 from foundation.clock import Clock, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
 from producers.orders.commands import (
@@ -120,46 +120,70 @@ class Ordering:
     ) -> Performed[Event] | Refusal:
         return perform(command, order, subject=subject, idempotency_key=idempotency_key, at=self._clock.now())
 
+    def relay(self, order_id: str) -> int | None:
+        """Publishes what is stored of the order and not acknowledged, without a command.
+
+        Answers with the number of its events, or with None when not all of them are acknowledged and noted. What
+        another process published meanwhile comes up again, under the same `event_id`.
+        """
+        order = self._orders.get(order_id)
+        if order is None:
+            return 0
+        pending = order.unacknowledged(order.history[-1])
+        if not pending:
+            self._orders.settle(order)
+            return 0
+        _, order = self._publish(pending, order)
+        return len(pending) if order.is_acknowledged else None
+
     def _answer(self, order: Order, decided: Performed[Event] | Refusal, idempotency_key: str) -> Done | Refusal:
         """A refusal waits for the events too: it tells a state, and whoever hears that relies on them."""
         last = order.history[-1] if isinstance(decided, Refusal) else decided
-        give_up_at = self._clock.monotonic() + self._answer_within
-        # One after another: two that wait together could be given up one by one, and the later one be sent.
-        for performed in self._unacknowledged_up_to(last, order):
-            try:
-                published = self._publisher.publish(performed.encoded)
-                published.result(max(0.0, give_up_at - self._clock.monotonic()))
-            except (PublishFailed, PublisherClosed, NotInTime) as error:
-                return self._unacknowledged(performed.envelope, error, idempotency_key)
-            self._note(order, performed)
+        refused, _ = self._publish(*self._unacknowledged_up_to(last, order))
+        if refused:
+            return Unacknowledged(
+                "The order's events are stored, but the event stream has not confirmed all of them yet.",
+                f"Send the same request again with the header Idempotency-Key: {idempotency_key}",
+            )
         if isinstance(decided, Refusal):
             return decided
         return Done(order.order_id, decided.leads_to, decided.envelope.event_id)
 
-    def _unacknowledged_up_to(self, last: Performed[Event], order: Order) -> tuple[Performed[Event], ...]:
+    def _publish(self, pending: tuple[Performed[Event], ...], order: Order) -> tuple[NotPublished | None, Order]:
+        """Publishes `pending` of `order` in turn; answers with what ended that early, and the order as it is noted."""
+        give_up_at = self._clock.monotonic() + self._answer_within
+        # One after another: two that wait together could be given up one by one, and the later one be sent.
+        for performed in pending:
+            try:
+                published = self._publisher.publish(performed.encoded)
+                # guarantee: an event goes when the one before it is acknowledged
+                published.result(max(0.0, give_up_at - self._clock.monotonic()))
+            except (PublishFailed, PublisherClosed, NotInTime) as error:
+                envelope = performed.envelope
+                reason = str(error) or f"no answer within {self._answer_within:g} s"
+                refused = NotPublished(envelope.event_type, envelope.event_id, envelope.order_id, reason)
+                self._emit(refused)
+                return refused, order
+            order = self._note(order, performed)
+        return None, order
+
+    def _unacknowledged_up_to(self, last: Performed[Event], order: Order) -> tuple[tuple[Performed[Event], ...], Order]:
         """What has to be published. A quick restaurant may come before an earlier event is noted: that is awaited."""
         pending = order.unacknowledged(last)
         if all(performed == last for performed in pending):
-            return pending
+            return pending, order
         self._wait(_BEING_NOTED_SECONDS)
         now = self._orders.get(order.order_id) or order
-        noted = {performed.envelope.event_id for performed in now.history if performed.acknowledged}
-        return tuple(performed for performed in pending if performed.envelope.event_id not in noted)
+        at = order.history.index(last)
+        return now.unacknowledged(now.history[at]), now
 
-    def _note(self, order: Order, performed: Performed[Event]) -> None:
+    def _note(self, order: Order, performed: Performed[Event]) -> Order:
         """The event is on the stream whether or not this works; without it, it is published once more."""
         try:
-            self._orders.note_acknowledged(order, performed)
+            return self._orders.note_acknowledged(order, performed)
         except (BotoCoreError, ClientError) as error:
             envelope = performed.envelope
             self._emit(
                 AcknowledgementNotNoted(envelope.event_type, envelope.event_id, order.order_id, error_kind(error))
             )
-
-    def _unacknowledged(self, envelope: EventEnvelope[Event], error: Exception, idempotency_key: str) -> Unacknowledged:
-        reason = str(error) or f"no answer within {self._answer_within:g} s"
-        self._emit(NotPublished(envelope.event_type, envelope.event_id, envelope.order_id, reason))
-        return Unacknowledged(
-            "The order's events are stored, but the event stream has not confirmed all of them yet.",
-            f"Send the same request again with the header Idempotency-Key: {idempotency_key}",
-        )
+            return order

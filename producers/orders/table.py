@@ -1,8 +1,11 @@
 """The orders API's own table in DynamoDB: one item an order, written under conditions, with notes in its history.
 
 Conditional writes answer with the order as it is stored afterwards, so one whose answer was lost is recognised as done.
+The write that stores an event marks its order as pending; the one that notes the last acknowledgement takes that off.
 """
 
+import zlib
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -35,8 +38,21 @@ class Orders(Protocol):
         The same write holds the event's own time against the order's `accept_by`.
         """
 
-    def note_acknowledged(self, order: Order, performed: Performed[Event]) -> None:
-        """Notes that the event of `performed`, one of the order's, is on the stream. Again is harmless."""
+    def note_acknowledged(self, order: Order, performed: Performed[Event]) -> Order:
+        """Notes that the event of `performed`, one of the order's, is on the stream. Again is harmless.
+
+        Answers with `order` so noted. When that is acknowledged whole, and is all there is, it is pending no more.
+        """
+
+    def settle(self, order: Order) -> bool:
+        """Takes an order that is acknowledged whole off those that are pending, if it is all there is; says whether."""
+
+    def pending(self, key: int, before: datetime, limit: int) -> Sequence[str]:
+        """Ids of at most `limit` orders with events that were stored before then and are not known to be on the stream.
+
+        The longest pending first, of one of the `PENDING_KEYS` parts of all orders; as an index knows them: an order
+        of the last second may be missing, and one that is settled may be among them.
+        """
 
 
 class OrderVanished(Exception):
@@ -46,6 +62,9 @@ class OrderVanished(Exception):
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The index of the table whose key is a customer's id.
 CUSTOMERS_INDEX = "customer_id"
+# The index that has pending orders alone: its key is one of `PENDING_KEYS`, so that no single one takes all writes.
+PENDING_INDEX = "pending"
+PENDING_KEYS = 16
 
 
 class OrdersTable:
@@ -78,7 +97,11 @@ class OrdersTable:
             self._client.update_item(
                 TableName=self._table,
                 Key={"order_id": {"S": order.order_id}},
-                UpdateExpression="SET #state = :state, history = list_append(history, :performed)",
+                # guarantee: an event is stored with the mark that has it published
+                UpdateExpression=(
+                    "SET #state = :state, history = list_append(history, :performed), "
+                    "pending_key = :key, pending_since = if_not_exists(pending_since, :since)"
+                ),
                 # guarantee: one event leads an order on, and none comes too late
                 ConditionExpression=f"#state = :expected{in_time}",
                 ExpressionAttributeNames={"#state": "state"},
@@ -86,6 +109,8 @@ class OrdersTable:
                     ":state": {"S": advanced.state},
                     ":expected": {"S": order.state},
                     ":performed": {"L": [_performed_item(performed)]},
+                    ":key": _pending_key(order.order_id),
+                    ":since": {"N": _micros(performed.envelope.occurred_at)},
                     **values,
                 },
             )
@@ -93,14 +118,48 @@ class OrdersTable:
             return self._stored(order.order_id, error)
         return advanced
 
-    def note_acknowledged(self, order: Order, performed: Performed[Event]) -> None:
-        # No condition: a history only grows, so a place in it is always the same command's.
-        self._client.update_item(
+    def note_acknowledged(self, order: Order, performed: Performed[Event]) -> Order:
+        noted, place = order.acknowledging(performed), order.history.index(performed)
+        # One write notes and settles: every order comes here with each of its events.
+        if not (noted.is_acknowledged and self._settle(noted, noting=place)):
+            # No condition: a history only grows, so a place in it is always the same command's.
+            self._client.update_item(
+                TableName=self._table,
+                Key={"order_id": {"S": order.order_id}},
+                UpdateExpression=_note(place),
+                ExpressionAttributeValues={":yes": {"BOOL": True}},
+            )
+        return noted
+
+    def settle(self, order: Order) -> bool:
+        return order.is_acknowledged and self._settle(order)
+
+    def _settle(self, order: Order, *, noting: int | None = None) -> bool:
+        """Takes the mark off, unless the stored order has more than is seen here; notes one place by the same write."""
+        # guarantee: what nobody has noted keeps its order pending
+        noted = [f" AND history[{place}].acknowledged = :yes" for place in range(len(order.history)) if place != noting]
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"order_id": {"S": order.order_id}},
+                UpdateExpression=f"{'' if noting is None else _note(noting)} REMOVE pending_key, pending_since",
+                # guarantee: an order is pending until all of it is acknowledged
+                ConditionExpression=f"size(history) = :events{''.join(noted)}",
+                ExpressionAttributeValues={":events": {"N": str(len(order.history))}, ":yes": {"BOOL": True}},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def pending(self, key: int, before: datetime, limit: int) -> Sequence[str]:
+        found = self._client.query(
             TableName=self._table,
-            Key={"order_id": {"S": order.order_id}},
-            UpdateExpression=f"SET history[{order.history.index(performed)}].acknowledged = :yes",
-            ExpressionAttributeValues={":yes": {"BOOL": True}},
+            IndexName=PENDING_INDEX,
+            KeyConditionExpression="pending_key = :key AND pending_since < :before",
+            ExpressionAttributeValues={":key": {"N": str(key)}, ":before": {"N": _micros(before)}},
+            Limit=limit,
         )
+        return [item["order_id"]["S"] for item in found["Items"]]
 
     def of_customer(self, customer_id: str) -> "Iterator[Order]":
         """All orders of a customer, as the index knows them: one of the last second may be missing."""
@@ -156,9 +215,13 @@ def _micros(moment: datetime) -> str:
     return str((moment - _EPOCH) // timedelta(microseconds=1))
 
 
+def _note(place: int) -> str:
+    return f"SET history[{place}].acknowledged = :yes"
+
+
 def _item(order: Order) -> "dict[str, UniversalAttributeValueTypeDef]":
     accept_by = order.placed.accept_by
-    return {
+    item: dict[str, UniversalAttributeValueTypeDef] = {
         "order_id": {"S": order.order_id},
         "state": {"S": order.state},
         **({"accept_by": {"N": _micros(accept_by)}} if accept_by else {}),
@@ -166,6 +229,20 @@ def _item(order: Order) -> "dict[str, UniversalAttributeValueTypeDef]":
         "customer_id": {"S": order.placed.customer_id},
         "history": {"L": [_performed_item(performed) for performed in order.history]},
     }
+    # guarantee: an order is placed with the mark that has it published
+    return item | {
+        "pending_key": _pending_key(order.order_id),
+        "pending_since": {"N": _micros(order.placing.envelope.occurred_at)},
+    }
+
+
+def pending_key(order_id: str) -> int:
+    """Which of the `PENDING_KEYS` parts of the index an order is in while it is pending."""
+    return zlib.crc32(order_id.encode()) % PENDING_KEYS
+
+
+def _pending_key(order_id: str) -> "UniversalAttributeValueTypeDef":
+    return {"N": str(pending_key(order_id))}
 
 
 def _performed_item(performed: Performed[Event]) -> "UniversalAttributeValueTypeDef":

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from events import encoded
+from foundation.clock import uninterrupted_wait
 from producers.orders.commands import (
     AcceptOrder,
     CancelOrder,
@@ -25,7 +26,7 @@ from producers.orders.commands import (
     perform,
     place,
 )
-from producers.orders.table import Orders, OrdersTable, OrderVanished
+from producers.orders.table import Orders, OrdersTable, OrderVanished, pending_key
 from tests.support.builders import NOON, an_order_item
 from tests.support.fakes.orders import FakeOrders
 
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from tests.conftest import LocalAws
+
+
+LATER = NOON + timedelta(hours=1)
+# Longer ago than what any other test leaves pending.
+LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
 
 
 class Losing:
@@ -57,6 +63,25 @@ class Losing:
         return losing
 
 
+class Counting:
+    """A real client that writes down what it was asked for."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self._client, name)
+        if not name.endswith("_item"):
+            return operation
+
+        def counted(**parameters: Any) -> Any:
+            self.calls.append(name)
+            return operation(**parameters)
+
+        return counted
+
+
 @pytest.fixture(params=["fake", pytest.param("dynamodb", marks=pytest.mark.local_aws)])
 def orders(request: pytest.FixtureRequest) -> Iterator[Orders]:
     if request.param == "fake":
@@ -76,7 +101,9 @@ def table(losing: Losing, local_aws: "LocalAws") -> OrdersTable:
     return OrdersTable(cast("DynamoDBClient", losing), local_aws.environ["TAKEAWAY_ORDERS_TABLE"])
 
 
-def an_order(key: str | None = None, *, city: str = "Utrecht", accept_within: timedelta | None = None) -> Order:
+def an_order(
+    key: str | None = None, *, city: str = "Utrecht", accept_within: timedelta | None = None, at: datetime = NOON
+) -> Order:
     command = PlaceOrder(
         restaurant_id="restaurant-1",
         customer_name="Zoë Łukasz 名前",
@@ -89,7 +116,7 @@ def an_order(key: str | None = None, *, city: str = "Utrecht", accept_within: ti
         command,
         customer_id="customer-1",
         idempotency_key=key or str(uuid.uuid4()),
-        at=NOON,
+        at=at,
         accept_within=accept_within,
     )
     assert isinstance(order, Order)
@@ -235,6 +262,122 @@ def test_notes_and_commands_at_the_same_time_lose_nothing(orders: Orders) -> Non
         note.result()
     assert advanced.result().state == "accepted"
     assert acknowledged(orders, order) == [True, False]
+
+
+def is_pending(orders: Orders, order: Order, expected: bool, *, before: datetime = LATER) -> bool:
+    """Whether the index has it. The index may be a moment behind."""
+    wait = uninterrupted_wait()
+    for _ in range(50):
+        found = order.order_id in orders.pending(pending_key(order.order_id), before, 1000)
+        if found == expected:
+            break
+        wait(0.1)
+    return found
+
+
+def test_an_order_is_pending_from_its_placing_until_that_is_noted(orders: Orders) -> None:
+    order = orders.create(an_order())
+    assert is_pending(orders, order, True)
+    assert not is_pending(orders, order, False, before=NOON)
+    assert orders.note_acknowledged(order, order.placing).is_acknowledged
+    assert not is_pending(orders, order, False)
+
+
+def test_a_command_makes_its_order_pending_again(orders: Orders) -> None:
+    order = orders.create(an_order())
+    order = orders.note_acknowledged(order, order.placing)
+    accepted = orders.advance(order, performed(order, AcceptOrder(ready_in_minutes=20)))
+    assert is_pending(orders, order, True)
+    # Since that, not since the placing.
+    assert not is_pending(orders, order, False, before=NOON + timedelta(microseconds=1))
+    orders.note_acknowledged(accepted, accepted.later[0])
+    assert not is_pending(orders, order, False)
+
+
+def test_an_order_has_been_pending_since_its_oldest_event(orders: Orders) -> None:
+    order = orders.create(an_order())
+    orders.advance(order, performed(order, AcceptOrder(ready_in_minutes=20)))
+    assert is_pending(orders, order, True, before=NOON + timedelta(microseconds=1))
+
+
+def test_a_note_leaves_pending_what_it_has_not_seen(orders: Orders) -> None:
+    order = orders.create(an_order())
+    accepted = orders.advance(order, performed(order, AcceptOrder(ready_in_minutes=20)))
+    orders.note_acknowledged(order, order.placing)
+    assert acknowledged(orders, order) == [True, False]
+    assert is_pending(orders, order, True)
+    orders.note_acknowledged(orders.get(order.order_id) or order, accepted.later[0])
+    assert not is_pending(orders, order, False)
+
+
+def test_an_order_whose_earlier_event_nobody_noted_stays_pending(orders: Orders) -> None:
+    order = orders.create(an_order())
+    accepted = orders.advance(order, performed(order, AcceptOrder(ready_in_minutes=20)))
+    believed = accepted.acknowledging(accepted.placing)
+    orders.note_acknowledged(believed, accepted.later[0])
+    assert acknowledged(orders, order) == [False, True]
+    assert is_pending(orders, order, True)
+    assert not orders.settle(believed.acknowledging(accepted.later[0]))
+    assert is_pending(orders, order, True)
+
+
+def test_what_was_noted_by_those_who_did_not_see_the_whole_is_settled(orders: Orders) -> None:
+    order = orders.create(an_order())
+    accepted = orders.advance(order, performed(order, AcceptOrder(ready_in_minutes=20)))
+    orders.note_acknowledged(order, order.placing)
+    orders.note_acknowledged(accepted, accepted.later[0])
+    assert acknowledged(orders, order) == [True, True]
+    assert is_pending(orders, order, True)
+    stored = orders.get(order.order_id)
+    assert stored
+    assert not orders.settle(accepted)
+    assert not orders.settle(Order(stored.placing))
+    for _ in range(2):
+        assert orders.settle(stored)
+    assert not is_pending(orders, order, False)
+    assert orders.get(order.order_id) == stored
+
+
+def test_of_all_that_is_pending_the_longest_comes_first_and_no_more_than_asked_for(orders: Orders) -> None:
+    order = orders.create(an_order(at=LONG_AGO))
+    key, longest_first = pending_key(order.order_id), [order.order_id]
+    while len(longest_first) < 3:
+        older = an_order(at=LONG_AGO - timedelta(minutes=len(longest_first)))
+        if pending_key(older.order_id) == key:
+            longest_first.insert(0, orders.create(older).order_id)
+            assert is_pending(orders, older, True)
+    until = LONG_AGO + timedelta(minutes=1)
+    assert list(orders.pending(key, until, 2)) == longest_first[:2]
+    assert list(orders.pending(key, until, 100)) == longest_first
+
+
+@pytest.mark.local_aws
+def test_what_goes_as_it_should_is_noted_and_settled_by_one_write(local_aws: "LocalAws") -> None:
+    counted = Counting(local_aws.client("dynamodb"))
+    table = OrdersTable(cast("DynamoDBClient", counted), local_aws.environ["TAKEAWAY_ORDERS_TABLE"])
+    order = table.create(an_order())
+    order = table.note_acknowledged(order, order.placing)
+    accepted = table.advance(order, performed(order, AcceptOrder(ready_in_minutes=20)))
+    table.note_acknowledged(accepted, accepted.later[0])
+    assert counted.calls == ["put_item", "update_item", "update_item", "update_item"]
+    assert not is_pending(table, order, False)
+
+
+@pytest.mark.local_aws
+def test_an_item_of_an_older_release_is_pending_from_its_next_command_on(local_aws: "LocalAws") -> None:
+    client = local_aws.client("dynamodb")
+    name = local_aws.environ["TAKEAWAY_ORDERS_TABLE"]
+    table = OrdersTable(client, name)
+    order = table.create(an_order())
+    client.update_item(
+        TableName=name,
+        Key={"order_id": {"S": order.order_id}},
+        UpdateExpression="REMOVE pending_key, pending_since",
+    )
+    assert not is_pending(table, order, False)
+    assert table.get(order.order_id) == order
+    table.advance(order, performed(order, AcceptOrder(ready_in_minutes=20)))
+    assert is_pending(table, order, True)
 
 
 @pytest.mark.local_aws

@@ -2,18 +2,22 @@
 
 import subprocess
 import sys
+import threading
 import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from litestar.testing import TestClient
 
 from events.wire import decode
-from foundation.clock import SYSTEM_CLOCK
+from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Diagnostic
 from foundation.settings import SettingsError
 from producers.assembly import event_publisher, orders_api, orders_table, token_key
+from producers.orders import Order, PlaceOrder, place
+from producers.orders.diagnostics import Relayed
 from producers.settings import OrdersApiSettings, PublisherSettings
 from tests.support.builders import an_envelope
 
@@ -43,7 +47,33 @@ def test_an_order_reaches_the_stream_and_the_table(local_aws: "LocalAws") -> Non
     order = orders_table(environ).get(answer.json()["order_id"])
     assert order is not None
     assert order.placing.envelope.event_id == answer.json()["event_id"]
-    assert diagnostics == []
+    # What other tests left in the table may be relayed meanwhile.
+    assert [one for one in diagnostics if not isinstance(one, Relayed)] == []
+
+
+@pytest.mark.local_aws
+def test_what_a_process_left_in_the_table_is_relayed_by_an_api_while_it_runs(local_aws: "LocalAws") -> None:
+    environ = local_aws.environ | {"TAKEAWAY_TOKEN_KEY": SECRET}
+    placed = place(
+        msgspec.convert(BODY, PlaceOrder),
+        customer_id="customer-1",
+        idempotency_key=str(uuid.uuid4()),
+        at=SYSTEM_CLOCK.now() - timedelta(minutes=1),
+    )
+    assert isinstance(placed, Order)
+    orders, wait = orders_table(environ), uninterrupted_wait()
+    orders.create(placed)
+    diagnostics: list[Diagnostic] = []
+    with TestClient(orders_api(environ, diagnostics.append)):
+        for _ in range(200):
+            if Relayed(placed.order_id, 1) in diagnostics:
+                break
+            wait(0.1)
+    assert Relayed(placed.order_id, 1) in diagnostics
+    stored = orders.get(placed.order_id)
+    assert stored
+    assert stored.is_acknowledged
+    assert "relay" not in [thread.name for thread in threading.enumerate()]
 
 
 @pytest.mark.local_aws

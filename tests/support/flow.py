@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,11 @@ class Flow:
         return self.start(consumer, "work", consumer, module=module, **variables)
 
     def start_api(self, **variables: str) -> Running:
-        running = self.start("api", "serve", "--port", str(self.api_port), **variables)
-        until(self._api_answers, within=30)
+        return self.start_another_api("api", self.api_port, **variables)
+
+    def start_another_api(self, name: str, port: int, **variables: str) -> Running:
+        running = self.start(name, "serve", "--port", str(port), **variables)
+        until(partial(_api_answers, port), within=30)
         return running
 
     def start_load(self, *, orders: int, rate: float, seed: int) -> Running:
@@ -151,8 +155,9 @@ class Flow:
     def log(self, name: str) -> str:
         return (self.home / "logs" / f"{name}.log").read_text()
 
-    def _api_answers(self) -> bool:
-        try:
-            return httpx.get(f"{api_url(self.api_port)}/health", trust_env=False).is_success
-        except httpx.TransportError:
-            return False
+
+def _api_answers(port: int) -> bool:
+    try:
+        return httpx.get(f"{api_url(port)}/health", trust_env=False).is_success
+    except httpx.TransportError:
+        return False

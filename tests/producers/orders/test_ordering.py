@@ -23,8 +23,9 @@ class LateNotes(FakeOrders):
 
     late: tuple[Any, Any] | None = None
 
-    def note_acknowledged(self, order: Any, performed: Any) -> None:
+    def note_acknowledged(self, order: Any, performed: Any) -> Any:
         self.late = (order, performed)
+        return order
 
     def pass_time(self, _: float) -> bool:
         if self.late:

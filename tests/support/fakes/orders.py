@@ -2,14 +2,14 @@
 
 import threading
 from collections import deque
-from dataclasses import replace
-from typing import cast
+from datetime import datetime
 
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
-from events.orders import Event, OrderExpired, OrderPlaced
+from events.orders import Event, OrderExpired
 from events.wire import decode
 from producers.orders.commands import Order, Performed
+from producers.orders.table import pending_key
 
 
 class FakeOrders:
@@ -17,6 +17,7 @@ class FakeOrders:
 
     def __init__(self) -> None:
         self._orders: dict[str, Order] = {}
+        self.pending_since: dict[str, datetime] = {}
         self._lock = threading.Lock()
         self._faults: deque[Exception] = deque()
         self._lost_answers: deque[Exception] = deque()
@@ -32,6 +33,8 @@ class FakeOrders:
     def create(self, order: Order) -> Order:
         with self._lock:
             self._raise_scripted()
+            if order.order_id not in self._orders:
+                self.pending_since[order.order_id] = order.placing.envelope.occurred_at
             stored = self._orders.setdefault(order.order_id, _as_stored(order))
             self._lose_answer_if_scripted()
             return stored
@@ -47,6 +50,7 @@ class FakeOrders:
             stored = self._orders[order.order_id]
             if stored.state == order.state and _in_time(stored, performed):
                 stored = self._orders[order.order_id] = _as_stored(stored.after(performed))
+                self.pending_since.setdefault(order.order_id, performed.envelope.occurred_at)
             self._lose_answer_if_scripted()
             return stored
 
@@ -62,18 +66,42 @@ class FakeOrders:
             if stored is not None and len(stored.history) != len(order.history):
                 return False
             self._orders.pop(order.order_id, None)
+            self.pending_since.pop(order.order_id, None)
             self._lose_answer_if_scripted()
             return True
 
-    def note_acknowledged(self, order: Order, performed: Performed[Event]) -> None:
+    def note_acknowledged(self, order: Order, performed: Performed[Event]) -> Order:
         with self._lock:
             self._raise_scripted()
-            history = list(self._orders[order.order_id].history)
-            index = order.history.index(performed)
-            history[index] = replace(history[index], acknowledged=True)
-            placing, *later = history
-            self._orders[order.order_id] = Order(cast("Performed[OrderPlaced]", placing), tuple(later))
+            stored = self._orders[order.order_id]
+            at = order.history.index(performed)
+            stored = self._orders[order.order_id] = stored.acknowledging(stored.history[at])
+            noted = order.acknowledging(performed)
+            # Like the table, which settles only where that is asked of it, by a process that has seen the whole.
+            if noted.is_acknowledged:
+                self._settle(noted)
             self._lose_answer_if_scripted()
+            return noted
+
+    def settle(self, order: Order) -> bool:
+        with self._lock:
+            self._raise_scripted()
+            settled = order.is_acknowledged and self._settle(order)
+            self._lose_answer_if_scripted()
+            return settled
+
+    def _settle(self, order: Order) -> bool:
+        stored = self._orders[order.order_id]
+        if len(stored.history) != len(order.history) or not stored.is_acknowledged:
+            return False
+        self.pending_since.pop(order.order_id, None)
+        return True
+
+    def pending(self, key: int, before: datetime, limit: int) -> list[str]:
+        with self._lock:
+            self._raise_scripted()
+            of_key = {order_id: at for order_id, at in self.pending_since.items() if pending_key(order_id) == key}
+            return sorted((one for one, at in of_key.items() if at < before), key=of_key.__getitem__)[:limit]
 
     def _raise_scripted(self) -> None:
         if self._faults:
