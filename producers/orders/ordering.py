@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from events import ACCEPT_WITHIN, Event, OrderState
+from events import ACCEPT_WITHIN, STATES, Event, OrderState
 from foundation.clock import Clock, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
 from producers.orders.commands import (
@@ -98,12 +98,16 @@ class Ordering:
         if order is None:
             return unknown_order()
         performed = self._decide(command, order, subject, idempotency_key)
-        # Each write leads the order on or finds it led on, and no way is long.
-        while isinstance(performed, Performed) and performed not in order.later:
+        # Each write leads the order on or finds it led on, and no way is longer than there are states.
+        for _ in STATES:
+            if not isinstance(performed, Performed) or performed in order.later:
+                break
             # Another command, or a repeat of this one, may have come first, or the time was over: what is stored
             # decides.
             order = self._orders.advance(order, performed)
             performed = self._decide(command, order, subject, idempotency_key)
+        else:
+            raise RuntimeError(f"order {order_id} takes no event. fix: find what else writes to the table of orders")
         if isinstance(performed, UnknownOrder):
             return performed
         return self._answer(order, performed, idempotency_key or DEFAULT_KEYS[type(command)])
