@@ -64,7 +64,7 @@ class Relay:
         """One look at every key of the index; False when it was given up for want of the table or the stream."""
         try:
             return self._look()
-        except Exception as error:  # noqa: BLE001 - told, and tried again: a relay that has ended is missed only when it is needed
+        except Exception as error:  # noqa: BLE001 - told, and tried again: a relay that ended is missed only when needed
             self._emit(RelayStands(error_kind(error)))
             return False
 
