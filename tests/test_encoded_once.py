@@ -18,8 +18,8 @@ from consumers.steps.step import HandlerStep, performs
 from events.orders import OrderPlaced, RestaurantNotified
 from foundation.clock import uninterrupted_wait
 from foundation.kinesis.records import Sentinel
-from producers.orders.commands import AcceptOrder, PlaceOrder
 from producers.orders.ordering import Done, Ordering
+from producers.orders.requests import AcceptOrder, PlaceOrder
 from producers.orders.table import OrdersTable
 from producers.publishing.publisher import EventPublisher
 from tests.support.builders import a_batch, a_record, an_order_item

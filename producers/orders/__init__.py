@@ -2,27 +2,21 @@
 
 `api` and `serving` are imported by their own names, since they load a web framework and a server."""
 
-from producers.orders.commands import (
+from producers.orders.commands import Order, Performed, Refusal, derive_cause, derive_order_id, perform, place
+from producers.orders.ordering import Ordering
+from producers.orders.relay import Relay, RelayThread
+from producers.orders.requests import (
     DEFAULT_KEYS,
     AcceptOrder,
     CancelOrder,
     Command,
     CompleteOrder,
     ExpireOrder,
-    Order,
     OrderItem,
-    Performed,
     PlaceOrder,
-    Refusal,
     RejectOrder,
     RestaurantCommand,
-    derive_cause,
-    derive_order_id,
-    perform,
-    place,
 )
-from producers.orders.ordering import Ordering
-from producers.orders.relay import Relay, RelayThread
 from producers.orders.table import OrdersTable
 from producers.orders.tokens import MIN_KEY_BYTES, Role, TokenKey
 

@@ -21,19 +21,7 @@ from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from producers.orders.access import Doorkeeper, may_see, only
 from producers.orders.asgi import body_within, head_as_get
-from producers.orders.commands import (
-    DEFAULT_KEYS,
-    AcceptOrder,
-    CancelOrder,
-    Command,
-    CompleteOrder,
-    Order,
-    OrderItem,
-    PlaceOrder,
-    Refusal,
-    RejectOrder,
-    unknown_order,
-)
+from producers.orders.commands import Order, Refusal, unknown_order
 from producers.orders.ordering import Done, Ordering
 from producers.orders.problems import (
     Problem,
@@ -43,6 +31,16 @@ from producers.orders.problems import (
     not_json,
     refused,
     unreadable,
+)
+from producers.orders.requests import (
+    DEFAULT_KEYS,
+    AcceptOrder,
+    CancelOrder,
+    Command,
+    CompleteOrder,
+    OrderItem,
+    PlaceOrder,
+    RejectOrder,
 )
 from producers.orders.table import Orders
 from producers.orders.tokens import Principal, TokenKey

@@ -14,12 +14,8 @@ from events import ACCEPT_WITHIN, STATES, Event, OrderState
 from foundation.clock import Clock, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
 from producers.orders.commands import (
-    DEFAULT_KEYS,
-    Command,
-    ExpireOrder,
     Order,
     Performed,
-    PlaceOrder,
     Refusal,
     UnknownOrder,
     perform,
@@ -28,6 +24,7 @@ from producers.orders.commands import (
     unknown_order,
 )
 from producers.orders.diagnostics import AcknowledgementNotNoted, NotPublished, error_kind
+from producers.orders.requests import DEFAULT_KEYS, Command, ExpireOrder, PlaceOrder
 from producers.orders.table import Orders
 from producers.publishing import EventPublisher, PublisherClosed, PublishFailed
 

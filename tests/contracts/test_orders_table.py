@@ -13,18 +13,15 @@ from botocore.exceptions import ClientError
 
 from events import encoded
 from foundation.clock import uninterrupted_wait
-from producers.orders.commands import (
+from producers.orders.commands import Order, Performed, perform, place
+from producers.orders.requests import (
     AcceptOrder,
     CancelOrder,
     Command,
     CompleteOrder,
     ExpireOrder,
-    Order,
-    Performed,
     PlaceOrder,
     RejectOrder,
-    perform,
-    place,
 )
 from producers.orders.table import Orders, OrdersTable, OrderVanished, pending_key
 from tests.support.builders import NOON, an_order_item

@@ -13,7 +13,7 @@ from events.envelope import EventEnvelope, first, following
 from events.orders import Event, Item, OrderAccepted, OrderCompleted, OrderPlaced, RestaurantNotified
 from events.wire import encode
 from foundation.kinesis.records import Batch, Position, Record, Sentinel
-from producers.orders.commands import OrderItem
+from producers.orders.requests import OrderItem
 
 NOON = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
 

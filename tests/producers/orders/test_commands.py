@@ -24,18 +24,11 @@ from events.orders import (
 )
 from events.states import TRANSITION_BY
 from events.wire import encode
-from producers.orders import commands
+from producers.orders import requests
 from producers.orders.commands import (
-    AcceptOrder,
-    CancelOrder,
-    Command,
-    CompleteOrder,
-    ExpireOrder,
     KeyReused,
     Order,
     Performed,
-    PlaceOrder,
-    RejectOrder,
     TooEarly,
     TotalTooLarge,
     UnknownOrder,
@@ -45,6 +38,15 @@ from producers.orders.commands import (
     perform,
     place,
     same_placing,
+)
+from producers.orders.requests import (
+    AcceptOrder,
+    CancelOrder,
+    Command,
+    CompleteOrder,
+    ExpireOrder,
+    PlaceOrder,
+    RejectOrder,
 )
 from tests.support.builders import NOON, an_order_item
 from tests.support.lives import Life, lives
@@ -170,7 +172,7 @@ def test_what_mail_can_carry_is_an_address(address: str) -> None:
 
 
 @pytest.mark.slow
-@given(st.from_regex(commands._MAILBOX))
+@given(st.from_regex(requests._MAILBOX))
 def test_every_address_is_one_in_a_header_too(address: str) -> None:
     with suppress(msgspec.ValidationError):  # too long
         accepted = placing(customer_email=address).customer_email

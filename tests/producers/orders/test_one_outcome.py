@@ -13,21 +13,17 @@ from hypothesis import strategies as st
 from events.orders import Event, OrderAccepted, OrderCancelled, OrderCompleted, OrderExpired, OrderRejected
 from events.states import reached
 from events.wire import EncodedEvent
-from producers.orders.commands import (
+from producers.orders.commands import Order, Refusal, TooEarly, WrongState, derive_order_id
+from producers.orders.ordering import Done, Ordering
+from producers.orders.requests import (
     AcceptOrder,
     CancelOrder,
     Command,
     CompleteOrder,
     ExpireOrder,
-    Order,
     PlaceOrder,
-    Refusal,
     RejectOrder,
-    TooEarly,
-    WrongState,
-    derive_order_id,
 )
-from producers.orders.ordering import Done, Ordering
 from producers.publishing.publisher import EventPublisher
 from tests.support.builders import an_order_item
 from tests.support.fakes.clock import FakeClock

@@ -7,8 +7,9 @@ from events.envelope import EventEnvelope
 from events.orders import Event
 from events.wire import decode
 from foundation.clock import uninterrupted_wait
-from producers.orders.commands import AcceptOrder, PlaceOrder, derive_order_id
+from producers.orders.commands import derive_order_id
 from producers.orders.ordering import Done, Ordering
+from producers.orders.requests import AcceptOrder, PlaceOrder
 from producers.publishing.publisher import EventPublisher
 from tests.support.builders import an_order_item
 from tests.support.fakes.clock import FakeClock

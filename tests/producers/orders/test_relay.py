@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from events import EncodedEvent, Event
 from foundation.diagnostics import Diagnostic
-from producers.orders.commands import AcceptOrder, CompleteOrder, Order, PlaceOrder, derive_order_id
+from producers.orders.commands import Order, derive_order_id
 from producers.orders.diagnostics import NotRelayed, Relayed, RelayStands
 from producers.orders.ordering import Done, Ordering
 from producers.orders.relay import FAILURES_A_LOOK, ORDERS_A_KEY, PENDING_FOR, Relay, RelayThread
+from producers.orders.requests import AcceptOrder, CompleteOrder, PlaceOrder
 from producers.orders.table import PENDING_KEYS, pending_key
 from producers.publishing import EventPublisher, PublishFailed
 from tests.support.builders import an_order_item

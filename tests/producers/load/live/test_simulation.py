@@ -26,7 +26,7 @@ from producers.load.live.tickets import TicketQueue
 from producers.load.market.catalogue import restaurants
 from producers.load.market.kitchen import KitchenPlan, Kitchens
 from producers.load.market.market import orders
-from producers.orders.commands import AcceptOrder
+from producers.orders.requests import AcceptOrder
 from tests.support.fakes.sqs import FakeSqs
 from tests.support.worlds.orders_api import KEY, OrdersApi
 

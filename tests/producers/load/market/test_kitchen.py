@@ -16,7 +16,7 @@ from producers.load.market.kitchen import (
     Kitchens,
 )
 from producers.load.market.market import a_market, orders
-from producers.orders.commands import AcceptOrder, RejectOrder
+from producers.orders.requests import AcceptOrder, RejectOrder
 
 
 def plans(load: float, count: int = 400, slowness: float = 1.0) -> list[KitchenPlan]:

@@ -13,7 +13,7 @@ import pytest
 from producers.load.market.catalogue import restaurants
 from producers.load.market.demand import FlatDemand, WeekDemand
 from producers.load.market.market import IntendedOrder, Market, Surge, a_market, choose, orders
-from producers.orders.commands import PlaceOrder
+from producers.orders.requests import PlaceOrder
 
 
 def flat(seed: int, rate: float, speed: float = 60) -> Market:
