@@ -54,6 +54,11 @@ class Guarantee:
 
 GUARANTEES = (
     Guarantee(
+        "processes that make a file at once agree on what it says",
+        replaced("path.hardlink_to(beside)", "beside.replace(path)"),
+        "test_what_several_make_at_once_is_what_the_first_made",
+    ),
+    Guarantee(
         "an order that is unanswered in time expires",
         replaced("at >= accept_by", "at > accept_by"),
         "test_what_comes_at_accept_by_or_later_makes_the_order_expire",

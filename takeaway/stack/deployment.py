@@ -20,7 +20,7 @@ from foundation.error_codes import error_code
 from foundation.settings import variable
 from takeaway.errors import UserError
 from takeaway.local import LOCALSTACK_FOLDER
-from takeaway.terminal import write
+from takeaway.terminal import write, write_first
 
 DEFAULT_STACK = "takeaway"
 WRONG_KEY = "InvalidClientTokenId"
@@ -130,7 +130,7 @@ def sender(environ: Mapping[str, str]) -> str:
 def token_key(path: Path) -> str:
     """The local signing key of the orders API, made once, readable by its owner only."""
     if not path.exists():
-        keep_token_key(path, secrets.token_hex(32))
+        write_first(path, secrets.token_hex(32))
     return path.read_text().strip()
 
 

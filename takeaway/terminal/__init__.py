@@ -2,7 +2,7 @@
 
 from takeaway.terminal.answers import jsonable, rows_of
 from takeaway.terminal.bad_lines import BadLines
-from takeaway.terminal.files import DEFAULT_HOME, private_folder, write, writing
+from takeaway.terminal.files import DEFAULT_HOME, private_folder, write, write_first, writing
 from takeaway.terminal.saying import PlainConsole, say, typed
 from takeaway.terminal.tables import counted, in_words, piped, roughly, show_rows
 
@@ -21,5 +21,6 @@ __all__ = [
     "show_rows",
     "typed",
     "write",
+    "write_first",
     "writing",
 ]

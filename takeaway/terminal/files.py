@@ -1,5 +1,6 @@
 """Writes files of ours: each whole or not at all; a disk that refuses is told with what to do."""
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,14 +33,31 @@ def private_folder(path: Path) -> None:
 
 def write(path: Path, text: str) -> None:
     """All of it at once, for this user alone to read; when that fails, what was there before is still there."""
-    beside = path.with_name(f"{path.name}.new")
+    with _beside(path, text) as beside:
+        beside.replace(path)
+
+
+def write_first(path: Path, text: str) -> None:
+    """As `write`, unless there is such a file by now: of several processes that write at once, the first one counts."""
+    # guarantee: processes that make a file at once agree on what it says
+    with _beside(path, text) as beside:
+        try:
+            path.hardlink_to(beside)
+        except OSError:
+            # Another was first; or it is a file system without links.
+            if not path.exists():
+                beside.replace(path)
+
+
+@contextmanager
+def _beside(path: Path, text: str) -> Iterator[Path]:
+    """A file of this process' own, whole, beside what is to be written; gone afterwards."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.new")
         try:
-            beside.unlink(missing_ok=True)
             beside.touch(mode=0o600)
             beside.write_text(text, encoding="utf-8")
-            beside.replace(path)
-        except OSError:
+            yield beside
+        finally:
             beside.unlink(missing_ok=True)
-            raise

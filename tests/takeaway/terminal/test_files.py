@@ -1,6 +1,8 @@
 """A file of ours is there whole or as it was before; a disk that refuses is told with what to do about it."""
 
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from takeaway.errors import UserError
 from takeaway.local import processes
 from takeaway.local.processes import Service
-from takeaway.terminal.files import private_folder, write
+from takeaway.terminal.files import private_folder, write, write_first
 
 
 def test_a_file_and_its_folder_are_made(tmp_path: Path) -> None:
@@ -18,6 +20,21 @@ def test_a_file_and_its_folder_are_made(tmp_path: Path) -> None:
     assert path.read_text() == "second"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_several_make_at_once_is_what_the_first_made(tmp_path: Path) -> None:
+    for number in range(20):
+        path, start = tmp_path / str(number) / "token.key", threading.Barrier(8)
+
+        def made(text: str, path: Path = path, start: threading.Barrier = start) -> str:
+            start.wait()
+            write_first(path, text)
+            return path.read_text()
+
+        with ThreadPoolExecutor(8) as makers:
+            read = set(makers.map(made, "abcdefgh"))
+        assert len(read) == 1
+        assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_home_of_an_older_release_is_closed_and_another_folder_left_as_it_is(tmp_path: Path) -> None:
