@@ -76,9 +76,9 @@ class Finished:
         named = list(parts)
         before = self.audit()[1]
         yield named
-        code, found = self.audit()
-        assert code == 1
-        (added,) = set(found) - set(before)
+        # What is young may still be under way, and is told when it no longer can be.
+        (added,) = until(lambda: set(self.audit()[1]) - set(before), within=120, every=1)
+        assert self.audit()[0] == 1
         assert all(part in added for part in named), added
 
     def lake(self) -> DeltaTable:

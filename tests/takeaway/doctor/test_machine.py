@@ -69,6 +69,7 @@ def test_the_last_words_are_an_error_and_no_diagnostic(tmp_path: Path, sleeper: 
 @pytest.mark.slow
 @pytest.mark.usefixtures("sleeper")
 def test_each_process_has_variables_of_its_own(tmp_path: Path) -> None:
+    until((tmp_path / "archiver.log").read_text)
     own = machine.own_variables(tmp_path)
     assert own["archiver"]["TAKEAWAY_LAKE_FILE_AGE"] == "10"
     assert unknown_variables(own) == (UnknownVariable("TAKEAWAY_BATCHSIZE", "archiver", "TAKEAWAY_BATCH_SIZE"),)
