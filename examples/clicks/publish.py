@@ -1,4 +1,7 @@
-"""Publishes made-up clicks: `python -m examples.clicks.publish [how many]`. Makes the stream if there is none."""
+"""Publishes made-up clicks: `python -m examples.clicks.publish [how many] [--real-aws]`.
+
+Makes the stream if there is none; in an account at Amazon only if it is told to.
+"""
 
 import os
 import random
@@ -17,7 +20,11 @@ SHARDS = 2
 
 
 def main() -> None:
-    clicks = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    if "AWS_ENDPOINT_URL" not in os.environ and "--real-aws" not in sys.argv:
+        sys.exit(
+            'error: AWS_ENDPOINT_URL is not set\nfix: eval "$(takeaway env)"; or --real-aws, if you mean your account'
+        )
+    clicks = int(next((word for word in sys.argv[1:] if word.isdigit()), "1000"))
     kinesis = aws.client("kinesis", os.environ)
     with suppress(kinesis.exceptions.ResourceInUseException):  # it is there already
         kinesis.create_stream(StreamName=STREAM, ShardCount=SHARDS)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from consumers.processing import ShardAssignment
+from examples.clicks import publish
 from examples.clicks.contract import STREAM, PageClicked, decode, encode
 from examples.clicks.count import PageCounts
 from foundation import aws
@@ -77,12 +78,20 @@ def counted(command: str, clicks: int, environ: Mapping[str, str], log: Path) ->
     return counts
 
 
+def test_without_an_endpoint_nothing_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setattr(sys, "argv", ["publish", "5"])
+    monkeypatch.setattr(aws, "client", None)
+    with pytest.raises(SystemExit, match=r"AWS_ENDPOINT_URL is not set\nfix: .*--real-aws"):
+        publish.main()
+
+
 @pytest.mark.local_aws
 def test_the_commands_of_the_readme(local_aws_reached: dict[str, str], tmp_path: Path) -> None:
-    publish, count, publish_more, count_on = COMMANDS
+    first, count, second, count_on = COMMANDS
     # No stack, and no settings of ours.
     environ = {**os.environ, **local_aws_reached}
-    published = run(publish, environ)
+    published = run(first, environ)
     assert re.fullmatch(rf"1000 clicks acknowledged, in \d{{1,2}} Kinesis records of {STREAM}\n", published)
     counts = counted(count, 1000, environ, tmp_path / "first.log")
     assert counts.total() == 1000
@@ -90,7 +99,7 @@ def test_the_commands_of_the_readme(local_aws_reached: dict[str, str], tmp_path:
     # The second run goes on behind the first, past what is no click.
     kinesis = aws.client("kinesis", environ)
     kinesis.put_record(StreamName=STREAM, PartitionKey="/", Data=b"no click")
-    assert run(publish_more, environ).startswith("200 clicks acknowledged")
+    assert run(second, environ).startswith("200 clicks acknowledged")
     more = counted(count_on, 201, environ, tmp_path / "second.log")
     assert (more.total(), more["(no click)"], more.keys() - counts.keys()) == (201, 1, {"(no click)"})
     lines = (tmp_path / "second.log").read_text(encoding="utf-8").splitlines()
