@@ -1,12 +1,16 @@
 """Fixtures of the tests that run `takeaway` as a user does."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from takeaway.local import aws as local_aws
+from takeaway.local import processes
+from tests.conftest import the_backend
 from tests.support.command_line import Takeaway, run_takeaway
+from tests.support.flow import Flow
 from tests.support.tables import Tables
 
 
@@ -21,3 +25,13 @@ def takeaway(tmp_path: Path) -> Takeaway:
 @pytest.fixture
 def tables(record_property: Callable[[str, object], None]) -> Tables:
     return Tables(record_property)
+
+
+@pytest.fixture
+def flow(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Flow]:
+    """A stack on an AWS of its own, with as many shards as the module's SHARDS says; two otherwise."""
+    backend, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
+    flow = Flow.deployed(tmp_path, reached, shards=getattr(request.module, "SHARDS", 2))
+    yield flow
+    flow.stop_all()
+    processes.stop_processes([backend], grace=5)

@@ -25,7 +25,6 @@ from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.backends import LOCAL_AWS
 from takeaway.stack import deployment
-from tests.conftest import the_backend
 from tests.support.builders import an_envelope, an_order_completed
 from tests.support.command_line import run_takeaway
 from tests.support.flow import Flow, until
@@ -33,15 +32,6 @@ from tests.support.proxy import Answer, Behaviour, Request, proxy
 
 pytestmark = pytest.mark.end_to_end
 ORDERS = 20
-
-
-@pytest.fixture
-def flow(tmp_path: Path) -> Iterator[Flow]:
-    backend, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow = Flow.deployed(tmp_path, reached, shards=2)
-    yield flow
-    flow.stop_all()
-    processes.stop_processes([backend], grace=5)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """Orders that come to nothing, through real processes: all hear of it, tickets are withdrawn, the audit is content."""
 
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,10 +12,7 @@ from producers.assembly import token_key
 from producers.load.ledger import LedgerWriter, expected_events
 from takeaway.audit.evidence import gather
 from takeaway.audit.verdict import audit
-from takeaway.local import aws as local_aws
-from takeaway.local import processes
 from takeaway.stack.flow import api_url
-from tests.conftest import the_backend
 from tests.support.flow import Flow, pause, until
 
 pytestmark = pytest.mark.end_to_end
@@ -31,15 +26,7 @@ ORDER = {
     "items": [{"sku": "soup", "name": "Soup", "quantity": 1, "unit_price": 500}],
 }
 ACCEPT_WITHIN = 5
-
-
-@pytest.fixture
-def flow(tmp_path: Path) -> Iterator[Flow]:
-    backend, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow = Flow.deployed(tmp_path, reached, shards=1)
-    yield flow
-    flow.stop_all()
-    processes.stop_processes([backend], grace=5)
+SHARDS = 1
 
 
 class Commands:

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,6 @@ from foundation.aws import client
 from takeaway.audit.effects import ticket_effects
 from takeaway.audit.evidence import stream_facts
 from takeaway.audit.lake import lake_evidence
-from takeaway.local import aws as local_aws
-from takeaway.local import processes
-from tests.conftest import the_backend
 from tests.support import ROOT
 from tests.support.builders import an_envelope, packed
 from tests.support.flow import Flow, until
@@ -45,13 +41,9 @@ ORDERS = ("order-1", "order-2", "order-3")
 
 
 @pytest.fixture
-def flow(tmp_path: Path) -> Iterator[Flow]:
-    aws, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow = Flow.deployed(tmp_path, reached)
+def flow(flow: Flow, tmp_path: Path) -> Flow:
     (tmp_path / "fixed_takeaway.py").write_text(FIXED)
-    yield flow
-    flow.stop_all()
-    processes.stop_processes([aws], grace=5)
+    return flow
 
 
 def dlq(flow: Flow, *arguments: str, module: str = "takeaway.cli") -> "subprocess.Popen[str]":

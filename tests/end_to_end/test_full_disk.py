@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,7 @@ import pytest
 from consumers.specs import CONSUMERS
 from takeaway.audit.verdict import Bounds
 from takeaway.local import aws as local_aws
-from takeaway.local import processes
 from takeaway.stack.flow import api_url
-from tests.conftest import the_backend
 from tests.support.command_line import Takeaway
 from tests.support.flow import Flow
 
@@ -22,15 +19,6 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
 
 LOG_BYTES = 1500
 LIMITED = "tests.end_to_end.limited"
-
-
-@pytest.fixture
-def flow(tmp_path: Path) -> Iterator[Flow]:
-    backend, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow = Flow.deployed(tmp_path, reached)
-    yield flow
-    flow.stop_all()
-    processes.stop_processes([backend], grace=5)
 
 
 def run_limited(flow: Flow, size: int, *arguments: str) -> "subprocess.CompletedProcess[str]":

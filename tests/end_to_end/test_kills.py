@@ -1,7 +1,6 @@
 """kill -9 of every process in turn, under load and with work to do: nothing is lost, nothing is doubled."""
 
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -29,15 +28,6 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos]
 KILLS = 3
 SHARDS = 2
 AT_ONCE = BatchRules().parallelization_factor
-
-
-@pytest.fixture
-def flow(tmp_path: Path) -> Iterator[Flow]:
-    backend, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow = Flow.deployed(tmp_path, reached, shards=SHARDS)
-    yield flow
-    flow.stop_all()
-    processes.stop_processes([backend], grace=5)
 
 
 def lag(flow: Flow, victim: str, observer: StreamObserver) -> int:

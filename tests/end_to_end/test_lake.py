@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -19,9 +18,6 @@ from events.wire import encode
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK
 from takeaway.audit.lake import lake_rows
-from takeaway.local import aws as local_aws
-from takeaway.local import processes
-from tests.conftest import the_backend
 from tests.support.builders import an_envelope
 from tests.support.flow import Flow, until
 
@@ -30,15 +26,6 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos]
 # The second slice takes seconds, so that a kill after the first one meets it.
 EVENTS = SLICE_LINES + 50_000
 YESTERDAY = SYSTEM_CLOCK.now() - timedelta(days=2)
-
-
-@pytest.fixture
-def flow(tmp_path: Path) -> Iterator[Flow]:
-    backend, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow = Flow.deployed(tmp_path, reached, shards=2)
-    yield flow
-    flow.stop_all()
-    processes.stop_processes([backend], grace=5)
 
 
 def run(flow: Flow, *arguments: str, code: int = 0) -> Any:

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -18,10 +17,7 @@ from events.wire import encode
 from foundation import aws
 from takeaway.audit.lake import lake_evidence, lake_rows
 from takeaway.audit.verdict import DOUBLED, LOST, Bounds
-from takeaway.local import aws as local_aws
-from takeaway.local import processes
 from takeaway.local.processes import Running
-from tests.conftest import the_backend
 from tests.end_to_end.commit_steps import STEPS, WHEN, Armed, CommitSteps
 from tests.support.builders import an_envelope, packed
 from tests.support.flow import Flow, frozen, pause, until
@@ -43,15 +39,6 @@ ORDERS = 60
 # Before each kill at this step the other archiver sleeps until its leases are stolen, and wakes as a zombie.
 FREEZE_BEFORE = "put"
 FROZEN_SECONDS = 4
-
-
-@pytest.fixture
-def flow(tmp_path: Path) -> Iterator[Flow]:
-    backend, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow = Flow.deployed(tmp_path, reached, shards=SHARDS)
-    yield flow
-    flow.stop_all()
-    processes.stop_processes([backend], grace=5)
 
 
 @contextmanager

@@ -2,10 +2,9 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -13,9 +12,6 @@ from events.wire import encode
 from foundation.aws import client
 from foundation.clock import SYSTEM_CLOCK
 from takeaway.audit.effects import mail_effects
-from takeaway.local import aws as local_aws
-from takeaway.local import processes
-from tests.conftest import the_backend
 from tests.end_to_end.test_doctor import an_acceptance
 from tests.support.builders import an_envelope
 from tests.support.flow import Flow, pause, until
@@ -52,15 +48,6 @@ class Gateway:
             self.refused += 1
             return REFUSED
         return forward()
-
-
-@pytest.fixture
-def flow(tmp_path: Path) -> Iterator[Flow]:
-    backend, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow = Flow.deployed(tmp_path, reached)
-    yield flow
-    flow.stop_all()
-    processes.stop_processes([backend], grace=5)
 
 
 def test_a_customer_gets_one_mail_and_one_more_for_each_hand_over_at_most(flow: Flow, tables: Tables) -> None:

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,6 @@ from consumers.specs import CONSUMERS
 from foundation import aws
 from takeaway.audit.evidence import ledger_facts
 from takeaway.audit.verdict import DOUBLED, LOST, REPEATED_EFFECT, UNEXPECTED, Bounds
-from takeaway.local import aws as local_aws
-from takeaway.local import processes
-from tests.conftest import the_backend
 from tests.support.flow import Flow, pause, until
 from tests.support.next_release import NextRelease
 from tests.support.tables import Tables
@@ -23,15 +19,6 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.chaos]
 
 ROLLING = ("api", "user_notifier", "archiver")
 SECONDS_BETWEEN = 1.0
-
-
-@pytest.fixture
-def flow(tmp_path: Path) -> Iterator[Flow]:
-    backend, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow = Flow.deployed(tmp_path, reached, shards=2)
-    yield flow
-    flow.stop_all()
-    processes.stop_processes([backend], grace=5)
 
 
 class Roll:

@@ -3,8 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,10 +10,7 @@ import pytest
 
 from foundation import aws
 from takeaway.audit.stream import retained_records
-from takeaway.local import aws as local_aws
-from takeaway.local import processes
 from takeaway.stack.flow import api_url, token
-from tests.conftest import the_backend
 from tests.support.flow import Flow, until
 
 pytestmark = pytest.mark.end_to_end
@@ -28,15 +23,6 @@ ORDER = {
     "currency": "EUR",
     "city": "Utrecht",
 }
-
-
-@pytest.fixture
-def flow(tmp_path: Path) -> Iterator[Flow]:
-    backend, reached = the_backend().start(local_aws.free_port(), tmp_path / "logs", following=True)
-    flow = Flow.deployed(tmp_path, reached, shards=2)
-    yield flow
-    flow.stop_all()
-    processes.stop_processes([backend], grace=5)
 
 
 def run(flow: Flow, *arguments: str, code: int = 0) -> str:
