@@ -12,7 +12,7 @@ from consumers.processing import Unavailable
 from consumers.settings import ConsumerSettings
 from consumers.specs import CONSUMERS
 from consumers.steps import DynamoDBOutcomes, recalled
-from events import EVENT_TYPES, Header, Step, UnreadableEvent, decode, header_of
+from events import EVENT_TYPES, Header, UnreadableEvent, decode, header_of
 from foundation import aws
 from foundation.clock import Clock, Wait
 from foundation.error_codes import error_code
@@ -147,14 +147,15 @@ def _stored(environ: Mapping[str, str], order_id: str, not_looked: list[str]) ->
 def _remembered(
     environ: Mapping[str, str], sightings: Sequence[Sighting], not_looked: list[str], clock: Clock, wait: Wait
 ) -> list[Remembered]:
-    """The effects that each step's outcomes tell of, for the events that it listens to."""
+    """The effects that each consumer's outcomes tell of, for the events that its steps listen to."""
     settings = from_environment(ConsumerSettings, environ)
     found: list[Remembered] = []
+    heard = {one.header.event_id: one.header for one in sightings}
     for spec in CONSUMERS.values():
-        if not isinstance(spec.part, Step) or spec.part.listens_to is None:
+        types = {EVENT_TYPES[event] for event in spec.listens_to}
+        listened = [one for one in heard.values() if one.event_type in types]
+        if not listened:
             continue
-        heard = {one.header.event_id: one.header for one in sightings}
-        listened = [one for one in heard.values() if one.event_type == EVENT_TYPES[spec.part.listens_to]]
         outcomes = DynamoDBOutcomes(
             aws.client("dynamodb", environ),
             settings.outcomes_table,

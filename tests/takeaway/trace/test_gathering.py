@@ -1,19 +1,22 @@
 """What is gathered of an order while the flow goes on, and where one store does not answer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from events.wire import encode
+from foundation import aws
 from foundation.kinesis import HashKeyRange, SequenceNumber, Shard
 from takeaway.errors import UserError
 from takeaway.trace import gathering
 from takeaway.trace.facts import OrderFacts, Sighting, Source
 from takeaway.trace.stream import OnStream, StreamReader
 from tests.support.fakes.clock import START, FakeClock
-from tests.takeaway.trace.an_order import ACCEPTED, NOTIFIED, ORDER, PLACED, SHARD, TOLD, place, seen
+from tests.takeaway.trace.an_order import ACCEPTED, NOTIFIED, ORDER, PLACED, REJECTED, SHARD, TOLD, place, seen
 
 ENVIRON = {"TAKEAWAY_STREAM": "orders"}
 EVENTS = (PLACED, NOTIFIED, ACCEPTED, TOLD)
@@ -116,3 +119,27 @@ def test_what_does_not_answer_is_told_and_hides_nothing_else(world: World, monke
         "the stream: it cannot be read: ProvisionedThroughputExceededException",
         "the dead letters: AccessDenied",
     )
+
+
+class Outcomes:
+    """Those of every consumer: each heard event has been answered by the customer's notice."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def recall(self, event_ids: Sequence[str]) -> dict[str, bytes]:
+        return dict.fromkeys(event_ids, encode(TOLD))
+
+
+def test_what_a_consumer_did_is_shown_of_every_event_that_its_steps_hear(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = SimpleNamespace(outcomes_table="outcomes", keep_outcomes=timedelta(days=1), application=str)
+    monkeypatch.setattr(gathering, "from_environment", lambda *_: settings)
+    monkeypatch.setattr(aws, "client", lambda *_: None)
+    monkeypatch.setattr(gathering, "DynamoDBOutcomes", Outcomes)
+    time = FakeClock()
+    sightings = [*seen(ACCEPTED, 1), *seen(REJECTED, 2), *seen(NOTIFIED, 3)]
+    found = gathering._remembered(ENVIRON, sightings, [], time.clock, time.wait)
+    assert {(one.consumer, one.heard) for one in found} == {
+        ("user_notifier", ACCEPTED.event_id),
+        ("user_notifier", REJECTED.event_id),
+    }
