@@ -116,6 +116,11 @@ GUARANTEES = (
         "test_what_a_process_left_behind_is_published_seconds_later_and_not_before",
     ),
     Guarantee(
+        "orders that are put off take no other's place in a look",
+        replaced(" + len(self._put_off)", ""),
+        "test_as_many_that_cannot_be_relayed_as_a_look_takes_hold_up_no_other",
+    ),
+    Guarantee(
         "an order that cannot be relayed is put off alone",
         deleted,
         "test_orders_that_cannot_be_relayed_hold_up_no_other",

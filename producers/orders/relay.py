@@ -81,16 +81,22 @@ class Relay:
         for key in self._jitter.sample(range(PENDING_KEYS), PENDING_KEYS):
             # guarantee: what is being published is left to its process
             before = self._clock.now() - PENDING_FOR
-            for order_id in self._orders.pending(key, before, ORDERS_A_KEY):
+            # guarantee: orders that are put off take no other's place in a look
+            found = self._orders.pending(key, before, ORDERS_A_KEY + len(self._put_off))
+            seen.update(found)
+            # The oldest first, behind them those that failed before: many of these would end each look.
+            due = sorted((order_id for order_id in found if not self._is_put_off(order_id)), key=self._failures)
+            for order_id in due[:ORDERS_A_KEY]:
                 if self._wait(0):
                     return True
-                seen.add(order_id)
-                if not self._is_put_off(order_id):
-                    failed_in_a_row = 0 if self._relay(order_id) else failed_in_a_row + 1
+                failed_in_a_row = 0 if self._relay(order_id) else failed_in_a_row + 1
                 if failed_in_a_row == FAILURES_A_LOOK:
                     return False
         self._put_off = {order_id: until for order_id, until in self._put_off.items() if order_id in seen}
         return True
+
+    def _failures(self, order_id: str) -> int:
+        return self._put_off[order_id].failures if order_id in self._put_off else 0
 
     def _is_put_off(self, order_id: str) -> bool:
         return order_id in self._put_off and self._clock.monotonic() < self._put_off[order_id].until
@@ -109,7 +115,7 @@ class Relay:
 
     def _failed(self, order_id: str, error: str) -> bool:
         """An order that nobody can publish, or read, keeps none of the others waiting."""
-        failures = self._put_off[order_id].failures + 1 if order_id in self._put_off else 1
+        failures = self._failures(order_id) + 1
         # guarantee: an order that cannot be relayed is put off alone
         self._put_off[order_id] = _PutOff(failures, self._clock.monotonic() + pause_after(failures, first=_FIRST_PAUSE))
         self._emit(NotRelayed(order_id, error))

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from events.envelope import EventEnvelope
 from events.orders import Event
 from events.wire import decode
@@ -17,6 +19,14 @@ from tests.support.fakes.kinesis import FakeKinesis
 from tests.support.fakes.orders import FakeOrders
 
 ORDER_ID = derive_order_id("customer-1", "key-1")
+PLACE = PlaceOrder(
+    restaurant_id="restaurant-1",
+    customer_name="Ada",
+    customer_email="ada@example.com",
+    items=(an_order_item(),),
+    currency="EUR",
+    city="Utrecht",
+)
 
 
 class LateNotes(FakeOrders):
@@ -51,18 +61,32 @@ def test_what_is_noted_a_moment_later_is_not_published_again() -> None:
             answer_within=timedelta(seconds=10),
             wait=orders.pass_time,
         )
-        order = PlaceOrder(
-            restaurant_id="restaurant-1",
-            customer_name="Ada",
-            customer_email="ada@example.com",
-            items=(an_order_item(),),
-            currency="EUR",
-            city="Utrecht",
-        )
-        placed = ordering.place(order, customer_id="customer-1", idempotency_key="key-1", traceparent=None)
+        placed = ordering.place(PLACE, customer_id="customer-1", idempotency_key="key-1", traceparent=None)
         assert isinstance(placed, Done)
         accepted = ordering.perform(
             AcceptOrder(ready_in_minutes=5), order_id=ORDER_ID, subject="restaurant-1", idempotency_key="accept"
         )
         assert isinstance(accepted, Done)
     assert [envelope.event_type for envelope in published(kinesis)] == ["order_placed", "order_accepted"]
+
+
+class Stuck(FakeOrders):
+    """Somebody else writes each order back to what it was."""
+
+    def advance(self, order: Any, performed: Any) -> Any:
+        return order
+
+
+def test_an_order_that_takes_no_event_is_told_and_not_asked_for_ever() -> None:
+    kinesis, time = FakeKinesis(FakeClock().clock), FakeClock()
+    with EventPublisher(
+        kinesis.client, "orders", clock=time.clock, wait=uninterrupted_wait(), emit=lambda _: None
+    ) as publisher:
+        ordering = Ordering(
+            Stuck(), publisher, clock=time.clock, emit=lambda _: None, answer_within=timedelta(seconds=10)
+        )
+        ordering.place(PLACE, customer_id="customer-1", idempotency_key="key-1")
+        with pytest.raises(RuntimeError, match=rf"order {ORDER_ID} takes no event\. fix: "):
+            ordering.perform(
+                AcceptOrder(ready_in_minutes=5), order_id=ORDER_ID, subject="restaurant-1", idempotency_key=None
+            )

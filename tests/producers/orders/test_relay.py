@@ -229,6 +229,21 @@ def test_orders_that_cannot_be_relayed_hold_up_no_other() -> None:
     assert {event.envelope.order_id for event in world.published} == {good.order_id, *bad}
 
 
+def test_as_many_that_cannot_be_relayed_as_a_look_takes_hold_up_no_other() -> None:
+    orders = Unreadable()
+    world = World(orders=orders)
+    *bad_keys, good_key = of_one_key(ORDERS_A_KEY + 1)
+    orders.unreadable = {world.left_behind(key).order_id for key in bad_keys}
+    world.time.advance(1)
+    good = world.left_behind(good_key)
+    relay = world.relay()
+    for _ in range(ORDERS_A_KEY // FAILURES_A_LOOK + 1):
+        # So long that all that failed before is due again.
+        world.time.advance(60)
+        relay.look()
+    assert world.published_of(good.order_id) == event_ids(good)
+
+
 def test_a_stream_that_takes_nothing_is_asked_less_and_less() -> None:
     world = World()
     for number in range(8):
