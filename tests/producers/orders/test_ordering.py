@@ -73,7 +73,7 @@ def test_what_is_noted_a_moment_later_is_not_published_again() -> None:
 class Stuck(FakeOrders):
     """Somebody else writes each order back to what it was."""
 
-    def advance(self, order: Any, performed: Any) -> Any:
+    def advance(self, order: Any, *_: Any) -> Any:
         return order
 
 
@@ -85,7 +85,7 @@ def test_an_order_that_takes_no_event_is_told_and_not_asked_for_ever() -> None:
         ordering = Ordering(
             Stuck(), publisher, clock=time.clock, emit=lambda _: None, answer_within=timedelta(seconds=10)
         )
-        ordering.place(PLACE, customer_id="customer-1", idempotency_key="key-1")
+        ordering.place(PLACE, customer_id="customer-1", idempotency_key="key-1", traceparent=None)
         with pytest.raises(RuntimeError, match=rf"order {ORDER_ID} takes no event\. fix: "):
             ordering.perform(
                 AcceptOrder(ready_in_minutes=5), order_id=ORDER_ID, subject="restaurant-1", idempotency_key=None
