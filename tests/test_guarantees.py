@@ -103,7 +103,7 @@ GUARANTEES = (
     Guarantee(
         "an event goes when the one before it is acknowledged",
         deleted,
-        "test_whatever_dies_beside_whatever_relays_nothing_is_lost_and_order_is_kept",
+        "test_what_follows_an_event_that_was_given_up_is_not_published",
     ),
     Guarantee(
         "each API relays what others left behind",

@@ -172,6 +172,25 @@ def test_what_an_order_has_left_behind_is_published_in_its_order() -> None:
     assert world.told == [Relayed(order_id, 2)]
 
 
+def test_what_follows_an_event_that_was_given_up_is_not_published() -> None:
+    world = World()
+    order_id = world.left_behind("key-1").order_id
+    with pytest.raises(Died):
+        world.ordering(dying(at=3)).perform(ACCEPT, order_id=order_id, subject=RESTAURANT, idempotency_key=None)
+    publishes = 0
+
+    def first_is_given_up(apply: Callable[[], Any]) -> Any:
+        nonlocal publishes
+        if "Publisher" in apply.__qualname__:
+            publishes += 1
+            if publishes == 1:
+                raise EndpointConnectionError(endpoint_url="http://kinesis")
+        return apply()
+
+    assert world.ordering(first_is_given_up).relay(order_id) is None
+    assert (publishes, world.published) == (1, [])
+
+
 def test_an_order_whose_events_all_came_is_settled_and_nothing_published() -> None:
     world = World()
     order = world.left_behind("key-1")
