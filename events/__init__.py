@@ -15,6 +15,7 @@ from events.choreography import (
 from events.drawing import asyncapi, mermaid, tree
 from events.envelope import EventEnvelope, EventT_co, derive_event_id, first, following, name_based_uuid, partition_key
 from events.fields import Field, UnstorableField, fields_of
+from events.money import amount
 from events.orders import (
     EVENT_TYPES,
     EVENTS,
@@ -22,10 +23,12 @@ from events.orders import (
     Event,
     Identifier,
     Item,
+    Items,
     MinorUnits,
     OrderAccepted,
     OrderCancelled,
     OrderCompleted,
+    OrderDetails,
     OrderExpired,
     OrderPlaced,
     OrderRejected,
@@ -114,10 +117,12 @@ __all__ = [
     "Header",
     "Identifier",
     "Item",
+    "Items",
     "MinorUnits",
     "OrderAccepted",
     "OrderCancelled",
     "OrderCompleted",
+    "OrderDetails",
     "OrderExpired",
     "OrderPlaced",
     "OrderRejected",
@@ -135,6 +140,7 @@ __all__ = [
     "UnreadableEvent",
     "UnstorableField",
     "UserNotified",
+    "amount",
     "asyncapi",
     "decode",
     "decode_only",

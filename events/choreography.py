@@ -33,6 +33,7 @@ class Step:
     """One move: `actor` hears `listens_to` (nothing, when a person starts the flow) and tells one of `publishes`.
 
     `deadline` is how long after hearing it has to happen, none if it need not; `owner` is the team that answers for it.
+    A step that publishes nothing is an effect alone, which the stream does not show.
     """
 
     actor: str
@@ -88,6 +89,8 @@ CHOREOGRAPHY: tuple[Step, ...] = (
     Step(
         "restaurant", OrderAccepted, (OrderCompleted,), Bound.COMMAND, owner="restaurants", deadline=timedelta(hours=2)
     ),
+    # The food is ready.
+    _tells_customer(OrderCompleted),
     # What makes up for an order that comes to nothing.
     _tells_customer(OrderRejected),
     _tells_customer(OrderCancelled),
@@ -112,5 +115,9 @@ def heard_by(actor: str) -> tuple[type[Event], ...]:
 
 
 def handler_steps(heard: type[Event]) -> tuple[Step, ...]:
-    """The steps that must follow `heard` without a person's doing: what a reader may expect on the stream."""
-    return tuple(step for step in CHOREOGRAPHY if step.bound_by is Bound.HANDLER and step.listens_to is heard)
+    """The steps that must follow `heard` without a person's doing, whether or not the stream then shows them."""
+    return tuple(
+        step
+        for step in CHOREOGRAPHY
+        if step.bound_by is Bound.HANDLER and step.listens_to is heard and step.deadline is not None
+    )

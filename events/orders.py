@@ -28,6 +28,16 @@ MessageId = Annotated[Identifier, Meta(extra={"field_id": 114})]
 CustomerName = Annotated[Text, Meta(extra={"field_id": 116, "personal": True})]
 CustomerEmail = Annotated[Text, Meta(extra={"field_id": 117, "personal": True})]
 AcceptBy = Annotated[Timestamp, Meta(extra={"field_id": 118})]
+RestaurantName = Annotated[Text, Meta(extra={"field_id": 119})]
+TimeZone = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        description="IANA name of the restaurant's and the customer's time zone, as Europe/Amsterdam.",
+        extra={"field_id": 120},
+    ),
+]
 
 
 def require_utc(moment: datetime, name: str) -> datetime:
@@ -45,6 +55,12 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     name: Annotated[Text, Meta(extra={"field_id": 106})]
     quantity: Annotated[int, Meta(ge=1, le=10_000, extra={"field_id": 107})]
     unit_price: Annotated[MinorUnits, Meta(extra={"field_id": 108})]
+
+
+Items = Annotated[
+    tuple[Annotated[Item, Meta(extra={"field_id": 104})], ...],
+    Meta(min_length=1, max_length=200, extra={"field_id": 103}),
+]
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,18 +84,30 @@ class OrderPlaced(_Event, frozen=True, kw_only=True, omit_defaults=True):
     customer_name: CustomerName
     customer_email: CustomerEmail
     restaurant_id: RestaurantId
-    items: Annotated[
-        tuple[Annotated[Item, Meta(extra={"field_id": 104})], ...],
-        Meta(min_length=1, max_length=200, extra={"field_id": 103}),
-    ]
+    items: Items
     total: Total
     currency: TotalsCurrency
     city: Annotated[Text, Meta(extra={"field_id": 111})]
     accept_by: AcceptBy | None = None
+    restaurant_name: RestaurantName | None = None
+    time_zone: TimeZone | None = None
 
     def __post_init__(self) -> None:
         if self.accept_by is not None:
             msgspec.structs.force_setattr(self, "accept_by", require_utc(self.accept_by, "accept_by"))
+
+
+class OrderDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was ordered, as the placing told it: a listener that writes to the customer need not have heard that.
+
+    An older release's events lack all of it.
+    """
+
+    restaurant_name: RestaurantName | None = None
+    items: Items | None = None
+    total: Total | None = None
+    currency: TotalsCurrency | None = None
+    time_zone: TimeZone | None = None
 
 
 class RestaurantNotified(_Event, frozen=True, kw_only=True):
@@ -90,7 +118,7 @@ class RestaurantNotified(_Event, frozen=True, kw_only=True):
     message_id: MessageId
 
 
-class OrderAccepted(_Event, frozen=True, kw_only=True):
+class OrderAccepted(OrderDetails, _Event, frozen=True, kw_only=True, omit_defaults=True):
     """The restaurant took the order on and promised it for `ready_at`."""
 
     restaurant_id: RestaurantId
@@ -104,7 +132,7 @@ class OrderAccepted(_Event, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "ready_at", require_utc(self.ready_at, "ready_at"))
 
 
-class OrderRejected(_Event, frozen=True, kw_only=True, omit_defaults=True):
+class OrderRejected(OrderDetails, _Event, frozen=True, kw_only=True, omit_defaults=True):
     """The restaurant turned the order down. An older release's tells no name and no address."""
 
     restaurant_id: RestaurantId
@@ -114,7 +142,7 @@ class OrderRejected(_Event, frozen=True, kw_only=True, omit_defaults=True):
     customer_email: CustomerEmail | None = None
 
 
-class OrderCancelled(_Event, frozen=True, kw_only=True):
+class OrderCancelled(OrderDetails, _Event, frozen=True, kw_only=True, omit_defaults=True):
     """The customer took the order back before the restaurant had answered."""
 
     restaurant_id: RestaurantId
@@ -123,7 +151,7 @@ class OrderCancelled(_Event, frozen=True, kw_only=True):
     customer_email: CustomerEmail
 
 
-class OrderExpired(_Event, frozen=True, kw_only=True):
+class OrderExpired(OrderDetails, _Event, frozen=True, kw_only=True, omit_defaults=True):
     """The restaurant had not answered at `accept_by`."""
 
     restaurant_id: RestaurantId
@@ -144,13 +172,21 @@ class UserNotified(_Event, frozen=True, kw_only=True):
     message_id: MessageId
 
 
-class OrderCompleted(_Event, frozen=True, kw_only=True):
-    """The order left the restaurant: the end of a good order."""
+class OrderCompleted(_Event, frozen=True, kw_only=True, omit_defaults=True):
+    """The order is ready and leaves the restaurant: the end of a good one.
+
+    An older release's tells no name and no address.
+    """
 
     restaurant_id: RestaurantId
     customer_id: CustomerId
     total: Total
     currency: TotalsCurrency
+    customer_name: CustomerName | None = None
+    customer_email: CustomerEmail | None = None
+    restaurant_name: RestaurantName | None = None
+    items: Items | None = None
+    time_zone: TimeZone | None = None
 
 
 class TicketWithdrawn(_Event, frozen=True, kw_only=True):

@@ -19,33 +19,9 @@ from analytics.reading import ALWAYS, Window
 from analytics.report import plots
 from analytics.report.outliers import LeftOut, left_out, usual_window, within
 from analytics.report.questions import Question, answers, bucket_for, every_question
+from events import amount
 from foundation.plain_text import plain_text
 
-# ISO 4217: currencies whose minor unit is not a hundredth.
-_MINOR_DIGITS = {
-    **dict.fromkeys(
-        (
-            "BIF",
-            "CLP",
-            "DJF",
-            "GNF",
-            "ISK",
-            "JPY",
-            "KMF",
-            "KRW",
-            "PYG",
-            "RWF",
-            "UGX",
-            "VND",
-            "VUV",
-            "XAF",
-            "XOF",
-            "XPF",
-        ),
-        0,
-    ),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-}
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _PLAIN_ID = re.compile(r"[\w.-]+", re.ASCII)
 _NOTHING = "\N{EN DASH}"
@@ -210,9 +186,7 @@ def money(minor_units: int | None, currency: str | None) -> str:
     """An amount of minor units in its currency: EUR 1,234.56, JPY 1,235."""
     if minor_units is None or currency is None:
         return _NOTHING
-    digits = _MINOR_DIGITS.get(currency, 2)
-    whole, part = divmod(minor_units, 10**digits)
-    return f"{currency}{_NO_BREAK}{whole:,}" + (f".{part:0{digits}}" if digits else "")
+    return amount(minor_units, currency).replace(" ", _NO_BREAK)
 
 
 def moment(value: datetime | None) -> str:

@@ -9,16 +9,18 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("analytics", "consumers", "events", "foundation", "producers")
-# Code, and the golden bytes that a consumer reads before it starts.
-OWN_FILES = ("*.py", "golden/*.json")
+# Code, the golden bytes that a consumer reads before it starts, and what mails say.
+OWN_FILES = ("*.py", "golden/*.json", "notifiers/templates/*")
 DISTRIBUTIONS = (
     "aws-kinesis-agg",
     "boto3",
     "botocore",
     "cffi",
     "cryptography",
+    "jinja2",
     "jmespath",
     "localstack-client",
+    "markupsafe",
     "msgspec",
     "protobuf",
     "python-dateutil",

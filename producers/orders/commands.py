@@ -7,7 +7,7 @@ import hashlib
 import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Generic
+from typing import Generic, TypedDict
 
 import msgspec
 
@@ -208,6 +208,8 @@ def place(
         currency=command.currency,
         city=command.city,
         accept_by=at + accept_within if accept_within is not None else None,
+        restaurant_name=command.restaurant_name,
+        time_zone=command.time_zone,
     )
     envelope = first(
         placed,
@@ -287,45 +289,42 @@ def _performed(command: Command, order: Order, cause: str, at: datetime) -> Perf
 
 
 def _event(command: Command, placed: OrderPlaced, at: datetime) -> Event:
+    concerned: _Concerned = {
+        "restaurant_id": placed.restaurant_id,
+        "customer_id": placed.customer_id,
+        "customer_name": placed.customer_name,
+        "customer_email": placed.customer_email,
+        "restaurant_name": placed.restaurant_name,
+        "items": placed.items,
+        "total": placed.total,
+        "currency": placed.currency,
+        "time_zone": placed.time_zone,
+    }
     match command:
         case AcceptOrder():
-            return OrderAccepted(
-                restaurant_id=placed.restaurant_id,
-                customer_id=placed.customer_id,
-                customer_name=placed.customer_name,
-                customer_email=placed.customer_email,
-                ready_at=at + timedelta(minutes=command.ready_in_minutes),
-            )
+            return OrderAccepted(**concerned, ready_at=at + timedelta(minutes=command.ready_in_minutes))
         case RejectOrder():
-            return OrderRejected(
-                restaurant_id=placed.restaurant_id,
-                customer_id=placed.customer_id,
-                customer_name=placed.customer_name,
-                customer_email=placed.customer_email,
-                reason=command.reason,
-            )
+            return OrderRejected(**concerned, reason=command.reason)
         case CompleteOrder():
-            return OrderCompleted(
-                restaurant_id=placed.restaurant_id,
-                customer_id=placed.customer_id,
-                total=placed.total,
-                currency=placed.currency,
-            )
+            return OrderCompleted(**concerned)
         case CancelOrder():
-            return OrderCancelled(
-                restaurant_id=placed.restaurant_id,
-                customer_id=placed.customer_id,
-                customer_name=placed.customer_name,
-                customer_email=placed.customer_email,
-            )
+            return OrderCancelled(**concerned)
         case ExpireOrder():
-            return OrderExpired(
-                restaurant_id=placed.restaurant_id,
-                customer_id=placed.customer_id,
-                customer_name=placed.customer_name,
-                customer_email=placed.customer_email,
-                accept_by=placed.accept_by or at,
-            )
+            return OrderExpired(**concerned, accept_by=placed.accept_by or at)
+
+
+class _Concerned(TypedDict):
+    """What each event of an order tells of its placing, so that its listeners need not have heard that."""
+
+    restaurant_id: str
+    customer_id: str
+    customer_name: str
+    customer_email: str
+    restaurant_name: str | None
+    items: tuple[Item, ...]
+    total: int
+    currency: str
+    time_zone: str | None
 
 
 def _key_reused() -> KeyReused:

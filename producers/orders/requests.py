@@ -1,6 +1,8 @@
 """What people may ask of an order, as the bodies of requests, and which texts and addresses are taken."""
 
+import zoneinfo
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated
 
 import msgspec
@@ -36,6 +38,22 @@ EmailAddress = Annotated[
     ),
 ]
 
+TimeZoneName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9_+/-]*$(?!\n)",
+        description="A time zone by its IANA name, as Europe/Amsterdam; one that is none is a 400.",
+    ),
+]
+
+
+@cache
+def _time_zones() -> set[str]:
+    """Read from files, once."""
+    return zoneinfo.available_timezones()
+
 
 class OrderItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of an order. It has no notes: what is unknown here is refused, never dropped."""
@@ -46,8 +64,11 @@ class OrderItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     unit_price: MinorUnits
 
 
-class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A customer's order. It has no total: that is computed from the items."""
+class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A customer's order. It has no total: that is computed from the items.
+
+    `time_zone` is the IANA name of the one that the order is of: mails say its local time, and UTC without one.
+    """
 
     restaurant_id: PlainIdentifier
     customer_name: PlainText
@@ -55,10 +76,14 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     items: Annotated[Sequence[OrderItem], Meta(min_length=1, max_length=200)]
     currency: Currency
     city: PlainText
+    restaurant_name: PlainText | None = None
+    time_zone: TimeZoneName | None = None
 
     def __post_init__(self) -> None:
         """What was read is equal to what was sent, and as immutable: the decoder makes a list."""
         msgspec.structs.force_setattr(self, "items", tuple(self.items))
+        if self.time_zone is not None and self.time_zone not in _time_zones():
+            raise ValueError("Expected the name of a time zone, as Europe/Amsterdam - at `$.time_zone`")
 
 
 class AcceptOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

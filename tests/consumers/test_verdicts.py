@@ -19,8 +19,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
+from consumers.notifiers.mail import Letter, Mail
 from consumers.notifiers.restaurant import Ticket, TicketTopic
-from consumers.notifiers.user import Letter, Mail
 from consumers.processing import AllMustWait, ShardStop, Unavailable, Unprocessable
 from consumers.verdicts import Suspected, Verdict, loggable, may_be_of_content, verdict_of
 from events.wire import UnreadableEvent
@@ -163,7 +163,7 @@ TICKET = Ticket(
     event_id="e", order_id="o", restaurant_id="r", placed_at=datetime(2026, 3, 14, tzinfo=UTC), items=(), total=1,
     currency="EUR",
 )  # fmt: skip
-LETTER = Letter("a@b.c", "s", "t", "ref")
+LETTER = Letter(to="a@b.c", name="n", subject="s", sentences=("t",), reference="ref")
 PAGE = b"<!DOCTYPE html><html><body>ada@example.com</body></html>"
 ODD_ANSWERS: Mapping[str, tuple[int, bytes]] = {
     "408 without a body": (408, b""),

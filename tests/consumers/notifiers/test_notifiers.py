@@ -1,14 +1,16 @@
 """What the restaurant and the customer are told, and which refusals are the record's own fault."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
+from consumers.notifiers.mail import Mail
 from consumers.notifiers.restaurant import TicketTopic, notify_restaurant, ticket
-from consumers.notifiers.user import Mail, acceptance_letter, notify_user
+from consumers.notifiers.user import letter, local_time, notify_user
 from consumers.processing import Unavailable, Unprocessable
 from events.envelope import EventEnvelope
 from events.orders import (
@@ -23,7 +25,7 @@ from events.orders import (
 )
 from events.wire import decode_only, encode
 from tests.conftest import LocalAws
-from tests.support.builders import NOON, an_order_accepted, an_order_placed
+from tests.support.builders import NOON, an_item, an_order_accepted, an_order_completed, an_order_placed
 
 PLACED: EventEnvelope[OrderPlaced] = EventEnvelope(
     event_id="p-1", order_id="o-1", occurred_at=NOON, cause="k", traceparent="", producer="t", event=an_order_placed()
@@ -31,6 +33,8 @@ PLACED: EventEnvelope[OrderPlaced] = EventEnvelope(
 ACCEPTED: EventEnvelope[OrderAccepted] = EventEnvelope(
     event_id="a-1", order_id="o-1", occurred_at=NOON, cause="k", traceparent="", producer="t", event=an_order_accepted()
 )
+OF: dict[str, Any] = {"restaurant_id": "restaurant-1", "customer_id": "customer-1"}
+CONTACT: dict[str, Any] = {"customer_name": "Ada Lovelace", "customer_email": "ada@example.com"}
 
 
 class Refusing:
@@ -54,11 +58,60 @@ def test_the_ticket_says_what_to_cook_and_nothing_about_the_customer() -> None:
 
 
 def test_the_letter_quotes_the_event_so_that_a_repeat_can_be_told() -> None:
-    letter = acceptance_letter(ACCEPTED)
-    assert letter.to == "ada@example.com"
-    assert "Hello Ada Lovelace" in letter.text
-    assert "ready at 12:20 UTC" in letter.text
-    assert "Reference: a-1" in letter.text
+    told = letter(ACCEPTED)
+    assert told.to == "ada@example.com"
+    assert "Hello Ada Lovelace" in told.text
+    assert "ready at 12:20 UTC" in told.text
+    assert told.text.endswith("\n\nReference: a-1\n")
+    assert "Reference: a-1" in told.html
+
+
+DETAILS: dict[str, Any] = {
+    "restaurant_name": "Trattoria <Da Ada>",
+    "items": (an_item(), an_item(name="<b>Tiramis\u00f9</b>", quantity=1, unit_price=700)),
+    "total": 2600,
+    "currency": "EUR",
+    "time_zone": "Europe/Amsterdam",
+}
+
+
+def test_the_customer_is_told_restaurant_items_total_and_local_time() -> None:
+    told = letter(msgspec.structs.replace(ACCEPTED, event=an_order_accepted(**DETAILS)))
+    assert told.text == (
+        "Hello Ada Lovelace,\n\nTrattoria <Da Ada> accepted your order o-1.\nIt should be ready at 13:20 "
+        "(Europe/Amsterdam).\n\n2 x Margherita, EUR 19.00\n1 x <b>Tiramis\u00f9</b>, EUR 7.00\nTotal: EUR 26.00\n\n"
+        "Reference: a-1\n"
+    )
+    for words in ("Trattoria &lt;Da Ada&gt;", "13:20 (Europe/Amsterdam)", "2 &times; Margherita", "EUR 26.00"):
+        assert words in told.html
+
+
+def test_no_word_of_an_order_is_markup_in_a_mail() -> None:
+    told = letter(msgspec.structs.replace(ACCEPTED, event=an_order_accepted(**DETAILS, customer_name="<script>")))
+    assert "&lt;b&gt;Tiramis\u00f9&lt;/b&gt;" in told.html
+    assert all(markup not in told.html for markup in ("<b>", "<script>", "<Da"))
+
+
+def test_the_customer_is_told_that_the_food_is_ready() -> None:
+    told = letter(msgspec.structs.replace(ACCEPTED, event=an_order_completed(**CONTACT, restaurant_name="Ada's")))
+    assert told.subject == "Your food is ready"
+    assert "Your order o-1 is ready and leaves Ada's." in told.text
+    assert "Total: EUR 19.00" in told.text
+
+
+@pytest.mark.parametrize(
+    ("zone", "says"),
+    [
+        (None, "12:00 UTC"),
+        ("Asia/Kathmandu", "17:45 (Asia/Kathmandu)"),
+        ("Not/AZone", "12:00 UTC"),
+        ("../../etc/passwd", "12:00 UTC"),
+        ("\x00", "12:00 UTC"),
+    ],
+)
+def test_a_time_is_told_by_the_clock_of_the_order(zone: str | None, says: str) -> None:
+    assert local_time(NOON, zone) == says
+    assert local_time(datetime.max.replace(tzinfo=UTC), "Pacific/Kiritimati") == "23:59 UTC"
 
 
 def test_the_customer_is_told_utc_whatever_offset_the_promise_was_written_with() -> None:
@@ -66,7 +119,7 @@ def test_the_customer_is_told_utc_whatever_offset_the_promise_was_written_with()
     assert here != encode(ACCEPTED)
     accepted = decode_only(OrderAccepted, here)
     assert accepted is not None
-    assert "ready at 12:20 UTC" in acceptance_letter(accepted).text
+    assert "ready at 12:20 UTC" in letter(accepted).text
 
 
 def test_the_kitchen_is_told_utc_whatever_offset_the_order_was_written_with() -> None:
@@ -77,8 +130,6 @@ def test_the_kitchen_is_told_utc_whatever_offset_the_order_was_written_with() ->
     assert b"2026-03-14T12:00:00Z" in msgspec.json.encode(ticket(placed))
 
 
-OF = {"restaurant_id": "restaurant-1", "customer_id": "customer-1"}
-CONTACT = {"customer_name": "Ada Lovelace", "customer_email": "ada@example.com"}
 CANCELLED, EXPIRED = OrderCancelled(**OF, **CONTACT), OrderExpired(**OF, **CONTACT, accept_by=NOON)
 
 

@@ -27,10 +27,11 @@ def test_a_placing_makes_the_restaurant_notified_under_the_id_it_will_really_hav
     assert [placed.event_type, notified.event_type] == ["order_placed", "restaurant_notified"]
 
 
-def test_an_acceptance_makes_the_user_notified_and_a_completion_nothing() -> None:
+def test_an_acceptance_and_a_completion_make_the_user_notified() -> None:
     accepted, *following = expected_events(OrderAccepted, "accept", order_id="o", restaurant_id="r", intended_at=NOON)
     assert derive_event_id("o", "user_notified", accepted.event_id) in {one.event_id for one in following}
-    assert len(expected_events(OrderCompleted, "complete", order_id="o", restaurant_id="r", intended_at=NOON)) == 1
+    completed, told = expected_events(OrderCompleted, "complete", order_id="o", restaurant_id="r", intended_at=NOON)
+    assert (told.event_type, told.because_of) == ("user_notified", completed.event_id)
 
 
 def test_an_event_is_in_the_ledger_before_it_is_sent(tmp_path: Path) -> None:

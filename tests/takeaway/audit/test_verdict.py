@@ -87,10 +87,10 @@ def test_each_difference_is_found_and_named(changed: Evidence, kind: str, named:
 
 
 def test_an_event_nobody_ordered_is_unexpected() -> None:
-    stranger = Fact("stranger", "order_completed", "order-9", place(9))
+    stranger = Fact("stranger", "user_notified", "order-9", place(9))
     verdict = audit(replace(CLEAN, stream=(*FACTS, stranger), lake=(*FACTS, stranger)))
     assert kinds(verdict) == ["unexpected"]
-    assert "order_completed stranger of order order-9" in verdict.findings[0].what
+    assert "user_notified stranger of order order-9" in verdict.findings[0].what
 
 
 def test_an_event_published_twice_is_repeated_and_neither_lost_nor_doubled() -> None:

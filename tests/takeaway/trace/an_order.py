@@ -32,7 +32,13 @@ TOLD = following(
     producer="user_notifier",
 )
 COMPLETED = an_envelope(an_order_completed(), cause="complete", occurred_at=NOON + timedelta(minutes=30))
-WHOLE = (PLACED, NOTIFIED, ACCEPTED, TOLD, COMPLETED)
+TOLD_READY = following(
+    COMPLETED,
+    UserNotified(customer_id="customer-1", channel="ses", message_id="mail-2"),
+    occurred_at=NOON + timedelta(minutes=30),
+    producer="user_notifier",
+)
+WHOLE = (PLACED, NOTIFIED, ACCEPTED, TOLD, COMPLETED, TOLD_READY)
 DEADLINES = {step.actor: step.deadline for step in CHOREOGRAPHY if step.deadline}
 
 

@@ -52,7 +52,7 @@ MUCH = OrderFacts(
 
 def test_a_good_order_in_words() -> None:
     lines = as_lines(timeline_of(replace(in_lake(*WHOLE), looked=LOOKED)), NOW)
-    assert lines[0] == "order order-1 · ended with order_completed · 5 events"
+    assert lines[0] == "order order-1 · ended with order_completed · 6 events"
     assert lines[2] == f"on {SHARD}"
     assert lines[5] == "12:00:00.000   +1.000 s  order_placed         orders-api           lake"
     assert lines[-5:] == [

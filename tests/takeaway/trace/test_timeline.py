@@ -21,6 +21,7 @@ from tests.takeaway.trace.an_order import (
     REJECTED,
     SHARD,
     TOLD,
+    TOLD_READY,
     WHOLE,
     a_letter,
     an_effect,
@@ -46,9 +47,9 @@ def where(told: Timeline) -> list[Whereabouts]:
 def test_a_good_order_ends_with_nothing_to_come() -> None:
     told = timeline_of(in_lake(*WHOLE))
     assert types(told) == [envelope.event_type for envelope in WHOLE]
-    assert where(told) == [Whereabouts.LAKE] * 5
+    assert where(told) == [Whereabouts.LAKE] * 6
     because = [one.because_of for one in told.happenings]
-    assert because == [None, "order_placed", None, "order_accepted", None]
+    assert because == [None, "order_placed", None, "order_accepted", None, "order_completed"]
     assert (told.ended_by, told.upcoming, told.lacks_placing) == ("order_completed", (), False)
     assert len(told.trace_ids) == 1
 
@@ -68,7 +69,7 @@ def test_a_rejected_order_waits_for_no_completion() -> None:
             (PLACED, NOTIFIED, ACCEPTED),
             [("user_notifier", ("user_notified",)), ("restaurant", ("order_completed",))],
         ),
-        ((PLACED, ACCEPTED, TOLD, COMPLETED), [("restaurant_notifier", ("restaurant_notified",))]),
+        ((PLACED, ACCEPTED, TOLD, COMPLETED, TOLD_READY), [("restaurant_notifier", ("restaurant_notified",))]),
     ],
 )
 def test_what_comes_next_and_whose_step_it_is(
