@@ -89,7 +89,7 @@ class ScenarioPhase(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind",
 
 
 class SilentEnd(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="silent_end"):
-    """An order that ended with no event that says so: expired or cancelled; or a completion that was tapped late."""
+    """A completion that was tapped late, which no event says. In older ledgers orders also end silently otherwise."""
 
     order_id: str
     outcome: Literal[UnansweredState, "tapped_late"]
