@@ -79,6 +79,11 @@ GUARANTEES = (
         "test_a_withdrawn_ticket_is_not_answered",
     ),
     Guarantee(
+        "the event of a command that was refused is unexpected",
+        never,
+        "test_the_events_of_a_command_that_was_refused_are_not_in_it",
+    ),
+    Guarantee(
         "one event leads an order on, and none comes too late",
         becomes('"#state = :expected"'),
         "test_the_write_itself_judges_what_comes_too_late_and_too_early",

@@ -49,8 +49,11 @@ def notify_restaurant(
     return TicketWithdrawn(restaurant_id=event.restaurant_id, channel="sns", message_id=message_id)
 
 
-class Ticket(msgspec.Struct, frozen=True, kw_only=True):
-    """What the kitchen needs to know, and nothing about the customer. A repeated ticket has the same `event_id`."""
+class Ticket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the kitchen needs to know, and nothing about the customer. A repeated ticket has the same `event_id`.
+
+    It is to be answered before `accept_by`, which orders of an older release do not have.
+    """
 
     event_id: str
     order_id: str
@@ -59,6 +62,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[Item, ...]
     total: int
     currency: str
+    accept_by: datetime | None = None
 
 
 class Withdrawal(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +93,7 @@ def ticket(placed: EventEnvelope[OrderPlaced]) -> Ticket:
         items=placed.event.items,
         total=placed.event.total,
         currency=placed.event.currency,
+        accept_by=placed.event.accept_by,
     )
 
 

@@ -20,7 +20,16 @@ from typing import Literal, Self, cast
 
 import msgspec
 
-from events import EVENT_TYPES, Event, OrderExpired, UnansweredState, derive_event_id, handler_steps
+from events import (
+    EVENT_TYPES,
+    EXPIRED,
+    Event,
+    OrderExpired,
+    OrderState,
+    UnansweredState,
+    derive_event_id,
+    handler_steps,
+)
 from producers.orders import DEFAULT_KEYS, ExpireOrder, derive_cause
 
 
@@ -89,14 +98,24 @@ class ScenarioPhase(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind",
 
 
 class SilentEnd(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="silent_end"):
-    """An order that ended with no event that says so: expired or cancelled; or a completion that was tapped late."""
+    """A completion that was tapped late, which no event says. In older ledgers orders also end silently otherwise."""
 
     order_id: str
     outcome: Literal[UnansweredState, "tapped_late"]
     at: datetime
 
 
-LedgerLine = LedgerEntry | InjectedFault | ScenarioPhase | SilentEnd
+class RefusedEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="refused"):
+    """An event that must not be there: its command came too late, for what had won had brought the order to `state`."""
+
+    event_id: str
+    event_type: str
+    order_id: str
+    state: OrderState
+    at: datetime
+
+
+LedgerLine = LedgerEntry | RefusedEvent | InjectedFault | ScenarioPhase | SilentEnd
 
 
 class LedgerDamaged(ValueError):
@@ -130,15 +149,15 @@ def expected_events(
     return (command, *_followers(event, command))
 
 
-def may_expire(placed: LedgerEntry) -> tuple[LedgerEntry, ...]:
-    """What time may bring about for an order whose placing this is, and what follows then: no command of a load's."""
+def may_expire(of: LedgerEntry) -> tuple[LedgerEntry, ...]:
+    """What time may bring about for the order of this entry, and what follows then: no command of a load's."""
     return expected_events(
         OrderExpired,
         DEFAULT_KEYS[ExpireOrder],
-        order_id=placed.order_id,
-        restaurant_id=placed.restaurant_id,
-        customer_id=placed.customer_id,
-        intended_at=placed.intended_at,
+        order_id=of.order_id,
+        restaurant_id=of.restaurant_id,
+        customer_id=of.customer_id,
+        intended_at=of.intended_at,
     )
 
 
@@ -174,6 +193,18 @@ class LedgerWriter:
     def acknowledge(self, entries: tuple[LedgerEntry, ...], at: datetime) -> None:
         """After the command was answered."""
         self._write(msgspec.structs.replace(entry, acknowledged_at=at) for entry in entries)
+
+    def refuse(self, entries: tuple[LedgerEntry, ...], state: OrderState, at: datetime) -> None:
+        """After the command was refused, since the order was in `state`. That what won is told, its sender notes."""
+        self._write(
+            RefusedEvent(
+                event_id=entry.event_id, event_type=entry.event_type, order_id=entry.order_id, state=state, at=at
+            )
+            for entry in entries
+        )
+        if state == EXPIRED:
+            # Which has no sender: that the API tells of it is the promise.
+            self.acknowledge(may_expire(entries[0]), at)
 
     def note(self, lines: Iterable[LedgerLine]) -> None:
         """What is certain as it is."""
@@ -216,6 +247,7 @@ class Ledger:
 
     entries: tuple[LedgerEntry, ...]
     torn: tuple[str, ...] = ()
+    refused: tuple[RefusedEvent, ...] = ()
     faults: tuple[InjectedFault, ...] = ()
     phases: tuple[ScenarioPhase, ...] = ()
     silent_ends: tuple[SilentEnd, ...] = ()
@@ -245,7 +277,10 @@ class Ledger:
 
 
 def read_ledger(directory: Path) -> Ledger:
-    """Every `*.jsonl` in the directory. An event written down twice is one entry, acknowledged if any line says so."""
+    """Every `*.jsonl` in the directory. An event written down twice is one entry, acknowledged if any line says so.
+
+    One that was refused, and acknowledged by no line, is none.
+    """
     entries: dict[str, LedgerEntry] = {}
     others: defaultdict[type[LedgerLine], list[LedgerLine]] = defaultdict(list)
     torn: list[str] = []
@@ -254,9 +289,15 @@ def read_ledger(directory: Path) -> Ledger:
             others[type(line)].append(line)
         elif line.event_id not in entries or line.acknowledged_at:
             entries[line.event_id] = line
+    refused = cast("tuple[RefusedEvent, ...]", tuple(others[RefusedEvent]))
+    for never in refused:
+        # guarantee: the event of a command that was refused is unexpected
+        if never.event_id in entries and not entries[never.event_id].acknowledged_at:
+            del entries[never.event_id]
     return Ledger(
         tuple(entries.values()),
         tuple(torn),
+        refused=refused,
         faults=cast("tuple[InjectedFault, ...]", tuple(others[InjectedFault])),
         phases=cast("tuple[ScenarioPhase, ...]", tuple(others[ScenarioPhase])),
         silent_ends=cast("tuple[SilentEnd, ...]", tuple(others[SilentEnd])),

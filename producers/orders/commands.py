@@ -146,8 +146,11 @@ class Refusal:
     fix: str
 
 
+@dataclass(frozen=True)
 class WrongState(Refusal):
-    """The order has gone another way already, or not far enough."""
+    """The order has gone another way already, or not far enough: it is in `state`."""
+
+    state: OrderState
 
 
 class TooEarly(Refusal):
@@ -258,6 +261,7 @@ def perform(
         return WrongState(
             f"To {DEFAULT_KEYS[kind]} an order it has to be {needed}; this one is {order.state}.",
             f"GET /orders/{order.order_id} shows how far it is.",
+            state=order.state,
         )
     if isinstance(command, ExpireOrder):
         until = order.placed.accept_by

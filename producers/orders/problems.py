@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
+from events import OrderState
 from foundation.diagnostics import Emit
 from producers.orders.commands import KeyReused, Refusal, TooEarly, TotalTooLarge, UnknownOrder, WrongState
 from producers.orders.diagnostics import RequestFailed, error_kind
@@ -63,25 +64,35 @@ _FIXES = {
 }
 
 
-class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A problem as RFC 9457 writes it down; `fix` says what the sender can do."""
+class ProblemBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem as RFC 9457 writes it down; `fix` says what the sender can do.
+
+    `state` is the order's, where that is why a command is not carried out: what came first has brought it there.
+    """
 
     type: str
     title: str
     status: int
     detail: str
     fix: str
+    state: OrderState | None = None
 
 
 class Problem(Exception):
     """Ends a request with a problem; `name` makes its type."""
 
     def __init__(
-        self, name: str, status: HTTPStatus, detail: str, fix: str, headers: dict[str, str] | None = None
+        self,
+        name: str,
+        status: HTTPStatus,
+        detail: str,
+        fix: str,
+        headers: dict[str, str] | None = None,
+        state: OrderState | None = None,
     ) -> None:
         super().__init__(detail)
         self.body = ProblemBody(
-            type=f"urn:takeaway:problem:{name}", title=status.phrase, status=status, detail=detail, fix=fix
+            type=f"urn:takeaway:problem:{name}", title=status.phrase, status=status, detail=detail, fix=fix, state=state
         )
         self.headers = headers or {}
 
@@ -91,7 +102,8 @@ def refused(refusal: Refusal, headers: dict[str, str] | None = None) -> Problem:
     status = _STATUS[type(refusal)]
     retry = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     name = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in type(refusal).__name__)
-    return Problem(name.lstrip("-"), status, refusal.detail, refusal.fix, retry | (headers or {}))
+    state = refusal.state if isinstance(refusal, WrongState) else None
+    return Problem(name.lstrip("-"), status, refusal.detail, refusal.fix, retry | (headers or {}), state)
 
 
 def documented(*statuses: HTTPStatus) -> dict[int, ResponseSpec]:

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from analytics.assembly import lake_names
 from consumers.dead_letters import DROPPED, letter_place
 from consumers.specs import CONSUMERS, LAKE_FILLERS
-from events import EVENT_TYPES, OrderPlaced, UnreadableEvent, decode_only, header_of
+from events import EVENT_TYPES, OrderExpired, OrderPlaced, UnreadableEvent, decode_only, header_of
 from foundation import aws
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait
@@ -214,7 +214,8 @@ def set_apart(letters: Bucket, consumer: str, stream: str = "") -> frozenset[Str
 
 
 def intended_times(directory: Path) -> dict[str, datetime]:
-    """When the load meant each command to be given, by the id of the command's event."""
+    """When the load meant each command to be given, by the id of the command's event. None is for an expiry."""
     from producers.load.ledger import read_ledger
 
-    return {entry.event_id: entry.intended_at for entry in read_ledger(directory).entries if not entry.because_of}
+    commanded = (entry for entry in read_ledger(directory).entries if not entry.because_of)
+    return {one.event_id: one.intended_at for one in commanded if one.event_type != EVENT_TYPES[OrderExpired]}

@@ -106,8 +106,7 @@ def load_bar(orders: int) -> Iterator[Callable[[LoadCounts], None]]:
         task = progress.add_task("0 orders placed", total=orders)
 
         def show(counts: LoadCounts) -> None:
-            done = counts.completed + counts.rejected
-            told = f"{counts.acknowledged} orders placed, {counts.accepted} accepted, {done} done"
+            told = f"{counts.acknowledged} orders placed, {counts.accepted} accepted, {counts.ended} done"
             progress.update(task, description=told, completed=counts.acknowledged)
 
         yield show

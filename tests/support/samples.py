@@ -1,3 +1,3 @@
 """What seeds give, the same on every machine."""
 
-SAMPLE_OF_SEED_7 = "082d2220f8c08928f331edddbd200f9e33c6133680f65da72600af7e2d1026d4"
+SAMPLE_OF_SEED_7 = "cf1d1a26469ae4efa726a162cfdcaeddad3ce2ea9f98a6bb5ef7ecde2996ca9e"

@@ -210,9 +210,9 @@ def _entered(deliveries: Iterable[tuple[Delivery, LedgerEntry]], note: _Notes, c
 def _noted(of_orders: Iterable[Journey], start: datetime, note: _Notes, count: _Count) -> Iterator[Journey]:
     for journey in of_orders:
         count.orders += 1
-        at = start + timedelta(minutes=journey.ended)
-        if journey.silently is not None:
-            note(SilentEnd(order_id=journey.order.order_id, outcome=journey.silently, at=at))
+        if journey.completed is not None and journey.tapped_late:
+            at = start + timedelta(minutes=journey.completed)
+            note(SilentEnd(order_id=journey.order.order_id, outcome="tapped_late", at=at))
         yield journey
 
 

@@ -5,7 +5,7 @@ Latency counts from the intended time, so a generator that falls behind shows it
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,6 +13,7 @@ from datetime import timedelta
 from events import OrderPlaced
 from foundation.clock import Clock, Wait
 from producers.load.ledger import LedgerWriter, expected_events
+from producers.load.live.commands import given
 from producers.load.live.orders_client import Acknowledged, OrdersClient, Refused
 from producers.load.market import IntendedOrder
 
@@ -39,11 +40,23 @@ class Placings:
 
 
 class Generator:
-    """Runs once. `wait` is cut short to stop placing; what is in flight then still finishes."""
+    """Runs once. `wait` is cut short to stop placing; what is in flight then still finishes.
 
-    def __init__(self, api: OrdersClient, ledger: LedgerWriter, *, clock: Clock, wait: Wait) -> None:
+    `placed` is told of each order that the API has acknowledged.
+    """
+
+    def __init__(
+        self,
+        api: OrdersClient,
+        ledger: LedgerWriter,
+        *,
+        placed: Callable[[IntendedOrder], None],
+        clock: Clock,
+        wait: Wait,
+    ) -> None:
         self._api = api
         self._ledger = ledger
+        self._placed = placed
         self._clock = clock
         self._wait = wait
         self._lock = threading.Lock()
@@ -91,10 +104,14 @@ class Generator:
             customer_id=order.customer_id,
             intended_at=self._clock.now() - timedelta(seconds=lag),
         )
-        self._ledger.intend(entries)
-        reply = self._api.place(order.body, customer_id=order.customer_id, idempotency_key=order.idempotency_key)
+        reply = given(
+            self._ledger,
+            entries,
+            lambda: self._api.place(order.body, customer_id=order.customer_id, idempotency_key=order.idempotency_key),
+            self._clock,
+        )
         if isinstance(reply, Acknowledged):
-            self._ledger.acknowledge(entries, self._clock.now())
+            self._placed(order)
         with self._lock:
             if isinstance(reply, Acknowledged):
                 self.placings.acknowledged[order.order_id] = order.customer_id

@@ -7,9 +7,10 @@ from http import HTTPStatus
 import httpx
 import msgspec
 
+from events import OrderState
 from foundation.backoff import pause_after
 from foundation.clock import Clock, Wait
-from producers.orders import DEFAULT_KEYS, PlaceOrder, RestaurantCommand, Role, TokenKey
+from producers.orders import DEFAULT_KEYS, CancelOrder, PlaceOrder, RestaurantCommand, Role, TokenKey
 
 FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 2.0
@@ -25,10 +26,11 @@ class Acknowledged:
 
 @dataclass(frozen=True)
 class Refused:
-    """The API will not do it, however often it is asked."""
+    """The API will not do it, however often it is asked. `state` is the order's, where that is why."""
 
     status: int
     detail: str
+    state: OrderState | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,13 @@ class _Done(msgspec.Struct, frozen=True):
 
 
 class _Standing(msgspec.Struct, frozen=True):
-    state: str
+    state: OrderState
+
+
+class _Conflict(msgspec.Struct, frozen=True):
+    """A problem, as far as it matters here. An older API's tells no state."""
+
+    state: OrderState | None = None
 
 
 class OrdersClient:
@@ -74,7 +82,12 @@ class OrdersClient:
         kind = DEFAULT_KEYS[type(command)]
         return self._post(f"/orders/{order_id}/{kind}", command, restaurant_id, "restaurant", kind)
 
-    def state(self, order_id: str, *, customer_id: str) -> str | None:
+    def cancel(self, order_id: str, *, customer_id: str) -> Reply:
+        command = CancelOrder()
+        kind = DEFAULT_KEYS[type(command)]
+        return self._post(f"/orders/{order_id}/{kind}", command, customer_id, "customer", kind)
+
+    def state(self, order_id: str, *, customer_id: str) -> OrderState | None:
         """What state the order is in; None when that cannot be said now."""
         try:
             response = self._http.get(f"/orders/{order_id}", headers=self._authorized(customer_id, "customer"))
@@ -111,4 +124,12 @@ class OrdersClient:
             return Acknowledged(msgspec.json.decode(response.content, type=_Done).event_id)
         if response.is_server_error or response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             return Unanswered(f"HTTP {response.status_code}")
-        return Refused(response.status_code, response.text[:500])
+        return Refused(response.status_code, response.text[:500], _told_state(response))
+
+
+def _told_state(response: httpx.Response) -> OrderState | None:
+    """None where the answer tells none, or is none of the API's."""
+    try:
+        return msgspec.json.decode(response.content, type=_Conflict).state
+    except (msgspec.DecodeError, RecursionError):
+        return None

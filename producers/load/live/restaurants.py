@@ -3,21 +3,32 @@
 A ticket's message is deleted after its last answer, so what a crash interrupts comes back and is taken up again.
 """
 
-import math
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from events import UNANSWERED, Event, OrderAccepted, OrderCompleted, OrderRejected
+from events import (
+    CANCELLED,
+    EXPIRED,
+    TRANSITION_BY,
+    UNANSWERED,
+    Event,
+    OrderAccepted,
+    OrderCompleted,
+    OrderRejected,
+    OrderState,
+)
 from foundation.clock import Clock, Wait
 from foundation.diagnostics import Diagnostic, Emit
 from producers.load.ledger import LedgerWriter, expected_events
 from producers.load.live.agenda import Agenda
+from producers.load.live.commands import given
 from producers.load.live.orders_client import Acknowledged, OrdersClient, Refused, Reply
+from producers.load.live.pace import LONGEST_TICKET, answer_seconds, completion_seconds, live_answer, seconds
 from producers.load.live.tickets import Ticket, TicketMessage, TicketQueue
-from producers.load.market import LONGEST_COOKING, LONGEST_QUEUE, KitchenPlan, Kitchens
+from producers.load.market import ANSWER_DEADLINE, KitchenPlan, Kitchens
 from producers.orders import DEFAULT_KEYS, AcceptOrder, CompleteOrder, RejectOrder, RestaurantCommand
 
 _EVENTS: dict[type[RestaurantCommand], type[Event]] = {
@@ -29,12 +40,6 @@ _EVENTS: dict[type[RestaurantCommand], type[Event]] = {
 # Beyond the longest ticket: the API may need repeats.
 VISIBILITY_MARGIN = timedelta(minutes=2)
 QUEUE_BACKOFF = 1.0
-
-
-# Minutes. No live order expires: a late answer comes just before it would.
-LONGEST_ANSWER = 9.5
-# A live market never closes, so a forgotten tap is noticed after so long.
-FORGOTTEN_FOR = 30.0
 
 
 @dataclass(frozen=True)
@@ -62,41 +67,9 @@ class TicketQueueFailed(Diagnostic):
     error: str
 
 
-@dataclass(frozen=True)
-class Served:
-    """Orders by what the restaurants have done with them; a completed order was accepted too.
-
-    `unanswered` ended before an answer: their customers cancelled them, or the time was over.
-    """
-
-    accepted: frozenset[str]
-    rejected: frozenset[str]
-    completed: frozenset[str]
-    unanswered: frozenset[str] = frozenset()
-
-    @property
-    def finished(self) -> frozenset[str]:
-        return self.rejected | self.completed | self.unanswered
-
-
-def answer_minutes(plan: KitchenPlan) -> float:
-    return min(plan.answer_after, LONGEST_ANSWER)
-
-
-def live_answer(plan: KitchenPlan, speed: float) -> AcceptOrder | RejectOrder:
-    """The same for every delivery of a ticket, so nobody is turned away here. A promise is a minute at the least."""
-    if isinstance(plan.answer, RejectOrder):
-        return plan.answer
-    return AcceptOrder(ready_in_minutes=math.ceil(plan.answer.ready_in_minutes / speed))
-
-
-def completion_minutes(plan: KitchenPlan) -> float:
-    return plan.preparation + (FORGOTTEN_FOR if plan.forgets else 0.0)
-
-
 def longest_ticket(speed: float = 1.0) -> timedelta:
     """How long any ticket can keep a kitchen busy, from arrival to completion."""
-    return timedelta(minutes=(LONGEST_ANSWER + LONGEST_QUEUE + LONGEST_COOKING + FORGOTTEN_FOR) / speed)
+    return timedelta(seconds=seconds(LONGEST_TICKET, speed))
 
 
 class Restaurants:
@@ -127,8 +100,7 @@ class Restaurants:
         self._lock = threading.Lock()
         self._in_hand: set[str] = set()
         self._finished: set[str] = set()
-        self._unanswered: set[str] = set()
-        self._done: dict[type[RestaurantCommand], set[str]] = {kind: set() for kind in _EVENTS}
+        self._states: dict[str, OrderState] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Works until stopped. Tickets in hand then are not lost: their messages come back."""
@@ -138,14 +110,10 @@ class Restaurants:
                 for message in self._receive():
                     self._take(message, agenda)
 
-    def served(self) -> Served:
+    def states(self) -> dict[str, OrderState]:
+        """How far each order is known to be of which there was a ticket."""
         with self._lock:
-            return Served(
-                accepted=frozenset(self._done[AcceptOrder]),
-                rejected=frozenset(self._done[RejectOrder]),
-                completed=frozenset(self._done[CompleteOrder]),
-                unanswered=frozenset(self._unanswered),
-            )
+            return dict(self._states)
 
     def _receive(self) -> list[TicketMessage]:
         try:
@@ -163,11 +131,11 @@ class Restaurants:
         # guarantee: a restaurant does not answer a ticket that was withdrawn
         if ticket.is_withdrawal:
             with self._lock:
-                self._unanswered.add(ticket.order_id)
+                self._states[ticket.order_id] = EXPIRED if ticket.reason == EXPIRED else CANCELLED
             self._delete(message)
             return
         with self._lock:
-            finished = ticket.event_id in self._finished or ticket.order_id in self._unanswered
+            finished = ticket.event_id in self._finished or self._is_withdrawn(ticket)
             # Served at this moment for another delivery: this one comes back when that is over, well or badly.
             in_hand = ticket.event_id in self._in_hand
             if not finished and not in_hand:
@@ -178,21 +146,31 @@ class Restaurants:
             return
         minutes = (self._clock.monotonic() - self._opened) * self._speed / 60
         plan = self._cooking.of(ticket.restaurant_id).take(ticket.order_id, minutes)
-        agenda.after(self._seconds(answer_minutes(plan)), lambda: self._answer(message, ticket, plan, agenda))
+        answer_after = answer_seconds(plan, self._speed, self._time_left(ticket))
+        if answer_after is None:
+            # Mislaid: that it is withdrawn is the next that is heard of the order.
+            self._settle(message, ticket)
+            return
+        agenda.after(answer_after, lambda: self._answer(message, ticket, plan, agenda))
 
-    def _seconds(self, minutes: float) -> float:
-        return minutes * 60 / self._speed
+    def _time_left(self, ticket: Ticket) -> float:
+        if ticket.accept_by is None:
+            return seconds(ANSWER_DEADLINE, self._speed)
+        return (ticket.accept_by - self._clock.now()).total_seconds()
+
+    def _is_withdrawn(self, ticket: Ticket) -> bool:
+        return self._states.get(ticket.order_id) in UNANSWERED
 
     def _answer(self, message: TicketMessage, ticket: Ticket, plan: KitchenPlan, agenda: Agenda) -> None:
         with self._lock:
-            withdrawn = ticket.order_id in self._unanswered
+            withdrawn = self._is_withdrawn(ticket)
         if withdrawn:
             self._settle(message, ticket)
             return
         command = live_answer(plan, self._speed)
         reply = self._perform(command, ticket)
         if isinstance(reply, Acknowledged) and isinstance(command, AcceptOrder):
-            agenda.after(self._seconds(completion_minutes(plan)), lambda: self._complete(message, ticket))
+            agenda.after(completion_seconds(plan, self._speed), lambda: self._complete(message, ticket))
         else:
             self._finish(message, ticket, reply)
 
@@ -208,17 +186,21 @@ class Restaurants:
             restaurant_id=ticket.restaurant_id,
             intended_at=self._clock.now(),
         )
-        self._ledger.intend(entries)
-        reply = self._api.perform(command, order_id=ticket.order_id, restaurant_id=ticket.restaurant_id)
+        reply = given(
+            self._ledger,
+            entries,
+            lambda: self._api.perform(command, order_id=ticket.order_id, restaurant_id=ticket.restaurant_id),
+            self._clock,
+        )
+        state = reply.state if isinstance(reply, Refused) else None
         if isinstance(reply, Acknowledged):
-            self._ledger.acknowledge(entries, self._clock.now())
-            with self._lock:
-                self._done[kind].add(ticket.order_id)
-        else:
-            if isinstance(reply, Refused) and any(f"this one is {state}." in reply.detail for state in UNANSWERED):
-                with self._lock:
-                    self._unanswered.add(ticket.order_id)
+            state = TRANSITION_BY[_EVENTS[kind]].state
+        elif state not in UNANSWERED:
+            # Of an order that came to nothing meanwhile, that is a normal end.
             self._emit(TicketNotServed(ticket.order_id, DEFAULT_KEYS[kind], str(reply)))
+        if state is not None:
+            with self._lock:
+                self._states[ticket.order_id] = state
         return reply
 
     def _finish(self, message: TicketMessage, ticket: Ticket, reply: Reply) -> None:

@@ -15,18 +15,18 @@ from foundation.clock import Clock, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
 from foundation.percentiles import percentile
 from producers.load.ledger import LedgerWriter
+from producers.load.live.agenda import Agenda
+from producers.load.live.customers import Customers
 from producers.load.live.generator import Generator, Placings
 from producers.load.live.orders_client import OrdersClient
-from producers.load.live.restaurants import Restaurants, Served
+from producers.load.live.restaurants import Restaurants
+from producers.load.live.served import Served, served
 from producers.load.live.tickets import TicketQueue
 from producers.load.live.watching import WatchedRestaurants
 from producers.load.market import ORDERS_A_DAY, FlatDemand, Kitchens, Market, WeekDemand, a_market, orders
 from producers.orders import TokenKey
 
 PROGRESS_EVERY = 0.2
-NOBODY = Served(frozenset(), frozenset(), frozenset())
-
-
 # Monday at eleven: where a load begins that follows the days' profile.
 OPENING_MINUTE = 11 * 60
 # Who sends the last order later than this, in seconds and as a share of the time all took, does not hold the rate.
@@ -55,13 +55,19 @@ class LoadPlan:
 
 @dataclass(frozen=True)
 class LoadCounts:
-    """Orders so far: sent, acknowledged, and served by the restaurants."""
+    """Orders so far: sent, acknowledged, and what has become of them."""
 
     sent: int
     acknowledged: int
     accepted: int
     rejected: int
     completed: int
+    cancelled: int
+    expired: int
+
+    @property
+    def ended(self) -> int:
+        return self.rejected + self.completed + self.cancelled + self.expired
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class LoadSummary:
     """How a load went. Latencies count from the intended time; `max_lag` is how far the generator fell behind.
 
     `unacknowledged` orders may be on the stream; `refused` ones are not. `drained` is False when acknowledged orders
-    were neither completed nor rejected in time; without restaurants it is None. `held_rate` is False when the last
+    had not come to an end in time; without restaurants it is None. `held_rate` is False when the last
     order was sent late: the generator, or what it talks to, is slower than the rate.
     """
 
@@ -81,6 +87,8 @@ class LoadSummary:
     accepted: int
     rejected: int
     completed: int
+    cancelled: int
+    expired: int
     p50: timedelta | None
     p99: timedelta | None
     max_lag: timedelta
@@ -88,12 +96,15 @@ class LoadSummary:
     held_rate: bool
 
     def __str__(self) -> str:
-        served = f" · {self.accepted:,} accepted · {self.rejected:,} rejected · {self.completed:,} completed"
+        served = (
+            f" · {self.accepted:,} accepted · {self.completed:,} completed · {self.rejected:,} rejected"
+            f" · {self.cancelled:,} cancelled · {self.expired:,} expired"
+        )
         doubts = f" · {self.refused:,} refused · {self.unacknowledged:,} unacknowledged"
         times = f"p50 {_milliseconds(self.p50)} · p99 {_milliseconds(self.p99)} from the intended time"
         lag = f"the generator fell behind by at most {_milliseconds(self.max_lag)}"
         slow = "" if self.held_rate else "\nthe rate could not be held: the last order was sent late"
-        open_ones = "\nnot every order was completed or rejected in time" if self.drained is False else ""
+        open_ones = "\nnot every order came to its end in time" if self.drained is False else ""
         return (
             f"{self.orders:,} orders · {self.acknowledged:,} acknowledged{doubts}"
             f"{'' if self.drained is None else served}\n{times} · {lag} · seed {self.seed}{slow}{open_ones}"
@@ -127,10 +138,18 @@ def simulate(
     with (
         LedgerWriter(ledger_directory, "customers") as customers,
         LedgerWriter(ledger_directory, "restaurants") as kitchens,
+        Agenda(clock, pause) as agenda,
         ThreadPoolExecutor(2, thread_name_prefix="load") as pool,
         _set_on_leaving(closing),
     ):
-        generator = Generator(api, customers, clock=clock, wait=lambda seconds: stop.wait(seconds) or closing.is_set())
+        changing_minds = Customers(api, customers, agenda, clock=clock, emit=emit)
+        generator = Generator(
+            api,
+            customers,
+            placed=changing_minds.placed,
+            clock=clock,
+            wait=lambda seconds: stop.wait(seconds) or closing.is_set(),
+        )
         market = plan.market
         restaurants: Restaurants | WatchedRestaurants | None = (
             Restaurants(
@@ -152,16 +171,17 @@ def simulate(
         serving = pool.submit(restaurants.run, closing) if restaurants else None
         drain_until = math.inf
         while True:
-            served = restaurants.served() if restaurants else NOBODY
-            progress(_counts(generator, served))
+            agenda.check()
+            now = served({**changing_minds.states(), **(restaurants.states() if restaurants else {})})
+            progress(_counts(generator, now))
             if serving and serving.done():
                 serving.result()  # It ends before `closing` only by an error.
             if placing.done():
                 placing.result()
                 drain_until = min(drain_until, clock.monotonic() + plan.drain_timeout.total_seconds())
-                drained = generator.acknowledged().keys() <= served.finished
+                drained = generator.acknowledged().keys() <= now.finished
                 if drained or restaurants is None or clock.monotonic() >= drain_until:
-                    return _summary(plan.seed, generator.placings, served, drained if restaurants else None)
+                    return _summary(plan.seed, generator.placings, now, drained if restaurants else None)
             pause(PROGRESS_EVERY)
 
 
@@ -174,12 +194,20 @@ def _set_on_leaving(event: threading.Event) -> Iterator[None]:
         event.set()
 
 
-def _counts(generator: Generator, served: Served) -> LoadCounts:
+def _counts(generator: Generator, now: Served) -> LoadCounts:
     sent, acknowledged = generator.counts()
-    return LoadCounts(sent, acknowledged, len(served.accepted), len(served.rejected), len(served.completed))
+    return LoadCounts(
+        sent,
+        acknowledged,
+        accepted=len(now.accepted),
+        rejected=len(now.rejected),
+        completed=len(now.completed),
+        cancelled=len(now.cancelled),
+        expired=len(now.expired),
+    )
 
 
-def _summary(seed: int, placings: Placings, served: Served, drained: bool | None) -> LoadSummary:
+def _summary(seed: int, placings: Placings, now: Served, drained: bool | None) -> LoadSummary:
     """Counts orders of this load only: the restaurants may have served tickets of others too."""
     ours = placings.acknowledged.keys()
     return LoadSummary(
@@ -188,9 +216,11 @@ def _summary(seed: int, placings: Placings, served: Served, drained: bool | None
         acknowledged=len(ours),
         refused=placings.refused,
         unacknowledged=placings.unanswered,
-        accepted=len(ours & served.accepted),
-        rejected=len(ours & served.rejected),
-        completed=len(ours & served.completed),
+        accepted=len(ours & now.accepted),
+        rejected=len(ours & now.rejected),
+        completed=len(ours & now.completed),
+        cancelled=len(ours & now.cancelled),
+        expired=len(ours & now.expired),
         p50=_percentile(placings.latencies, 50),
         p99=_percentile(placings.latencies, 99),
         max_lag=timedelta(seconds=placings.max_lag),

@@ -1,7 +1,7 @@
 """The restaurants' tickets as they come out of the SQS queue."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,13 +21,16 @@ POLL_SECONDS = 2
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     """What a restaurant is told; `event_id` is the order_placed that it is about, the same in every repeat.
 
-    Of the `kind` "withdrawal" it is about the order's end, and takes the ticket back.
+    It is to be answered before `accept_by`. Of the `kind` "withdrawal" it is about the order's end, whose name is the
+    `reason`, and takes the ticket back.
     """
 
     event_id: Identifier
     order_id: Identifier
     restaurant_id: Identifier
     kind: str = "ticket"
+    accept_by: datetime | None = None
+    reason: str | None = None
 
     @property
     def is_withdrawal(self) -> bool:

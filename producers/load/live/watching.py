@@ -3,10 +3,9 @@
 import threading
 from collections.abc import Callable, Mapping
 
-from events import ACCEPTED, COMPLETED, REJECTED, UNANSWERED, from_on
+from events import FINAL, OrderState
 from foundation.clock import Wait
 from producers.load.live.orders_client import OrdersClient
-from producers.load.live.restaurants import Served
 
 # Questions a second: little beside what a load asks of the API anyway.
 QUESTIONS_PER_SECOND = 50.0
@@ -20,12 +19,12 @@ class WatchedRestaurants:
         self._acknowledged = acknowledged
         self._wait = wait
         self._lock = threading.Lock()
-        self._states: dict[str, str] = {}
+        self._states: dict[str, OrderState] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Asks round by round for the orders that have no end yet, until stopped."""
         while not stop.is_set():
-            finished = self.served().finished
+            finished = {order_id for order_id, state in self.states().items() if state in FINAL}
             for order_id, customer_id in self._acknowledged().items():
                 if stop.is_set():
                     return
@@ -37,16 +36,6 @@ class WatchedRestaurants:
                     self._wait(1 / QUESTIONS_PER_SECOND)
             self._wait(1 / QUESTIONS_PER_SECOND)
 
-    def served(self) -> Served:
+    def states(self) -> dict[str, OrderState]:
         with self._lock:
-            states = dict(self._states)
-        return Served(
-            accepted=_in(states, *from_on(ACCEPTED)),
-            rejected=_in(states, *from_on(REJECTED)),
-            completed=_in(states, *from_on(COMPLETED)),
-            unanswered=_in(states, *UNANSWERED),
-        )
-
-
-def _in(states: Mapping[str, str], *wanted: str) -> frozenset[str]:
-    return frozenset(order_id for order_id, state in states.items() if state in wanted)
+            return dict(self._states)

@@ -7,33 +7,32 @@ import heapq
 import math
 from dataclasses import dataclass
 
-from events import RejectionReason
+from events import ACCEPT_WITHIN, RejectionReason
 from producers.load.market.catalogue import Restaurant, restaurant, seeded
 from producers.orders import AcceptOrder, RejectOrder
 
 REASONS: tuple[RejectionReason, ...] = ("too_busy", "out_of_stock", "closed", "other")
 
-# Minutes. A ticket that nobody answers for this long has expired.
-ANSWER_DEADLINE = 10.0
+# Minutes. An order that is not answered for this long has expired.
+ANSWER_DEADLINE = ACCEPT_WITHIN.total_seconds() / 60
 ANSWER_SIGMA = 0.8
+# Tickets that are never answered: mislaid, or not looked at.
+SILENT_SHARE = 0.003
 COOKING_SHAPE, SHORTEST_COOKING, LONGEST_COOKING = 4.7, 1.0, 90.0
 # A kitchen that would only begin after so long takes no more orders.
 LONGEST_QUEUE = 40.0
 # Answers come twice as slowly when a quarter of an hour of tickets is waiting.
 SLOWED_BY_QUEUE = 15.0
 
-# Of all orders, before they were answered. Twice as many would, and half of them are too late.
-CANCELLED_SHARE, CANCELS_BEFORE = 0.012, 3.0
 FORGOTTEN_SHARE = 0.02
 
 
 @dataclass(frozen=True)
 class KitchenPlan:
-    """Answers `answer_after` minutes; when that was a yes, the food is ready `preparation` minutes later.
+    """Answers `answer_after` minutes, infinity: never; when that was a yes, the food is ready `preparation` later.
 
     `answer` is the same whenever this ticket is taken, so that it can be repeated; only when `turned_away`, by a
-    kitchen with too long a queue, another one may be given. `forgets`: nobody taps Complete when the food is ready.
-    `cancels_after` so many minutes the customer no longer wants what nobody has answered.
+    kitchen with too long a queue, another one may be given. `forgets`: Complete is not tapped when the food is ready.
     """
 
     answer: AcceptOrder | RejectOrder
@@ -41,7 +40,10 @@ class KitchenPlan:
     preparation: float
     turned_away: bool
     forgets: bool
-    cancels_after: float | None
+
+    @property
+    def silent(self) -> bool:
+        return math.isinf(self.answer_after)
 
 
 class Kitchen:
@@ -52,8 +54,13 @@ class Kitchen:
         self._of = of
         self._free_at = [0.0] * capacity
 
-    def take(self, order_id: str, at: float, *, slowness: float = 1.0) -> KitchenPlan:
-        """The plan for a ticket that comes `at` minutes; `slowness` 3 is a kitchen that takes three times as long."""
+    def take(
+        self, order_id: str, at: float, *, wanted_until: float | None = None, slowness: float = 1.0
+    ) -> KitchenPlan:
+        """The plan for a ticket that comes `at` minutes; `slowness` 3 is a kitchen that takes three times as long.
+
+        What is not answered before the minute `wanted_until` (None: the usual time for an answer) is not cooked.
+        """
         dice = seeded(self._seed, "ticket", order_id)
         rejects = dice.random() < self._of.rejected_share
         reason = dice.choice(REASONS)
@@ -63,14 +70,14 @@ class Kitchen:
         mean = self._of.mean_cooking * slowness
         cooking = min(max(dice.gammavariate(COOKING_SHAPE, mean / COOKING_SHAPE), SHORTEST_COOKING), LONGEST_COOKING)
         forgets = dice.random() < FORGOTTEN_SHARE
-        cancels_after = dice.uniform(0.2, CANCELS_BEFORE) if dice.random() < 2 * CANCELLED_SHARE else None
+        silent = dice.random() < SILENT_SHARE
 
         queue = max(0.0, self._free_at[0] - at)
         turned_away = queue > LONGEST_QUEUE
-        answer_after *= 1 + min(queue, LONGEST_QUEUE) / SLOWED_BY_QUEUE
+        answer_after = math.inf if silent else answer_after * (1 + min(queue, LONGEST_QUEUE) / SLOWED_BY_QUEUE)
         preparation = max(0.0, min(queue, LONGEST_QUEUE) - answer_after) + cooking
-        waited_for = answer_after < ANSWER_DEADLINE and (cancels_after is None or answer_after < cancels_after)
-        if waited_for and not rejects and not turned_away:
+        in_time = at + answer_after < (at + ANSWER_DEADLINE if wanted_until is None else wanted_until)
+        if in_time and not rejects and not turned_away:
             heapq.heapreplace(self._free_at, at + answer_after + preparation)
         return KitchenPlan(
             answer=RejectOrder(reason=reason) if rejects else AcceptOrder(ready_in_minutes=promise),
@@ -78,7 +85,6 @@ class Kitchen:
             preparation=preparation,
             turned_away=turned_away,
             forgets=forgets,
-            cancels_after=cancels_after,
         )
 
 

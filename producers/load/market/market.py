@@ -18,6 +18,9 @@ from producers.orders import PlaceOrder, derive_order_id
 # A basket has 1 + negative binomial dishes, 3.2 on average.
 MEAN_FURTHER_DISHES, FURTHER_DISHES_SHAPE, LARGEST_BASKET = 2.2, 2.0, 20
 
+# Customers who would take their order back, and after how many minutes; for most of them the answer comes first.
+CHANGES_MIND_SHARE, CHANGES_MIND_AFTER = 0.025, (0.2, 3.0)
+
 RETURNING_SHARE = 0.6
 RETURNING_CUSTOMERS = 4000
 
@@ -30,12 +33,16 @@ _LAST_NAMES = ("Bakker", "de Vries", "Jansen", "Kaya", "Lopez", "Meijer", "Nguye
 
 @dataclass(frozen=True)
 class IntendedOrder:
-    """An order that somebody means to place `offset` after the start."""
+    """An order that is to be placed `offset` after the start.
+
+    Its customer takes it back `cancels_after` the placing, if it is unanswered then; None: never.
+    """
 
     offset: timedelta
     customer_id: str
     idempotency_key: str
     body: PlaceOrder
+    cancels_after: timedelta | None = None
 
     @cached_property
     def order_id(self) -> str:
@@ -108,8 +115,7 @@ def _orders(market: Market, speed: float) -> Iterator[IntendedOrder]:
             marks = np.array([one.getrandbits(64) for one in dice], np.uint64)
             chosen = choose(marks, market.marks, market.weights_at(minutes[0]))
             for minute, own_dice, place in zip(minutes, dice, chosen, strict=True):
-                offset = timedelta(minutes=minute / speed)
-                yield _order(market.seed, own_dice, next(numbers), offset, market.restaurants[place])
+                yield _order(market.seed, own_dice, next(numbers), minute, market.restaurants[place], speed)
 
 
 def choose(marks: NDArray[np.uint64], places: NDArray[np.uint64], weights: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -132,11 +138,11 @@ def _mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return bits ^ (bits >> np.uint64(31))
 
 
-def _order(seed: int, dice: random.Random, number: int, offset: timedelta, of: Restaurant) -> IntendedOrder:
+def _order(seed: int, dice: random.Random, number: int, minute: float, of: Restaurant, speed: float) -> IntendedOrder:
     customer_id = _customer(dice, number)
     name = _name(seed, customer_id)
     return IntendedOrder(
-        offset=offset,
+        offset=timedelta(minutes=minute / speed),
         customer_id=customer_id,
         idempotency_key=random_uuid(dice),
         body=PlaceOrder(
@@ -147,7 +153,14 @@ def _order(seed: int, dice: random.Random, number: int, offset: timedelta, of: R
             currency=CURRENCY,
             city=of.city,
         ),
+        # Drawn last: it changes nothing of what is ordered.
+        cancels_after=_cancels_after(dice, speed),
     )
+
+
+def _cancels_after(dice: random.Random, speed: float) -> timedelta | None:
+    changes_mind, after = dice.random() < CHANGES_MIND_SHARE, dice.uniform(*CHANGES_MIND_AFTER)
+    return timedelta(minutes=after / speed) if changes_mind else None
 
 
 @lru_cache(maxsize=RETURNING_CUSTOMERS)

@@ -65,7 +65,7 @@ def incident(name: str, market: Market, days: int) -> Incident:
 
 
 def _notifier_outage(blank: Incident, _: Market) -> Incident:
-    answer = f"{RESTAURANT_NOTIFIER.actor} told nobody; then all at once, and restaurants answered late"
+    answer = f"{RESTAURANT_NOTIFIER.actor} told no restaurant; orders expired unseen, and their tickets came after"
     return replace(blank, notifier_down=True, answer=answer)
 
 

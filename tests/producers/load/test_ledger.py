@@ -9,7 +9,7 @@ from hypothesis import given
 
 from events.envelope import derive_event_id
 from events.orders import OrderAccepted, OrderCompleted, OrderPlaced
-from producers.load.ledger import LedgerDamaged, LedgerEntry, LedgerWriter, expected_events, read_ledger
+from producers.load.ledger import LedgerDamaged, LedgerEntry, LedgerWriter, expected_events, may_expire, read_ledger
 from producers.orders.commands import derive_cause
 from tests.support.builders import NOON, a_restaurant_notified, an_envelope
 from tests.support.corpus import any_record
@@ -59,6 +59,41 @@ def test_an_acknowledgement_stands_whichever_writer_comes_later(tmp_path: Path) 
             if acknowledges:
                 writer.acknowledge(placing(), NOON)
     assert len(read_ledger(tmp_path).acknowledged) == 2
+
+
+def accepting() -> tuple[LedgerEntry, ...]:
+    return expected_events(OrderAccepted, "accept", order_id="order-1", restaurant_id="r", intended_at=NOON)
+
+
+def test_the_events_of_a_command_that_was_refused_are_not_in_it(tmp_path: Path) -> None:
+    with LedgerWriter(tmp_path, "restaurants") as writer:
+        writer.intend(accepting())
+        writer.refuse(accepting(), "cancelled", NOON)
+    ledger = read_ledger(tmp_path)
+    assert ledger.entries == ()
+    assert [(never.event_id, never.state) for never in ledger.refused] == [
+        (entry.event_id, "cancelled") for entry in accepting()
+    ]
+
+
+def test_what_one_writer_was_refused_and_another_acknowledged_is_in_it(tmp_path: Path) -> None:
+    for name, does in (("a", LedgerWriter.acknowledge), ("b", None)):
+        with LedgerWriter(tmp_path, name) as writer:
+            writer.intend(accepting())
+            if does:
+                does(writer, accepting(), NOON)
+            else:
+                writer.refuse(accepting(), "accepted", NOON)
+    assert [entry.event_id for entry in read_ledger(tmp_path).acknowledged] == [e.event_id for e in accepting()]
+
+
+def test_a_refusal_that_tells_of_an_expiry_promises_it(tmp_path: Path) -> None:
+    with LedgerWriter(tmp_path, "restaurants") as writer:
+        writer.intend(accepting())
+        writer.refuse(accepting(), "expired", NOON)
+    of_time = may_expire(accepting()[0])
+    assert {entry.event_id for entry in read_ledger(tmp_path).acknowledged} == {entry.event_id for entry in of_time}
+    assert of_time[0].event_type == "order_expired"
 
 
 def test_writers_share_a_directory_and_never_a_file(tmp_path: Path) -> None:

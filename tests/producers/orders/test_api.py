@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from litestar.testing import TestClient
 
 from events.orders import OrderAccepted, OrderCancelled, OrderCompleted, OrderExpired, OrderPlaced, OrderRejected
+from events.states import STATES
 from producers.orders.api import MAX_BODY_BYTES, create_app
 from producers.orders.commands import derive_cause, derive_order_id
 from producers.orders.diagnostics import AcknowledgementNotNoted, NotPublished, RequestFailed
@@ -35,7 +36,8 @@ def problem(answer: Any, status: int, kind: str) -> dict[str, Any]:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()
-    assert body.keys() == {"type", "title", "status", "detail", "fix"}
+    assert body.keys() - {"state"} == {"type", "title", "status", "detail", "fix"}
+    assert ("state" in body) == (kind == "wrong-state")
     assert body["type"] == f"urn:takeaway:problem:{kind}"
     assert body["status"] == status
     assert body["fix"]
@@ -81,10 +83,12 @@ def test_an_order_can_be_cancelled_by_its_customer_until_it_is_answered(api: Ord
     assert answers[0].json() == answers[1].json()
     late = problem(api.command(order_id, "accept", {"ready_in_minutes": 5}), 409, "wrong-state")
     assert late["detail"] == "To accept an order it has to be placed; this one is cancelled."
+    assert late["state"] == "cancelled"
     assert [type(envelope.event) for envelope in api.stream()] == [OrderPlaced, OrderCancelled]
     accepted = api.placed()
     api.command(accepted, "accept", {"ready_in_minutes": 5})
-    problem(api.http.post(f"/orders/{accepted}/cancel", headers=api.customer), 409, "wrong-state")
+    answered = problem(api.http.post(f"/orders/{accepted}/cancel", headers=api.customer), 409, "wrong-state")
+    assert answered["state"] == "accepted"
 
 
 def test_an_answer_after_accept_by_is_told_that_the_order_has_expired(api: OrdersApi) -> None:
@@ -95,6 +99,7 @@ def test_an_answer_after_accept_by_is_told_that_the_order_has_expired(api: Order
     for _ in range(2):
         late = problem(api.command(order_id, "accept", {"ready_in_minutes": 5}), 409, "wrong-state")
         assert late["detail"] == "To accept an order it has to be placed; this one is expired."
+        assert late["state"] == "expired"
     assert [type(envelope.event) for envelope in api.stream()] == [OrderPlaced, OrderExpired]
     assert api.http.get(f"/orders/{order_id}", headers=api.customer).json()["state"] == "expired"
 
@@ -803,7 +808,8 @@ def test_the_document_lists_exactly_the_problems_an_operation_answers_with(
     assert listed.keys() - {"408"} == {str(answer.status_code) for answer in provoked}
     for answer in provoked:
         assert listed[str(answer.status_code)]["content"].keys() == {answer.headers["content-type"]}
-        assert answer.json().keys() == document["components"]["schemas"]["ProblemBody"]["properties"].keys()
+        described = document["components"]["schemas"]["ProblemBody"]
+        assert {*described["required"]} <= answer.json().keys() <= described["properties"].keys()
     for response in listed.values():
         assert response["description"] != "Additional response"
         assert response["content"] == {
@@ -825,8 +831,10 @@ def test_the_document_describes_a_problem(api: OrdersApi) -> None:
         "status": "integer",
         "detail": "string",
         "fix": "string",
+        "state": ["null", "string"],
     }
-    assert set(schema["required"]) == schema["properties"].keys()
+    assert set(schema["required"]) == schema["properties"].keys() - {"state"}
+    assert {*schema["properties"]["state"]["enum"]} - {None} == {*STATES}
 
 
 def test_the_document_tells_which_operations_take_an_idempotency_key(api: OrdersApi) -> None:

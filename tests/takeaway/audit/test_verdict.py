@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from events import OrderPlaced, derive_event_id
+from events import OrderAccepted, OrderCancelled, OrderPlaced, derive_event_id
 from foundation.kinesis.records import SequenceNumber, StreamPosition
 from producers.load.ledger import LedgerWriter, expected_events
 from producers.orders import ExpireOrder, Order, Performed, PlaceOrder, perform
 from producers.orders import place as place_order
-from takeaway.audit.evidence import intended_events
+from takeaway.audit.evidence import intended_events, intended_times, ledger_facts
 from takeaway.audit.facts import BadRecord, Effect, Evidence, Fact
 from takeaway.audit.verdict import Audit, Bounds, audit
 from tests.support.builders import NOON, an_order_item
@@ -180,6 +180,29 @@ def test_what_time_brings_about_is_in_no_ledger_and_expected(tmp_path: Path) -> 
     of_this_order = derive_event_id("order-1", "order_expired", expired.envelope.cause)
     follow = [derive_event_id("order-1", told, of_this_order) for told in ("user_notified", "ticket_withdrawn")]
     assert intended_events(tmp_path) == {of_this_order, *follow, *(entry.event_id for entry in entries)}
+
+
+def test_the_event_of_a_command_that_was_refused_is_unexpected(tmp_path: Path) -> None:
+    entries = expected_events(OrderCancelled, "cancel", order_id="order-1", restaurant_id="r", intended_at=NOON)
+    with LedgerWriter(tmp_path, "customers") as ledger:
+        ledger.intend(entries)
+        unsure = ledger_facts(tmp_path)
+        ledger.refuse(entries, "accepted", NOON)
+    there = Fact(entries[0].event_id, "order_cancelled", "order-1", place(8))
+    told = (Effect("e-mail", there.event_id), Effect("withdrawal", there.event_id))
+    found = replace(CLEAN, stream=(*FACTS, there), lake=(*FACTS, there), effects=(*CLEAN.effects, *told))
+    assert audit(replace(found, ledger=(*CLEAN.ledger, *unsure))).ok
+    refused = replace(found, ledger=(*CLEAN.ledger, *ledger_facts(tmp_path)), intended=intended_events(tmp_path))
+    [finding] = audit(refused).findings
+    assert (finding.kind, there.event_id in finding.what) == ("unexpected", True)
+
+
+def test_no_load_meant_an_order_to_expire(tmp_path: Path) -> None:
+    """So no mail about it is timed from a moment that has nothing to do with it."""
+    entries = expected_events(OrderAccepted, "accept", order_id="order-1", restaurant_id="r", intended_at=NOON)
+    with LedgerWriter(tmp_path, "restaurants") as ledger:
+        ledger.refuse(entries, "expired", NOON)
+    assert intended_times(tmp_path) == {}
 
 
 def test_bounds_never_excuse_a_loss() -> None:

@@ -25,6 +25,8 @@ SUMMARY = LoadSummary(
     accepted=18,
     rejected=1,
     completed=18,
+    cancelled=0,
+    expired=0,
     p50=timedelta(milliseconds=22),
     p99=None,
     max_lag=timedelta(seconds=1.5),

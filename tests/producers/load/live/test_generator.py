@@ -47,7 +47,10 @@ class Run:
         # Backoffs pass on a clock of their own, so that they make no order late.
         client = OrdersClient(self.http, KEY, clock=self.backoffs.clock, wait=self.backoffs.wait)
         self.writer = LedgerWriter(directory, "customers")
-        self.generator = Generator(client, self.writer, clock=self.time.clock, wait=wait or self.time.wait)
+        self.placed: list[IntendedOrder] = []
+        self.generator = Generator(
+            client, self.writer, placed=self.placed.append, clock=self.time.clock, wait=wait or self.time.wait
+        )
 
     def __call__(self, placing: list[IntendedOrder]) -> "Run":
         with self.writer, self.http:

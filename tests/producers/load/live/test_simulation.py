@@ -4,29 +4,40 @@ import threading
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
+from litestar.testing import TestClient
 
-from events.orders import OrderPlaced
-from foundation.clock import SYSTEM_CLOCK
+from consumers.notifiers.restaurant import ticket as ticket_of
+from consumers.notifiers.restaurant import withdrawal as withdrawal_of
+from events.envelope import EventEnvelope
+from events.orders import OrderCancelled, OrderExpired, OrderPlaced
+from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Diagnostic
 from producers.load.ledger import LedgerWriter, read_ledger
 from producers.load.live.orders_client import OrdersClient
+from producers.load.live.pace import live_answer
 from producers.load.live.restaurants import (
     Restaurants,
     TicketNotServed,
     TicketQueueFailed,
     UnreadableTicket,
-    live_answer,
 )
+from producers.load.live.served import Served, served
 from producers.load.live.simulation import LoadCounts, LoadPlan, LoadSummary, simulate
 from producers.load.live.tickets import TicketQueue
 from producers.load.market.catalogue import restaurants
-from producers.load.market.kitchen import KitchenPlan, Kitchens
+from producers.load.market.kitchen import ANSWER_DEADLINE, KitchenPlan, Kitchens
 from producers.load.market.market import orders
+from producers.orders.api import create_app
+from producers.orders.ordering import Ordering
 from producers.orders.requests import AcceptOrder
+from producers.publishing.publisher import EventPublisher
+from tests.support.fakes.clock import FakeClock
+from tests.support.fakes.kinesis import FakeKinesis
+from tests.support.fakes.orders import FakeOrders
 from tests.support.fakes.sqs import FakeSqs
 from tests.support.worlds.orders_api import KEY, OrdersApi
 
@@ -46,7 +57,7 @@ def plan_of(order_id: str) -> KitchenPlan:
 
 
 def accepts(plan: KitchenPlan) -> bool:
-    return isinstance(plan.answer, AcceptOrder)
+    return isinstance(plan.answer, AcceptOrder) and plan.answer_after < ANSWER_DEADLINE
 
 
 def shortly(seconds: float) -> bool:
@@ -126,6 +137,9 @@ class Serving:
             emit=market.diagnostics.append,
         )
         self._thread = threading.Thread(target=self.restaurants.run, args=(self._stop,))
+
+    def served(self) -> Served:
+        return served(self.restaurants.states())
 
     def __enter__(self) -> "Serving":
         self._thread.start()
@@ -279,7 +293,7 @@ def test_a_repeated_ticket_is_served_once(market: Market) -> None:
     for _ in range(3):
         market.queue.send(ticket)
     with market.serve() as serving:
-        serving.until(lambda: order_id in serving.restaurants.served().completed)
+        serving.until(lambda: order_id in serving.served().completed)
         market.queue.redeliver()
         serving.until(lambda: market.queue.left == [])
     events = [envelope.event_type for envelope in market.api.stream() if envelope.order_id == order_id]
@@ -288,7 +302,7 @@ def test_a_repeated_ticket_is_served_once(market: Market) -> None:
 
 def served_after_redelivery(market: Market, serving: Serving, order_id: str) -> bool:
     market.queue.redeliver()
-    return order_id in serving.restaurants.served().completed
+    return order_id in serving.served().completed
 
 
 def test_a_ticket_is_deleted_only_after_the_last_answer(market: Market) -> None:
@@ -312,7 +326,7 @@ def test_another_process_takes_up_what_a_crash_left(market: Market) -> None:
     market.api.command(order_id, "accept", msgspec.to_builtins(answer))
     market.queue.send(ticket)
     with market.serve() as serving:
-        serving.until(lambda: order_id in serving.restaurants.served().completed)
+        serving.until(lambda: order_id in serving.served().completed)
     accepted = {each.event_id for each in market.api.stream() if each.event_type == "order_accepted"}
     assert len(accepted) == 1
 
@@ -340,21 +354,119 @@ def test_an_order_that_ended_before_its_answer_is_finished(market: Market, end: 
         market.api.time.advance(600)
     market.queue.send(ticket)
     with market.serve() as serving:
-        serving.until(lambda: serving.restaurants.served().finished == {order_id})
-    assert serving.restaurants.served().unanswered == {order_id}
+        serving.until(lambda: serving.served().finished == {order_id})
+    assert getattr(serving.served(), end) == {order_id}
+    assert market.diagnostics == []
     assert market.api.stream()[-1].event_type == f"order_{end}"
 
 
-def test_a_withdrawn_ticket_is_not_answered(market: Market) -> None:
+@pytest.mark.parametrize("reason", ["cancelled", "expired"])
+def test_a_withdrawn_ticket_is_not_answered(market: Market, reason: str) -> None:
     order_id, ticket = a_ticket(market.api)
     market.queue._refill = list
-    withdrawal = msgspec.json.encode({**msgspec.json.decode(ticket), "event_id": "ended", "kind": "withdrawal"})
+    about = {"event_id": "ended", "kind": "withdrawal", "reason": reason}
+    withdrawal = msgspec.json.encode({**msgspec.json.decode(ticket), **about})
     market.queue.send(withdrawal.decode())
     market.queue.send(ticket)
     with market.serve() as serving:
         serving.until(lambda: market.queue.left == [])
-    assert serving.restaurants.served().finished == {order_id}
+    assert getattr(serving.served(), reason) == serving.served().finished == {order_id}
     assert {each.event_type for each in market.api.stream()} == {"order_placed"}
+
+
+def test_a_silent_restaurant_does_not_answer_and_hears_of_the_end(market: Market) -> None:
+    order_id, ticket = a_ticket(market.api, lambda plan: plan.silent)
+    market.queue._refill = list
+    market.queue.send(ticket)
+    with market.serve() as serving:
+        serving.until(lambda: market.queue.left == [])
+        assert serving.served().finished == frozenset()
+        withdrawal = {"event_id": "ended", "kind": "withdrawal", "reason": "expired"}
+        market.queue.send(msgspec.json.encode({**msgspec.json.decode(ticket), **withdrawal}).decode())
+        serving.until(lambda: serving.served().expired == {order_id})
+    assert {each.event_type for each in market.api.stream()} == {"order_placed"}
+
+
+def test_a_late_restaurant_answers_after_accept_by_and_is_told_that_it_is(market: Market) -> None:
+    """By the ticket's `accept_by`, which the API's clock has passed."""
+    order_id, ticket = a_ticket(market.api, lambda plan: not plan.silent and plan.answer_after > ANSWER_DEADLINE)
+    market.queue._refill = list
+    market.api.time.advance(600)
+    begun = SYSTEM_CLOCK.monotonic()
+    accept_by = SYSTEM_CLOCK.now() + timedelta(seconds=0.3)
+    market.queue.send(msgspec.json.encode({**msgspec.json.decode(ticket), "accept_by": accept_by}).decode())
+    with market.serve() as serving:
+        serving.until(lambda: serving.served().expired == {order_id})
+    assert SYSTEM_CLOCK.monotonic() - begun > 0.3
+    ledger = read_ledger(market.directory)
+    assert {never.event_type for never in ledger.refused} == {"order_accepted", "user_notified"}
+    expiry = {entry.event_id for entry in ledger.acknowledged if entry.because_of is None}
+    assert expiry == {market.api.stream()[-1].event_id}
+
+
+class Living(Market):
+    """A market in which much comes to nothing: orders expire half a second after their placing, by the machine's clock.
+
+    It withdraws tickets, and expires by itself what is unanswered in time.
+    """
+
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("producers.load.market.kitchen.SILENT_SHARE", 0.1)
+        monkeypatch.setattr("producers.load.market.kitchen.ANSWER_SIGMA", 2.5)
+        monkeypatch.setattr("producers.load.market.market.CHANGES_MIND_SHARE", 0.3)
+        monkeypatch.setattr("producers.load.live.customers.NOTICE", timedelta(milliseconds=20))
+        kinesis, orders = FakeKinesis(SYSTEM_CLOCK), FakeOrders()
+        emitted: list[Diagnostic] = []
+        self.publisher = EventPublisher(
+            kinesis.client, "orders", clock=SYSTEM_CLOCK, wait=uninterrupted_wait(), emit=emitted.append
+        )
+        accept_within = timedelta(seconds=0.5)
+        app = create_app(orders, self.publisher, KEY, SYSTEM_CLOCK, emitted.append, accept_within=accept_within)
+        self.ordering = Ordering(
+            orders, self.publisher, clock=SYSTEM_CLOCK, emit=emitted.append, answer_within=timedelta(seconds=10)
+        )
+        api = OrdersApi(TestClient(app), kinesis, orders, self.publisher, FakeClock(), emitted)
+        super().__init__(api, directory)
+
+    def new_tickets(self) -> list[str]:
+        told = [each for each in self.api.stream() if each.event_id not in self._ticketed]
+        self._ticketed.update(each.event_id for each in told)
+        for order_id in {each.order_id for each in self.api.stream()}:
+            order = self.ordering.find(order_id)
+            if order and order.expires_by(SYSTEM_CLOCK.now() - timedelta(seconds=0.3)):
+                self.ordering.expire(order_id)
+        messages: list[Any] = []
+        for each in told:
+            if isinstance(each.event, OrderPlaced):
+                messages.append(ticket_of(cast("EventEnvelope[OrderPlaced]", each)))
+            elif isinstance(each.event, OrderCancelled | OrderExpired):
+                messages.append(withdrawal_of(cast("EventEnvelope[OrderCancelled | OrderExpired]", each)))
+        return [msgspec.json.encode(message).decode() for message in messages]
+
+
+def test_a_load_lives_all_ends_of_an_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    market = Living(tmp_path, monkeypatch)
+    with market.publisher, market.api.http:
+        summary = market.load(LoadPlan(seed=5, rate=200, count=80, speed=SPEED, drain_timeout=timedelta(seconds=30)))
+    assert summary.drained
+    assert market.diagnostics == []
+    on_stream = Counter({each.event_id: each.event_type for each in market.api.stream()}.values())
+    ended = {"completed": summary.completed, "rejected": summary.rejected, "cancelled": summary.cancelled}
+    ended["expired"] = summary.expired
+    assert ended["completed"], "no order went well"
+    assert ended["cancelled"], "no customer changed their mind in time"
+    assert ended["expired"], "no restaurant was late or silent"
+    assert sum(ended.values()) == 80
+    assert ended == {state: on_stream[f"order_{state}"] for state in ended}
+    assert f"{summary.cancelled} cancelled · {summary.expired} expired" in str(summary)
+    # Of those that came too late nothing is on the stream; what they were told is.
+    ledger = read_ledger(tmp_path)
+    seen = {each.event_id for each in market.api.stream()}
+    assert ledger.refused
+    assert not {never.event_id for never in ledger.refused} & seen
+    assert {entry.event_id for entry in ledger.acknowledged if entry.because_of is None} <= seen
+    silent = on_stream["order_expired"] - ledger.counts["order_expired"]
+    assert silent > 0, "each expiry was of an order whose restaurant answered too late"
 
 
 @pytest.mark.parametrize("body", ["", "hello", "{}", "[" * 5000, '{"event_id": 1, "order_id": "o"}'])
@@ -378,7 +490,7 @@ def test_a_queue_that_is_down_is_told_and_asked_again(market: Market) -> None:
     assert told == {"receive": 2, "delete": 1}
 
 
-@pytest.mark.parametrize(("speed", "least"), [(1.0, (9.5 + 40 + 90 + 30) * 60 + 60), (60.0, 9.5 + 40 + 90 + 30 + 60)])
+@pytest.mark.parametrize(("speed", "least"), [(1.0, (10 + 40 + 90 + 30) * 60 + 60), (60.0, 10 + 40 + 90 + 30 + 60)])
 def test_a_ticket_stays_hidden_for_longer_than_a_kitchen_may_take(market: Market, speed: float, least: float) -> None:
     with market.serve(speed=speed) as serving:
         serving.until(lambda: market.queue.hidden_for)
