@@ -9,7 +9,18 @@ from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
-from events import ARCHIVER, CHOREOGRAPHY, OBSERVERS, RESTAURANT_NOTIFIER, USER_NOTIFIER, Bound, Event, Step, heard_by
+from events import (
+    ARCHIVER,
+    CHOREOGRAPHY,
+    OBSERVERS,
+    RESTAURANT_NOTIFIER,
+    TRACKER,
+    USER_NOTIFIER,
+    Bound,
+    Event,
+    Step,
+    heard_by,
+)
 from foundation.kinesis import READS_PER_SECOND
 from foundation.settings import SettingsError, setting, variable
 
@@ -92,8 +103,8 @@ def listed(*specs: ConsumerSpec) -> dict[str, ConsumerSpec]:
     return consumers
 
 
-# People wait for what a notifier does; a lake file wants many records and gathers them for a minute anyway. One read a
-# second is left for looking on.
+# People wait for what a notifier does; a lake file wants many records and gathers them for a minute anyway. Half a read
+# a second is left for looking on.
 CONSUMERS = listed(
     ConsumerSpec(part=RESTAURANT_NOTIFIER, build="consumers.notifiers.restaurant:handler", reads_per_second=1.75),
     ConsumerSpec(part=USER_NOTIFIER, build="consumers.notifiers.user:handler", reads_per_second=1.75),
@@ -107,6 +118,8 @@ CONSUMERS = listed(
         may_start_at_latest=False,
         fills_lake=True,
     ),
+    # It looks on, and misses nothing that the stream still has.
+    ConsumerSpec(part=TRACKER, build="consumers.tracker:trackers", reads_per_second=0.5, may_start_at_latest=False),
 )
 # What these set apart is missing in the lake.
 LAKE_FILLERS = tuple(spec.name for spec in CONSUMERS.values() if spec.fills_lake)

@@ -100,9 +100,10 @@ CHOREOGRAPHY: tuple[Step, ...] = (
 )
 
 ARCHIVER = "archiver"
+TRACKER = "tracker"
 
 # Each hears every event and tells none.
-OBSERVERS: tuple[str, ...] = (ARCHIVER,)
+OBSERVERS: tuple[str, ...] = (ARCHIVER, TRACKER)
 
 
 def heard_by(actor: str) -> tuple[type[Event], ...]:

@@ -18,7 +18,8 @@ from foundation.diagnostics import Emit
 from foundation.settings import from_environment
 from producers.orders import Ordering, OrdersTable, Relay, RelayThread, TokenKey
 from producers.publishing import EventPublisher
-from producers.settings import OrdersApiSettings, PublisherSettings, TokenSettings
+from producers.settings import OrdersApiSettings, PublisherSettings, TokenSettings, TrackerSettings
+from producers.tracking import TrackedOrders
 
 if TYPE_CHECKING:
     from litestar import Litestar
@@ -59,6 +60,12 @@ def orders_table(environ: Mapping[str, str]) -> OrdersTable:
     settings = from_environment(OrdersApiSettings, environ)
     client = aws.client("dynamodb", environ, DYNAMODB)
     return OrdersTable(client, settings.orders_table)
+
+
+def tracked_orders(environ: Mapping[str, str], config: Config = DYNAMODB) -> TrackedOrders:
+    settings = from_environment(TrackerSettings, environ)
+    client = aws.client("dynamodb", environ, config)
+    return TrackedOrders(client, settings.tracker_table, speed=settings.speed, wait=uninterrupted_wait())
 
 
 def token_key(environ: Mapping[str, str]) -> TokenKey:

@@ -61,6 +61,14 @@ class OrdersApiSettings:
 
 
 @dataclass(frozen=True)
+class TrackerSettings:
+    """`speed` is that of simulated restaurants: what people do is waited for so much shorter."""
+
+    tracker_table: str
+    speed: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
+
+
+@dataclass(frozen=True)
 class TicketQueueSettings:
     """The URL of the queue that hears every restaurant's tickets."""
 

@@ -54,6 +54,61 @@ class Guarantee:
 
 GUARANTEES = (
     Guarantee(
+        "an order's own accept_by is its deadline",
+        replaced("_later(accept_by, deadline - ACCEPT_WITHIN)", "_later(at, deadline / speed)"),
+        "test_accept_by_is_a_deadline_at_any_speed",
+    ),
+    Guarantee(
+        "only people's steps go by the speed",
+        becomes("_later(at, deadline / speed)"),
+        "test_people_have_less_time_at_speed_and_programs_do_not",
+    ),
+    Guarantee(
+        "of an event's places the first counts, whichever is seen first",
+        becomes("there is None"),
+        "test_the_first_place_counts_whichever_is_seen_first",
+    ),
+    Guarantee(
+        "a timeline is bounded",
+        becomes("tuple(ordered)"),
+        "test_what_is_dropped_of_a_long_timeline_is_counted_once",
+    ),
+    Guarantee(
+        "an order is due while it waits for something by a deadline",
+        becomes("timeline.waits_for and timeline.due_at is not None and not timeline.accept_by"),
+        "test_an_order_is_due_at_its_soonest_deadline_and_not_at_all_when_it_waits_for_nothing",
+    ),
+    Guarantee(
+        "what two trackers see of an order is joined",
+        becomes("'attribute_exists(order_id)'"),
+        "test_what_another_writes_in_between_is_joined",
+    ),
+    Guarantee(
+        "a page ends where one of its parts was looked at no further",
+        becomes("''"),
+        "test_a_page_shows_nothing_behind_what_a_part_was_looked_at",
+    ),
+    Guarantee(
+        "a page looks at a bounded number of orders",
+        becomes("1000"),
+        "test_a_page_looks_at_so_many_orders_and_no_more",
+    ),
+    Guarantee(
+        "what is tracked is stored before the tracker's checkpoint",
+        preceded_by("continue"),
+        "test_progress_waits_for_the_write_and_other_orders_do_not",
+    ),
+    Guarantee(
+        "the tracker leaves what is no event to those that set it apart",
+        becomes("KeyError"),
+        "test_what_is_no_event_is_left_to_those_that_set_it_apart",
+    ),
+    Guarantee(
+        "a forgotten customer is in no list of the tracker",
+        becomes("0"),
+        "test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not",
+    ),
+    Guarantee(
         "processes that make a file at once agree on what it says",
         replaced("path.hardlink_to(beside)", "beside.replace(path)"),
         "test_what_several_make_at_once_is_what_the_first_made",
@@ -65,7 +120,7 @@ GUARANTEES = (
     ),
     Guarantee(
         "no word of an order is markup in a mail",
-        replaced('["html"]', "[]"),
+        replaced("['html']", "[]"),
         "test_no_word_of_an_order_is_markup_in_a_mail",
     ),
     Guarantee(

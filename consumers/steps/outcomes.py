@@ -9,19 +9,12 @@ import msgspec
 
 from consumers.processing import Unavailable
 from events import Event, EventEnvelope
-from foundation.backoff import pause_after
 from foundation.clock import Clock, Wait
+from foundation.dynamodb import LeftUnread, batch_get
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
-
-# BatchGetItem: at most 100 items a request (AWS DynamoDB API reference).
-MAX_KEYS_PER_READ = 100
-# So many reads that bring nothing, within 3 s, and the engine is told: it says that the shard waits, for as long as it
-# takes, and ends with its process.
-_MAX_EMPTY_READS = 6
-_FIRST_PAUSE_SECONDS = 0.1
+    from mypy_boto3_dynamodb.type_defs import UniversalAttributeValueTypeDef
 
 
 class IdempotencyStore(Protocol):
@@ -115,11 +108,7 @@ class DynamoDBOutcomes:
         self._wait = wait
 
     def recall(self, event_ids: Sequence[str]) -> dict[str, bytes]:
-        wanted = list(dict.fromkeys(event_ids))
-        found: dict[str, bytes] = {}
-        for start in range(0, len(wanted), MAX_KEYS_PER_READ):
-            found |= self._recall(wanted[start : start + MAX_KEYS_PER_READ])
-        return found
+        return self._recall(list(dict.fromkeys(event_ids)))
 
     def remember(self, event_id: str, outcome: bytes) -> bytes:
         expires_at = int((self._clock.now() + self._keep).timestamp())
@@ -140,24 +129,12 @@ class DynamoDBOutcomes:
 
     def _recall(self, event_ids: Sequence[str]) -> dict[str, bytes]:
         names = {self._key(event_id): event_id for event_id in event_ids}
-        wanted: list[dict[str, AttributeValueTypeDef]] = [{"outcome_id": {"S": name}} for name in names]
-        found: dict[str, bytes] = {}
-        in_vain = 0
-        while wanted:
-            answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}})
-            for item in answer["Responses"].get(self._table, []):
-                found[names[item["outcome_id"]["S"]]] = bytes(item["outcome"]["B"])
-            unprocessed = answer["UnprocessedKeys"].get(self._table)
-            left = list(unprocessed["Keys"]) if unprocessed else []
-            in_vain = in_vain + 1 if len(left) == len(wanted) else 1
-            wanted = left
-            # guarantee: unprocessed keys are not asked for without end
-            if left and (in_vain == _MAX_EMPTY_READS or self._wait(pause_after(in_vain, first=_FIRST_PAUSE_SECONDS))):
-                raise Unavailable(
-                    f"DynamoDB left {len(left)} outcomes in {self._table} unread, {in_vain} times in a row. "
-                    "fix: give the table more read capacity, if it lasts"
-                )
-        return found
+        keys: list[dict[str, UniversalAttributeValueTypeDef]] = [{"outcome_id": {"S": name}} for name in names]
+        try:
+            items = batch_get(self._client, self._table, keys, what="outcomes", wait=self._wait)
+        except LeftUnread as error:
+            raise Unavailable(str(error)) from error
+        return {names[item["outcome_id"]["S"]]: bytes(item["outcome"]["B"]) for item in items}
 
     def _key(self, event_id: str) -> str:
         return f"{self._application}/{event_id}"

@@ -35,13 +35,13 @@ def forget(
     """
     from analytics.assembly import customer_keys
     from analytics.privacy import order_subject
-    from producers.assembly import orders_table
+    from producers.assembly import orders_table, tracked_orders
     from producers.load.forgetting import forget_in_ledger
 
     environ = resolved()
     _confirm(environ, customer_id, yes)
     now = SYSTEM_CLOCK.now()
-    table = orders_table(environ)
+    table, tracked = orders_table(environ), tracked_orders(environ)
     try:
         orders = list(table.of_customer(customer_id))
     except ClientError as error:
@@ -52,12 +52,16 @@ def forget(
     places = sum(forget_in_ledger(folder, customer_id) for folder in HOME.glob("ledger*"))
     # guarantee: an order under way is not removed
     removed = [order.order_id for order in orders if order.is_over(now) and table.remove(order)]
+    under_way = sorted({order.order_id for order in orders} - set(removed))
+    # guarantee: a forgotten customer is in no list of the tracker
+    untracked = tracked.forget_customer(customer_id, but=under_way)
     told = {
         "customer_id": customer_id,
         "orders": len(names),
         "keys_dropped": dropped,
         "orders_removed": len(removed),
-        "orders_under_way": sorted({order.order_id for order in orders} - set(removed)),
+        "orders_untracked": untracked,
+        "orders_under_way": under_way,
         "ledger_places": places,
         "left": [_left(store, environ, now) for store in STORES if store.is_left],
     }
@@ -133,6 +137,7 @@ def _in_words(told: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{keys} dropped, of {told['customer_id']} and {orders}: unreadable in the lake and in dead letters",
         f"{counted(told['orders_removed'], 'order')} removed from the orders table",
+        f"{counted(told['orders_untracked'], 'order')} removed from the tracker's",
     ]
     if under_way:
         lines.append(

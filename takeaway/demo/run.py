@@ -92,7 +92,7 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
             console.print(
                 f"seed {plan.seed} · {plan.orders} orders at {plan.rate:g}/s · kitchens {plan.speed:g} times as fast"
             )
-            api_port = _start(stack, plan.backend, console)
+            api_port = _start(stack, plan, console)
             flow_started = SYSTEM_CLOCK.monotonic()
             _run_load(stack, plan, api_port, interrupted.event, console)
             seconds = SYSTEM_CLOCK.monotonic() - flow_started
@@ -122,12 +122,12 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
             console.print(f"{SYSTEM_CLOCK.monotonic() - started:.0f} s in all", style="dim")
 
 
-def _start(stack: Stack, backend: Backend, console: Console) -> int:
-    with console.status(f"starting a local AWS ({backend.name})"):
-        stack.start_local_aws(backend, free_port())
+def _start(stack: Stack, plan: DemoPlan, console: Console) -> int:
+    with console.status(f"starting a local AWS ({plan.backend.name})"):
+        stack.start_local_aws(plan.backend, free_port())
     with console.status("deploying the stack"):
         stack.deploy()
-    stack.environ[variable("lake_file_age")] = LAKE_FILE_AGE
+    stack.environ |= {variable("lake_file_age"): LAKE_FILE_AGE, variable("speed"): f"{plan.speed:g}"}
     api_port = free_port()
     with console.status("starting the API and every consumer"):
         start_flow(stack, api_port)

@@ -105,6 +105,7 @@ def resources(environ: Mapping[str, str], clients: Callable[[str], Any], seconds
         "stream": stream,
         "orders_table": table,
         "outcomes_table": table,
+        "tracker_table": table,
         "ticket_topic": topic,
         "ticket_queue": queue,
         "audit_queue": queue,

@@ -13,7 +13,13 @@ from consumers.settings import ConsumerSettings
 from consumers.specs import CONSUMERS, ConsumerSpec
 from foundation import aws
 from foundation.settings import PREFIX, SettingsError, from_environment, variable
-from producers.settings import OrdersApiSettings, PublisherSettings, TicketQueueSettings, TokenSettings
+from producers.settings import (
+    OrdersApiSettings,
+    PublisherSettings,
+    TicketQueueSettings,
+    TokenSettings,
+    TrackerSettings,
+)
 from takeaway.doctor.facts import Problem, Section, Setting, UnknownVariable
 from takeaway.errors import UserError
 from takeaway.local import DEFAULT_AWS_PORT, saved_environ
@@ -34,6 +40,7 @@ from takeaway.stack import (
 _SETTINGS = (
     PublisherSettings,
     OrdersApiSettings,
+    TrackerSettings,
     TicketQueueSettings,
     ConsumerSettings,
     LakeSettings,

@@ -138,7 +138,7 @@ def up(
     if not fresh:
         _require_same(backend, (home / "backend").read_text())
         _require_as_it_is(stack, aws_port, api_port, speed)
-    aws_port, api_port, speed = aws_port or DEFAULT_AWS_PORT, api_port or DEFAULT_API_PORT, speed or DEFAULT_SPEED
+    aws_port, api_port, speed = aws_port or DEFAULT_AWS_PORT, api_port or DEFAULT_API_PORT, speed or _speed(home)
     if fresh and not aws_only and aws_port == api_port:
         raise UserError(
             f"the local AWS and the API cannot share port {api_port}",
@@ -154,6 +154,7 @@ def up(
             stack.environ = resolved(home)
         # Who looks around wants to see an order in the lake soon; a lake wants bigger files.
         stack.environ.setdefault(variable("lake_file_age"), LAKE_FILE_AGE)
+        stack.environ[variable("speed")] = f"{speed:g}"
         if not aws_only:
             known_as = stack.api
             start_flow(stack, api_port)
@@ -192,6 +193,12 @@ def start_flow(stack: Stack, api_port: int) -> None:
             raise UserError(f"the API did not answer at {stack.api}", f"read {stack.home / 'logs' / 'api.log'}")
         wait(0.1)
     require_alive(stack.running)
+
+
+def _speed(home: Path) -> float:
+    """That of the restaurants which are up, or the usual one."""
+    told = home / "speed"
+    return float(told.read_text()) if told.exists() else DEFAULT_SPEED
 
 
 def _require_same(backend: Backend, there: str) -> None:

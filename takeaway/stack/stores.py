@@ -48,6 +48,11 @@ DEPLOYED = (
         ends="each item expires, after `TAKEAWAY_OUTCOME_DAYS`",
         kept=timedelta(days=30),
     ),
+    Store(
+        "TrackerTable",
+        "ids of customer and order",
+        forgets="removes the customer's orders but for those under way; any other expires 90 days after its last event",
+    ),
     Store("TicketTopic", "", ends="a ticket has no customer in it"),
     Store("TicketQueue", "", ends="a ticket has no customer in it", kept=timedelta(days=14)),
     Store("AuditQueue", "", ends="a ticket has no customer in it", kept=timedelta(days=14)),

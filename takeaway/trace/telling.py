@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
+from events import Upcoming
 from foundation.kinesis import StreamPosition
 from foundation.plain_text import one_line
 from takeaway.errors import UserError
 from takeaway.terminal import counted, roughly
 from takeaway.trace.facts import Looked, OrderFacts, SetApart
 from takeaway.trace.timeline import Happening, Repeat, Timeline, Whereabouts
-from takeaway.trace.upcoming import Upcoming
 
 WIDTH = 80
 # So many last digits of a place on the stream tell two places apart; --json has all of them.

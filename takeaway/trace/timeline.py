@@ -6,10 +6,9 @@ from datetime import datetime
 from enum import Enum
 
 from consumers.specs import LAKE_FILLERS
-from events import Header
+from events import BEGINNINGS, FOLLOWING, Header, Heard, Upcoming, ended_by, upcoming
 from foundation.kinesis import StreamPosition
 from takeaway.trace.facts import Looked, OrderFacts, Remembered, SetApart, Sighting, Source, Unreadable
-from takeaway.trace.upcoming import BEGINNINGS, FOLLOWING, Heard, Upcoming, ended_by, upcoming
 
 
 class Whereabouts(Enum):
@@ -102,11 +101,17 @@ def timeline_of(facts: OrderFacts) -> Timeline:
         unreadable=tuple(sorted(facts.unreadable, key=lambda one: (one.arrived_at, _place_key(one.place)))),
         letters=tuple(one for one in facts.set_apart if one.place not in known),
         untold=tuple(one for one in facts.remembered if one.told.event_id not in events),
-        upcoming=upcoming([Heard(one.header, one.at, one.whereabouts is not Whereabouts.STORED) for one in happenings]),
+        upcoming=upcoming([_heard(one) for one in happenings]),
         ended_by=ended_by(types[one.header.event_id] for one in happenings),
         lacks_placing=not any(one.header.event_type in BEGINNINGS for one in happenings),
         looked=facts.looked,
     )
+
+
+def _heard(one: Happening) -> Heard:
+    header = one.header
+    on_stream = one.whereabouts is not Whereabouts.STORED
+    return Heard(header.event_id, header.event_type, header.cause, one.at, on_stream)
 
 
 def _happening(facts: OrderFacts, seen: Sequence[Sighting], types: dict[str, str]) -> Happening:

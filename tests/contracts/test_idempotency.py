@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from consumers.steps.outcomes import MAX_KEYS_PER_READ, DynamoDBOutcomes
+from consumers.steps.outcomes import DynamoDBOutcomes
 from foundation.clock import Clock
+from foundation.dynamodb.reads import MAX_KEYS_PER_READ
 from tests.conftest import LocalAws
 from tests.support.builders import NOON
 

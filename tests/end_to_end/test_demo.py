@@ -15,7 +15,7 @@ from tests.support.flow import our_processes
 
 pytestmark = pytest.mark.end_to_end
 
-CONSUMERS = {"restaurant_notifier", "user_notifier", "archiver"}
+CONSUMERS = {"restaurant_notifier", "user_notifier", "archiver", "tracker"}
 
 
 @pytest.mark.timeout(240)

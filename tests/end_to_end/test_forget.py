@@ -14,7 +14,9 @@ from analytics.assembly import customer_keys
 from analytics.lake import Lake, NoLake
 from analytics.privacy.tokens import tokens_in
 from consumers.dead_letters.stored import S3DeadLetters, StoredLetter
+from events.states import COMPLETED
 from foundation import aws
+from producers.assembly import tracked_orders
 from producers.load.ledger import read_ledger
 from takeaway.local.aws import free_port
 from takeaway.stack import resolved
@@ -82,7 +84,7 @@ class Scan:
             yield "mails", answer.content if answer.is_success else b""
 
     def _of_table(self, table: str) -> str:
-        known = {self._environ[f"TAKEAWAY_{name.upper()}_TABLE"]: name for name in ("orders", "outcomes")}
+        known = {self._environ[f"TAKEAWAY_{name.upper()}_TABLE"]: name for name in ("orders", "outcomes", "tracker")}
         return known.get(table, "lease tables")
 
     def _buckets(self) -> Iterator[tuple[str, bytes]]:
@@ -159,6 +161,8 @@ def test_a_forgotten_customer_is_found_nowhere_but_where_it_is_told(
             )
         until(lambda: in_lake(environ, orders), within=120, every=1)
         until(lambda: "name" in scan.of(ADA).get("letters, with the keys", ()), every=1)
+        tracked = tracked_orders(environ)
+        until(lambda: all(one.timeline.state == COMPLETED for one in tracked.get_many(orders).values()), every=1)
         assert takeaway("report").returncode == 0
         before = {one["id"]: scan.of(one) for one in (ZAPHOD, ADA)}
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -24,6 +25,7 @@ from consumers.dead_letters.stored import S3DeadLetters, StoredLetter
 from consumers.processing import ShardAssignment
 from events.envelope import following
 from events.orders import OrderPlaced
+from events.timeline import seen
 from events.wire import encode
 from foundation.bucket import Bucket
 from foundation.clock import SYSTEM_CLOCK
@@ -35,6 +37,7 @@ from takeaway import cli
 from takeaway.commands import customers
 from takeaway.local.aws import local_environ
 from takeaway.stack.stores import STORES
+from tests.events.test_timeline import PLACED, at
 from tests.producers.orders.test_commands import ACCEPT, PLACE, REJECT
 from tests.support.builders import (
     NOON,
@@ -47,6 +50,7 @@ from tests.support.builders import (
 )
 from tests.support.fakes.bucket import FakeBucket
 from tests.support.fakes.orders import FakeOrders
+from tests.support.fakes.tracker_table import FakeTrackerTable
 from tests.support.worlds.lake_world import SHARD, STREAM, World, some_keys
 
 ZAPHOD = {"customer_id": "customer-7", "customer_name": "Zaphod Beeblebrox", "customer_email": "zaphod@heart.example"}
@@ -230,6 +234,12 @@ def test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not(
     monkeypatch.setattr(Lake, "from_environment", lambda _environ: _OrdersOf(scene))
     orders = orders_of_two_customers()
     monkeypatch.setattr(producers, "orders_table", lambda _environ: orders)
+    tracked = FakeTrackerTable()
+    monkeypatch.setattr(producers, "tracked_orders", lambda _environ: tracked.orders())
+    for customer_id in ("customer-7", "customer-1"):
+        for order in orders.of_customer(customer_id):
+            noted = msgspec.structs.replace(at(1, PLACED), customer_id=customer_id)
+            tracked.orders().join(order.order_id, seen([noted]))
     monkeypatch.setattr(customers, "HOME", tmp_path)
     with LedgerWriter(tmp_path / "ledger", "customers") as writer:
         writer.intend(
@@ -248,6 +258,8 @@ def test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not(
     [under_way] = told["orders_under_way"]
     assert [order.order_id for order in orders.of_customer("customer-7")] == [under_way]
     assert len(orders.of_customer("customer-1")) == 1
+    assert told["orders_untracked"] == 1
+    assert set(tracked.items) == {under_way, *(order.order_id for order in orders.of_customer("customer-1"))}
     assert {left["store"] for left in told["left"]} == {store.name for store in STORES if store.is_left}
     assert "customer-7" not in (tmp_path / "ledger" / "customers.jsonl").read_text()
 
@@ -262,9 +274,10 @@ def test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not(
     asked = CliRunner().invoke(cli.app, ["lake", "resolve", token])
     assert (asked.exit_code, asked.stdout) == (1, "(no key for it, or no longer)\n")
     again = CliRunner().invoke(cli.app, ["lake", "forget", "customer-7"])
-    assert again.stdout.splitlines()[:4] == [
+    assert again.stdout.splitlines()[:5] == [
         "0 keys dropped, of customer-7 and 2 orders: unreadable in the lake and in dead letters",
         "0 orders removed from the orders table",
+        "0 orders removed from the tracker's",
         f"1 order under way, kept until you forget again: {under_way}",
         "left:",
     ]
@@ -307,6 +320,7 @@ def test_who_has_no_lake_yet_can_still_be_forgotten(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Lake, "from_environment", nothing)
     monkeypatch.setattr(customers, "require_log", lambda _environ: None)
     monkeypatch.setattr(producers, "orders_table", lambda _environ: FakeOrders())
+    monkeypatch.setattr(producers, "tracked_orders", lambda _environ: FakeTrackerTable().orders())
     monkeypatch.setattr(customers, "HOME", tmp_path)
     done = CliRunner().invoke(cli.app, ["lake", "forget", "customer-7"])
     assert done.stdout.startswith("1 key dropped, of customer-7 and 0 orders: ")

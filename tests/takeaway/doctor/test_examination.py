@@ -94,7 +94,7 @@ def test_a_fresh_stack_is_well_and_is_left_as_it_was(ward: Ward) -> None:
     assert checkup.back_end.local
     assert abs(checkup.back_end.clock_ahead_seconds or 0) < 60
     assert [(one.kind, one.there) for one in checkup.resources] == [
-        *[(kind, True) for kind in ("stack", "stream", "table", "table", "topic", "queue", "queue")],
+        *[(kind, True) for kind in ("stack", "stream", "table", "table", "table", "topic", "queue", "queue")],
         *[(kind, True) for kind in ("bucket", "bucket", "bucket", "sender")],
     ]
     assert checkup.resources[1].detail == "ACTIVE, 2 open shards, keeps 24 h"

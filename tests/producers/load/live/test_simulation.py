@@ -204,7 +204,8 @@ def test_the_ledger_holds_exactly_what_the_api_put_on_the_stream(market: Market)
     assert ledger.unacknowledged == ()
     following = Counter(entry.event_type for entry in ledger.entries if entry.because_of)
     assert following["restaurant_notified"] == 40
-    assert following["user_notified"] == ledger.counts["order_accepted"] + ledger.counts["order_rejected"]
+    told = ("order_accepted", "order_rejected", "order_completed")
+    assert following["user_notified"] == sum(ledger.counts[event] for event in told)
     assert len(ledger.orders) == 40
 
 

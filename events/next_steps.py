@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from events import CHOREOGRAPHY, EVENT_TYPES, Bound, Header, Step
+from events.choreography import ACCEPT_WITHIN, CHOREOGRAPHY, Bound, Step
+from events.orders import EVENT_TYPES
+from events.states import PLACED, TRANSITION_BY
 
 # What an order begins with, by the steps that hear nothing.
 BEGINNINGS = frozenset(EVENT_TYPES[event] for step in CHOREOGRAPHY if not step.listens_to for event in step.publishes)
@@ -21,44 +23,67 @@ class Heard:
     One that is not `on_stream` was told by a command and is heard by none.
     """
 
-    header: Header
+    event_id: str
+    event_type: str
+    cause: str
     at: datetime
     on_stream: bool = True
 
 
 @dataclass(frozen=True)
 class Upcoming:
-    """One of `tells` is expected of `actor` by `due`, because of the event of id `heard`; `owner` answers for it."""
+    """One of `tells` is expected of `actor` by `due`, because of the event of id `heard`; `owner` answers for it.
+
+    It is waited for since `since`, when that event came.
+    """
 
     actor: str
     owner: str
     tells: tuple[str, ...]
     because_of: str
     heard: str
+    since: datetime
     due: datetime
 
     def is_overdue(self, now: datetime) -> bool:
         return now > self.due
 
 
-def upcoming(heard: Sequence[Heard], choreography: Sequence[Step] = CHOREOGRAPHY) -> tuple[Upcoming, ...]:
-    """What follows from the events of an order, the soonest first. A step without a deadline is never expected."""
-    seen = {one.header.event_type for one in heard}
+def upcoming(
+    heard: Sequence[Heard],
+    choreography: Sequence[Step] = CHOREOGRAPHY,
+    *,
+    accept_by: datetime | None = None,
+    speed: float = 1.0,
+) -> tuple[Upcoming, ...]:
+    """What follows from the events of an order, the soonest first. A step without a deadline is never expected.
+
+    People who are simulated at `speed` have so much less time; what a program does takes as long as ever. Where the
+    order says itself by when it is to be answered, that counts, as it stands.
+    """
+    seen = {one.event_type for one in heard}
+    answered = {(one.event_type, one.cause) for one in heard}
     over = ended_by(seen, choreography) is not None
     found: list[Upcoming] = []
     for step in choreography:
         if step.listens_to is None or step.deadline is None:
             continue
-        because_of = EVENT_TYPES[step.listens_to]
-        events = [one for one in heard if one.on_stream and one.header.event_type == because_of]
+        because_of, tells = EVENT_TYPES[step.listens_to], _tells(step)
+        events = [one for one in heard if one.on_stream and one.event_type == because_of]
         if step.bound_by is Bound.COMMAND:
             gone_on = over or not seen.isdisjoint(_commanded_after(because_of, choreography))
             events = [] if gone_on else events[:1]
         else:
-            events = [one for one in events if not _is_answered(one, step, heard)]
+            events = [one for one in events if all((tell, one.event_id) not in answered for tell in tells)]
         found += [
             Upcoming(
-                step.actor, step.owner, _tells(step), because_of, one.header.event_id, due=_later(one.at, step.deadline)
+                step.actor,
+                step.owner,
+                tells,
+                because_of,
+                one.event_id,
+                since=one.at,
+                due=_due(step, step.deadline, one.at, accept_by, speed),
             )
             for one in events
         ]
@@ -74,6 +99,19 @@ def ended_by(seen: Iterable[str], choreography: Sequence[Step] = CHOREOGRAPHY) -
     )
 
 
+def _due(step: Step, deadline: timedelta, at: datetime, accept_by: datetime | None, speed: float) -> datetime:
+    if accept_by is not None and _answers_placing(step):
+        # guarantee: an order's own accept_by is its deadline
+        return _later(accept_by, deadline - ACCEPT_WITHIN)
+    # guarantee: only people's steps go by the speed
+    return _later(at, deadline / speed if step.bound_by is Bound.COMMAND else deadline)
+
+
+def _answers_placing(step: Step) -> bool:
+    """Whether it leads the order out of where its placing left it."""
+    return any(event in TRANSITION_BY and TRANSITION_BY[event].before == PLACED for event in step.publishes)
+
+
 def _later(moment: datetime, length: timedelta) -> datetime:
     """As far as the calendar goes: a foreign clock may be at its end."""
     end = datetime.max.replace(tzinfo=UTC)
@@ -82,11 +120,6 @@ def _later(moment: datetime, length: timedelta) -> datetime:
 
 def _tells(step: Step) -> tuple[str, ...]:
     return tuple(EVENT_TYPES[event] for event in step.publishes)
-
-
-def _is_answered(one: Heard, step: Step, heard: Iterable[Heard]) -> bool:
-    tells = _tells(step)
-    return any(other.header.event_type in tells and other.header.cause == one.header.event_id for other in heard)
 
 
 def _commanded_after(event: str, choreography: Sequence[Step]) -> frozenset[str]:

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from events.choreography import Bound, Step
+from events.next_steps import BEGINNINGS, FOLLOWING, Heard, ended_by, upcoming
 from events.orders import OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected, UserNotified
-from takeaway.trace.upcoming import BEGINNINGS, FOLLOWING, Heard, ended_by, upcoming
 from tests.support.builders import NOON
 from tests.takeaway.trace.an_order import ACCEPTED, COMPLETED, NOTIFIED, PLACED, REJECTED, TOLD, header
 
@@ -22,7 +22,8 @@ WITH_CHANGE_OF_MIND = (
 
 
 def heard(*envelopes: object) -> list[Heard]:
-    return [Heard(header(one), NOON) for one in envelopes]  # type: ignore[arg-type]
+    headers = [header(one) for one in envelopes]  # type: ignore[arg-type]
+    return [Heard(one.event_id, one.event_type, one.cause, NOON) for one in headers]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_a_way_that_was_not_taken_is_not_waited_for(seen: tuple[object, ...], ex
     ],
 )
 def test_an_order_ends_with_a_command_that_no_command_follows(seen: list[object], end: str | None) -> None:
-    types = [one.header.event_type for one in heard(*seen)]
+    types = [one.event_type for one in heard(*seen)]
     assert ended_by(types) == ended_by(types, WITH_CHANGE_OF_MIND) == end
 
 

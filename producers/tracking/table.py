@@ -1,0 +1,175 @@
+"""Orders as the tracker knows them, in a DynamoDB table: written on condition of their version, read by many keys."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from events import OrderState, SeenEvents, joined
+from foundation.clock import Wait
+from foundation.dynamodb import batch_get
+from producers.tracking.item import KEPT, NEVER_SEEN, PARTS, TrackedOrder, from_item, micros, moment, to_item
+from producers.tracking.pages import Page, Part, page_of, position_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import PutItemInputTypeDef, QueryInputTypeDef
+
+# Each conflict is another's write that worked, so a few are enough for two writers.
+MOST_TRIES = 20
+DUE_KEYS = range(PARTS)
+# So many orders of a part are looked at for a page of those in one state.
+MOST_LOOKED_AT = 400
+_CUSTOMER, _RESTAURANT, _ALL, _DUE = "customer", "restaurant", "all", "due"
+
+
+class Contested(Exception):
+    """Others wrote the order again and again, between our reading it and writing it."""
+
+
+@dataclass(frozen=True)
+class DueOrder:
+    """`due_at` is the soonest deadline of what the order waits for."""
+
+    order_id: str
+    due_at: datetime
+
+
+class TrackedOrders:
+    """All orders, in the DynamoDB table `table`, whose key is `order_id`. Safe for threads.
+
+    `speed` is that of simulated people. Lists are those of indexes: eventually consistent.
+    """
+
+    def __init__(self, client: "DynamoDBClient", table: str, *, speed: float, wait: Wait) -> None:
+        self._client = client
+        self._table = table
+        self._speed = speed
+        self._wait = wait
+
+    def get(self, order_id: str) -> TrackedOrder | None:
+        answer = self._client.get_item(TableName=self._table, Key={"order_id": {"S": order_id}}, ConsistentRead=True)
+        return from_item(answer["Item"], self._speed) if "Item" in answer else None
+
+    def get_many(self, order_ids: Collection[str], *, consistent: bool = True) -> dict[str, TrackedOrder]:
+        """Those of them that there are. Raises `LeftUnread` when not all could be read."""
+        keys = [{"order_id": {"S": order_id}} for order_id in dict.fromkeys(order_ids)]
+        items = batch_get(
+            self._client, self._table, keys, what="tracked orders", wait=self._wait, consistent=consistent
+        )
+        orders = [from_item(item, self._speed) for item in items]
+        return {order.order_id: order for order in orders}
+
+    def join(self, order_id: str, more: SeenEvents, there: TrackedOrder | None = None) -> TrackedOrder:
+        """Adds these events to what is known of the order; answers with what is stored then.
+
+        `there` is what was read of it, if it was. Nothing is written where all is known. Raises `TimelineFull`, and
+        `Contested`.
+        """
+        expires_at = max((one.arrived_at for one in more.events), default=NEVER_SEEN) + KEPT
+        for _ in range(MOST_TRIES):
+            there = there or TrackedOrder(order_id, speed=self._speed)
+            known = joined(there.known, more)
+            if known == there.known:
+                return there
+            order = replace(there, known=known, version=there.version + 1, expires_at=max(there.expires_at, expires_at))
+            if self._put(order, there.version):
+                return order
+            there = self.get(order_id)
+        raise Contested(
+            f"order {order_id} was written by others {MOST_TRIES} times in a row. fix: find out how many trackers "
+            "read one shard; it is tried again"
+        )
+
+    def of_customer(
+        self, customer_id: str, *, limit: int, state: OrderState | None = None, cursor: str | None = None
+    ) -> Page:
+        return self._page(_CUSTOMER, "customer_id", [{"S": customer_id}], limit, state, cursor)
+
+    def of_restaurant(
+        self, restaurant_id: str, *, limit: int, state: OrderState | None = None, cursor: str | None = None
+    ) -> Page:
+        return self._page(_RESTAURANT, "restaurant_id", [{"S": restaurant_id}], limit, state, cursor)
+
+    def all(self, *, limit: int, state: OrderState | None = None, cursor: str | None = None) -> Page:
+        parts = [{"N": str(part)} for part in range(PARTS)]
+        return self._page(_ALL, "all_key", parts, limit, state, cursor)
+
+    def due(self, key: int, before: datetime, limit: int) -> Sequence[DueOrder]:
+        """At most `limit` orders that wait for something that was due before then, the longest overdue first.
+
+        Of one of the `DUE_KEYS` parts of all orders; as an index knows them.
+        """
+        found = self._client.query(
+            TableName=self._table,
+            IndexName=_DUE,
+            KeyConditionExpression="due_key = :key AND due_at < :before",
+            ExpressionAttributeValues={":key": {"N": str(key)}, ":before": {"N": micros(before)}},
+            Limit=limit,
+        )
+        return [DueOrder(item["order_id"]["S"], moment(item["due_at"]["N"])) for item in found["Items"]]
+
+    def forget_customer(self, customer_id: str, *, but: Collection[str] = ()) -> int:
+        """Removes all orders of a customer, as the index knows them, except those named; answers how many."""
+        asked = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName=_CUSTOMER,
+            KeyConditionExpression="customer_id = :customer",
+            ExpressionAttributeValues={":customer": {"S": customer_id}},
+        )
+        names = [item["order_id"]["S"] for page in asked for item in page["Items"]]
+        removed = [name for name in names if name not in but]
+        for name in removed:
+            self._client.delete_item(TableName=self._table, Key={"order_id": {"S": name}})
+        return len(removed)
+
+    def _put(self, order: TrackedOrder, expected: int) -> bool:
+        """False when the item is not as it was read. An answer that was lost looks like that too, and is read again."""
+        put: PutItemInputTypeDef = {
+            "TableName": self._table,
+            "Item": to_item(order),
+            "ConditionExpression": "attribute_not_exists(order_id)",
+        }
+        if expected:
+            # guarantee: what two trackers see of an order is joined
+            put["ConditionExpression"] = "version = :expected"
+            put["ExpressionAttributeValues"] = {":expected": {"N": str(expected)}}
+        try:
+            self._client.put_item(**put)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def _page(
+        self,
+        index: str,
+        key: str,
+        values: "Sequence[dict[str, str]]",
+        limit: int,
+        state: OrderState | None,
+        cursor: str | None,
+    ) -> Page:
+        """Raises `BadCursor`."""
+        before = position_of(cursor) if cursor else None
+        return page_of([self._part(index, key, value, limit, state, before) for value in values], limit)
+
+    def _part(
+        self, index: str, key: str, value: dict[str, str], limit: int, state: OrderState | None, before: str | None
+    ) -> Part:
+        # guarantee: a page looks at a bounded number of orders
+        looked_at = MOST_LOOKED_AT if state else limit
+        query: QueryInputTypeDef = {
+            "TableName": self._table,
+            "IndexName": index,
+            "KeyConditionExpression": f"{key} = :key" + (" AND listed_as < :before" if before else ""),
+            "ExpressionAttributeValues": {":key": value, **({":before": {"S": before}} if before else {})},
+            "ScanIndexForward": False,
+            "Limit": looked_at,
+        }
+        if state:
+            query["FilterExpression"] = "#state = :state"
+            query["ExpressionAttributeNames"] = {"#state": "state"}
+            query["ExpressionAttributeValues"] = {**query["ExpressionAttributeValues"], ":state": {"S": state}}
+        found = self._client.query(**query)
+        last = found.get("LastEvaluatedKey")
+        return Part(found["Items"], last["listed_as"]["S"] if last else None)

@@ -1,0 +1,171 @@
+"""The tracker on one shard: every event noted with its order before progress, and no order in another's way."""
+
+import random
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from consumers.batching.rules import BatchRules
+from consumers.dead_letters.set_apart import SetsApart
+from consumers.processing import Pace, RecordProcessor, ShardAssignment
+from consumers.tracker import tracking
+from events.choreography import TRACKER
+from events.envelope import EventEnvelope
+from events.timeline import timeline_bytes
+from events.wire import encode
+from foundation.clock import Clock
+from foundation.kinesis.records import Record, Sentinel, SequenceNumber
+from tests.consumers.steps.test_step import Later, Letters
+from tests.events.test_timeline import WHOLE
+from tests.support.builders import NOON, a_batch, a_record, an_envelope
+from tests.support.fakes.tracker_table import FakeTrackerTable
+
+CLOCK = Clock(now=lambda: NOON, monotonic=Later().monotonic)
+RULES = BatchRules(parallelization_factor=1)
+ASSIGNMENT = ShardAssignment("orders", "shardId-000000000000", Sentinel.TRIM_HORIZON)
+
+
+class Shard:
+    """A table, letters, and processors of a shard that share them."""
+
+    def __init__(self) -> None:
+        self.table = FakeTrackerTable()
+        self.letters = Letters()
+
+    def processor(self, assignment: ShardAssignment = ASSIGNMENT, rules: BatchRules = RULES) -> RecordProcessor:
+        apart = SetsApart(TRACKER, self.letters, clock=CLOCK, emit=lambda _: None)
+        return tracking(self.table.orders(), rules, apart=apart, clock=CLOCK)(assignment)
+
+    def bytes_of(self, order_id: str = "order-1") -> bytes:
+        order = self.table.orders().get(order_id)
+        assert order is not None
+        return timeline_bytes(order.timeline)
+
+
+def records(*envelopes: EventEnvelope[Any], first: int = 1) -> list[Record]:
+    return [
+        a_record(number, data=encode(envelope), order_id=envelope.order_id)
+        for number, envelope in enumerate(envelopes, first)
+    ]
+
+
+def placed(order_id: str, **changes: Any) -> EventEnvelope[Any]:
+    return an_envelope(order_id=order_id, **changes)
+
+
+def test_every_event_is_noted_with_its_order_by_one_write_a_batch() -> None:
+    shard = Shard()
+    progress = shard.processor().process(a_batch(*records(*WHOLE, placed("order-2"))))
+    assert progress.resume_after == SequenceNumber("6")
+    assert progress.failure is None
+    order = shard.table.orders().get("order-1")
+    assert order is not None
+    assert [(one.event_type, one.shard, one.sequence) for one in order.timeline.events] == [
+        (envelope.event_type, "shardId-000000000000", str(number)) for number, envelope in enumerate(WHOLE, 1)
+    ]
+    assert (order.timeline.state, order.version) == ("completed", 1)
+    # One read of all, and one write for each order.
+    assert (shard.table.reads - 1, shard.table.writes) == (1, 2)
+
+
+def test_progress_waits_for_the_write_and_other_orders_do_not() -> None:
+    shard = Shard()
+    shard.table.down = {"order-1"}
+    processor = shard.processor()
+    progress = processor.process(a_batch(*records(placed("order-0"), placed("order-1"), placed("order-2"))))
+    assert progress.resume_after == SequenceNumber("1")
+    assert progress.failure is not None
+    assert progress.failure.at == SequenceNumber("2")
+    assert progress.failure.pace is Pace.FULL
+    assert set(shard.table.items) == {"order-0", "order-2"}
+    shard.table.down = set()
+    assert processor.process(a_batch()).resume_after == SequenceNumber("3")
+    assert set(shard.table.items) == {"order-0", "order-1", "order-2"}
+    assert shard.letters.written == []
+
+
+def test_what_is_no_event_is_left_to_those_that_set_it_apart() -> None:
+    shard = Shard()
+    bad = [a_record(1, data=b"torn"), a_record(2, data=b"{}"), *records(placed("order-1"), first=3)]
+    progress = shard.processor().process(a_batch(*bad))
+    assert progress.resume_after == SequenceNumber("3")
+    assert shard.letters.written == []
+    assert set(shard.table.items) == {"order-1"}
+
+
+def test_an_event_of_a_newer_release_is_kept_as_its_header_says() -> None:
+    newer = encode(placed("order-1")).replace(b'"event_type":"order_placed"', b'"event_type":"voucher_issued"')
+    later = encode(WHOLE[4]).replace(b'"schema_version":1', b'"schema_version":9')
+    shard = Shard()
+    shard.processor().process(a_batch(a_record(1, data=newer), a_record(2, data=later)))
+    order = shard.table.orders().get("order-1")
+    assert order is not None
+    assert [one.event_type for one in order.timeline.events] == ["voucher_issued", "order_completed"]
+    assert order.timeline.customer_id is None
+
+
+def test_a_record_without_a_key_and_one_of_another_key_are_noted_with_their_order() -> None:
+    keyless = msgspec.structs.replace(records(placed("order-1"))[0], partition_key=None)
+    [other] = records(placed("order-2"), first=2)
+    shard = Shard()
+    shard.processor().process(a_batch(keyless, msgspec.structs.replace(other, partition_key="order-1")))
+    assert set(shard.table.items) == {"order-1", "order-2"}
+
+
+def test_an_order_whose_events_do_not_fit_is_set_apart_and_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("producers.tracking.item.MOST_BYTES", 600)
+    shard = Shard()
+    long = [placed("order-1", cause=uuid.uuid4().hex * 3) for number in range(20)]
+    progress = shard.processor().process(a_batch(*records(*long, placed("order-2"))))
+    assert progress.resume_after == SequenceNumber("21")
+    assert "order-2" in shard.table.items
+    assert {letter.consumer for letter in shard.letters.written} == {TRACKER}
+    assert 0 < len(shard.letters.written) < 20
+
+
+def test_an_old_record_is_noted_whatever_the_rules_of_notifiers_say() -> None:
+    shard = Shard()
+    rules = replace(RULES, max_record_age=timedelta(seconds=1))
+    old = msgspec.structs.replace(records(placed("order-1"))[0], arrived=0.0)
+    shard.processor(rules=rules).process(a_batch(old))
+    assert set(shard.table.items) == {"order-1"}
+    assert shard.letters.written == []
+
+
+def test_a_shard_of_a_stream_made_anew_has_another_name() -> None:
+    shard = Shard()
+    anew = replace(ASSIGNMENT, creation="20260314T120000Z", made_anew=True)
+    shard.processor(anew).process(a_batch(*records(placed("order-1"))))
+    order = shard.table.orders().get("order-1")
+    assert order is not None
+    assert [one.shard for one in order.timeline.events] == [anew.shard_name]
+
+
+def delivered(batches: Sequence[Sequence[Record]], crashes: random.Random) -> bytes:
+    """After a crash the next holder of the shard is given what is behind the checkpoint again, or more than that."""
+    shard = Shard()
+    processor = shard.processor()
+    for batch in batches:
+        processor.process(a_batch(*batch))
+        if crashes.random() < 0.5:
+            processor = shard.processor()
+            for again in batches[: batches.index(batch) + 1]:
+                if crashes.random() < 0.5:
+                    processor.process(a_batch(*again))
+    return shard.bytes_of()
+
+
+def test_deliveries_with_repeats_and_new_holders_come_to_the_same_bytes() -> None:
+    every = records(*WHOLE, *WHOLE[:2])
+    whole = Shard()
+    whole.processor().process(a_batch(*every))
+    chance = random.Random(7)
+    for _ in range(30):
+        cuts = sorted(chance.sample(range(1, len(every)), 2))
+        batches = [every[: cuts[0]], every[cuts[0] : cuts[1]], every[cuts[1] :]]
+        assert delivered(batches, chance) == whole.bytes_of()

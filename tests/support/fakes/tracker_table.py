@@ -1,0 +1,92 @@
+"""The tracker's DynamoDB table in memory: conditional, and able to let another writer come first."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import EndpointConnectionError
+
+from foundation.clock import Wait
+from producers.tracking import TrackedOrders
+
+
+class ConditionalCheckFailedException(Exception):
+    """What boto3 makes of the refusal."""
+
+
+class _Exceptions:
+    ConditionalCheckFailedException = ConditionalCheckFailedException
+
+
+class FakeTrackerTable:
+    """A client of DynamoDB. `before_put` is called with an order's id before each write; orders that are `down` cannot
+    be written.
+    """
+
+    exceptions = _Exceptions()
+
+    def __init__(self) -> None:
+        self.items: dict[str, Any] = {}
+        self.before_put: Callable[[str], None] = lambda _: None
+        self.queries: list[Any] = []
+        self.writes = 0
+        self.reads = 0
+        self.down: set[str] = set()
+        self._lock = threading.RLock()
+
+    def orders(self, *, speed: float = 1.0, wait: Wait = lambda _: False) -> TrackedOrders:
+        client: Any = self
+        return TrackedOrders(client, "tracker", speed=speed, wait=wait)
+
+    def get_item(self, *, TableName: str, Key: Any, ConsistentRead: bool) -> Any:  # noqa: N803 - boto3's names
+        assert TableName
+        assert ConsistentRead
+        with self._lock:
+            self.reads += 1
+            item = self.items.get(Key["order_id"]["S"])
+            return {"Item": item} if item else {}
+
+    def batch_get_item(self, *, RequestItems: Any) -> Any:  # noqa: N803
+        with self._lock:
+            [(table, asked)] = RequestItems.items()
+            self.reads += 1
+            names = [key["order_id"]["S"] for key in asked["Keys"]]
+            assert len(names) == len(set(names)) <= 100
+            found = [self.items[name] for name in names if name in self.items]
+            return {"Responses": {table: found}, "UnprocessedKeys": {}}
+
+    def put_item(self, **put: Any) -> None:
+        name = put["Item"]["order_id"]["S"]
+        if name in self.down:
+            raise EndpointConnectionError(endpoint_url="http://tracker")
+        self.before_put(name)
+        with self._lock:
+            there = self.items.get(name)
+            expected = put.get("ExpressionAttributeValues", {}).get(":expected")
+            if "version = :expected" in put["ConditionExpression"]:
+                holds = there is not None and there["version"] == expected
+            else:
+                holds = "attribute_not_exists(order_id)" not in put["ConditionExpression"] or there is None
+            if not holds:
+                raise ConditionalCheckFailedException
+            self.items[name] = put["Item"]
+            self.writes += 1
+
+    def delete_item(self, *, TableName: str, Key: Any) -> None:  # noqa: N803
+        assert TableName
+        with self._lock:
+            self.items.pop(Key["order_id"]["S"], None)
+
+    def get_paginator(self, operation: str) -> "FakeTrackerTable":
+        assert operation == "query"
+        return self
+
+    def paginate(self, *, ExpressionAttributeValues: Any, **_: Any) -> Any:  # noqa: N803
+        """The orders of a customer, one a page."""
+        with self._lock:
+            wanted = ExpressionAttributeValues[":customer"]
+            return [{"Items": [item]} for item in self.items.values() if item.get("customer_id") == wanted]
+
+    def query(self, **query: Any) -> Any:
+        self.queries.append(query)
+        return {"Items": []}
