@@ -343,7 +343,7 @@ class AggregateDropped(Diagnostic):
 
 @dataclass(frozen=True)
 class StepPerformed(Diagnostic):
-    """An effect happened for the first time, as far as anybody remembers; what follows is about to be told."""
+    """A step was performed for the first time, as far as is remembered; `told` are the types of events that follow."""
 
     actor: str
     order_id: str

@@ -5,9 +5,11 @@ from events.choreography import (
     ARCHIVER,
     CHOREOGRAPHY,
     OBSERVERS,
+    PROMO_ISSUER,
     RESTAURANT_NOTIFIER,
     TRACKER,
     USER_NOTIFIER,
+    VOUCHER_MAILER,
     Bound,
     Step,
     handler_steps,
@@ -40,6 +42,7 @@ from events.orders import (
     TicketWithdrawn,
     Timestamp,
     UserNotified,
+    VoucherIssued,
 )
 from events.self_test import CannotRead, golden_bytes, require_reading
 from events.states import (
@@ -116,6 +119,7 @@ __all__ = [
     "OBSERVERS",
     "PLACED",
     "PRECEDENCE",
+    "PROMO_ISSUER",
     "REJECTED",
     "RESTAURANT_NOTIFIER",
     "STANDINGS",
@@ -125,6 +129,7 @@ __all__ = [
     "TRANSITION_BY",
     "UNANSWERED",
     "USER_NOTIFIER",
+    "VOUCHER_MAILER",
     "Bound",
     "CannotRead",
     "Currency",
@@ -166,6 +171,7 @@ __all__ = [
     "UnstorableField",
     "Upcoming",
     "UserNotified",
+    "VoucherIssued",
     "amount",
     "asyncapi",
     "decode",

@@ -18,6 +18,7 @@ from events.orders import (
     RestaurantNotified,
     TicketWithdrawn,
     UserNotified,
+    VoucherIssued,
 )
 
 
@@ -65,6 +66,8 @@ RESTAURANT_NOTIFIER = Step(
     deadline=_NOTICE,
 )
 USER_NOTIFIER = _tells_customer(OrderAccepted)
+PROMO_ISSUER = Step("promo_issuer", OrderCompleted, (VoucherIssued,), Bound.HANDLER, owner="marketing")
+VOUCHER_MAILER = Step("voucher_mailer", VoucherIssued, (), Bound.HANDLER, owner="marketing", deadline=_NOTICE)
 
 # How long a restaurant has for its answer, from the placing on: then the order expires.
 ACCEPT_WITHIN = timedelta(minutes=10)
@@ -97,6 +100,9 @@ CHOREOGRAPHY: tuple[Step, ...] = (
     _tells_customer(OrderExpired),
     _withdraws(OrderCancelled),
     _withdraws(OrderExpired),
+    # Of some completed orders, and then to the customer.
+    PROMO_ISSUER,
+    VOUCHER_MAILER,
 )
 
 ARCHIVER = "archiver"

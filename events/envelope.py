@@ -41,9 +41,10 @@ class EventEnvelope(msgspec.Struct, Generic[EventT_co], frozen=True, kw_only=Tru
         return EVENT_TYPES[type(self.event)]
 
 
-def derive_event_id(order_id: str, event_type: str, cause: str) -> str:
-    """The id of the one event of this type that `cause` can bring about for this order."""
-    return name_based_uuid(_NAMESPACE, msgspec.json.encode((order_id, event_type, cause)))
+def derive_event_id(order_id: str, event_type: str, cause: str, position: int = 0) -> str:
+    """The id of the event of this type that `cause` brings about for this order, at this position of its answer."""
+    named = (order_id, event_type, cause, *((position,) if position else ()))
+    return name_based_uuid(_NAMESPACE, msgspec.json.encode(named))
 
 
 def name_based_uuid(namespace: bytes, name: bytes) -> str:
@@ -81,10 +82,13 @@ def first(
 
 
 def following(
-    heard: EventEnvelope[Event], event: EventT, *, occurred_at: Timestamp, producer: str
+    heard: EventEnvelope[Event], event: EventT, *, occurred_at: Timestamp, producer: str, position: int = 0
 ) -> EventEnvelope[EventT]:
-    """An event that happens because another was heard: same order, same trace, caused by it."""
-    event_id = derive_event_id(heard.order_id, EVENT_TYPES[type(event)], heard.event_id)
+    """An event that happens because another was heard: same order, same trace, caused by it.
+
+    `position` is its place among several that happen so.
+    """
+    event_id = derive_event_id(heard.order_id, EVENT_TYPES[type(event)], heard.event_id, position)
     heard_trace = _TRACEPARENT.fullmatch(heard.traceparent)
     trace_id = heard_trace[1] if heard_trace else _trace_of(heard.order_id)
     return EventEnvelope(

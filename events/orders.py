@@ -197,6 +197,20 @@ class TicketWithdrawn(_Event, frozen=True, kw_only=True):
     message_id: MessageId
 
 
+class VoucherIssued(_Event, frozen=True, kw_only=True, omit_defaults=True):
+    """The customer has `percent_off` an order with `voucher_code`, for so many `completed_orders`.
+
+    Name and address are those of the order that was completed, where that told them.
+    """
+
+    customer_id: CustomerId
+    voucher_code: Annotated[Identifier, Meta(extra={"field_id": 121})]
+    percent_off: Annotated[int, Meta(ge=1, le=100, extra={"field_id": 122})]
+    completed_orders: Annotated[int, Meta(ge=1, extra={"field_id": 123})]
+    customer_name: CustomerName | None = None
+    customer_email: CustomerEmail | None = None
+
+
 Event = (
     OrderPlaced
     | RestaurantNotified
@@ -207,6 +221,7 @@ Event = (
     | OrderCancelled
     | OrderExpired
     | TicketWithdrawn
+    | VoucherIssued
 )
 EVENTS: tuple[type[Event], ...] = get_args(Event)
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("analytics", "consumers", "events", "foundation", "producers")
 # Code, the golden bytes that a consumer reads before it starts, and what mails say.
-OWN_FILES = ("*.py", "golden/*.json", "notifiers/templates/*")
+OWN_FILES = ("*.py", "golden/*.json", "mail/templates/*")
 DISTRIBUTIONS = (
     "aws-kinesis-agg",
     "boto3",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import msgspec
 from botocore.exceptions import ClientError
 
-from consumers.notifiers.answers import told_id
+from consumers.message_ids import told_id
 from consumers.processing import Unavailable, Unprocessable
 from events import (
     TRANSITION_BY,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from consumers.notifiers.mail import Letter, Mail
+from consumers.mail import Letter, Mail
 from consumers.processing import Unprocessable
 from events import (
     EVENT_TYPES,

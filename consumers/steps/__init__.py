@@ -1,6 +1,21 @@
 """A step of the choreography as a consumer: hear an event, have one effect, remember it, publish the next event."""
 
+from consumers.steps.answers import Answer, read_outcome
 from consumers.steps.outcomes import DynamoDBOutcomes, IdempotencyStore, happening, recalled
+from consumers.steps.stateful import Stateful, keeps_state
+from consumers.steps.states import DynamoDBStates
 from consumers.steps.step import HandlerStep, performs
 
-__all__ = ["DynamoDBOutcomes", "HandlerStep", "IdempotencyStore", "happening", "performs", "recalled"]
+__all__ = [
+    "Answer",
+    "DynamoDBOutcomes",
+    "DynamoDBStates",
+    "HandlerStep",
+    "IdempotencyStore",
+    "Stateful",
+    "happening",
+    "keeps_state",
+    "performs",
+    "read_outcome",
+    "recalled",
+]

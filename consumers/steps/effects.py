@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from consumers.processing import AllMustWait
+from consumers.steps.answers import Outcome, read_outcome
 from consumers.steps.outcomes import Happening, IdempotencyStore, happening, remembered
 from consumers.verdicts import loggable
-from events import EncodedEvent, Event, EventEnvelope, decoded
+from events import Event, EventEnvelope
 
 
 class OutcomesNotStored(AllMustWait):
@@ -16,10 +17,10 @@ class OutcomesNotStored(AllMustWait):
 
 @dataclass(eq=False, slots=True)
 class _Done:
-    """An effect that happened: the event heard, and the one that follows, its outcome; why that was refused."""
+    """An effect that happened: the event heard, and its outcome; why that was refused."""
 
     heard: EventEnvelope[Event]
-    follows: EncodedEvent[Event]
+    outcome: Outcome
     refusal: Exception | None = None
 
 
@@ -48,7 +49,7 @@ class Effects:
         finally:
             self._catching_up.release()
 
-    def once(self, heard: EventEnvelope[Event], perform: Callable[[], EncodedEvent[Event]]) -> EncodedEvent[Event]:
+    def once(self, heard: EventEnvelope[Event], perform: Callable[[], Outcome]) -> Outcome:
         """The outcome that stands, of an effect that happens now unless it is noted here; `perform` answers its own.
 
         Raises `OutcomesNotStored` before the effect, or behind it; and whatever `perform` raises.
@@ -65,16 +66,16 @@ class Effects:
                 self._done[happening(heard)] = done
         return self._store(done)
 
-    def _store(self, done: _Done) -> EncodedEvent[Event]:
+    def _store(self, done: _Done) -> Outcome:
         try:
             # guarantee: an outcome is remembered before it is told
-            stands = remembered(self._outcomes, done.heard, done.follows.data)
+            stands = remembered(self._outcomes, done.heard, done.outcome.data)
         except Exception as error:
             done.refusal = error
             raise self._waits(done) from error
         with self._lock:
             self._done.pop(happening(done.heard), None)
-        return done.follows if stands == done.follows.data else decoded(stands)
+        return done.outcome if stands == done.outcome.data else read_outcome(stands)
 
     def _refused(self) -> list[_Done]:
         with self._lock:

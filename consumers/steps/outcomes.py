@@ -59,7 +59,7 @@ def recalled(store: IdempotencyStore, heard: Iterable[Identified]) -> dict[Happe
         if _is_of(outcome, event):
             known[happening(event)] = outcome
         else:
-            others[_own_name(event)] = happening(event)
+            others[own_name(event)] = happening(event)
     if others:
         known |= {others[name]: outcome for name, outcome in store.recall(list(others)).items()}
     return known
@@ -71,7 +71,7 @@ def remembered(store: IdempotencyStore, event: EventEnvelope[Event], outcome: by
     # guarantee: the second order of an event id has an outcome of its own
     if _is_of(stands, event):
         return stands
-    return store.remember(_own_name(event), outcome)
+    return store.remember(own_name(event), outcome)
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -86,8 +86,8 @@ def _is_of(outcome: bytes, event: Identified) -> bool:
         return True
 
 
-def _own_name(event: Identified) -> str:
-    """Where the outcome lies whose `event_id` is another order's already. Longer than any `event_id` may be."""
+def own_name(event: Identified) -> str:
+    """A name of this order's event alone, whatever `event_id` others have. Longer than any `event_id` may be."""
     return f"order-{hashlib.sha512(msgspec.json.encode(happening(event))).hexdigest()}"
 
 

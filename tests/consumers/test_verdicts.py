@@ -19,7 +19,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from consumers.notifiers.mail import Letter, Mail
+from consumers.mail.letter import Letter
+from consumers.mail.ses import Mail
 from consumers.notifiers.restaurant import Ticket, TicketTopic
 from consumers.processing import AllMustWait, ShardStop, Unavailable, Unprocessable
 from consumers.verdicts import Suspected, Verdict, loggable, may_be_of_content, verdict_of

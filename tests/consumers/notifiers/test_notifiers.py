@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
-from consumers.notifiers.mail import Mail
+from consumers.mail.ses import Mail
 from consumers.notifiers.restaurant import TicketTopic, notify_restaurant, ticket
 from consumers.notifiers.user import letter, local_time, notify_user
 from consumers.processing import Unavailable, Unprocessable

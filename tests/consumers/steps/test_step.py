@@ -343,13 +343,14 @@ def test_events_of_other_steps_are_not_judged_not_even_unknown_or_broken_ones() 
 
 def test_a_handler_that_answers_no_event_stops_the_shard_before_its_effect_is_repeated() -> None:
     shard = Shard()
-    handle: Any = shard.kitchen.told.append
+    tell = shard.kitchen.handle
+    handle: Any = lambda placed: tell(placed).message_id  # noqa: E731
     shard.kitchen.handle = handle  # type: ignore[method-assign]
     processor = shard.processor()
     progress = processor.process(orders("a", "b"))
     assert progress.failure is not None
     assert isinstance(progress.failure.error, ShardStop)
-    assert "answered NoneType, no event" in str(progress.failure.error)
+    assert "answered str, no event" in str(progress.failure.error)
     assert len(shard.kitchen.told) == 1
     assert shard.outcomes.stored == {}
 

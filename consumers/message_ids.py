@@ -1,4 +1,4 @@
-"""What a service answers when it has taken a message."""
+"""The id that a service gives a message when it has taken it."""
 
 from collections.abc import Mapping
 from typing import Any
