@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from consumers.dead_letters import DeadLetters, GivesNewerAgain, S3DeadLetters
 from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment
 from consumers.settings import ConsumerSettings
-from consumers.specs import ConsumerSpec, named
+from consumers.specs import ConsumerSpec, named, process_named, run_in
 from consumers.steps import DynamoDBOutcomes
 from events import KNOWN_EVENTS, Step, require_reading
 from foundation import aws
@@ -37,11 +37,11 @@ _LEASES = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_
 
 
 def worker(consumer: str, environ: Mapping[str, str], emit: Emit) -> "Worker":
-    """The consumer, fed by our own engine. Raises `SettingsError` for what `environ` lacks."""
+    """The consumer, and those that it hosts, fed by our own engine. Raises `SettingsError` for what `environ` lacks."""
     from consumers.engines.worker.settings import WorkerSettings
     from consumers.engines.worker.worker import Worker
 
-    spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
+    spec, settings = process_named(consumer), from_environment(ConsumerSettings, environ)
     start, start_at = settings.first_position_of(spec)
     return Worker(
         WorkerSettings(
@@ -68,7 +68,7 @@ def kinesis_function(consumer: str, environ: Mapping[str, str], emit: Emit) -> "
     """The consumer, fed by a Lambda event source mapping. Raises `SettingsError` for what `environ` lacks."""
     from consumers.engines.aws_lambda import KinesisFunction
 
-    spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
+    spec, settings = process_named(consumer), from_environment(ConsumerSettings, environ)
 
     def hash_keys_of(stream: str, shard_id: str) -> "HashKeyRange | None":
         from foundation.kinesis import listed_shards
@@ -89,7 +89,7 @@ def kcl_daemon(consumer: str, environ: Mapping[str, str]) -> "DaemonSettings":
     """The consumer, fed by the KCL. Raises `SettingsError` for what `environ` lacks."""
     from consumers.engines.kcl import DaemonSettings, endpoints
 
-    spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
+    spec, settings = process_named(consumer), from_environment(ConsumerSettings, environ)
     start, start_at = settings.first_position_of(spec)
     return DaemonSettings(
         application=settings.application(spec),
@@ -170,8 +170,12 @@ def redriver(consumer: str, environ: Mapping[str, str], wait: Wait, emit: Emit) 
 def processors(
     spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit
 ) -> ProcessorFactory:
-    """What processes the shards of this consumer, under any engine. Raises `CannotRead` rather than misread records."""
+    """What processes the shards of this consumer, and for those that it hosts, under any engine.
+
+    Raises `CannotRead` rather than misread records.
+    """
     from analytics.assembly import customer_keys
+    from consumers.hosting import hosting
 
     # guarantee: a process that cannot read its own golden bytes does not start
     require_reading()
@@ -179,8 +183,8 @@ def processors(
     letters = dead_letters(environ, settings, keys)
     if isinstance(spec.part, Step):
         return _giving_newer_again(_performs(spec, settings, environ, emit, letters), spec.name, letters, environ, emit)
-    observers: ProcessorFactory = spec.builder()(settings, environ, emit, keys, letters)
-    return observers
+    observers = {one.name: one.builder()(settings, environ, emit, keys, letters) for one in run_in(spec)}
+    return hosting(observers, clock=SYSTEM_CLOCK)
 
 
 def _giving_newer_again(

@@ -26,6 +26,9 @@ class ConsumerSpec:
         for an observer, function(settings, environ, emit, keys, letters) answers a `ProcessorFactory`.
     `client` makes a client of boto3 for a service's name.
 
+    `hosted_by` names the observer in whose process an observer is run: one lease and one read of a shard feed all that
+    are run in one. Such a one has no share, batches and batching window of its own, but its host's.
+
     `reads_per_second` is its share of the five reads that a shard gives to all who poll it. `batch_size` is how many
     records it is given at most at a time; without one TAKEAWAY_BATCH_SIZE says it. On Lambda they are gathered for
     `batching_window`. `may_start_at_latest`: it may skip what the stream holds already. `fills_lake`: its records
@@ -34,7 +37,8 @@ class ConsumerSpec:
 
     part: Step | str
     build: str
-    reads_per_second: float
+    reads_per_second: float = 0.0
+    hosted_by: str | None = None
     batch_size: int | None = None
     batching_window: timedelta = timedelta(0)
     may_start_at_latest: bool = True
@@ -44,6 +48,11 @@ class ConsumerSpec:
     @property
     def name(self) -> str:
         return self.part.actor if isinstance(self.part, Step) else self.part
+
+    @property
+    def process(self) -> str:
+        """The consumer in whose process it is run: itself, or its host. Its leases and its reads are that one's."""
+        return self.hosted_by or self.name
 
     @property
     def listens_to(self) -> tuple[type[Event], ...]:
@@ -82,14 +91,37 @@ def listed(*specs: ConsumerSpec) -> dict[str, ConsumerSpec]:
             )
         if consumers[spec.name] is not spec:
             raise ValueError(f"{spec.name} is in the list of consumers twice. fix: take one off the list")
+    for spec in specs:
+        _require_fitting(spec, consumers)
+    # guarantee: together the consumers read a shard no more often than it allows
     reads = sum(spec.reads_per_second for spec in specs)
     if reads > READS_PER_SECOND:
-        shares = ", ".join(f"{spec.name} {spec.reads_per_second:g}" for spec in specs)
+        shares = ", ".join(f"{spec.name} {spec.reads_per_second:g}" for spec in specs if spec.hosted_by is None)
         raise ValueError(
             f"together the consumers would read a shard {reads:g} times a second, and it allows {READS_PER_SECOND}: "
-            f"{shares}. fix: lower their reads_per_second"
+            f"{shares}. fix: lower their reads_per_second, or have one observer hosted by another"
         )
     return consumers
+
+
+def _require_fitting(spec: ConsumerSpec, consumers: Mapping[str, ConsumerSpec]) -> None:
+    """Raises `ValueError` where it would be fed by no read, or by another's than its host's."""
+    if spec.hosted_by is None:
+        if spec.reads_per_second <= 0:
+            raise ValueError(f"{spec.name} has no share of a shard's reads. fix: give it reads_per_second")
+        return
+    host = consumers.get(spec.hosted_by)
+    # guarantee: only observers share a process
+    if host is None or host.hosted_by is not None or not {spec.part, host.part} <= set(OBSERVERS):
+        raise ValueError(
+            f"{spec.name} is hosted by {spec.hosted_by}, and an observer is run in its own process, or in that of "
+            "another observer of the list that is not hosted itself. fix: leave out hosted_by, or name such a one"
+        )
+    if spec.reads_per_second or spec.batch_size is not None or spec.batching_window:
+        raise ValueError(
+            f"{spec.name} is given what its host {host.name} reads, in that one's batches. "
+            "fix: leave out its reads_per_second, batch_size and batching_window"
+        )
 
 
 # People wait for what a notifier does; a lake file wants many records and gathers them for a minute anyway. One read a
@@ -110,6 +142,26 @@ CONSUMERS = listed(
 )
 # What these set apart is missing in the lake.
 LAKE_FILLERS = tuple(spec.name for spec in CONSUMERS.values() if spec.fills_lake)
+
+
+def processes() -> dict[str, ConsumerSpec]:
+    """Those that have a process, and so leases and a share of the reads, of their own, by name."""
+    return {name: spec for name, spec in CONSUMERS.items() if spec.hosted_by is None}
+
+
+def run_in(process: ConsumerSpec) -> tuple[ConsumerSpec, ...]:
+    """The consumers that are run in its process, itself first."""
+    return process, *(spec for spec in CONSUMERS.values() if spec.hosted_by == process.name)
+
+
+def process_named(name: str) -> ConsumerSpec:
+    """The consumer that a process is started for. Raises `SettingsError` for an unknown one, and for a hosted one."""
+    spec = named(name)
+    if spec.hosted_by is not None:
+        raise SettingsError(
+            f"{name} has no process of its own: it is run in that of {spec.hosted_by}. fix: start {spec.hosted_by}"
+        )
+    return spec
 
 
 def named(name: str) -> ConsumerSpec:
