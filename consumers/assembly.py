@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from consumers.dead_letters import DeadLetters, GivesNewerAgain, S3DeadLetters
 from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment
 from consumers.settings import ConsumerSettings
-from consumers.specs import ConsumerSpec, named, process_named, run_in
+from consumers.specs import ConsumerSpec, fed_by, named, reader_named
 from consumers.steps import DynamoDBOutcomes
 from events import KNOWN_EVENTS, Step, require_reading
 from foundation import aws
@@ -41,7 +41,7 @@ def worker(consumer: str, environ: Mapping[str, str], emit: Emit) -> "Worker":
     from consumers.engines.worker.settings import WorkerSettings
     from consumers.engines.worker.worker import Worker
 
-    spec, settings = process_named(consumer), from_environment(ConsumerSettings, environ)
+    spec, settings = reader_named(consumer), from_environment(ConsumerSettings, environ)
     start, start_at = settings.first_position_of(spec)
     return Worker(
         WorkerSettings(
@@ -68,7 +68,7 @@ def kinesis_function(consumer: str, environ: Mapping[str, str], emit: Emit) -> "
     """The consumer, fed by a Lambda event source mapping. Raises `SettingsError` for what `environ` lacks."""
     from consumers.engines.aws_lambda import KinesisFunction
 
-    spec, settings = process_named(consumer), from_environment(ConsumerSettings, environ)
+    spec, settings = reader_named(consumer), from_environment(ConsumerSettings, environ)
 
     def hash_keys_of(stream: str, shard_id: str) -> "HashKeyRange | None":
         from foundation.kinesis import listed_shards
@@ -89,7 +89,7 @@ def kcl_daemon(consumer: str, environ: Mapping[str, str]) -> "DaemonSettings":
     """The consumer, fed by the KCL. Raises `SettingsError` for what `environ` lacks."""
     from consumers.engines.kcl import DaemonSettings, endpoints
 
-    spec, settings = process_named(consumer), from_environment(ConsumerSettings, environ)
+    spec, settings = reader_named(consumer), from_environment(ConsumerSettings, environ)
     start, start_at = settings.first_position_of(spec)
     return DaemonSettings(
         application=settings.application(spec),
@@ -183,7 +183,7 @@ def processors(
     letters = dead_letters(environ, settings, keys)
     if isinstance(spec.part, Step):
         return _giving_newer_again(_performs(spec, settings, environ, emit, letters), spec.name, letters, environ, emit)
-    observers = {one.name: one.builder()(settings, environ, emit, keys, letters) for one in run_in(spec)}
+    observers = {one.name: one.builder()(settings, environ, emit, keys, letters) for one in fed_by(spec)}
     return hosting(observers, clock=SYSTEM_CLOCK)
 
 

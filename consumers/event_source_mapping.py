@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from consumers.settings import ConsumerSettings
-from consumers.specs import process_named
+from consumers.specs import reader_named
 from events import EVENT_TYPES
 
 _FAN_OUT_CONSUMER = "/consumer/"
@@ -19,7 +19,7 @@ def event_source_mapping(consumer: str, *, source: str, function: str) -> dict[s
     `source` is the ARN of the stream, or of a fan-out consumer of it.
     Raises `SettingsError` for an unknown consumer, and for one without a process of its own.
     """
-    spec = process_named(consumer)
+    spec = reader_named(consumer)
     mapping: dict[str, Any] = {
         "FunctionName": function,
         "EventSourceArn": source,

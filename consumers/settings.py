@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from consumers.batching import BatchRules
-from consumers.specs import ConsumerSpec, processes, run_in
+from consumers.specs import ConsumerSpec, fed_by, readers
 from foundation.kinesis import READ_BYTES_PER_SECOND, Sentinel
 from foundation.settings import SettingsError, variable
 
@@ -23,7 +23,7 @@ class ConsumerSettings:
     # Longer than the stream's retention plus the age at which dead letters are redriven.
     outcome_days: int = 30
     # The consumers' processes share a shard's 2 MiB a second: each has to read all of it.
-    read_bytes_per_second: float = READ_BYTES_PER_SECOND / len(processes())
+    read_bytes_per_second: float = READ_BYTES_PER_SECOND / len(readers())
     # fan_out: Kinesis pushes, with 2 MiB a second for this application alone; each shard of it costs money.
     retrieval: Literal["polling", "fan_out"] = "polling"
     # Where a consumer begins on its first day: trim_horizon, latest, or at_timestamp:2026-03-14T12:00:00Z.
@@ -71,7 +71,7 @@ class ConsumerSettings:
 
     def first_position_of(self, consumer: ConsumerSpec) -> tuple[Sentinel, datetime | None]:
         """Where its process begins, as all that are run in it may."""
-        for one in run_in(consumer):
+        for one in fed_by(consumer):
             if self.first_position[0] is Sentinel.LATEST and not one.may_start_at_latest:
                 raise SettingsError(
                     f"{variable('start')} is {self.start!r}, and the {one.name} would miss all that the stream holds "

@@ -50,8 +50,8 @@ class ConsumerSpec:
         return self.part.actor if isinstance(self.part, Step) else self.part
 
     @property
-    def process(self) -> str:
-        """The consumer in whose process it is run: itself, or its host. Its leases and its reads are that one's."""
+    def reader(self) -> str:
+        """The consumer that reads the stream for it: itself, or its host. Process and leases are that one's."""
         return self.hosted_by or self.name
 
     @property
@@ -144,17 +144,17 @@ CONSUMERS = listed(
 LAKE_FILLERS = tuple(spec.name for spec in CONSUMERS.values() if spec.fills_lake)
 
 
-def processes() -> dict[str, ConsumerSpec]:
-    """Those that have a process, and so leases and a share of the reads, of their own, by name."""
+def readers() -> dict[str, ConsumerSpec]:
+    """Those that read the stream themselves, each in a process and with leases of its own, by name."""
     return {name: spec for name, spec in CONSUMERS.items() if spec.hosted_by is None}
 
 
-def run_in(process: ConsumerSpec) -> tuple[ConsumerSpec, ...]:
-    """The consumers that are run in its process, itself first."""
-    return process, *(spec for spec in CONSUMERS.values() if spec.hosted_by == process.name)
+def fed_by(reader: ConsumerSpec) -> tuple[ConsumerSpec, ...]:
+    """The consumers that are run in the reader's process: itself, and those that it hosts."""
+    return reader, *(spec for spec in CONSUMERS.values() if spec.hosted_by == reader.name)
 
 
-def process_named(name: str) -> ConsumerSpec:
+def reader_named(name: str) -> ConsumerSpec:
     """The consumer that a process is started for. Raises `SettingsError` for an unknown one, and for a hosted one."""
     spec = named(name)
     if spec.hosted_by is not None:

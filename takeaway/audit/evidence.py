@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from analytics.assembly import lake_names
 from consumers.dead_letters import DROPPED, letter_place
-from consumers.specs import CONSUMERS, LAKE_FILLERS, run_in
+from consumers.specs import CONSUMERS, LAKE_FILLERS, fed_by
 from events import EVENT_TYPES, OrderPlaced, UnreadableEvent, decode_only, header_of
 from foundation import aws
 from foundation.bucket import Bucket
@@ -183,7 +183,7 @@ def step_checkpoints(environ: Mapping[str, str]) -> dict[str, dict[str, Position
         if spec.fills_lake:
             continue
         try:
-            leases = LeaseTable(dynamodb, settings.application(CONSUMERS[spec.process]), "looking-on").list()
+            leases = LeaseTable(dynamodb, settings.application(CONSUMERS[spec.reader]), "looking-on").list()
         except ClientError as error:
             if error_code(error) != "ResourceNotFoundException":
                 raise
@@ -201,7 +201,7 @@ def paces(environ: Mapping[str, str]) -> dict[str, timedelta]:
     file_age = from_environment(LakeSettings, environ).lake_file_age
     # The checkpoint of a process is the least of those that are run in it.
     return {
-        name: file_age if any(one.fills_lake for one in run_in(CONSUMERS[spec.process])) else timedelta(seconds=10)
+        name: file_age if any(one.fills_lake for one in fed_by(CONSUMERS[spec.reader])) else timedelta(seconds=10)
         for name, spec in CONSUMERS.items()
     }
 

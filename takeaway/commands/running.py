@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from consumers.specs import process_named, processes
+from consumers.specs import reader_named, readers
 from foundation.diagnostics import json_lines
 from foundation.settings import variable
 from takeaway.commands.options import LEDGER, Ledger, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
@@ -41,7 +41,7 @@ def serve_orders(
 
 
 def work(
-    consumer: Annotated[str, typer.Argument(help=f"One of: {', '.join(processes())}.")],
+    consumer: Annotated[str, typer.Argument(help=f"One of: {', '.join(readers())}.")],
     engine: Annotated[
         Engine, typer.Option(help="What feeds it: our worker, or the KCL, which needs Java.")
     ] = Engine.WORKER,
@@ -54,7 +54,7 @@ def work(
 
     Example: takeaway work archiver
     """
-    process_named(consumer)
+    reader_named(consumer)
     environ = resolved()
     if engine is Engine.KCL:
         raise typer.Exit(_work_under_the_kcl(consumer, environ))

@@ -1,12 +1,13 @@
 """What a consumer is told from outside: where it begins, and what it refuses to be told."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from consumers.settings import ConsumerSettings
-from consumers.specs import CONSUMERS
+from consumers.specs import CONSUMERS, ConsumerSpec
 from foundation.kinesis.records import Sentinel
 from foundation.settings import SettingsError, from_environment
 
@@ -17,6 +18,8 @@ ENVIRON = {
     "TAKEAWAY_TICKET_TOPIC": "tickets",
     "TAKEAWAY_SENDER": "sender@example.com",
 }
+
+LOOKER = ConsumerSpec(part="looker", build="tests.consumers:nothing", hosted_by="archiver")
 
 
 def settings(**variables: str) -> ConsumerSettings:
@@ -61,6 +64,14 @@ def test_the_archiver_leaves_nothing_out() -> None:
     with pytest.raises(SettingsError, match="fix: start the archiver at trim_horizon"):
         settings(start="latest").first_position_of(CONSUMERS["archiver"])
     assert settings(start="latest").first_position_of(CONSUMERS["user_notifier"]) == (Sentinel.LATEST, None)
+
+
+def test_a_process_begins_where_all_that_are_run_in_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CONSUMERS, "archiver", replace(CONSUMERS["archiver"], may_start_at_latest=True))
+    settings(start="latest").first_position_of(CONSUMERS["archiver"])
+    monkeypatch.setitem(CONSUMERS, "looker", replace(LOOKER, may_start_at_latest=False))
+    with pytest.raises(SettingsError, match=r"looker would miss .* fix: start the archiver at trim_horizon"):
+        settings(start="latest").first_position_of(CONSUMERS["archiver"])
 
 
 def test_records_are_polled_unless_told() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from consumers import specs
 from consumers.assembly import redriver
-from consumers.specs import CONSUMERS, LAKE_FILLERS, ConsumerSpec, listed, named, process_named, processes, run_in
+from consumers.specs import CONSUMERS, LAKE_FILLERS, ConsumerSpec, fed_by, listed, named, reader_named, readers
 from events.choreography import CHOREOGRAPHY, OBSERVERS, RESTAURANT_NOTIFIER, USER_NOTIFIER, Bound
 from foundation.clock import uninterrupted_wait
 from foundation.settings import SettingsError
@@ -67,7 +67,7 @@ def test_a_consumer_that_is_listed_twice_is_named() -> None:
 
 
 def test_shares_that_a_shard_has_not_are_named() -> None:
-    *others, last = CONSUMERS.values()
+    *others, last = readers().values()
     room = 5 - sum(spec.reads_per_second for spec in others)
     listed(*others, replace(last, reads_per_second=room))
     with pytest.raises(ValueError, match=r"5\.25 times a second, and it allows 5: restaurant_notifier 1\.75, .* fix:"):
@@ -87,13 +87,13 @@ def two_observers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_that_is_hosted_has_no_share_and_no_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, spec in listed(*CONSUMERS.values(), HOSTED).items():
         monkeypatch.setitem(CONSUMERS, name, spec)
-    assert "looker-on" not in processes()
-    assert [spec.name for spec in run_in(ARCHIVER)] == ["archiver", "looker-on"]
-    assert run_in(NOTIFIER) == (NOTIFIER,)
-    assert (HOSTED.process, ARCHIVER.process) == ("archiver", "archiver")
-    assert process_named("archiver") is CONSUMERS["archiver"]
+    assert "looker-on" not in readers()
+    assert [spec.name for spec in fed_by(ARCHIVER)] == ["archiver", "looker-on"]
+    assert fed_by(NOTIFIER) == (NOTIFIER,)
+    assert (HOSTED.reader, ARCHIVER.reader) == ("archiver", "archiver")
+    assert reader_named("archiver") is CONSUMERS["archiver"]
     with pytest.raises(SettingsError, match=r"it is run in that of archiver\. fix: start archiver"):
-        process_named("looker-on")
+        reader_named("looker-on")
 
 
 @pytest.mark.usefixtures("two_observers")
