@@ -1,5 +1,6 @@
 """Introduces processors, engines and AWS to each other. Each builder imports what it builds, and nothing else."""
 
+import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -12,14 +13,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from consumers.dead_letters import DeadLetters, GivesNewerAgain, S3DeadLetters
 from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment
 from consumers.settings import ConsumerSettings
-from consumers.specs import ConsumerSpec, named
-from consumers.steps import DynamoDBOutcomes
+from consumers.specs import CONSUMERS, ConsumerSpec, fed_by, named, reader_named
+from consumers.steps import DynamoDBOutcomes, DynamoDBStates, forget_state
 from events import KNOWN_EVENTS, Step, require_reading
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
 from foundation.ids import random_id
-from foundation.settings import SettingsError, from_environment
+from foundation.settings import SettingsError, from_environment, setting, variable
 
 if TYPE_CHECKING:
     from analytics.privacy import CustomerKeys
@@ -37,11 +38,11 @@ _LEASES = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_
 
 
 def worker(consumer: str, environ: Mapping[str, str], emit: Emit) -> "Worker":
-    """The consumer, fed by our own engine. Raises `SettingsError` for what `environ` lacks."""
+    """The consumer, and those that it hosts, fed by our own engine. Raises `SettingsError` for what `environ` lacks."""
     from consumers.engines.worker.settings import WorkerSettings
     from consumers.engines.worker.worker import Worker
 
-    spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
+    spec, settings = reader_named(consumer), from_environment(ConsumerSettings, environ)
     start, start_at = settings.first_position_of(spec)
     return Worker(
         WorkerSettings(
@@ -68,7 +69,7 @@ def kinesis_function(consumer: str, environ: Mapping[str, str], emit: Emit) -> "
     """The consumer, fed by a Lambda event source mapping. Raises `SettingsError` for what `environ` lacks."""
     from consumers.engines.aws_lambda import KinesisFunction
 
-    spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
+    spec, settings = reader_named(consumer), from_environment(ConsumerSettings, environ)
 
     def hash_keys_of(stream: str, shard_id: str) -> "HashKeyRange | None":
         from foundation.kinesis import listed_shards
@@ -89,7 +90,7 @@ def kcl_daemon(consumer: str, environ: Mapping[str, str]) -> "DaemonSettings":
     """The consumer, fed by the KCL. Raises `SettingsError` for what `environ` lacks."""
     from consumers.engines.kcl import DaemonSettings, endpoints
 
-    spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
+    spec, settings = reader_named(consumer), from_environment(ConsumerSettings, environ)
     start, start_at = settings.first_position_of(spec)
     return DaemonSettings(
         application=settings.application(spec),
@@ -170,8 +171,12 @@ def redriver(consumer: str, environ: Mapping[str, str], wait: Wait, emit: Emit) 
 def processors(
     spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit
 ) -> ProcessorFactory:
-    """What processes the shards of this consumer, under any engine. Raises `CannotRead` rather than misread records."""
+    """What processes the shards of this consumer, and for those that it hosts, under any engine.
+
+    Raises `CannotRead` rather than misread records.
+    """
     from analytics.assembly import customer_keys
+    from consumers.hosting import hosting
 
     # guarantee: a process that cannot read its own golden bytes does not start
     require_reading()
@@ -179,8 +184,8 @@ def processors(
     letters = dead_letters(environ, settings, keys)
     if isinstance(spec.part, Step):
         return _giving_newer_again(_performs(spec, settings, environ, emit, letters), spec.name, letters, environ, emit)
-    observers: ProcessorFactory = spec.builder()(settings, environ, emit, keys, letters)
-    return observers
+    observers = {one.name: one.builder()(settings, environ, emit, keys, letters) for one in fed_by(spec)}
+    return hosting(observers, clock=SYSTEM_CLOCK)
 
 
 def _giving_newer_again(
@@ -222,21 +227,64 @@ def _performs(
     compares: bool = True,
 ) -> ProcessorFactory:
     from consumers.dead_letters import SetsApart
-    from consumers.steps import HandlerStep, performs
+    from consumers.steps import HandlerStep, Stateful, keeps_state, performs
     from producers.assembly import event_publisher
 
     if not spec.listens_to:
         raise SettingsError(f"{spec.name} performs no step. fix: leave its letters where they are")
-    handle = spec.builder()(settings, partial(aws.client, environ=environ, config=_CONFIG))
+    made = spec.builder()(settings, partial(aws.client, environ=environ, config=_CONFIG))
+    rules = replace(settings.rules, compares=compares)
+    publisher, apart = event_publisher(environ, emit), SetsApart(spec.name, letters, clock=SYSTEM_CLOCK, emit=emit)
+    if isinstance(made, Stateful):
+        return keeps_state(
+            spec.name,
+            spec.listens_to,
+            made,
+            rules,
+            states=_states(spec, settings, environ),
+            publisher=publisher,
+            apart=apart,
+            clock=SYSTEM_CLOCK,
+            wait=uninterrupted_wait(),
+            chance=random.Random(),
+            emit=emit,
+        )
     return performs(
-        HandlerStep(spec.name, spec.listens_to, handle),
-        replace(settings.rules, compares=compares),
+        HandlerStep(spec.name, spec.listens_to, made),
+        rules,
         outcomes=_outcomes(spec, settings, environ),
-        publisher=event_publisher(environ, emit),
-        apart=SetsApart(spec.name, letters, clock=SYSTEM_CLOCK, emit=emit),
+        publisher=publisher,
+        apart=apart,
         clock=SYSTEM_CLOCK,
         emit=emit,
     )
+
+
+def _states(spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str]) -> DynamoDBStates:
+    if settings.states_table is None:
+        raise SettingsError(
+            f"{variable('states_table')} is not set, and {spec.name} keeps a state. fix: `takeaway deploy` again; an "
+            "earlier release's stack has no such table"
+        )
+    return DynamoDBStates(
+        aws.client("dynamodb", environ, _CONFIG),
+        settings.states_table,
+        settings.outcomes_table,
+        settings.application(spec),
+        keep=settings.keep_outcomes,
+        clock=SYSTEM_CLOCK,
+        wait=uninterrupted_wait(),
+    )
+
+
+def forget_states(environ: Mapping[str, str], key: str) -> int:
+    """Removes what subscribers remember under this key, as a customer's id; answers how many states those were."""
+    table = environ.get(variable("states_table"))
+    if table is None:
+        return 0
+    stack = setting("stack", str, environ, default=ConsumerSettings.stack)
+    client = aws.client("dynamodb", environ, _CONFIG)
+    return sum(forget_state(client, table, f"{stack}-{name}", key) for name in CONSUMERS)
 
 
 def _outcomes(spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str]) -> DynamoDBOutcomes:

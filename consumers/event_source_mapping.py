@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from consumers.settings import ConsumerSettings
-from consumers.specs import named
+from consumers.specs import reader_named
 from events import EVENT_TYPES
 
 _FAN_OUT_CONSUMER = "/consumer/"
@@ -16,9 +16,10 @@ _FAN_OUT_CONSUMER = "/consumer/"
 def event_source_mapping(consumer: str, *, source: str, function: str) -> dict[str, Any]:
     """The properties of an `AWS::Lambda::EventSourceMapping`, which are CreateEventSourceMapping's parameters too.
 
-    `source` is the ARN of the stream, or of a fan-out consumer of it. Raises `SettingsError` for an unknown consumer.
+    `source` is the ARN of the stream, or of a fan-out consumer of it.
+    Raises `SettingsError` for an unknown consumer, and for one without a process of its own.
     """
-    spec = named(consumer)
+    spec = reader_named(consumer)
     mapping: dict[str, Any] = {
         "FunctionName": function,
         "EventSourceArn": source,

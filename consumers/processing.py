@@ -1,12 +1,12 @@
 """What a processor is, and how it answers. Engines and processors know each other by these names only."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
 from typing import Protocol
 
-from foundation.kinesis import Batch, Position, SequenceNumber, name_anew
+from foundation.kinesis import Batch, Position, name_anew, position_key
 
 
 class Unprocessable(Exception):
@@ -53,9 +53,12 @@ class Pace(Enum):
 
 @dataclass(frozen=True)
 class RecordFailure:
-    """The first record that is not done, why, whose fault that is in words, and how to go on."""
+    """The first record that is not done, why, whose fault that is in words, and how to go on.
 
-    at: SequenceNumber
+    Where it is no record's, `at` is the place behind which nothing is done.
+    """
+
+    at: Position
     error: Exception
     pace: Pace = Pace.STILL
     verdict: str | None = None
@@ -123,3 +126,19 @@ class RecordProcessor(Protocol):
 
 
 ProcessorFactory = Callable[[ShardAssignment], RecordProcessor]
+
+
+def rest_from(batch: Batch, failure: RecordFailure) -> Batch:
+    """What is left of the batch from the failed record on: all of it when that came with an earlier one.
+
+    Raises `ValueError` where it is behind the batch.
+    """
+    done = sum(1 for record in batch.records if position_key(record.sequence_number) < position_key(failure.at))
+    if not done:
+        return batch
+    if done == len(batch.records):
+        raise ValueError(
+            f"{batch.shard_id}: the processor failed at {failure.at}, which is behind the batch it was given. "
+            "fix: name a record of the batch"
+        ) from failure.error
+    return replace(batch, after=batch.records[done - 1].sequence_number, records=batch.records[done:])

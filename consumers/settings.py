@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from consumers.batching import BatchRules
-from consumers.specs import CONSUMERS, ConsumerSpec
+from consumers.specs import Beginning, ConsumerSpec, fed_by, readers
 from foundation.kinesis import READ_BYTES_PER_SECOND, Sentinel
 from foundation.settings import SettingsError, variable
 
@@ -19,15 +19,18 @@ class ConsumerSettings:
     dead_letter_bucket: str
     ticket_topic: str
     sender: str
+    # Of subscribers that keep a state.
+    states_table: str | None = None
     stack: str = "takeaway"
     # Longer than the stream's retention plus the age at which dead letters are redriven.
     outcome_days: int = 30
-    # The consumers share a shard's 2 MiB a second: each has to read all of it.
-    read_bytes_per_second: float = READ_BYTES_PER_SECOND / len(CONSUMERS)
+    # The consumers' processes share a shard's 2 MiB a second: each has to read all of it.
+    read_bytes_per_second: float = READ_BYTES_PER_SECOND / len(readers())
     # fan_out: Kinesis pushes, with 2 MiB a second for this application alone; each shard of it costs money.
     retrieval: Literal["polling", "fan_out"] = "polling"
-    # Where a consumer begins on its first day: trim_horizon, latest, or at_timestamp:2026-03-14T12:00:00Z.
-    start: str = "trim_horizon"
+    # Where consumers begin on their first day, if not as their specs say: trim_horizon, latest, or
+    # at_timestamp:2026-03-14T12:00:00Z.
+    start: str | None = None
     failover_seconds: float = 10.0
     # own: our workers share the shards among themselves; kcl: they join a running KCL 3.0 to 3.4, and obey its leader.
     fleet: Literal["own", "kcl"] = "own"
@@ -53,8 +56,10 @@ class ConsumerSettings:
         )
 
     @property
-    def first_position(self) -> tuple[Sentinel, datetime | None]:
-        """Where a consumer begins on its first day, and the moment when that is one."""
+    def first_position(self) -> tuple[Sentinel, datetime | None] | None:
+        """Where consumers begin on their first day, and the moment when that is one; None: as their specs say."""
+        if self.start is None:
+            return None
         kind, _, moment = self.start.partition(":")
         try:
             start = Sentinel[kind.upper()]
@@ -70,12 +75,18 @@ class ConsumerSettings:
         return start, start_at
 
     def first_position_of(self, consumer: ConsumerSpec) -> tuple[Sentinel, datetime | None]:
-        if self.first_position[0] is Sentinel.LATEST and not consumer.may_start_at_latest:
-            raise SettingsError(
-                f"{variable('start')} is {self.start!r}, and the {consumer.name} would miss all that the stream holds "
-                f"by now. fix: start the {consumer.name} at trim_horizon"
-            )
-        return self.first_position
+        """Where its process begins, as all that are run in it may."""
+        begins = self.first_position
+        if begins is None:
+            # A replay of history has written checkpoints; a shard without one is new, and has all that is to be read.
+            return (Sentinel.LATEST if consumer.begins is Beginning.NOW else Sentinel.TRIM_HORIZON), None
+        for one in fed_by(consumer):
+            if begins[0] is Sentinel.LATEST and not one.may_start_at_latest:
+                raise SettingsError(
+                    f"{variable('start')} is {self.start!r}, and the {one.name} would miss all that the stream holds "
+                    f"by now. fix: start the {consumer.name} at trim_horizon"
+                )
+        return begins
 
     def batch_records(self, consumer: ConsumerSpec) -> int:
         """How many records the consumer is given at a time."""
@@ -86,5 +97,5 @@ class ConsumerSettings:
         return timedelta(days=self.outcome_days)
 
     def application(self, consumer: ConsumerSpec) -> str:
-        """The consumer's name towards Kinesis and DynamoDB: its lease table, and the owner of its outcomes."""
+        """The consumer's name towards Kinesis and DynamoDB: its lease table, the owner of its outcomes and states."""
         return f"{self.stack}-{consumer.name}"

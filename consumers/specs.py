@@ -6,6 +6,7 @@ All code that starts, feeds, examines or audits consumers, or gives their letter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum
 from importlib import import_module
 from typing import Any
 
@@ -13,9 +14,11 @@ from events import (
     ARCHIVER,
     CHOREOGRAPHY,
     OBSERVERS,
+    PROMO_ISSUER,
     RESTAURANT_NOTIFIER,
     TRACKER,
     USER_NOTIFIER,
+    VOUCHER_MAILER,
     Bound,
     Event,
     Step,
@@ -23,6 +26,19 @@ from events import (
 )
 from foundation.kinesis import READS_PER_SECOND
 from foundation.settings import SettingsError, setting, variable
+
+
+class Beginning(Enum):
+    """Where a consumer begins on its first day, when TAKEAWAY_START says nothing.
+
+    NOW: with what happens from then on. BEGINNING: with all that the stream still has. HISTORY: with all that the lake
+    has, by a replay, and then behind that; without effects alone, since a replay would have them all at once.
+    """
+
+    NOW = "now"
+    BEGINNING = "beginning"
+    HISTORY = "history"
+
 
 _HANDLER_STEPS = tuple(step for step in CHOREOGRAPHY if step.bound_by is Bound.HANDLER)
 
@@ -33,21 +49,28 @@ class ConsumerSpec:
     among the observers, where it hears everything.
 
     `build` is the `module:function` that makes it:
-        for steps, function(settings, client) answers the handler: an event heard in, the event that follows out;
+        for steps, function(settings, client) answers a `Stateful`, or the handler: an event heard in, what follows out,
+        an event, several or None;
         for an observer, function(settings, environ, emit, keys, letters) answers a `ProcessorFactory`.
     `client` makes a client of boto3 for a service's name.
 
+    `hosted_by` names the observer in whose process an observer is run: one lease and one read of a shard feed all that
+    are run in one. Such a one has no share, batches and batching window of its own, but its host's.
+
     `reads_per_second` is its share of the five reads that a shard gives to all who poll it. `batch_size` is how many
     records it is given at most at a time; without one TAKEAWAY_BATCH_SIZE says it. On Lambda they are gathered for
-    `batching_window`. `may_start_at_latest`: it may skip what the stream holds already. `fills_lake`: its records
-    become rows, and so do its dead letters when they are given again. Told to stop, it ends within `stops_within`.
+    `batching_window`. `begins` says where on its first day; `may_start_at_latest`: TAKEAWAY_START may have it skip what
+    the stream holds already. `fills_lake`: its records become rows, and so do its dead letters when they are given
+    again. Told to stop, it ends within `stops_within`.
     """
 
     part: Step | str
     build: str
-    reads_per_second: float
+    reads_per_second: float = 0.0
+    hosted_by: str | None = None
     batch_size: int | None = None
     batching_window: timedelta = timedelta(0)
+    begins: Beginning = Beginning.BEGINNING
     may_start_at_latest: bool = True
     fills_lake: bool = False
     stops_within: timedelta = timedelta(seconds=30)
@@ -55,6 +78,11 @@ class ConsumerSpec:
     @property
     def name(self) -> str:
         return self.part.actor if isinstance(self.part, Step) else self.part
+
+    @property
+    def reader(self) -> str:
+        """The consumer that reads the stream for it: itself, or its host. Process and leases are that one's."""
+        return self.hosted_by or self.name
 
     @property
     def listens_to(self) -> tuple[type[Event], ...]:
@@ -93,21 +121,44 @@ def listed(*specs: ConsumerSpec) -> dict[str, ConsumerSpec]:
             )
         if consumers[spec.name] is not spec:
             raise ValueError(f"{spec.name} is in the list of consumers twice. fix: take one off the list")
+    for spec in specs:
+        _require_fitting(spec, consumers)
+    # guarantee: together the consumers read a shard no more often than it allows
     reads = sum(spec.reads_per_second for spec in specs)
     if reads > READS_PER_SECOND:
-        shares = ", ".join(f"{spec.name} {spec.reads_per_second:g}" for spec in specs)
+        shares = ", ".join(f"{spec.name} {spec.reads_per_second:g}" for spec in specs if spec.hosted_by is None)
         raise ValueError(
             f"together the consumers would read a shard {reads:g} times a second, and it allows {READS_PER_SECOND}: "
-            f"{shares}. fix: lower their reads_per_second"
+            f"{shares}. fix: lower their reads_per_second, or have one observer hosted by another"
         )
     return consumers
 
 
-# People wait for what a notifier does; a lake file wants many records and gathers them for a minute anyway. Half a read
-# a second is left for looking on.
+def _require_fitting(spec: ConsumerSpec, consumers: Mapping[str, ConsumerSpec]) -> None:
+    """Raises `ValueError` where it would be fed by no read, or by another's than its host's."""
+    if spec.hosted_by is None:
+        if spec.reads_per_second <= 0:
+            raise ValueError(f"{spec.name} has no share of a shard's reads. fix: give it reads_per_second")
+        return
+    host = consumers.get(spec.hosted_by)
+    # guarantee: only observers share a process
+    if host is None or host.hosted_by is not None or not {spec.part, host.part} <= set(OBSERVERS):
+        raise ValueError(
+            f"{spec.name} is hosted by {spec.hosted_by}, and an observer is run in its own process, or in that of "
+            "another observer of the list that is not hosted itself. fix: leave out hosted_by, or name such a one"
+        )
+    if spec.reads_per_second or spec.batch_size is not None or spec.batching_window:
+        raise ValueError(
+            f"{spec.name} is given what its host {host.name} reads, in that one's batches. "
+            "fix: leave out its reads_per_second, batch_size and batching_window"
+        )
+
+
+# People wait for what a notifier does; a lake file wants many records and gathers them for a minute anyway. One read a
+# second is left for looking on.
 CONSUMERS = listed(
-    ConsumerSpec(part=RESTAURANT_NOTIFIER, build="consumers.notifiers.restaurant:handler", reads_per_second=1.75),
-    ConsumerSpec(part=USER_NOTIFIER, build="consumers.notifiers.user:handler", reads_per_second=1.75),
+    ConsumerSpec(part=RESTAURANT_NOTIFIER, build="consumers.notifiers.restaurant:handler", reads_per_second=1.5),
+    ConsumerSpec(part=USER_NOTIFIER, build="consumers.notifiers.user:handler", reads_per_second=1.5),
     ConsumerSpec(
         part=ARCHIVER,
         build="consumers.archiver:archivers",
@@ -119,10 +170,43 @@ CONSUMERS = listed(
         fills_lake=True,
     ),
     # It looks on, and misses nothing that the stream still has.
-    ConsumerSpec(part=TRACKER, build="consumers.tracker:trackers", reads_per_second=0.5, may_start_at_latest=False),
+    ConsumerSpec(part=TRACKER, build="consumers.tracker:trackers", hosted_by=ARCHIVER, may_start_at_latest=False),
+    # What others build on the events: `takeaway new consumer` adds a line.
+    ConsumerSpec(
+        part=PROMO_ISSUER,
+        build="consumers.subscribers.promo_issuer:stateful",
+        reads_per_second=0.25,
+        begins=Beginning.HISTORY,
+    ),
+    ConsumerSpec(
+        part=VOUCHER_MAILER,
+        build="consumers.subscribers.voucher_mailer:handler",
+        reads_per_second=0.25,
+        begins=Beginning.NOW,
+    ),
 )
 # What these set apart is missing in the lake.
 LAKE_FILLERS = tuple(spec.name for spec in CONSUMERS.values() if spec.fills_lake)
+
+
+def readers() -> dict[str, ConsumerSpec]:
+    """Those that read the stream themselves, each in a process and with leases of its own, by name."""
+    return {name: spec for name, spec in CONSUMERS.items() if spec.hosted_by is None}
+
+
+def fed_by(reader: ConsumerSpec) -> tuple[ConsumerSpec, ...]:
+    """The consumers that are run in the reader's process: itself, and those that it hosts."""
+    return reader, *(spec for spec in CONSUMERS.values() if spec.hosted_by == reader.name)
+
+
+def reader_named(name: str) -> ConsumerSpec:
+    """The consumer that a process is started for. Raises `SettingsError` for an unknown one, and for a hosted one."""
+    spec = named(name)
+    if spec.hosted_by is not None:
+        raise SettingsError(
+            f"{name} has no process of its own: it is run in that of {spec.hosted_by}. fix: start {spec.hosted_by}"
+        )
+    return spec
 
 
 def named(name: str) -> ConsumerSpec:

@@ -22,6 +22,7 @@ from events.orders import (
     RestaurantNotified,
     TicketWithdrawn,
     UserNotified,
+    VoucherIssued,
 )
 
 PLACED: Final = "placed"
@@ -76,6 +77,7 @@ UNANSWERED: tuple[UnansweredState, ...] = (CANCELLED, EXPIRED)
 # What the events say that change no state, where the one that did is missing, as in a window that begins behind it. Of
 # customers who were told, nearly all were told of an acceptance.
 _IMPLIED: tuple[tuple[type[Event], Standing], ...] = (
+    (VoucherIssued, COMPLETED),
     (TicketWithdrawn, CANCELLED),
     (UserNotified, ACCEPTED),
     (RestaurantNotified, NOTIFIED),

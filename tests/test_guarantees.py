@@ -109,6 +109,36 @@ GUARANTEES = (
         "test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not",
     ),
     Guarantee(
+        "a forgotten customer is in no subscriber's state",
+        becomes("0"),
+        "test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not",
+    ),
+    Guarantee(
+        "each event of an answer has an id of its own",
+        replaced("position=position", "position=0"),
+        "test_two_alike_have_two_ids",
+    ),
+    Guarantee(
+        "progress waits for each event of an answer",
+        deleted,
+        "test_progress_waits_for_every_event_of_an_answer",
+    ),
+    Guarantee(
+        "two events that meet at one state both count",
+        replaced("MOST_TRIES + 1", "2"),
+        "test_two_events_that_meet_at_one_state_both_count",
+    ),
+    Guarantee(
+        "an event counts once in a state",
+        replaced("'attribute_not_exists(outcome_id)'", "'attribute_not_exists(no_such_name)'"),
+        "test_an_event_counts_once_whoever_hears_it_again",
+    ),
+    Guarantee(
+        "a state moves on from the version that was read",
+        becomes("'attribute_exists(version)'"),
+        "test_a_state_that_moved_on_since_it_was_read_is_not_written_over",
+    ),
+    Guarantee(
         "processes that make a file at once agree on what it says",
         replaced("path.hardlink_to(beside)", "beside.replace(path)"),
         "test_what_several_make_at_once_is_what_the_first_made",
@@ -267,6 +297,61 @@ GUARANTEES = (
         "a checkpoint follows its effect",
         preceded_by("if batch.records:\n    self._note(Progress(batch.records[-1].sequence_number))"),
         "test_a_checkpoint_is_never_written_before_its_effect",
+    ),
+    Guarantee(
+        "the checkpoint of several consumers of a process is the least of theirs",
+        replaced("min(", "max("),
+        "test_the_least_says_how_far_they_are",
+    ),
+    Guarantee(
+        "one of several consumers of a process that fails keeps no record from the others",
+        preceded_by("if any((one.waits for one in self._members)):\n    break"),
+        "test_one_that_fails_keeps_no_other_from_what_follows",
+    ),
+    Guarantee(
+        "what waits for one of several consumers of a process is bounded",
+        becomes("True"),
+        "test_what_waits_for_one_is_bounded_and_nothing_is_given_twice",
+    ),
+    Guarantee(
+        "of several consumers of a process each is given a record once",
+        becomes("batch.records"),
+        "test_reading_begins_where_the_least_is_and_each_is_given_what_is_behind_its_own_place",
+    ),
+    Guarantee(
+        "a consumer that is opened after its host began to read misses nothing",
+        never,
+        "test_one_that_is_opened_late_and_lies_before_what_was_read_stops_the_shard_to_be_read_from_there",
+    ),
+    Guarantee(
+        "what waited for a consumer is not given to it as the shard's tip",
+        becomes("batch"),
+        "test_what_waited_is_no_tip",
+    ),
+    Guarantee(
+        "all of several consumers of a process are flushed, whichever fails",
+        followed_by("if member._failure:\n    break"),
+        "test_all_are_flushed_though_one_fails",
+    ),
+    Guarantee(
+        "a shard that is gone ends when all consumers of a process put up with it",
+        becomes("[]"),
+        "test_a_shard_that_is_gone_waits_for_all_to_put_up_with_it",
+    ),
+    Guarantee(
+        "only observers share a process",
+        never,
+        "test_one_whose_host_does_not_fit_is_named",
+    ),
+    Guarantee(
+        "together the consumers read a shard no more often than it allows",
+        becomes("0"),
+        "test_shares_that_a_shard_has_not_are_named",
+    ),
+    Guarantee(
+        "what one of several fails on at the tip is no end of its trouble",
+        replaced("and feeder.is_done", ""),
+        "test_one_of_two_that_fails_keeps_nothing_from_the_other",
     ),
     Guarantee(
         "progress waits for Kinesis' acknowledgement",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from consumers.diagnostics import ShardStopped, ShardWaits
-from consumers.processing import Pace, Progress, RecordFailure, RecordProcessor, ShardAssignment, ShardStop, Standstill
+from consumers.processing import Pace, Progress, RecordProcessor, ShardAssignment, ShardStop, Standstill, rest_from
 from foundation.backoff import pause_after
 from foundation.clock import Wait
 from foundation.diagnostics import Emit
@@ -61,12 +61,17 @@ class Feeder:
         failures = 0
         while True:
             error, verdict = self._flush()
-            if position_key(self._done) >= position_key(self._fed):
+            if self.is_done:
                 return True
             failures += 1
             within -= pause_after(failures)
             if within < 0 or self._pause(self._done, error, verdict, failures):
                 return False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all that was fed is safely done."""
+        return position_key(self._done) >= position_key(self._fed)
 
     def flush(self) -> Exception | None:
         """Flushes once; answers what went wrong. What could not be flushed is read again by whoever is next."""
@@ -104,10 +109,10 @@ class Feeder:
                     progress.failure.pace,
                     progress.failure.verdict,
                 )
-                batch = batch if pace is not Pace.STILL else _from(batch, progress.failure)
+                batch = batch if pace is not Pace.STILL else rest_from(batch, progress.failure)
             if pace is Pace.FULL:
                 self._failed_at = None
-                self._emit(ShardWaits(self._shard_id, str(at), error, 0, verdict))
+                self._say(at, error, verdict, 0)
                 return self._took(batch)
             self._failures = self._failures + 1 if at == self._failed_at else 1
             self._failed_at = at
@@ -130,11 +135,14 @@ class Feeder:
 
     def _pause(self, at: Position, error: Exception | None, verdict: str | None, failures: int) -> bool:
         pause = pause_after(failures)
+        self._say(at, error, verdict, pause)
+        return self._wait(pause)
+
+    def _say(self, at: Position, error: Exception | None, verdict: str | None, pause: float) -> None:
         if isinstance(error, Standstill):
             self._emit(ShardStopped(self._shard_id, error, pause))
         else:
             self._emit(ShardWaits(self._shard_id, str(at), error, pause, verdict))
-        return self._wait(pause)
 
 
 def _parts(batch: Batch, at_most: int | None) -> Iterator[Batch]:
@@ -148,16 +156,3 @@ def _parts(batch: Batch, at_most: int | None) -> Iterator[Batch]:
         yield replace(batch, after=after, records=records, millis_behind_latest=max(1, batch.millis_behind_latest))
         after = records[-1].sequence_number
     yield replace(batch, after=after, records=batch.records[(len(batch.records) - 1) // at_most * at_most :])
-
-
-def _from(batch: Batch, failure: RecordFailure) -> Batch:
-    """What is left of the batch from the failed record on: all of it when that came with an earlier one."""
-    done = sum(1 for record in batch.records if record.sequence_number < failure.at)
-    if not done:
-        return batch
-    if done == len(batch.records):
-        raise ValueError(
-            f"{batch.shard_id}: the processor failed at {failure.at}, which is behind the batch it was given. "
-            "fix: name a record of the batch"
-        ) from failure.error
-    return replace(batch, after=batch.records[done - 1].sequence_number, records=batch.records[done:])

@@ -16,7 +16,7 @@ class ShardHealth:
 
     `tell` is given the trouble whenever it is another one, and None when it is over. Trouble with reading is over once
     something was read. All other trouble lasts until the shard has got on: its checkpoint moved, or all that there was
-    up to the tip was taken. That a processor opens again, or takes what it took before, is no end of it.
+    up to the tip was taken and is done. That a processor opens again, or takes what it took before, is no end of it.
     """
 
     def __init__(self, shard_id: str, *, tell: Callable[[Trouble | None], None], clock: Clock, emit: Emit) -> None:

@@ -6,14 +6,14 @@ import sys
 from consumers.assembly import knowing_creation, lease_notes, processors, shard_is_gone
 from consumers.engines.kcl import DaemonLine
 from consumers.settings import ConsumerSettings
-from consumers.specs import named
+from consumers.specs import reader_named
 from foundation.diagnostics import json_lines
 from foundation.settings import from_environment
 
 
 def main() -> None:
     line = DaemonLine.taken()
-    spec, settings = named(sys.argv[1]), from_environment(ConsumerSettings, os.environ)
+    spec, settings = reader_named(sys.argv[1]), from_environment(ConsumerSettings, os.environ)
     emit = json_lines(spec.name)
     factory = knowing_creation(processors(spec, settings, os.environ, emit), os.environ, emit)
     is_gone = shard_is_gone(settings.stream, os.environ)

@@ -3,7 +3,7 @@
 from consumers.steps.answers import Answer, read_outcome
 from consumers.steps.outcomes import DynamoDBOutcomes, IdempotencyStore, happening, recalled
 from consumers.steps.stateful import Stateful, keeps_state
-from consumers.steps.states import DynamoDBStates
+from consumers.steps.states import DynamoDBStates, forget_state
 from consumers.steps.step import HandlerStep, performs
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "HandlerStep",
     "IdempotencyStore",
     "Stateful",
+    "forget_state",
     "happening",
     "keeps_state",
     "performs",

@@ -34,8 +34,8 @@ class _Several(msgspec.Struct, frozen=True):
 def outcome_of(heard: EventEnvelope[Event], answer: Answer, *, actor: str, at: datetime) -> Outcome:
     """Raises `ShardStop` for an answer that is none, and `Unprocessable` for one too large to be remembered."""
     events = _events(answer, actor)
+    # guarantee: each event of an answer has an id of its own
     follows = tuple(
-        # guarantee: each event of an answer has an id of its own
         encoded(following(heard, event, occurred_at=at, producer=actor, position=position))
         for position, event in enumerate(events)
     )

@@ -74,6 +74,7 @@ class WithState(Generic[StateT, EventT]):
     def once(self, heard: EventEnvelope[EventT]) -> Outcome:
         """Raises `Unavailable` when others moved the state on, again and again."""
         key = self._stateful.key(heard)
+        # guarantee: two events that meet at one state both count
         for tries in range(1, MOST_TRIES + 1):
             stored = self._states.get(key)
             after, answer = self._stateful.decide(self._decoded(stored.data), heard)
@@ -82,7 +83,6 @@ class WithState(Generic[StateT, EventT]):
                 # An event that changes nothing is remembered too: heard again, it must not meet a later state.
                 stands = self._states.commit(key, stored.version, self._encoded(after), heard, outcome)
             except Conflict:
-                # guarantee: two events that meet at one state both count
                 self._wait(self._chance.random() * pause_after(tries, first=_FIRST_PAUSE_SECONDS))
                 continue
             if stands == outcome.data:

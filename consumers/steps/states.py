@@ -97,12 +97,12 @@ class DynamoDBStates:
             if _followed_id(name) in found
             else nothing(event.order_id)
             for name, event in names.items()
-            # guarantee: an event that moved a state on is heard once, for as long as there is the state
             if name in found
         }
 
     def commit(self, key: str, version: int, state: bytes, heard: Identified, outcome: Outcome) -> bytes:
         name = self._heard_id(heard)
+        # guarantee: an event counts once in a state
         puts: list[PutTypeDef] = [
             {
                 "TableName": self._outcomes_table,
@@ -145,18 +145,23 @@ class DynamoDBStates:
             raise Conflict from error
         return outcome.data
 
-    def forget(self, key: str) -> bool:
-        """Removes a state; answers whether there was one. What was heard of it stays known."""
-        gone = self._client.delete_item(
-            TableName=self._states_table, Key={"state_id": {"S": self._state_id(key)}}, ReturnValues="ALL_OLD"
-        )
-        return "Attributes" in gone
-
     def _state_id(self, key: str) -> str:
-        return f"{self._application}/{key}"
+        return state_id(self._application, key)
 
     def _heard_id(self, event: Identified) -> str:
         return f"{self._application}/{own_name(event)}"
+
+
+def state_id(application: str, key: str) -> str:
+    return f"{application}/{key}"
+
+
+def forget_state(client: "DynamoDBClient", states_table: str, application: str, key: str) -> bool:
+    """Removes a state; answers whether there was one. That its events were heard stays known."""
+    gone = client.delete_item(
+        TableName=states_table, Key={"state_id": {"S": state_id(application, key)}}, ReturnValues="ALL_OLD"
+    )
+    return "Attributes" in gone
 
 
 def _followed_id(heard_id: str) -> str:

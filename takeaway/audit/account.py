@@ -7,12 +7,17 @@ from enum import Enum
 
 from events import (
     ARCHIVER,
+    CHOREOGRAPHY,
     EVENT_TYPES,
     EVENTS,
+    Bound,
     Event,
     RestaurantNotified,
+    Step,
     TicketWithdrawn,
     UserNotified,
+    VoucherIssued,
+    derive_event_id,
     handler_steps,
 )
 from foundation.kinesis import StreamPosition
@@ -21,23 +26,42 @@ from takeaway.audit.rest import Rest
 
 # A message to somebody, by the event that tells of it; and where that message is looked for.
 _KINDS: dict[type[Event], str] = {RestaurantNotified: "ticket", TicketWithdrawn: "withdrawal", UserNotified: "e-mail"}
+# Where no event tells of it, by the one that it answers.
+_UNTOLD: dict[type[Event], str] = {VoucherIssued: "e-mail"}
 _SENDING = [step for heard in EVENTS for step in handler_steps(heard)]
+
+
+def _kinds(step: Step) -> list[str]:
+    if not step.publishes and step.listens_to in _UNTOLD:
+        return [_UNTOLD[step.listens_to]]
+    return [_KINDS[told] for told in step.publishes if told in _KINDS]
+
+
 # By consumer, the kind of the message that each event heard must be answered by.
 SENT: dict[str, dict[str, str]] = {
     actor: {
-        EVENT_TYPES[step.listens_to]: _KINDS[told]
+        EVENT_TYPES[step.listens_to]: kind
         for step in _SENDING
         if step.actor == actor and step.listens_to is not None
-        for told in step.publishes
+        for kind in _kinds(step)
     }
-    for actor in dict.fromkeys(step.actor for step in _SENDING)
+    for actor in dict.fromkeys(step.actor for step in _SENDING if _kinds(step))
 }
 # The consumer that tells an event by itself.
 TOLD_BY = {EVENT_TYPES[told]: step.actor for step in _SENDING for told in step.publishes}
+# What a consumer may tell about an event, and need not: by what it hears and what it then tells.
+_MAY_FOLLOW = {
+    (EVENT_TYPES[step.listens_to], EVENT_TYPES[told])
+    for step in CHOREOGRAPHY
+    if step.bound_by is Bound.HANDLER and step.deadline is None and step.listens_to is not None
+    for told in step.publishes
+}
+# More events of one type are in no answer that is looked for.
+_MOST_POSITIONS = 100
 # The events that messages of a kind answer.
 ANSWERED: dict[str, frozenset[str]] = {
     kind: frozenset(heard for kinds in SENT.values() for heard, of in kinds.items() if of == kind)
-    for kind in _KINDS.values()
+    for kind in (*_KINDS.values(), *_UNTOLD.values())
 }
 
 
@@ -85,6 +109,14 @@ class Account:
 
 def _plural(kinds: Iterable[str]) -> str:
     return " and ".join(f"{kind}s" for kind in dict.fromkeys(kinds))
+
+
+def may_follow(fact: Fact, heard: Fact | None) -> bool:
+    """Whether it is what a consumer may have told about `heard`, under the id that it then has."""
+    if heard is None or (heard.event_type, fact.event_type) not in _MAY_FOLLOW:
+        return False
+    named = fact.order_id, fact.event_type, heard.event_id
+    return any(derive_event_id(*named, position) == fact.event_id for position in range(_MOST_POSITIONS))
 
 
 def accounts(ends: Iterable[Ended]) -> tuple[Account, ...]:

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from analytics.assembly import lake_names
 from consumers.dead_letters import DROPPED, letter_place
-from consumers.specs import CONSUMERS, LAKE_FILLERS
+from consumers.specs import CONSUMERS, LAKE_FILLERS, fed_by
 from events import EVENT_TYPES, OrderExpired, OrderPlaced, UnreadableEvent, decode_only, header_of
 from foundation import aws
 from foundation.bucket import Bucket
@@ -183,7 +183,7 @@ def step_checkpoints(environ: Mapping[str, str]) -> dict[str, dict[str, Position
         if spec.fills_lake:
             continue
         try:
-            leases = LeaseTable(dynamodb, settings.application(spec), "looking-on").list()
+            leases = LeaseTable(dynamodb, settings.application(CONSUMERS[spec.reader]), "looking-on").list()
         except ClientError as error:
             if error_code(error) != "ResourceNotFoundException":
                 raise
@@ -199,7 +199,11 @@ def paces(environ: Mapping[str, str]) -> dict[str, timedelta]:
     from analytics.settings import LakeSettings
 
     file_age = from_environment(LakeSettings, environ).lake_file_age
-    return {spec.name: file_age if spec.fills_lake else timedelta(seconds=10) for spec in CONSUMERS.values()}
+    # The checkpoint of a process is the least of those that are run in it.
+    return {
+        name: file_age if any(one.fills_lake for one in fed_by(CONSUMERS[spec.reader])) else timedelta(seconds=10)
+        for name, spec in CONSUMERS.items()
+    }
 
 
 def set_apart(letters: Bucket, consumer: str, stream: str = "") -> frozenset[StreamPosition]:

@@ -12,7 +12,7 @@ from events import (
     OrderPlaced,
 )
 from foundation.kinesis import StreamPosition
-from takeaway.audit.account import ANSWERED, SENT, TOLD_BY, Account, End, Ended, accounts, record_ends
+from takeaway.audit.account import ANSWERED, SENT, TOLD_BY, Account, End, Ended, accounts, may_follow, record_ends
 from takeaway.audit.facts import Evidence, Fact
 from takeaway.audit.rest import Rest, Waits
 
@@ -158,12 +158,13 @@ def _without_others(evidence: Evidence) -> tuple[Evidence, int]:
 def _stream(evidence: Evidence, ends: Iterable[Ended]) -> Iterator[Finding | Waits]:
     known = {fact.event_id for fact in evidence.ledger} | evidence.intended
     found = Counter(fact.event_id for fact in evidence.stream)
+    heard = {fact.event_id: fact for fact in evidence.stream}
     missing = _Missing(evidence, ends)
     for fact in evidence.ledger:
         if fact.certain and not found[fact.event_id] and (why := missing.why(fact)) is not None:
             yield why
     for fact in _distinct(evidence.stream):
-        if fact.event_id not in known:
+        if fact.event_id not in known and not may_follow(fact, heard.get(fact.because_of or "")):
             yield Finding(UNEXPECTED, f"{_name(fact)} is on the stream, and not in the ledger")
         elif found[fact.event_id] > 1:
             yield Finding(REPEATED_EVENT, f"{_name(fact)} is on the stream {found[fact.event_id]} times")

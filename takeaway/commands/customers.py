@@ -35,6 +35,7 @@ def forget(
     """
     from analytics.assembly import customer_keys
     from analytics.privacy import order_subject
+    from consumers.assembly import forget_states
     from producers.assembly import orders_table, tracked_orders
     from producers.load.forgetting import forget_in_ledger
 
@@ -55,12 +56,15 @@ def forget(
     under_way = sorted({order.order_id for order in orders} - set(removed))
     # guarantee: a forgotten customer is in no list of the tracker
     untracked = tracked.forget_customer(customer_id, but=under_way)
+    # guarantee: a forgotten customer is in no subscriber's state
+    states = forget_states(environ, customer_id)
     told = {
         "customer_id": customer_id,
         "orders": len(names),
         "keys_dropped": dropped,
         "orders_removed": len(removed),
         "orders_untracked": untracked,
+        "states_removed": states,
         "orders_under_way": under_way,
         "ledger_places": places,
         "left": [_left(store, environ, now) for store in STORES if store.is_left],
@@ -138,6 +142,7 @@ def _in_words(told: Mapping[str, Any]) -> list[str]:
         f"{keys} dropped, of {told['customer_id']} and {orders}: unreadable in the lake and in dead letters",
         f"{counted(told['orders_removed'], 'order')} removed from the orders table",
         f"{counted(told['orders_untracked'], 'order')} removed from the tracker's",
+        f"{counted(told['states_removed'], 'state')} of subscribers removed",
     ]
     if under_way:
         lines.append(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from consumers.specs import CONSUMERS, named
+from consumers.specs import reader_named, readers
 from foundation.diagnostics import json_lines
 from foundation.settings import variable
 from takeaway.commands.options import LEDGER, Ledger, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
@@ -41,18 +41,20 @@ def serve_orders(
 
 
 def work(
-    consumer: Annotated[str, typer.Argument(help=f"One of: {', '.join(CONSUMERS)}.")],
+    consumer: Annotated[str, typer.Argument(help=f"One of: {', '.join(readers())}.")],
     engine: Annotated[
         Engine, typer.Option(help="What feeds it: our worker, or the KCL, which needs Java.")
     ] = Engine.WORKER,
 ) -> None:
     """Run one consumer until SIGTERM or Ctrl-C: it then finishes what it has, checkpoints and exits 0.
 
+    Those that it hosts run with it.
+
     Both engines keep their place in the same table: either goes on where the other stopped.
 
     Example: takeaway work archiver
     """
-    named(consumer)
+    reader_named(consumer)
     environ = resolved()
     if engine is Engine.KCL:
         raise typer.Exit(_work_under_the_kcl(consumer, environ))

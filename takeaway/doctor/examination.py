@@ -11,7 +11,7 @@ from botocore.exceptions import NoCredentialsError
 
 from analytics.table import table_uri
 from consumers.settings import ConsumerSettings
-from consumers.specs import CONSUMERS, ConsumerSpec
+from consumers.specs import CONSUMERS, ConsumerSpec, readers
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait, uninterrupted_wait
 from foundation.settings import SettingsError, from_environment, variable
@@ -125,9 +125,9 @@ class _Look:
         if settings and "stream" in there:
             own = machine.own_variables(self.home)
             logs = {one.name: Path(one.log) for one in found.processes if one.up}
-            for name, spec in CONSUMERS.items():
+            for name, spec in readers().items():
                 consumer = self._consumer(spec, settings, own.get(name, {}), logs.get(name))
-                start_at = settings.first_position[1]
+                start_at = settings.first_position_of(spec)[1]
                 reader = Reader(name, consumer.lease_table, settings.failover_seconds / _RENEWALS, start_at)
                 consumers.append((consumer, self._asked(settings.stream, reader)))
             for name in lease_tables:

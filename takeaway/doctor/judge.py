@@ -25,7 +25,7 @@ from takeaway.terminal import counted
 
 # Signatures are refused from five minutes on; long before that, times written by two machines contradict each other.
 CLOCK_TOLERANCE_SECONDS = 30.0
-_READS_VARIABLES = dict.fromkeys(variable(spec.reads_field) for spec in specs.CONSUMERS.values())
+_READS_VARIABLES = dict.fromkeys(variable(spec.reads_field) for spec in specs.readers().values())
 # So near a limit a peak is over it.
 NEARLY = 0.8
 _LITTLE_ROOM_BYTES = 256 * 1024 * 1024

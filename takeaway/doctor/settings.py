@@ -10,7 +10,7 @@ from pathlib import Path
 
 from analytics.settings import CustomerKeySettings, LakeSettings
 from consumers.settings import ConsumerSettings
-from consumers.specs import CONSUMERS, ConsumerSpec
+from consumers.specs import ConsumerSpec, fed_by, readers
 from foundation import aws
 from foundation.settings import PREFIX, SettingsError, from_environment, variable
 from producers.settings import (
@@ -76,7 +76,7 @@ def unreadable(environ: Mapping[str, str], home: Path) -> tuple[Problem, ...]:
     problems: dict[str, Problem] = {}
     readings: list[Callable[[], object]] = [
         *(partial(from_environment, settings, values) for settings in wanted),
-        *(partial(spec.reads, values) for spec in CONSUMERS.values()),
+        *(partial(spec.reads, values) for spec in readers().values()),
     ]
     for reading in readings:
         try:
@@ -108,12 +108,12 @@ def _looks_like_ours(name: str) -> bool:
 
 def _known_variables() -> set[str]:
     fields = {field.name for settings in (*_SETTINGS, TokenSettings) for field in dataclasses.fields(settings)}
-    return {variable(field) for field in (*fields, *_OTHERS, *(spec.reads_field for spec in CONSUMERS.values()))}
+    return {variable(field) for field in (*fields, *_OTHERS, *(spec.reads_field for spec in readers().values()))}
 
 
 def pace_seconds(spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str]) -> float:
-    """How often the consumer writes a checkpoint while there is something to do. Raises `SettingsError`."""
-    if spec.fills_lake:
+    """How often the consumer's process writes a checkpoint while there is something to do. Raises `SettingsError`."""
+    if any(one.fills_lake for one in fed_by(spec)):
         return from_environment(LakeSettings, environ).lake_file_age.total_seconds()
     return settings.batching_window_seconds + 1 / spec.reads(environ)
 
@@ -152,7 +152,7 @@ def _defaults(home: Path) -> dict[str, str]:
     fields = [field for settings in _SETTINGS for field in dataclasses.fields(settings)]
     return {
         **{variable(field.name): _text(field.default) for field in fields if field.default is not dataclasses.MISSING},
-        **{variable(spec.reads_field): _text(spec.reads_per_second) for spec in CONSUMERS.values()},
+        **{variable(spec.reads_field): _text(spec.reads_per_second) for spec in readers().values()},
         variable("home"): str(home),
         variable("aws_port"): str(DEFAULT_AWS_PORT),
         variable("api_port"): str(DEFAULT_API_PORT),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from consumers.specs import CONSUMERS
+from consumers.specs import CONSUMERS, readers
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.settings import variable
 from takeaway.errors import UserError
@@ -180,7 +180,7 @@ def start_flow(stack: Stack, api_port: int) -> None:
         require_free(api_port, variable("api_port"))
         stack.start(API, "serve", "--port", str(api_port))
         write(stack.home / "api_port", str(api_port))
-    for consumer in CONSUMERS:
+    for consumer in readers():
         if not stack.runs(consumer):
             stack.start(consumer, "work", consumer)
     if not stack.runs(KEEPER):

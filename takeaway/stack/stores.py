@@ -44,8 +44,8 @@ DEPLOYED = (
     ),
     Store(
         "OutcomesTable",
-        "ids of customer and order",
-        ends="each item expires, after `TAKEAWAY_OUTCOME_DAYS`",
+        "ids of customer and order; of a voucher name and address",
+        ends="each item expires, after `TAKEAWAY_OUTCOME_DAYS`; digests of events that a state has counted stay",
         kept=timedelta(days=30),
     ),
     Store(
@@ -53,6 +53,7 @@ DEPLOYED = (
         "ids of customer and order",
         forgets="removes the customer's orders but for those under way; any other expires 90 days after its last event",
     ),
+    Store("StatesTable", "what subscribers remember, by the customer's id", forgets="removes the customer's states"),
     Store("TicketTopic", "", ends="a ticket has no customer in it"),
     Store("TicketQueue", "", ends="a ticket has no customer in it", kept=timedelta(days=14)),
     Store("AuditQueue", "", ends="a ticket has no customer in it", kept=timedelta(days=14)),

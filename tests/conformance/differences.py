@@ -20,6 +20,7 @@ DIFFERENCES: dict[str, dict[str, str]] = {
     LAMBDA: {
         "reads_that_fail_lose_nothing": "Lambda reads, not the function",
         "where_the_processor_is_behind_nothing_is_left_out": "Lambda never tells where it read from: its word is taken",
+        "one_of_two_that_fails_keeps_nothing_from_the_other": "it gives nothing behind a batch that is not done",
         "a_checkpoint_lies_inside_an_aggregate": "it names a Kinesis record, not a place inside one",
         "a_throttled_checkpoint_is_written_later": _LAMBDA_KEEPS_IT,
         "who_lost_its_shard_checkpoints_nothing": _ONE_AT_A_TIME,

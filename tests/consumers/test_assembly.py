@@ -5,17 +5,24 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from analytics.assembly import customer_keys
 from analytics.lake import Lake, NoLake
 from consumers.assembly import dead_letters, kinesis_function, processors, redriver, worker
+from consumers.dead_letters.letters import DeadLetters
+from consumers.dead_letters.set_apart import Bad, SetsApart
+from consumers.processing import ProcessorFactory, Progress, ShardAssignment
 from consumers.settings import ConsumerSettings
-from consumers.specs import CONSUMERS
+from consumers.specs import CONSUMERS, ConsumerSpec, readers
 from events import self_test
 from events.self_test import CannotRead
+from events.wire import encode
+from foundation.clock import SYSTEM_CLOCK
+from foundation.diagnostics import Emit
+from foundation.kinesis.records import Batch
 from foundation.settings import from_environment
 from producers.assembly import event_publisher
 from takeaway.stack import deployment
@@ -91,7 +98,7 @@ def test_publisher_workers_sink_keys_and_letters_speak_to_the_endpoint_given(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("consumer", CONSUMERS)
+@pytest.mark.parametrize("consumer", readers())
 def test_no_consumer_starts_where_the_golden_bytes_cannot_be_read(
     monkeypatch: pytest.MonkeyPatch, consumer: str
 ) -> None:
@@ -107,3 +114,49 @@ def test_no_consumer_starts_where_the_golden_bytes_cannot_be_read(
     ):
         with pytest.raises(CannotRead, match="fix: deploy a release"):
             start()
+
+
+class Looker:
+    """An observer that is hosted: it notes what it is given, and sets apart what is no event."""
+
+    given: ClassVar[list[bytes]] = []
+
+    def __init__(self, assignment: ShardAssignment, apart: SetsApart) -> None:
+        self._assignment = assignment
+        self._apart = apart
+        self.resume_after = assignment.checkpoint
+
+    def process(self, batch: Batch) -> Progress:
+        torn = [Bad(record, ValueError("torn")) for record in batch.records if record.data == b"torn"]
+        self._apart.set_apart(self._assignment, torn)
+        self.given.extend(record.data for record in batch.records)
+        self.resume_after = batch.records[-1].sequence_number if batch.records else self.resume_after
+        return Progress(self.resume_after)
+
+    def flush(self) -> Progress:
+        return Progress(self.resume_after)
+
+
+def lookers(_: object, __: object, emit: Emit, ___: object, letters: DeadLetters) -> ProcessorFactory:
+    return lambda assignment: Looker(assignment, SetsApart("looker", letters, clock=SYSTEM_CLOCK, emit=emit))
+
+
+@pytest.mark.local_aws
+def test_a_hosted_observer_is_fed_by_its_hosts_reads_and_has_letters_of_its_own(
+    local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosted = ConsumerSpec(part="looker", build="tests.consumers.test_assembly:lookers", hosted_by="archiver")
+    monkeypatch.setitem(CONSUMERS, "looker", hosted)
+    stack = f"hosted-{uuid.uuid4().hex[:8]}"
+    environ = {**local_aws.environ, "TAKEAWAY_STACK": stack, "TAKEAWAY_LAKE_FILE_AGE": "1"}
+    environ |= deployment.deploy(environ, shards=1)
+    event = encode(an_envelope(an_order_placed(customer_name=NAME)))
+    for data in (event, b"torn"):
+        local_aws.client("kinesis").put_record(StreamName=environ["TAKEAWAY_STREAM"], Data=data, PartitionKey="order")
+    letters = dead_letters(environ, from_environment(ConsumerSettings, environ), customer_keys(environ))
+    with at_work("archiver", environ):
+        until(lambda: len(tokens(environ)) == 1)
+        until(lambda: letters.keys("archiver/") and letters.keys("looker/"))
+    assert Looker.given == [event, b"torn"]
+    tables = local_aws.client("dynamodb").list_tables()["TableNames"]
+    assert {f"{stack}-archiver", f"{stack}-looker"} & set(tables) == {f"{stack}-archiver"}

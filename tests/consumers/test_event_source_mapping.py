@@ -9,7 +9,7 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from consumers.event_source_mapping import event_source_mapping
-from consumers.specs import CONSUMERS
+from consumers.specs import readers
 from events.choreography import CHOREOGRAPHY
 from events.wire import encode
 from tests.support import ROOT
@@ -23,7 +23,7 @@ def mapping(consumer: str, source: str = STREAM) -> dict[str, Any]:
     return event_source_mapping(consumer, source=source, function="takeaway")
 
 
-@pytest.mark.parametrize("consumer", CONSUMERS)
+@pytest.mark.parametrize("consumer", readers())
 @pytest.mark.parametrize("source", [STREAM, FAN_OUT])
 def test_aws_takes_the_settings_of_every_consumer(consumer: str, source: str) -> None:
     model = ServiceModel(Loader().load_service_model("lambda", "service-2"), "lambda")
@@ -33,7 +33,7 @@ def test_aws_takes_the_settings_of_every_consumer(consumer: str, source: str) ->
     assert not report.has_errors(), report.generate_report()
 
 
-@pytest.mark.parametrize("consumer", CONSUMERS)
+@pytest.mark.parametrize("consumer", readers())
 def test_nothing_is_dropped_and_a_shard_has_one_batch_at_a_time(consumer: str) -> None:
     settings = mapping(consumer)
     assert settings["StartingPosition"] == "TRIM_HORIZON"
@@ -44,7 +44,7 @@ def test_nothing_is_dropped_and_a_shard_has_one_batch_at_a_time(consumer: str) -
     assert "TumblingWindowInSeconds" not in settings
 
 
-@pytest.mark.parametrize("consumer", CONSUMERS)
+@pytest.mark.parametrize("consumer", readers())
 def test_where_lambda_cannot_look_into_aggregates_it_filters_nothing(consumer: str) -> None:
     assert "FilterCriteria" not in mapping(consumer, STREAM)
 

@@ -1,12 +1,13 @@
 """What a consumer is told from outside: where it begins, and what it refuses to be told."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from consumers.settings import ConsumerSettings
-from consumers.specs import CONSUMERS
+from consumers.specs import CONSUMERS, ConsumerSpec
 from foundation.kinesis.records import Sentinel
 from foundation.settings import SettingsError, from_environment
 
@@ -18,6 +19,8 @@ ENVIRON = {
     "TAKEAWAY_SENDER": "sender@example.com",
 }
 
+LOOKER = ConsumerSpec(part="looker", build="tests.consumers:nothing", hosted_by="archiver")
+
 
 def settings(**variables: str) -> ConsumerSettings:
     return from_environment(
@@ -28,7 +31,7 @@ def settings(**variables: str) -> ConsumerSettings:
 @pytest.mark.parametrize(
     ("start", "expected"),
     [
-        ("", (Sentinel.TRIM_HORIZON, None)),
+        ("", None),
         ("trim_horizon", (Sentinel.TRIM_HORIZON, None)),
         ("LATEST", (Sentinel.LATEST, None)),
         ("at_timestamp:2026-03-14T12:00:00Z", (Sentinel.AT_TIMESTAMP, datetime(2026, 3, 14, 12, tzinfo=UTC))),
@@ -55,12 +58,29 @@ def test_any_other_beginning_is_refused_with_what_would_do(start: str) -> None:
         settings(start=start)
 
 
+def test_it_begins_as_its_spec_says_where_it_is_not_told() -> None:
+    for name, consumer in CONSUMERS.items():
+        begins = Sentinel.LATEST if name == "voucher_mailer" else Sentinel.TRIM_HORIZON
+        assert settings().first_position_of(consumer) == (begins, None)
+        if name != "archiver":
+            assert settings(start="trim_horizon").first_position_of(consumer) == (Sentinel.TRIM_HORIZON, None)
+
+
 def test_the_archiver_leaves_nothing_out() -> None:
     for start in ("trim_horizon", "at_timestamp:2026-03-14T12:00:00Z"):
         settings(start=start).first_position_of(CONSUMERS["archiver"])
     with pytest.raises(SettingsError, match="fix: start the archiver at trim_horizon"):
         settings(start="latest").first_position_of(CONSUMERS["archiver"])
     assert settings(start="latest").first_position_of(CONSUMERS["user_notifier"]) == (Sentinel.LATEST, None)
+
+
+def test_a_process_begins_where_all_that_are_run_in_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("archiver", "tracker"):
+        monkeypatch.setitem(CONSUMERS, name, replace(CONSUMERS[name], may_start_at_latest=True))
+    settings(start="latest").first_position_of(CONSUMERS["archiver"])
+    monkeypatch.setitem(CONSUMERS, "looker", replace(LOOKER, may_start_at_latest=False))
+    with pytest.raises(SettingsError, match=r"looker would miss .* fix: start the archiver at trim_horizon"):
+        settings(start="latest").first_position_of(CONSUMERS["archiver"])
 
 
 def test_records_are_polled_unless_told() -> None:

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from consumers import specs
 from consumers.assembly import redriver
-from consumers.specs import CONSUMERS, LAKE_FILLERS, ConsumerSpec, listed, named
+from consumers.specs import CONSUMERS, LAKE_FILLERS, ConsumerSpec, fed_by, listed, named, reader_named, readers
 from events.choreography import CHOREOGRAPHY, OBSERVERS, RESTAURANT_NOTIFIER, USER_NOTIFIER, Bound
 from foundation.clock import uninterrupted_wait
 from foundation.settings import SettingsError
@@ -65,17 +67,64 @@ def test_a_consumer_that_is_listed_twice_is_named() -> None:
 
 
 def test_shares_that_a_shard_has_not_are_named() -> None:
-    *others, last = CONSUMERS.values()
+    *others, last = readers().values()
     room = 5 - sum(spec.reads_per_second for spec in others)
     listed(*others, replace(last, reads_per_second=room))
-    with pytest.raises(ValueError, match=r"5\.25 times a second, and it allows 5: restaurant_notifier 1\.75, .* fix:"):
+    with pytest.raises(ValueError, match=r"5\.25 times a second, and it allows 5: restaurant_notifier 1\.5, .* fix:"):
         listed(*others, replace(last, reads_per_second=room + 0.25))
+
+
+ARCHIVER = CONSUMERS["archiver"]
+HOSTED = ConsumerSpec(part="looker-on", build="tests.consumers.test_specs:nothing", hosted_by="archiver")
+
+
+@pytest.fixture
+def two_observers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(specs, "OBSERVERS", ("archiver", "tracker", "looker-on"))
+
+
+@pytest.mark.usefixtures("two_observers")
+def test_one_that_is_hosted_has_no_share_and_no_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, spec in listed(*CONSUMERS.values(), HOSTED).items():
+        monkeypatch.setitem(CONSUMERS, name, spec)
+    assert "looker-on" not in readers()
+    assert [spec.name for spec in fed_by(ARCHIVER)] == ["archiver", "tracker", "looker-on"]
+    assert fed_by(NOTIFIER) == (NOTIFIER,)
+    assert (HOSTED.reader, ARCHIVER.reader) == ("archiver", "archiver")
+    assert reader_named("archiver") is CONSUMERS["archiver"]
+    with pytest.raises(SettingsError, match=r"it is run in that of archiver\. fix: start archiver"):
+        reader_named("looker-on")
+
+
+@pytest.mark.usefixtures("two_observers")
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"hosted_by": "chef"}, "looker-on is hosted by chef, .* fix: "),
+        ({"hosted_by": "looker-on"}, "looker-on is hosted by looker-on, .* fix: "),
+        ({"hosted_by": "restaurant_notifier"}, "looker-on is hosted by restaurant_notifier, .* fix: "),
+        ({"part": USER_NOTIFIER}, "user_notifier is hosted by archiver, .* fix: "),
+        ({"reads_per_second": 0.5}, "is given what its host archiver reads, .* fix: "),
+        ({"batch_size": 7}, "is given what its host archiver reads, .* fix: "),
+        ({"batching_window": timedelta(1)}, "is given what its host archiver reads, .* fix: "),
+        ({"hosted_by": None}, "looker-on has no share of a shard's reads. fix: "),
+    ],
+)
+def test_one_whose_host_does_not_fit_is_named(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        listed(NOTIFIER, ARCHIVER, replace(HOSTED, **changes))
+
+
+@pytest.mark.usefixtures("two_observers")
+def test_a_host_that_is_hosted_itself_is_named() -> None:
+    with pytest.raises(ValueError, match="is hosted by looker-on, "):
+        listed(replace(ARCHIVER, hosted_by="looker-on", reads_per_second=0), HOSTED)
 
 
 @pytest.mark.parametrize(
     ("name", "environ", "reads"),
     [
-        ("restaurant_notifier", {}, 1.75),
+        ("restaurant_notifier", {}, 1.5),
         ("user_notifier", {"TAKEAWAY_READS_PER_SECOND": "2"}, 2.0),
         ("archiver", {"TAKEAWAY_READS_PER_SECOND": "2"}, 0.5),
         ("archiver", {"TAKEAWAY_ARCHIVER_READS_PER_SECOND": "3", "TAKEAWAY_READS_PER_SECOND": "2"}, 3.0),

@@ -14,7 +14,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from analytics.table.layout import table_uri
-from consumers.specs import CONSUMERS
+from consumers.specs import CONSUMERS, readers
 from events.choreography import TRACKER
 from events.wire import encode
 from foundation import aws
@@ -209,7 +209,7 @@ def test_an_event_put_on_the_stream_is_unexpected(finished: Finished) -> None:
 
 def test_an_audit_of_a_flow_that_goes_on_says_what_it_waits_for_and_finds_nothing(flow: Flow) -> None:
     flow.start_api()
-    for consumer in CONSUMERS:
+    for consumer in readers():
         flow.start_consumer(consumer)
     flow.start_load(orders=120, rate=10, seed=12)
     until(lambda: bool(ledger_facts(flow.ledger)))

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from consumers.specs import CONSUMERS
+from consumers.specs import readers
 from events.orders import OrderAccepted
 from events.wire import encode
 from foundation.aws import client
@@ -156,7 +156,7 @@ def patient(tmp_path: Path) -> Iterator[Patient]:
         patient = Patient(flow, aws, through, gateway)
         flow.start_api()
         (tmp_path / "api_port").write_text(str(flow.api_port))
-        for consumer in CONSUMERS:
+        for consumer in readers():
             patient.start(consumer)
         yield patient
         flow.stop_all()

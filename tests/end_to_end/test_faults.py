@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.specs import CONSUMERS
+from consumers.specs import CONSUMERS, readers
 from events.choreography import TRACKER
 from events.wire import encode
 from foundation.aws import client
@@ -90,13 +90,13 @@ def test_errors_and_lost_answers_everywhere(stage: Stage, tables: Tables) -> Non
     trouble = Trouble(seed, refused=0.03, lost=0.03)
     with proxy(stage.endpoint, trouble.behave) as through:
         flow.start_api(AWS_ENDPOINT_URL=through)
-        for consumer in CONSUMERS:
+        for consumer in readers():
             flow.start_consumer(consumer, AWS_ENDPOINT_URL=through)
         flow.start_load(orders=100, rate=15, seed=3)
         flow.finish_load(within=150)
         flow.drain()
         trouble.refused = trouble.lost = 0
-        assert {name: flow.stop(name) for name in CONSUMERS} == dict.fromkeys(CONSUMERS, 0)
+        assert {name: flow.stop(name) for name in readers()} == dict.fromkeys(readers(), 0)
 
     # A message whose answer was lost is sent again: by botocore, or by the step. A PutRecords' likewise.
     bounds = Bounds(repeated_events=10_000, repeated_effects=trouble.counts["messages lost"])
@@ -120,7 +120,7 @@ def test_the_back_end_goes_away_and_comes_back(stage: Stage) -> None:
     flow, trouble = stage.flow, Trouble(0, refused=0, lost=0)
     with proxy(stage.endpoint, trouble.behave) as through:
         flow.start_api(AWS_ENDPOINT_URL=through)
-        for consumer in CONSUMERS:
+        for consumer in readers():
             flow.start_consumer(consumer, AWS_ENDPOINT_URL=through)
         flow.start_load(orders=80, rate=15, seed=4)
         pause(2)
@@ -132,7 +132,7 @@ def test_the_back_end_goes_away_and_comes_back(stage: Stage) -> None:
             pause(5)
         flow.finish_load(within=150)
         flow.drain()
-        for consumer in CONSUMERS:
+        for consumer in readers():
             assert flow.running[consumer].process() is not None
             assert flow.stop(consumer) == 0
     verdict = flow.audit(Bounds(repeated_events=10_000, repeated_effects=10))
@@ -149,7 +149,7 @@ def test_garbage_in_the_middle_of_a_flow_is_set_apart_and_holds_up_no_order(stag
             Records=[{"Data": f"no event {number} {n}".encode(), "PartitionKey": f"{n}"} for n in range(30)],
         )
         kinesis.put_record(StreamName=stream, PartitionKey="x", Data=encode(an_envelope(order_id=f"order-{number}")))
-    for consumer in CONSUMERS:
+    for consumer in readers():
         flow.start_consumer(consumer)
 
     def told() -> int:
@@ -161,7 +161,7 @@ def test_garbage_in_the_middle_of_a_flow_is_set_apart_and_holds_up_no_order(stag
         return Counter(one["Key"].partition("/")[0] for page in found for one in page.get("Contents", []))
 
     until(lambda: told() == 3 and letters() == dict.fromkeys(CONSUMERS.keys() - {TRACKER}, 90), within=150, every=0.5)
-    for consumer in CONSUMERS:
+    for consumer in readers():
         assert "ShardStopped" not in flow.log(consumer)
         assert flow.stop(consumer) == 0
 
@@ -181,7 +181,7 @@ def test_a_stream_deleted_under_a_consumer_is_said_and_waited_out(stage: Stage) 
 
 def test_sigterm_drains_and_a_second_one_means_now(stage: Stage) -> None:
     flow = stage.flow
-    for consumer in CONSUMERS:
+    for consumer in readers():
         flow.start_consumer(consumer)
         until(lambda consumer=consumer: flow.log(consumer).count("ShardStarted") == 2)  # type: ignore[misc]
     assert flow.stop("restaurant_notifier") == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.specs import CONSUMERS
+from consumers.specs import readers
 from takeaway.audit.verdict import Bounds
 from takeaway.local import aws as local_aws
 from takeaway.stack.flow import api_url
@@ -34,19 +34,19 @@ def run_limited(flow: Flow, size: int, *arguments: str) -> "subprocess.Completed
 
 def test_a_full_log_stops_nobody_and_a_report_or_ledger_without_room_says_so(flow: Flow) -> None:
     size = str(LOG_BYTES)
-    for consumer in CONSUMERS:
+    for consumer in readers():
         flow.start(consumer, size, "takeaway.cli", "work", consumer, module=LIMITED)
     flow.start_api()
     flow.start_load(orders=30, rate=15, seed=3)
     flow.finish_load()
     flow.drain()
-    assert {consumer: flow.stop(consumer) for consumer in CONSUMERS} == dict.fromkeys(CONSUMERS, 0)
+    assert {consumer: flow.stop(consumer) for consumer in readers()} == dict.fromkeys(readers(), 0)
     verdict = flow.audit(Bounds())
     assert verdict.ok, verdict.findings
     assert verdict.orders == 30
-    sizes = {consumer: len(flow.log(consumer)) for consumer in CONSUMERS}
+    sizes = {consumer: len(flow.log(consumer)) for consumer in readers()}
     assert set(sizes.values()) == {LOG_BYTES}, "the log was never full: the test shows nothing"
-    for consumer in CONSUMERS:
+    for consumer in readers():
         *whole, _torn = flow.log(consumer).splitlines()
         assert all("happened" in json.loads(line) for line in whole)
 

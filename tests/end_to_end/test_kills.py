@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from consumers.batching.rules import BatchRules
-from consumers.specs import CONSUMERS
+from consumers.specs import readers
 from events.wire import encode
 from foundation import aws
 from takeaway.audit.evidence import stream_facts
@@ -47,10 +47,10 @@ def records_seen(observer: StreamObserver) -> int:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("victim", [*CONSUMERS, "api"])
+@pytest.mark.parametrize("victim", [*readers(), "api"])
 def test_killed_again_and_again_under_load(flow: Flow, victim: str, tables: Tables) -> None:
     flow.start_api()
-    for consumer in CONSUMERS:
+    for consumer in readers():
         flow.start_consumer(consumer)
     flow.start_load(orders=150, rate=15, seed=3)
     observer = StreamObserver(flow.environ)
@@ -67,7 +67,7 @@ def test_killed_again_and_again_under_load(flow: Flow, victim: str, tables: Tabl
         flow.start_consumer(victim)
     flow.finish_load(within=150)
     flow.drain()
-    assert {name: flow.stop(name) for name in CONSUMERS} == dict.fromkeys(CONSUMERS, 0)
+    assert {name: flow.stop(name) for name in readers()} == dict.fromkeys(readers(), 0)
 
     # Between an effect and its memory there is one record a kill, shard and key handled at once. An event is told again
     # when its record was not checkpointed yet: at most a batch.

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from consumers.specs import CONSUMERS
+from consumers.specs import readers
 from events import Event, OrderAccepted, OrderPlaced
 from foundation.clock import SYSTEM_CLOCK
 from producers.assembly import orders_table, token_key
@@ -125,7 +125,7 @@ class Clients:
 @pytest.mark.timeout(60 + 30 * KILLS)
 def test_what_a_killed_api_has_stored_another_one_tells(flow: Flow, reached: dict[str, str], tables: Tables) -> None:
     flow.start_api()
-    for consumer in CONSUMERS:
+    for consumer in readers():
         flow.start_consumer(consumer)
     orders, observer, seconds = orders_table(flow.environ), StreamObserver(flow.environ), list[float]()
 
@@ -164,7 +164,7 @@ def test_what_a_killed_api_has_stored_another_one_tells(flow: Flow, reached: dic
                 seconds.append(SYSTEM_CLOCK.monotonic() - last.killed_at)
     flow.drain()
     until(lambda: flow.look().at_rest, every=1)
-    assert {name: flow.stop(name) for name in ("api", *CONSUMERS)} == dict.fromkeys(("api", *CONSUMERS), 0)
+    assert {name: flow.stop(name) for name in ("api", *readers())} == dict.fromkeys(("api", *readers()), 0)
 
     # One that was slow to say that it is done may be overtaken by the relay.
     verdict = flow.audit(Bounds(repeated_events=KILLS))

@@ -14,7 +14,7 @@ import pytest
 
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
-from consumers.specs import CONSUMERS
+from consumers.specs import readers
 from events.wire import encode
 from foundation import aws
 from foundation.kinesis.records import StreamPosition, position_key
@@ -39,7 +39,7 @@ ORDERS = 90
 WORKERS = 2
 # Besides the load's: orders with many events that nobody acts on, put on the stream before and after the merge.
 LONG_ORDERS = [f"long-order-{number}" for number in range(20)]
-APPLICATIONS = (*CONSUMERS, RECORDER)
+APPLICATIONS = (*readers(), RECORDER)
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def _reshard(flow: Flow) -> Resharded:
     stop_consumers(flow)
 
     # A lease that was stolen from a live worker may have one record in flight.
-    thefts = sum(1 for application in CONSUMERS for _ in diagnostics(flow, application, "LeaseTaken"))
+    thefts = sum(1 for application in readers() for _ in diagnostics(flow, application, "LeaseTaken"))
     return Resharded(
         verdict=flow.audit(Bounds(repeated_events=thefts, repeated_effects=thefts), ignore_others=True),
         stream=facts,

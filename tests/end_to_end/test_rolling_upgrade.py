@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analytics.lake import Lake
-from consumers.specs import CONSUMERS
+from consumers.specs import readers
 from foundation import aws
 from takeaway.audit.evidence import ledger_facts
 from takeaway.audit.verdict import DOUBLED, LOST, REPEATED_EFFECT, UNEXPECTED, Bounds
@@ -62,7 +62,7 @@ def test_releases_roll_in_every_order_and_back_without_a_stop_or_a_loss(
     release = NextRelease(tmp_path / "next")
     roll = Roll(flow, release)
     roll.start("api", newer=False)
-    for consumer in CONSUMERS:
+    for consumer in readers():
         roll.start(consumer, newer=False)
     flow.start_load(orders=5000, rate=2, seed=5)
     until(lambda: bool(ledger_facts(flow.ledger)))
@@ -86,7 +86,7 @@ def test_releases_roll_in_every_order_and_back_without_a_stop_or_a_loss(
     flow.drain()
     until(lambda: flow.look(ignore_others=True).at_rest, every=1)
     verdict = flow.audit(Bounds(), ignore_others=True)
-    stopped = [name for name in CONSUMERS if '"ShardStopped"' in flow.log(name)]
+    stopped = [name for name in readers() if '"ShardStopped"' in flow.log(name)]
     rows = (
         Lake.from_environment(flow.environ)
         .sql("SELECT event_type, schema_version, count(*) AS rows FROM records GROUP BY ALL ORDER BY ALL")

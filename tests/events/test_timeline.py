@@ -108,7 +108,7 @@ def test_names_and_addresses_are_in_no_timeline() -> None:
 
 
 # Events, some of them at two places, on two shards; one of a type that no release here knows.
-UNKNOWN = msgspec.structs.replace(at(7, COMPLETED), event_id="new", event_type="voucher_issued")
+UNKNOWN = msgspec.structs.replace(at(7, COMPLETED), event_id="new", event_type="order_rated")
 EVERYTHING = (
     *places(*WHOLE),
     at(6, PLACED),
@@ -241,7 +241,7 @@ def test_an_order_that_nobody_placed_and_what_came_before_its_cause_are_told_as_
 
 def test_an_event_of_an_unknown_type_is_kept_as_its_header_says() -> None:
     whole = told([at(1, PLACED), UNKNOWN])
-    assert [one.event_type for one in whole.events] == ["order_placed", "voucher_issued"]
+    assert [one.event_type for one in whole.events] == ["order_placed", "order_rated"]
     assert whole.state == "placed"
 
 

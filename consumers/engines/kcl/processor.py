@@ -124,7 +124,7 @@ class KclProcessor(RecordProcessorBase):
             if not self._feeder.feed(batch):
                 # guarantee: under the KCL nothing is taken behind a batch that was cut short
                 self._end()
-            elif batch.millis_behind_latest == 0:
+            elif batch.millis_behind_latest == 0 and self._feeder.is_done:
                 self._health.has_got_on()
 
     def shard_ended(self, shard_ended_input: messages.ShardEndedInput) -> None:

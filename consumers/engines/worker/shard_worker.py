@@ -86,7 +86,8 @@ class ShardWorker:
             self._health.has_read()
             if self._must_end or not feeder.feed(batch):
                 break
-            if batch.millis_behind_latest == 0:
+            # guarantee: what one of several fails on at the tip is no end of its trouble
+            if batch.millis_behind_latest == 0 and feeder.is_done:
                 self._health.has_got_on()
         if self.held.lost:
             return

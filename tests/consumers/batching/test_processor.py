@@ -20,7 +20,7 @@ from consumers.dead_letters.letters import DeadLetter
 from consumers.dead_letters.set_apart import SetsApart
 from consumers.processing import Pace, Progress, ShardAssignment, ShardStop, Unavailable, Unprocessable
 from foundation.diagnostics import Diagnostic
-from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber
+from foundation.kinesis.records import Batch, Position, Record, Sentinel, SequenceNumber, position_key
 from foundation.threads import StartThread
 from tests.support.builders import a_batch, a_record
 from tests.support.fakes.clock import FakeClock
@@ -111,7 +111,13 @@ class Shard:
                 return times
             if progress.failure is not None:
                 failed_at = progress.failure.at
-                batch = a_batch(*(record for record in batch.records if record.sequence_number >= failed_at))
+                batch = a_batch(
+                    *(
+                        record
+                        for record in batch.records
+                        if position_key(record.sequence_number) >= position_key(failed_at)
+                    )
+                )
             self.time.advance(30)
         raise AssertionError(f"not done after {at_most} times: {progress}")
 

@@ -17,6 +17,7 @@ from analytics.lake import Lake, NoLake
 from analytics.privacy.customer_keys import CustomerKeys
 from analytics.privacy.pages import KeyObjects
 from analytics.privacy.tokens import order_subject, tokens_in
+from consumers import assembly as consumers
 from consumers.archiver import Archiver
 from consumers.dead_letters.forms import ForgottenLetter
 from consumers.dead_letters.letters import dead_letter
@@ -240,6 +241,13 @@ def test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not(
         for order in orders.of_customer(customer_id):
             noted = msgspec.structs.replace(at(1, PLACED), customer_id=customer_id)
             tracked.orders().join(order.order_id, seen([noted]))
+    forgotten = list[str]()
+
+    def forget_states(_environ: Any, key: str) -> int:
+        forgotten.append(key)
+        return 1
+
+    monkeypatch.setattr(consumers, "forget_states", forget_states)
     monkeypatch.setattr(customers, "HOME", tmp_path)
     with LedgerWriter(tmp_path / "ledger", "customers") as writer:
         writer.intend(
@@ -259,6 +267,7 @@ def test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not(
     assert [order.order_id for order in orders.of_customer("customer-7")] == [under_way]
     assert len(orders.of_customer("customer-1")) == 1
     assert told["orders_untracked"] == 1
+    assert (told["states_removed"], forgotten) == (1, ["customer-7"])
     assert set(tracked.items) == {under_way, *(order.order_id for order in orders.of_customer("customer-1"))}
     assert {left["store"] for left in told["left"]} == {store.name for store in STORES if store.is_left}
     assert "customer-7" not in (tmp_path / "ledger" / "customers.jsonl").read_text()
@@ -274,10 +283,11 @@ def test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not(
     asked = CliRunner().invoke(cli.app, ["lake", "resolve", token])
     assert (asked.exit_code, asked.stdout) == (1, "(no key for it, or no longer)\n")
     again = CliRunner().invoke(cli.app, ["lake", "forget", "customer-7"])
-    assert again.stdout.splitlines()[:5] == [
+    assert again.stdout.splitlines()[:6] == [
         "0 keys dropped, of customer-7 and 2 orders: unreadable in the lake and in dead letters",
         "0 orders removed from the orders table",
         "0 orders removed from the tracker's",
+        "1 state of subscribers removed",
         f"1 order under way, kept until you forget again: {under_way}",
         "left:",
     ]

@@ -66,13 +66,15 @@ class Publisher:
 
     published: list[EncodedEvent[Event]] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
+    failing_ids: set[str] = field(default_factory=set)
     closed: bool = False
 
     def publish(self, event: EncodedEvent[Event]) -> "Future[None]":
         if self.closed:
             raise PublisherClosed("its thread died")
         answer: Future[None] = Future()
-        if event.envelope.order_id in self.failing:
+        told: Any = event.envelope.event
+        if event.envelope.order_id in self.failing or told.message_id in self.failing_ids:
             answer.set_exception(PublishFailed("the stream is away"))
         else:
             self.published.append(event)
@@ -174,6 +176,43 @@ def test_hearing_again_repeats_no_effect_and_publishes_the_very_same_event() -> 
     shard.processor().process(orders("a"))
     assert shard.kitchen.told == ["a"]
     assert shard.publisher.published[0].data == shard.publisher.published[1].data
+
+
+def several(placed: EventEnvelope[OrderPlaced]) -> list[Event]:
+    """The restaurant is told, and told again."""
+    told = RestaurantNotified(restaurant_id="restaurant-1", channel="sns", message_id=placed.order_id)
+    return [told, msgspec.structs.replace(told, message_id="again")]
+
+
+def test_several_events_are_told_in_order_and_again_as_they_were() -> None:
+    shard = Shard()
+    handle: Any = several
+    shard.kitchen.handle = handle  # type: ignore[method-assign]
+    assert shard.processor().process(orders("a", "b")) == Progress(number(2))
+    ids = [(one.envelope.order_id, one.envelope.event_id) for one in shard.publisher.published]
+    assert [order_id for order_id, _ in ids] == ["a", "a", "b", "b"]
+    assert len(set(ids)) == 4
+    shard.processor().process(orders("a", "b"))
+    assert [(one.envelope.order_id, one.envelope.event_id) for one in shard.publisher.published[4:]] == ids
+
+
+def test_progress_waits_for_every_event_of_an_answer() -> None:
+    shard = Shard()
+    handle: Any = several
+    shard.kitchen.handle = handle  # type: ignore[method-assign]
+    shard.publisher.failing_ids = {"again"}
+    progress = shard.processor().process(orders("a"))
+    assert progress.resume_after == Sentinel.TRIM_HORIZON
+    assert progress.failure is not None
+
+
+def test_an_effect_alone_is_remembered_and_not_repeated() -> None:
+    shard, mailed = Shard(), list[str]()
+    handle: Any = lambda placed: mailed.append(placed.order_id)  # noqa: E731
+    shard.kitchen.handle = handle  # type: ignore[method-assign]
+    for _ in range(2):
+        assert shard.processor().process(orders("a", "b")) == Progress(number(2))
+    assert (mailed, shard.publisher.published) == (["a", "b"], [])
 
 
 def test_the_same_event_twice_in_one_batch_has_one_effect() -> None:

@@ -8,16 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumers.specs import CONSUMERS, ConsumerSpec
 from events import ARCHIVER
 from foundation.kinesis import HashKeyRange, Position, Sentinel, SequenceNumber, Shard, StreamPosition
 from takeaway.audit.account import End
+from takeaway.audit.evidence import paces
 from takeaway.audit.facts import BadRecord, Effect, Evidence, Fact
 from takeaway.audit.rest import with_ended
 from takeaway.audit.verdict import LOST, Audit, audit
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 SHARD = "shardId-000000000000"
-NOTIFIERS = {"restaurant_notifier": ("order_placed", "ticket"), "user_notifier": ("order_accepted", "e-mail")}
+NOTIFIERS = {
+    "restaurant_notifier": ("order_placed", "ticket"),
+    "user_notifier": ("order_accepted", "e-mail"),
+    "voucher_mailer": ("voucher_issued", "e-mail"),
+}
 TELLS = {"order_placed": "restaurant_notified", "order_accepted": "user_notified"}
 
 
@@ -224,7 +230,7 @@ def waits(verdict: Audit) -> list[str]:
 
 
 def test_what_a_consumer_has_not_come_to_is_waited_for_by_name() -> None:
-    verdict = audit(evidence(lake=(PLACED,), reached=reached(restaurant_notifier=2, user_notifier=2, archiver=1)))
+    verdict = audit(evidence(lake=(PLACED,), reached=reached(**dict.fromkeys(NOTIFIERS, 2), archiver=1)))
     assert verdict.ok
     assert not verdict.at_rest
     assert verdict.receipt.endswith("not at rest yet")
@@ -312,3 +318,13 @@ def test_a_shard_that_has_ended_is_known_by_its_children() -> None:
         "second": Sentinel.SHARD_END,
     }
     assert with_ended({"merged": here, "first": here}, shards)["first"] is here
+
+
+def test_a_hosted_consumer_is_as_slow_as_the_slowest_that_is_run_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CONSUMERS, "looker", ConsumerSpec(part="looker", build="", hosted_by="archiver"))
+    told = paces({"TAKEAWAY_LAKE_BUCKET": "lake", "TAKEAWAY_LAKE_FILE_AGE": "60"})
+    assert {name: told[name].seconds for name in ("archiver", "looker", "user_notifier")} == {
+        "archiver": 60,
+        "looker": 60,
+        "user_notifier": 10,
+    }

@@ -22,7 +22,7 @@ from consumers.dead_letters.letters import dead_letter
 from consumers.dead_letters.stored import S3DeadLetters
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
-from consumers.specs import CONSUMERS
+from consumers.specs import CONSUMERS, readers
 from events.wire import encode
 from foundation.aws import storage_options
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
@@ -98,8 +98,8 @@ def test_a_fresh_stack_is_well_and_is_left_as_it_was(ward: Ward) -> None:
         *[(kind, True) for kind in ("bucket", "bucket", "bucket", "sender")],
     ]
     assert checkup.resources[1].detail == "ACTIVE, 2 open shards, keeps 24 h"
-    assert [(one.name, one.ran, len(one.shards)) for one in checkup.consumers] == [(n, False, 2) for n in CONSUMERS]
-    assert [one.reads_per_second for one in checkup.consumers] == [one.reads_per_second for one in CONSUMERS.values()]
+    assert [(one.name, one.ran, len(one.shards)) for one in checkup.consumers] == [(n, False, 2) for n in readers()]
+    assert [one.reads_per_second for one in checkup.consumers] == [one.reads_per_second for one in readers().values()]
     assert [rate.bytes_per_second for rate in checkup.rates] == [0, 0]
     assert [letters.count for letters in checkup.dead_letters] == [0] * len(CONSUMERS)
     assert checkup.lake is not None
@@ -260,7 +260,7 @@ def test_the_lake_is_told_by_its_log(ward: Ward) -> None:
 @pytest.mark.local_aws
 def test_a_consumer_that_never_ran_is_a_problem_once_records_wait(ward: Ward) -> None:
     ((shard_id, _),) = ward.put()
-    for consumer in CONSUMERS.keys() - {"archiver"}:
+    for consumer in readers().keys() - {"archiver"}:
         ward.lease(consumer, Lease(shard_id, Sentinel.SHARD_END, owner="worker-1"))
     assert whats(ward.examine()) == [f"archiver never ran, and records wait for it on {shard_id}"]
 
@@ -268,7 +268,7 @@ def test_a_consumer_that_never_ran_is_a_problem_once_records_wait(ward: Ward) ->
 @pytest.mark.local_aws
 def test_an_owner_who_is_gone_is_found_out(ward: Ward) -> None:
     (shard_id, first), _ = ward.put(count=2)
-    for consumer in CONSUMERS:
+    for consumer in readers():
         ward.lease(consumer, Lease(shard_id, Sentinel.SHARD_END, owner="worker-1"))
     table = LeaseTable(ward.client("dynamodb"), f"{ward.stack}-archiver", "worker-1")
     table.delete(table.list()[shard_id])
@@ -473,5 +473,5 @@ def test_people_and_programs_are_told_the_same(ward: Ward) -> None:
     facts = json.loads(done.stdout)
     assert done.returncode == 1
     assert not facts["ok"]
-    assert [problem["section"] for problem in facts["problems"]] == ["consumers"] * len(CONSUMERS)
-    assert [one["name"] for one in facts["consumers"]] == list(CONSUMERS)
+    assert [problem["section"] for problem in facts["problems"]] == ["consumers"] * len(readers())
+    assert [one["name"] for one in facts["consumers"]] == list(readers())
