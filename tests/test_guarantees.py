@@ -104,6 +104,11 @@ GUARANTEES = (
         "test_what_is_no_event_is_left_to_those_that_set_it_apart",
     ),
     Guarantee(
+        "an order is shown while the tracker's table cannot be asked",
+        becomes("KeyError"),
+        "test_an_order_is_shown_while_the_tracker_cannot_be_asked",
+    ),
+    Guarantee(
         "a forgotten customer is in no list of the tracker",
         becomes("0"),
         "test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not",

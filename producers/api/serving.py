@@ -25,7 +25,7 @@ class Limits:
     """`header_seconds`: until a request's headers are whole, counted from the connection or the answer before it.
 
     `request_seconds`: from then on until it is answered and the answer sent, whatever happens. The body's own limit is
-    the API's (`producers.orders.api`), since it is told in an answer.
+    the API's (`producers.api.app`), since it is told in an answer.
     """
 
     connections: int

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPScope, Message, Receive, Scope, Send
 
-from producers.orders.problems import Problem
+from producers.api.problems import Problem
 
 
 def head_as_get(app: ASGIApp) -> ASGIApp:

@@ -15,13 +15,14 @@ import pytest
 from litestar import Litestar
 
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
+from producers.api.app import create_app
+from producers.api.serving import Limits, server
 from producers.assembly import API_THREADS, DYNAMODB, enough_threads
-from producers.orders.api import create_app
-from producers.orders.serving import Limits, server
 from producers.publishing.publisher import EventPublisher
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
 from tests.support.fakes.orders import FakeOrders
+from tests.support.fakes.tracker_table import FakeTrackerTable
 from tests.support.worlds.orders_api import KEY
 
 pytestmark = pytest.mark.slow
@@ -55,6 +56,7 @@ def serving(
     ) as publisher:
         app = create_app(
             orders or FakeOrders(),
+            FakeTrackerTable().orders(),
             publisher,
             KEY,
             time.clock,
