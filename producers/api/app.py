@@ -17,7 +17,9 @@ from producers.api.access import Doorkeeper
 from producers.api.asgi import body_within, head_as_get
 from producers.api.bodies import OrdersRequest
 from producers.api.commands import COMMANDS
+from producers.api.following import follow_order
 from producers.api.problems import Problem, documented, exception_handlers
+from producers.api.streams import STREAM_LIMITS, OrderStreams, StreamLimits
 from producers.api.viewing import list_orders, see_order
 from producers.orders import AcceptOrder, Ordering, OrderItem, Orders, PlaceOrder, RejectOrder, TokenKey
 from producers.publishing import EventPublisher
@@ -58,22 +60,27 @@ def create_app(
     answer_within: timedelta = timedelta(seconds=10),
     accept_within: timedelta = ACCEPT_WITHIN,
     body_time: timedelta = BODY_TIME,
+    stream_limits: StreamLimits = STREAM_LIMITS,
 ) -> Litestar:
     """The API as an ASGI application. Whoever made `publisher` closes it."""
     ordering = Ordering(
         orders, publisher, clock=clock, emit=emit, answer_within=answer_within, accept_within=accept_within
     )
+    streams = OrderStreams(tracked, stream_limits, emit)
     app = Litestar(
         # By a router of their own: Litestar wraps a handler twice when another is added to its path later.
-        [Router("/", route_handlers=[*COMMANDS, see_order, list_orders, health])],
+        [Router("/", route_handlers=[*COMMANDS, see_order, list_orders, follow_order, health])],
         dependencies={
             "ordering": Provide(lambda: ordering, sync_to_thread=False),
             "tracked": Provide(lambda: tracked, sync_to_thread=False),
+            "streams": Provide(lambda: streams, sync_to_thread=False),
             "emit": Provide(lambda: emit, sync_to_thread=False),
             "publisher": Provide(lambda: publisher, sync_to_thread=False),
         },
         state=State({"doorkeeper": Doorkeeper(token_key, clock)}),
         exception_handlers=exception_handlers(emit),
+        on_startup=[streams.start],
+        on_shutdown=[streams.stop],
         request_class=OrdersRequest,
         request_max_body_size=MAX_BODY_BYTES,
         # What an operator may know is emitted; the framework's own log would be a second, chattier channel.

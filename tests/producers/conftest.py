@@ -1,6 +1,7 @@
 """The orders API for every test of the producers."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -10,6 +11,7 @@ from litestar.testing import TestClient
 from foundation.clock import Clock
 from foundation.diagnostics import Diagnostic
 from producers.api.app import create_app
+from producers.api.streams import StreamLimits
 from producers.orders.table import Orders
 from producers.publishing.publisher import EventPublisher
 from producers.tracking import TrackedOrders
@@ -49,6 +51,8 @@ class App:
             KEY,
             cast("Clock", self._clock),
             self._emit,
+            # A stream says what there is, and ends.
+            stream_limits=StreamLimits(idle=timedelta(0)),
         )
 
     def _emit(self, diagnostic: Diagnostic) -> None:
