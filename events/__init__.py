@@ -70,6 +70,7 @@ from events.states import (
     standing,
 )
 from events.timeline import (
+    FACTS,
     MOST_COUNTED,
     MOST_KEPT,
     OrderTimeline,
@@ -109,6 +110,7 @@ __all__ = [
     "EVENTS",
     "EVENT_TYPES",
     "EXPIRED",
+    "FACTS",
     "FINAL",
     "FINAL_EVENTS",
     "FOLLOWING",

@@ -74,13 +74,14 @@ def token_key(environ: Mapping[str, str]) -> TokenKey:
 
 def orders_api(environ: Mapping[str, str], emit: Emit) -> "Litestar":
     """The orders API with a publisher and a relay of its own, which end when the application shuts down."""
-    from producers.orders.api import create_app
+    from producers.api.app import create_app
 
     settings = from_environment(OrdersApiSettings, environ)
     key, orders = token_key(environ), orders_table(environ)
     publisher = event_publisher(environ, emit)
     app = create_app(
         orders,
+        tracked_orders(environ),
         publisher,
         key,
         SYSTEM_CLOCK,

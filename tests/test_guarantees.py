@@ -104,6 +104,51 @@ GUARANTEES = (
         "test_what_is_no_event_is_left_to_those_that_set_it_apart",
     ),
     Guarantee(
+        "an order is shown while the tracker's table cannot be asked",
+        becomes("KeyError"),
+        "test_an_order_is_shown_while_the_tracker_cannot_be_asked",
+    ),
+    Guarantee(
+        "a client that comes back is told what it has missed",
+        becomes("len(ids)"),
+        "test_a_client_that_comes_back_is_told_what_it_has_missed",
+    ),
+    Guarantee(
+        "a client has one stream, and the oldest makes room",
+        deleted,
+        "test_a_client_has_one_stream_and_the_oldest_makes_room",
+    ),
+    Guarantee(
+        "streams are bounded in all",
+        never,
+        "test_streams_are_bounded_in_all_and_one_that_ends_makes_room",
+    ),
+    Guarantee(
+        "a stream ends with its order, or when nothing comes of it for long",
+        becomes("follower.closed_for"),
+        "test_a_stream_ends_when_nothing_comes_for_long_and_is_not_there_for_ever",
+    ),
+    Guarantee(
+        "a stream that ends is one less, however it ends",
+        deleted,
+        "test_more_streams_than_there_may_be_are_told_to_come_back_and_one_that_ends_makes_room",
+    ),
+    Guarantee(
+        "a stream lasts as long as its client takes what comes",
+        deleted,
+        "test_a_stream_outlives_a_requests_time_as_long_as_its_client_takes_what_comes",
+    ),
+    Guarantee(
+        "a stream makes room for a new connection",
+        always,
+        "test_a_stream_makes_room_for_an_honest_request",
+    ),
+    Guarantee(
+        "no stream keeps its process from ending",
+        never,
+        "test_a_stream_does_not_keep_its_server_from_ending",
+    ),
+    Guarantee(
         "a forgotten customer is in no list of the tracker",
         becomes("0"),
         "test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not",

@@ -1,9 +1,22 @@
-"""The orders context: commands and their rules, the table, and who may do what.
+"""The orders context: commands and their rules, the table, and the tokens of those who give them."""
 
-`api` and `serving` are imported by their own names, since they load a web framework and a server."""
-
-from producers.orders.commands import Order, Performed, Refusal, derive_cause, derive_order_id, perform, place
-from producers.orders.ordering import Ordering
+from producers.orders.commands import (
+    KeyReused,
+    Order,
+    Performed,
+    Refusal,
+    TooEarly,
+    TotalTooLarge,
+    UnknownOrder,
+    WrongState,
+    derive_cause,
+    derive_order_id,
+    perform,
+    place,
+    unknown_order,
+)
+from producers.orders.diagnostics import RequestFailed, TrackerUnread, error_kind
+from producers.orders.ordering import Done, Ordering, Unacknowledged
 from producers.orders.relay import Relay, RelayThread
 from producers.orders.requests import (
     DEFAULT_KEYS,
@@ -17,8 +30,8 @@ from producers.orders.requests import (
     RejectOrder,
     RestaurantCommand,
 )
-from producers.orders.table import OrdersTable
-from producers.orders.tokens import MIN_KEY_BYTES, Role, TokenKey
+from producers.orders.table import Orders, OrdersTable
+from producers.orders.tokens import MIN_KEY_BYTES, Principal, Role, TokenError, TokenKey
 
 __all__ = [
     "DEFAULT_KEYS",
@@ -27,22 +40,36 @@ __all__ = [
     "CancelOrder",
     "Command",
     "CompleteOrder",
+    "Done",
     "ExpireOrder",
+    "KeyReused",
     "Order",
     "OrderItem",
     "Ordering",
+    "Orders",
     "OrdersTable",
     "Performed",
     "PlaceOrder",
+    "Principal",
     "Refusal",
     "RejectOrder",
     "Relay",
     "RelayThread",
+    "RequestFailed",
     "RestaurantCommand",
     "Role",
+    "TokenError",
     "TokenKey",
+    "TooEarly",
+    "TotalTooLarge",
+    "TrackerUnread",
+    "Unacknowledged",
+    "UnknownOrder",
+    "WrongState",
     "derive_cause",
     "derive_order_id",
+    "error_kind",
     "perform",
     "place",
+    "unknown_order",
 ]

@@ -53,6 +53,16 @@ class RelayStands(Diagnostic):
 
 
 @dataclass(frozen=True)
+class TrackerUnread(Diagnostic):
+    """The tracker's table cannot be asked, `error` is an `error_kind`: orders are shown without their timeline.
+
+    fix: a `ResourceNotFoundException` means that there is no such table: deploy the stack again.
+    """
+
+    error: str
+
+
+@dataclass(frozen=True)
 class RequestFailed(Diagnostic):
     """The orders API could not do its work: `error` is its `error_kind`, `where` the line it came from."""
 

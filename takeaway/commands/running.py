@@ -28,8 +28,8 @@ def serve_orders(
     ] = None,
 ) -> None:
     """Serve the orders API until SIGTERM or Ctrl-C. Its OpenAPI document is at /schema/openapi.json."""
+    from producers.api.serving import serve
     from producers.assembly import orders_api
-    from producers.orders.serving import serve
     from takeaway.stack import DEFAULT_API_PORT
 
     environ = signing(resolved(), make_key=True)

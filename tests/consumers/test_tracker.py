@@ -1,15 +1,17 @@
 """The tracker on one shard: every event noted with its order before progress, and no order in another's way."""
 
+import base64
 import random
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
+from consumers.assembly import kinesis_function
 from consumers.batching.rules import BatchRules
 from consumers.dead_letters.set_apart import SetsApart
 from consumers.processing import Pace, RecordProcessor, ShardAssignment
@@ -20,10 +22,14 @@ from events.timeline import timeline_bytes
 from events.wire import encode
 from foundation.clock import Clock
 from foundation.kinesis.records import Record, Sentinel, SequenceNumber
+from producers.assembly import tracked_orders
 from tests.consumers.steps.test_step import Later, Letters
 from tests.events.test_timeline import WHOLE
 from tests.support.builders import NOON, a_batch, a_record, an_envelope
 from tests.support.fakes.tracker_table import FakeTrackerTable
+
+if TYPE_CHECKING:
+    from tests.conftest import LocalAws
 
 CLOCK = Clock(now=lambda: NOON, monotonic=Later().monotonic)
 RULES = BatchRules(parallelization_factor=1)
@@ -169,3 +175,31 @@ def test_deliveries_with_repeats_and_new_holders_come_to_the_same_bytes() -> Non
         cuts = sorted(chance.sample(range(1, len(every)), 2))
         batches = [every[: cuts[0]], every[cuts[0] : cuts[1]], every[cuts[1] :]]
         assert delivered(batches, chance) == whole.bytes_of()
+
+
+@pytest.mark.local_aws
+def test_on_lambda_an_invocation_notes_its_events_as_a_worker_does(local_aws: "LocalAws") -> None:
+    order_id = f"order-{uuid.uuid4()}"
+    [record] = records(placed(order_id))
+    arn = f"arn:aws:kinesis:us-east-1:000000000000:stream/{local_aws.environ['TAKEAWAY_STREAM']}"
+    invocation = {
+        "Records": [
+            {
+                "eventID": f"shardId-000000000000:{record.number}",
+                "eventSourceARN": arn,
+                "kinesis": {
+                    "partitionKey": order_id,
+                    "sequenceNumber": record.number,
+                    "data": base64.b64encode(record.data).decode(),
+                    "approximateArrivalTimestamp": record.arrived,
+                },
+            }
+        ]
+    }
+    answer = kinesis_function(TRACKER, local_aws.environ, lambda _: None).handle(invocation, lambda: 60.0)
+    assert answer == {"batchItemFailures": []}
+    shard = Shard()
+    shard.processor().process(a_batch(record))
+    order = tracked_orders(local_aws.environ).get(order_id)
+    assert order is not None
+    assert timeline_bytes(order.timeline) == shard.bytes_of(order_id)

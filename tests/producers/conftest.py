@@ -1,6 +1,7 @@
 """The orders API for every test of the producers."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -9,12 +10,15 @@ from litestar.testing import TestClient
 
 from foundation.clock import Clock
 from foundation.diagnostics import Diagnostic
-from producers.orders.api import create_app
+from producers.api.app import create_app
+from producers.api.streams import StreamLimits
 from producers.orders.table import Orders
 from producers.publishing.publisher import EventPublisher
+from producers.tracking import TrackedOrders
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
 from tests.support.fakes.orders import FakeOrders
+from tests.support.fakes.tracker_table import FakeTrackerTable
 from tests.support.worlds.orders_api import KEY, OrdersApi
 
 
@@ -39,23 +43,31 @@ class App:
 
     def __init__(self) -> None:
         self._orders, self._publisher, self._clock = Standin(FakeOrders), Standin(EventPublisher), Standin(Clock)
-        self._diagnostics = Standin(list)
+        self._diagnostics, self._tracked = Standin(list), Standin(TrackedOrders)
         self._litestar = create_app(
             cast("Orders", self._orders),
+            cast("TrackedOrders", self._tracked),
             cast("EventPublisher", self._publisher),
             KEY,
             cast("Clock", self._clock),
             self._emit,
+            # A stream says what there is, and ends.
+            stream_limits=StreamLimits(idle=timedelta(0)),
         )
 
     def _emit(self, diagnostic: Diagnostic) -> None:
         self._diagnostics.append(diagnostic)
 
     def over(
-        self, orders: FakeOrders, publisher: EventPublisher, time: FakeClock, diagnostics: list[Diagnostic]
+        self,
+        orders: FakeOrders,
+        tracked: TrackedOrders,
+        publisher: EventPublisher,
+        time: FakeClock,
+        diagnostics: list[Diagnostic],
     ) -> Litestar:
         self._orders.actual, self._publisher.actual, self._clock.actual = orders, publisher, time.clock
-        self._diagnostics.actual = diagnostics
+        self._diagnostics.actual, self._tracked.actual = diagnostics, tracked
         return self._litestar
 
 
@@ -67,8 +79,8 @@ def app() -> App:
 @pytest.fixture
 def api(app: App) -> Iterator[OrdersApi]:
     time = FakeClock()
-    kinesis, orders = FakeKinesis(time.clock), FakeOrders()
+    kinesis, orders, tracker = FakeKinesis(time.clock), FakeOrders(), FakeTrackerTable()
     diagnostics: list[Diagnostic] = []
     publisher = EventPublisher(kinesis.client, "orders", clock=time.clock, wait=time.wait, emit=diagnostics.append)
-    with publisher, TestClient(app.over(orders, publisher, time, diagnostics)) as http:
-        yield OrdersApi(http, kinesis, orders, publisher, time, diagnostics)
+    with publisher, TestClient(app.over(orders, tracker.orders(), publisher, time, diagnostics)) as http:
+        yield OrdersApi(http, kinesis, orders, tracker, publisher, time, diagnostics)

@@ -32,6 +32,7 @@ class FakeTrackerTable:
         self.writes = 0
         self.reads = 0
         self.down: set[str] = set()
+        self.unread = False
         self._lock = threading.RLock()
 
     def orders(self, *, speed: float = 1.0, wait: Wait = lambda _: False) -> TrackedOrders:
@@ -41,15 +42,15 @@ class FakeTrackerTable:
     def get_item(self, *, TableName: str, Key: Any, ConsistentRead: bool) -> Any:  # noqa: N803 - boto3's names
         assert TableName
         assert ConsistentRead
+        self._read()
         with self._lock:
-            self.reads += 1
             item = self.items.get(Key["order_id"]["S"])
             return {"Item": item} if item else {}
 
     def batch_get_item(self, *, RequestItems: Any) -> Any:  # noqa: N803
+        self._read()
         with self._lock:
             [(table, asked)] = RequestItems.items()
-            self.reads += 1
             names = [key["order_id"]["S"] for key in asked["Keys"]]
             assert len(names) == len(set(names)) <= 100
             found = [self.items[name] for name in names if name in self.items]
@@ -88,5 +89,26 @@ class FakeTrackerTable:
             return [{"Items": [item]} for item in self.items.values() if item.get("customer_id") == wanted]
 
     def query(self, **query: Any) -> Any:
+        """The orders of a key, or of the part of all of them, the newest first; as an index has them, by pages."""
+        self._read()
         self.queries.append(query)
-        return {"Items": []}
+        values, name = query["ExpressionAttributeValues"], query["KeyConditionExpression"].partition(" ")[0]
+        before, state = values.get(":before", {"S": "~"})["S"], values.get(":state")
+        with self._lock:
+            behind = sorted(
+                (one for one in self.items.values() if one.get(name) == values[":key"] and _at(one) < before),
+                key=_at,
+                reverse=True,
+            )
+        looked_at = behind[: query["Limit"]]
+        shown = [one for one in looked_at if state in (None, one["state"])]
+        return {"Items": shown, **({"LastEvaluatedKey": looked_at[-1]} if len(behind) > len(looked_at) else {})}
+
+    def _read(self) -> None:
+        self.reads += 1
+        if self.unread:
+            raise EndpointConnectionError(endpoint_url="http://tracker")
+
+
+def _at(item: Any) -> str:
+    return str(item["listed_as"]["S"])

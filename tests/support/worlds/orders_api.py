@@ -16,6 +16,7 @@ from producers.publishing.publisher import EventPublisher
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
 from tests.support.fakes.orders import FakeOrders
+from tests.support.fakes.tracker_table import FakeTrackerTable
 
 KEY = TokenKey(b"a key for tests, of enough bytes!")
 
@@ -27,6 +28,7 @@ class OrdersApi:
     http: TestClient[Litestar]
     kinesis: FakeKinesis
     orders: FakeOrders
+    tracker: FakeTrackerTable
     publisher: EventPublisher
     time: FakeClock
     diagnostics: list[Diagnostic]

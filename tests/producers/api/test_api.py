@@ -1,7 +1,7 @@
 """The orders API over HTTP: who may do what, what is refused and how, and that a repeat is the same event."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from litestar.testing import TestClient
 
 from events.orders import OrderAccepted, OrderCancelled, OrderCompleted, OrderExpired, OrderPlaced, OrderRejected
 from events.states import STATES
-from producers.orders.api import MAX_BODY_BYTES, create_app
+from producers.api.app import MAX_BODY_BYTES, create_app
 from producers.orders.commands import derive_cause, derive_order_id
 from producers.orders.diagnostics import AcknowledgementNotNoted, NotPublished, RequestFailed
 from producers.orders.tokens import Role, TokenKey
@@ -390,6 +390,7 @@ class TestWhenKinesisIsDown:
         )
         app = create_app(
             FakeOrders(),
+            api.tracker.orders(),
             publisher,
             KEY,
             api.time.clock,
@@ -676,7 +677,10 @@ def test_a_trace_of_nothing_but_zeros_is_none(api: OrdersApi, invalid: str) -> N
     assert traces.isdisjoint({"0" * 32, "a" * 32})
 
 
-@pytest.mark.parametrize("path", ["/health", "/orders/{placed}", "/orders/nothing", "/schema/openapi.json", "/orders"])
+@pytest.mark.parametrize(
+    "path",
+    ["/health", "/orders/{placed}", "/orders/nothing", "/schema/openapi.json", "/orders"],
+)
 def test_head_answers_as_get_does_without_the_body(api: OrdersApi, path: str) -> None:
     path = path.format(placed=api.placed())
     for headers in (api.customer, {}):
@@ -725,6 +729,7 @@ def test_the_document_names_every_route_and_its_bodies(api: OrdersApi) -> None:
         "/orders/{order_id}/reject",
         "/orders/{order_id}/complete",
         "/orders/{order_id}/cancel",
+        "/orders/{order_id}/events",
         "/health",
     }
     assert {"PlaceOrder", "AcceptOrder", "RejectOrder", "OrderView"} <= document["components"]["schemas"].keys()
@@ -733,7 +738,9 @@ def test_the_document_names_every_route_and_its_bodies(api: OrdersApi) -> None:
 # Of each operation: its owner, a good body and another good one. What it may refuse with is for `refusals` to find out.
 OPERATIONS: dict[tuple[str, str], tuple[Role, list[dict[str, Any]]]] = {
     ("/orders", "post"): ("customer", [{}, {"city": "Leiden"}]),
+    ("/orders", "get"): ("operator", [{}, {"any": "thing"}]),
     ("/orders/{order_id}", "get"): ("customer", [{}, {"any": "thing"}]),
+    ("/orders/{order_id}/events", "get"): ("customer", [{}, {"any": "thing"}]),
     ("/orders/{order_id}/accept", "post"): ("restaurant", [{"ready_in_minutes": 5}, {"ready_in_minutes": 6}]),
     ("/orders/{order_id}/reject", "post"): ("restaurant", [{"reason": "closed"}, {"reason": "other"}]),
     ("/orders/{order_id}/complete", "post"): ("restaurant", [{}, {"any": "thing"}]),
@@ -741,14 +748,21 @@ OPERATIONS: dict[tuple[str, str], tuple[Role, list[dict[str, Any]]]] = {
     ("/health", "get"): ("operator", [{}, {"any": "thing"}]),
 }
 SUMMARIES = {
-    "/orders": "Place an order",
-    "/orders/{order_id}": "See an order",
-    "/orders/{order_id}/accept": "Accept an order",
-    "/orders/{order_id}/reject": "Reject an order",
-    "/orders/{order_id}/complete": "Complete an order",
-    "/orders/{order_id}/cancel": "Cancel an order that no restaurant has answered",
-    "/health": "Whether this process can publish",
+    ("/orders", "post"): "Place an order",
+    ("/orders", "get"): "List orders: a customer's or a restaurant's own, or for an operator all",
+    ("/orders/{order_id}", "get"): "See an order",
+    ("/orders/{order_id}/events", "get"): "Follow an order",
+    ("/orders/{order_id}/accept", "post"): "Accept an order",
+    ("/orders/{order_id}/reject", "post"): "Reject an order",
+    ("/orders/{order_id}/complete", "post"): "Complete an order",
+    ("/orders/{order_id}/cancel", "post"): "Cancel an order that no restaurant has answered",
+    ("/health", "get"): "Whether this process can publish",
 }
+
+
+def odd_questions(ask: Callable[..., Any]) -> Iterator[Any]:
+    for odd in ("limit=0", "limit=many", "limit=101", "state=lost", "cursor=nonsense", "cursor="):
+        yield ask("nothing", asked=f"?{odd}")
 
 
 def refusals(api: OrdersApi, path: str, method: str) -> Iterator[Any]:
@@ -758,8 +772,14 @@ def refusals(api: OrdersApi, path: str, method: str) -> Iterator[Any]:
     subjects: dict[Role, str] = {"customer": "customer-1", "restaurant": "restaurant-1", "operator": "me"}
     mine = api.token(subjects[owner], owner)
 
-    def ask(order_id: str, headers: dict[str, str] | None = None, body: bytes = msgspec.json.encode(good)) -> Any:
-        return api.http.request(method, path.format(order_id=order_id), content=body, headers=mine | (headers or {}))
+    def ask(
+        order_id: str,
+        headers: dict[str, str] | None = None,
+        body: bytes = msgspec.json.encode(good),
+        asked: str = "",
+    ) -> Any:
+        url = path.format(order_id=order_id) + asked
+        return api.http.request(method, url, content=body, headers=mine | (headers or {}))
 
     def answers() -> Iterator[Any]:
         yield ask(api.placed(), {"Authorization": ""})
@@ -768,6 +788,7 @@ def refusals(api: OrdersApi, path: str, method: str) -> Iterator[Any]:
             yield ask(api.placed(), api.token("somebody-else", role))
         yield ask("nothing")
         yield ask("o" * 129)
+        yield from odd_questions(ask)
         yield ask(api.placed(), {"Idempotency-Key": "k" * 129})
         for malformed in (b"", b"{", b"[]", b"\xff", b'{"city": "\xff"}', b"[" * 10_000, b" " * (MAX_BODY_BYTES + 1)):
             yield ask(api.placed(), body=malformed)
@@ -786,6 +807,9 @@ def refusals(api: OrdersApi, path: str, method: str) -> Iterator[Any]:
         api.orders.fail()
         yield ask(order_id)
         api.orders._faults.clear()
+        api.tracker.unread = True
+        yield ask(order_id)
+        api.tracker.unread = False
         order_id = api.placed()
         if path == "/health":
             api.publisher.close()
@@ -820,7 +844,7 @@ def test_the_document_lists_exactly_the_problems_an_operation_answers_with(
 def test_the_document_has_every_operation_under_a_plain_summary(api: OrdersApi) -> None:
     paths = api.http.get("/schema/openapi.json").json()["paths"]
     assert {(path, method) for path, methods in paths.items() for method in methods} == OPERATIONS.keys()
-    assert {path: paths[path][method]["summary"] for path, method in OPERATIONS} == SUMMARIES
+    assert {(path, method): paths[path][method]["summary"] for path, method in OPERATIONS} == SUMMARIES
 
 
 def test_the_document_describes_a_problem(api: OrdersApi) -> None:
@@ -874,7 +898,7 @@ def test_the_document_closes_whatever_is_sent(api: OrdersApi) -> None:
 def test_the_document_names_the_headers_of_a_success(api: OrdersApi) -> None:
     paths = api.http.get("/schema/openapi.json").json()["paths"]
     for path, method in OPERATIONS:
-        ((_, success),) = [(s, r) for s, r in paths[path][method]["responses"].items() if s.startswith("2")]
+        ((_, success),) = [(s, r) for s, r in paths[path][method]["responses"].items() if s in {"200", "201"}]
         assert success["headers"].keys() == ({"Idempotency-Key"} if method == "post" else set())
     answer = api.http.post("/orders", json=api.body, headers=api.customer)
     assert answer.headers.get_list("Idempotency-Key") == [answer.headers["Idempotency-Key"]]

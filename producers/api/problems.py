@@ -14,9 +14,18 @@ from litestar.types import ExceptionHandlersMap
 
 from events import OrderState
 from foundation.diagnostics import Emit
-from producers.orders.commands import KeyReused, Refusal, TooEarly, TotalTooLarge, UnknownOrder, WrongState
-from producers.orders.diagnostics import RequestFailed, error_kind
-from producers.orders.ordering import Unacknowledged
+from foundation.dynamodb import LeftUnread
+from producers.orders import (
+    KeyReused,
+    Refusal,
+    RequestFailed,
+    TooEarly,
+    TotalTooLarge,
+    Unacknowledged,
+    UnknownOrder,
+    WrongState,
+    error_kind,
+)
 
 RETRY_AFTER_SECONDS = 1
 MEDIA_TYPE = "application/problem+json"
@@ -192,6 +201,7 @@ def exception_handlers(emit: Emit) -> ExceptionHandlersMap:
         HTTPException: framework,
         BotoCoreError: aws,
         ClientError: aws,
+        LeftUnread: aws,
         RecursionError: too_deep,
         Exception: defect,
     }

@@ -9,9 +9,8 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 
 from foundation.clock import Clock
-from producers.orders.commands import Order
-from producers.orders.problems import Problem
-from producers.orders.tokens import Principal, Role, TokenError, TokenKey
+from producers.api.problems import Problem
+from producers.orders import Order, Principal, Role, TokenError, TokenKey
 
 
 @dataclass(frozen=True)

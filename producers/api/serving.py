@@ -12,11 +12,12 @@ from functools import partial
 from typing import Any, cast
 
 import uvicorn
-from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPReceiveMessage, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HOST = "127.0.0.1"
 MAX_CONNECTIONS = 512
+_STREAM = b"text/event-stream"
 _NO_ROOM = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -24,8 +25,9 @@ _NO_ROOM = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Lengt
 class Limits:
     """`header_seconds`: until a request's headers are whole, counted from the connection or the answer before it.
 
-    `request_seconds`: from then on until it is answered and the answer sent, whatever happens. The body's own limit is
-    the API's (`producers.orders.api`), since it is told in an answer.
+    `request_seconds`: from then on until it is answered and the answer sent, whatever happens; of a stream of events,
+    until the next part of it is sent. The body's own limit is the API's (`producers.api.app`), since it is told in an
+    answer.
     """
 
     connections: int
@@ -74,6 +76,7 @@ class LimitedConnection(H11Protocol):
         self._connections = connections
         self._limits = connections.limits
         self._requests = 0
+        self._streams = False
         self._timer: asyncio.TimerHandle | None = None
         self._answer: ASGIApp = cast("ASGIApp", self.app)
         self.app = cast("Any", self._answer_in_time)
@@ -103,21 +106,41 @@ class LimitedConnection(H11Protocol):
             try:
                 message = cast("HTTPReceiveMessage", await receive())
             finally:
-                self._connections.work_on(self)
+                # guarantee: a stream makes room for a new connection
+                if not self._streams:
+                    self._connections.work_on(self)
             more_body = bool(message.get("more_body"))
             return message
+
+        async def send_on(message: Message) -> None:
+            """A stream lasts as long as the client takes its parts, and it, too, makes room."""
+            if message["type"] == "http.response.start":
+                self._streams = any(name == b"content-type" and _STREAM in value for name, value in message["headers"])
+            await send(message)
+            if self._streams:
+                # guarantee: a stream lasts as long as its client takes what comes
+                self._close_in(self._limits.request_seconds)
+                self._connections.wait_for(self)
 
         self._requests += 1
         self._connections.work_on(self)
         self._close_in(self._limits.request_seconds)
         try:
-            await self._answer(scope, cast("Receive", receive_and_give_way), send)
+            await self._answer(scope, cast("Receive", receive_and_give_way), send_on)
         finally:
+            self._streams = False
             self._requests -= 1
             # Of requests sent one behind the other the next may have begun.
             if not self._requests:
                 self._connections.wait_for(self)
                 self._close_in(self._limits.header_seconds)
+
+    def shutdown(self) -> None:
+        """A stream is cut off: its client comes back to another process, and goes on where it was."""
+        super().shutdown()
+        # guarantee: no stream keeps its process from ending
+        if self._streams:
+            self.transport.close()
 
     def _close_in(self, seconds: float) -> None:
         if self._timer:

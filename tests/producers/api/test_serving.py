@@ -15,13 +15,16 @@ import pytest
 from litestar import Litestar
 
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
+from producers.api.app import create_app
+from producers.api.serving import Limits, server
+from producers.api.streams import STREAM_LIMITS, StreamLimits
 from producers.assembly import API_THREADS, DYNAMODB, enough_threads
-from producers.orders.api import create_app
-from producers.orders.serving import Limits, server
 from producers.publishing.publisher import EventPublisher
+from producers.tracking import TrackedOrders
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
 from tests.support.fakes.orders import FakeOrders
+from tests.support.fakes.tracker_table import FakeTrackerTable
 from tests.support.worlds.orders_api import KEY
 
 pytestmark = pytest.mark.slow
@@ -46,7 +49,12 @@ def a_token() -> str:
 
 @contextmanager
 def serving(
-    limits: Limits, *, body_seconds: float = LONG, orders: FakeOrders | None = None
+    limits: Limits,
+    *,
+    body_seconds: float = LONG,
+    orders: FakeOrders | None = None,
+    tracked: TrackedOrders | None = None,
+    streams: StreamLimits = STREAM_LIMITS,
 ) -> Iterator[tuple[str, int]]:
     """The real application behind the real server; its address."""
     time = FakeClock()
@@ -55,11 +63,13 @@ def serving(
     ) as publisher:
         app = create_app(
             orders or FakeOrders(),
+            tracked or FakeTrackerTable().orders(),
             publisher,
             KEY,
             time.clock,
             lambda _: None,
             body_time=timedelta(seconds=body_seconds),
+            stream_limits=streams,
         )
         app.on_startup.append(enough_threads)
         with running(app, limits) as address:

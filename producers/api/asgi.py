@@ -7,7 +7,7 @@ from http import HTTPStatus
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPScope, Message, Receive, Scope, Send
 
-from producers.orders.problems import Problem
+from producers.api.problems import Problem
 
 
 def head_as_get(app: ASGIApp) -> ASGIApp:
@@ -20,11 +20,17 @@ def head_as_get(app: ASGIApp) -> ASGIApp:
         is_head = scope["method"] == "HEAD"
         as_get: HTTPScope = {**scope, "method": "GET"} if is_head else scope
 
+        is_told = False
+
         async def send_without_body(message: Message) -> None:
+            nonlocal is_told
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [_with_head(name, value) for name, value in message["headers"]]}
             elif is_head and message["type"] == "http.response.body":
-                message = {**message, "body": b""}
+                # Of a stream, too, which then finds that its client is gone.
+                if is_told:
+                    return
+                is_told, message = True, {**message, "body": b"", "more_body": False}
             await send(message)
 
         await app(as_get, receive, send_without_body)

@@ -1,0 +1,108 @@
+"""The orders API over HTTP and JSON, put together from its routes."""
+
+from datetime import timedelta
+from http import HTTPStatus
+
+from litestar import Litestar, Router, get
+from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from events import ACCEPT_WITHIN
+from foundation.clock import Clock
+from foundation.diagnostics import Emit
+from producers.api.access import Doorkeeper
+from producers.api.asgi import body_within, head_as_get
+from producers.api.bodies import OrdersRequest
+from producers.api.commands import COMMANDS
+from producers.api.following import follow_order
+from producers.api.problems import Problem, documented, exception_handlers
+from producers.api.streams import STREAM_LIMITS, OrderStreams, StreamLimits
+from producers.api.viewing import list_orders, see_order
+from producers.orders import AcceptOrder, Ordering, OrderItem, Orders, PlaceOrder, RejectOrder, TokenKey
+from producers.publishing import EventPublisher
+from producers.tracking import TrackedOrders
+
+# A DynamoDB item has at most 400 KB, and it holds the order beside the events that follow.
+MAX_BODY_BYTES = 128 * 1024
+BODY_TIME = timedelta(seconds=10)
+
+
+@get(
+    "/health",
+    sync_to_thread=False,
+    summary="Whether this process can publish",
+    # Of the document's securities, none: an empty list would mean all of them to Litestar.
+    security=[{}],
+    responses=documented(HTTPStatus.SERVICE_UNAVAILABLE),
+)
+def health(publisher: NamedDependency[EventPublisher]) -> dict[str, str]:
+    if not publisher.alive:
+        raise Problem(
+            "publisher-stopped",
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "The publisher has stopped: no command can be answered.",
+            "Restart this process; its diagnostics say what happened.",
+        )
+    return {"status": "ok"}
+
+
+def create_app(
+    orders: Orders,
+    tracked: TrackedOrders,
+    publisher: EventPublisher,
+    token_key: TokenKey,
+    clock: Clock,
+    emit: Emit,
+    *,
+    answer_within: timedelta = timedelta(seconds=10),
+    accept_within: timedelta = ACCEPT_WITHIN,
+    body_time: timedelta = BODY_TIME,
+    stream_limits: StreamLimits = STREAM_LIMITS,
+) -> Litestar:
+    """The API as an ASGI application. Whoever made `publisher` closes it."""
+    ordering = Ordering(
+        orders, publisher, clock=clock, emit=emit, answer_within=answer_within, accept_within=accept_within
+    )
+    streams = OrderStreams(tracked, stream_limits, emit)
+    app = Litestar(
+        # By a router of their own: Litestar wraps a handler twice when another is added to its path later.
+        [Router("/", route_handlers=[*COMMANDS, see_order, list_orders, follow_order, health])],
+        dependencies={
+            "ordering": Provide(lambda: ordering, sync_to_thread=False),
+            "tracked": Provide(lambda: tracked, sync_to_thread=False),
+            "streams": Provide(lambda: streams, sync_to_thread=False),
+            "emit": Provide(lambda: emit, sync_to_thread=False),
+            "publisher": Provide(lambda: publisher, sync_to_thread=False),
+        },
+        state=State({"doorkeeper": Doorkeeper(token_key, clock)}),
+        exception_handlers=exception_handlers(emit),
+        on_startup=[streams.start],
+        on_shutdown=[streams.stop],
+        request_class=OrdersRequest,
+        request_max_body_size=MAX_BODY_BYTES,
+        # What an operator may know is emitted; the framework's own log would be a second, chattier channel.
+        logging_config=None,
+        openapi_config=OpenAPIConfig(
+            title="takeaway orders",
+            version="1.0.0",
+            description="Place an order, follow it, and run it as a restaurant. Errors are problem JSON with a `fix`.",
+            path="/schema",
+            # Only the document: the pages that show it would load scripts from elsewhere.
+            render_plugins=[JsonRenderPlugin()],
+            components=Components(security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}),
+            security=[{"token": []}],
+        ),
+    )
+    _tell_what_is_closed(app)
+    app.asgi_handler = head_as_get(body_within(app.asgi_handler, body_time))
+    return app
+
+
+def _tell_what_is_closed(app: Litestar) -> None:
+    """The document says of a request that it takes no unknown field; Litestar leaves that out."""
+    schemas = app.openapi_schema.components.schemas or {}
+    for request in (PlaceOrder, OrderItem, AcceptOrder, RejectOrder):
+        schemas[request.__name__].additional_properties = False
