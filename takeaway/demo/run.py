@@ -32,7 +32,7 @@ from takeaway.audit import (
 from takeaway.demo.screen import View, plain, render
 from takeaway.errors import UserError
 from takeaway.local import Backend, Running, exit_code, free_port, stop_processes
-from takeaway.stack import LOAD, Stack, api_url, require_alive, start_flow
+from takeaway.stack import LOAD, Stack, api_url, at_speed, require_alive, start_flow
 from takeaway.terminal import private_folder, typed
 
 # After the load has ended: how long the last events may take to reach the lake before that is called a loss.
@@ -92,7 +92,7 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
             console.print(
                 f"seed {plan.seed} · {plan.orders} orders at {plan.rate:g}/s · kitchens {plan.speed:g} times as fast"
             )
-            api_port = _start(stack, plan.backend, console)
+            api_port = _start(stack, plan, console)
             flow_started = SYSTEM_CLOCK.monotonic()
             _run_load(stack, plan, api_port, interrupted.event, console)
             seconds = SYSTEM_CLOCK.monotonic() - flow_started
@@ -122,12 +122,13 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
             console.print(f"{SYSTEM_CLOCK.monotonic() - started:.0f} s in all", style="dim")
 
 
-def _start(stack: Stack, backend: Backend, console: Console) -> int:
-    with console.status(f"starting a local AWS ({backend.name})"):
-        stack.start_local_aws(backend, free_port())
+def _start(stack: Stack, plan: DemoPlan, console: Console) -> int:
+    with console.status(f"starting a local AWS ({plan.backend.name})"):
+        stack.start_local_aws(plan.backend, free_port())
     with console.status("deploying the stack"):
         stack.deploy()
     stack.environ[variable("lake_file_age")] = LAKE_FILE_AGE
+    stack.environ = at_speed(plan.speed) | stack.environ
     api_port = free_port()
     with console.status("starting the API and every consumer"):
         start_flow(stack, api_port)

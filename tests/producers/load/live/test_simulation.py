@@ -60,6 +60,10 @@ def accepts(plan: KitchenPlan) -> bool:
     return isinstance(plan.answer, AcceptOrder) and plan.answer_after < ANSWER_DEADLINE
 
 
+def would_accept_late(plan: KitchenPlan) -> bool:
+    return isinstance(plan.answer, AcceptOrder) and plan.answer_after > ANSWER_DEADLINE and not plan.silent
+
+
 def shortly(seconds: float) -> bool:
     return threading.Event().wait(min(seconds, 0.001))
 
@@ -389,7 +393,7 @@ def test_a_silent_restaurant_does_not_answer_and_hears_of_the_end(market: Market
 
 def test_a_late_restaurant_answers_after_accept_by_and_is_told_that_it_is(market: Market) -> None:
     """By the ticket's `accept_by`, which the API's clock has passed."""
-    order_id, ticket = a_ticket(market.api, lambda plan: not plan.silent and plan.answer_after > ANSWER_DEADLINE)
+    order_id, ticket = a_ticket(market.api, would_accept_late)
     market.queue._refill = list
     market.api.time.advance(600)
     begun = SYSTEM_CLOCK.monotonic()
