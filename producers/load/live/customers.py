@@ -14,7 +14,7 @@ from producers.load.live.orders_client import Acknowledged, OrdersClient, Refuse
 from producers.load.market import IntendedOrder
 from producers.orders import DEFAULT_KEYS, CancelOrder
 
-# What stream and notifier take until a restaurant knows, at any speed: without it all customers of a fast load would win.
+# What stream and notifier take until a restaurant knows, at any speed: else all customers of a fast load would win.
 NOTICE = timedelta(seconds=0.3)
 
 
