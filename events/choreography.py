@@ -71,6 +71,8 @@ VOUCHER_MAILER = Step("voucher_mailer", VoucherIssued, (), Bound.HANDLER, owner=
 
 # How long a restaurant has for its answer, from the placing on: then the order expires.
 ACCEPT_WITHIN = timedelta(minutes=10)
+# What stream, notifier and API may take of that on a busy machine, whatever the people's speed.
+SHORTEST_ACCEPT_WITHIN = timedelta(seconds=10)
 _A_MINUTE = timedelta(minutes=1)
 
 CHOREOGRAPHY: tuple[Step, ...] = (
@@ -128,3 +130,9 @@ def handler_steps(heard: type[Event]) -> tuple[Step, ...]:
         for step in CHOREOGRAPHY
         if step.bound_by is Bound.HANDLER and step.listens_to is heard and step.deadline is not None
     )
+
+
+def accept_within(speed: float) -> timedelta:
+    """How long an answer may take where people are `speed` times as fast, as simulated kitchens are."""
+    # guarantee: a machine has its seconds at any speed
+    return max(ACCEPT_WITHIN / speed, SHORTEST_ACCEPT_WITHIN)

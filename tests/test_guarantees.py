@@ -209,6 +209,16 @@ GUARANTEES = (
         "test_a_withdrawn_ticket_is_not_answered",
     ),
     Guarantee(
+        "a machine has its seconds at any speed",
+        becomes("ACCEPT_WITHIN / speed"),
+        "test_an_answer_has_so_much_less_time_and_a_machine_its_seconds",
+    ),
+    Guarantee(
+        "a request leaves what another one is publishing to that one",
+        always,
+        "test_what_won_is_published_by_who_won_and_not_by_who_is_told_so",
+    ),
+    Guarantee(
         "the event of a command that was refused is unexpected",
         never,
         "test_the_events_of_a_command_that_was_refused_are_not_in_it",

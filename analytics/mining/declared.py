@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 
-from events import EVENT_TYPES, TRANSITIONS, Bound, Event, Step
+from events import EVENT_TYPES, PLACED, TRANSITION_BY, TRANSITIONS, Bound, Event, Step, accept_within
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -14,7 +14,7 @@ _MICROSECOND = timedelta(microseconds=1)
 class Declared:
     """The steps of a choreography; a step goes by its place among them, an event type by its place in `types`.
 
-    People are `speed` times as fast as declared: simulated kitchens are.
+    People are `speed` times as fast as declared: simulated kitchens are. What waits for an answer waits accordingly.
     """
 
     steps: tuple[Step, ...]
@@ -46,7 +46,13 @@ class Declared:
         """In microseconds."""
         if step.deadline is None:
             return None
-        return round(step.deadline / _MICROSECOND / (1.0 if is_handler(step) else self.speed))
+        if is_handler(step):
+            within = step.deadline
+        elif _ends_the_wait(step):
+            within = step.deadline - accept_within(1.0) + accept_within(self.speed)
+        else:
+            within = step.deadline / self.speed
+        return round(within / _MICROSECOND)
 
     @cached_property
     def starts(self) -> frozenset[int]:
@@ -90,6 +96,11 @@ class Declared:
         ]
         groups.append(tuple(sorted(self.endings)))
         return tuple(dict.fromkeys(group for group in groups if len(group) > 1))
+
+
+def _ends_the_wait(step: Step) -> bool:
+    """Whether it answers an order, or takes it back."""
+    return any(TRANSITION_BY[event].before == PLACED for event in step.publishes if event in TRANSITION_BY)
 
 
 def is_handler(step: Step) -> bool:

@@ -16,15 +16,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from matplotlib.typing import RcKeyType
 
-from events import COMPLETED, REJECTED
+from events import CANCELLED, COMPLETED, EXPIRED, REJECTED
 
 # Widths in CSS pixels at which a figure's text has its true size: a column of text, and a phone.
 WIDE = 720
 NARROW = 340
 
-# Told apart by the colour-blind (blue, grey, orange, violet) and at least 3:1 on white and on near-black.
+# Told apart by the colour-blind (blue, grey, orange, violet, olive) and at least 3:1 on white and on near-black.
 _ACCENT, _WARNING = "#3b82c4", "#d1690a"
-_COLOURS = {COMPLETED: _ACCENT, "open": "#8a8f98", REJECTED: _WARNING, "unanswered": "#8e6bbf"}
+_COLOURS = {
+    COMPLETED: _ACCENT,
+    "open": "#8a8f98",
+    REJECTED: _WARNING,
+    CANCELLED: "#8e6bbf",
+    EXPIRED: "#7d7a1c",
+}
 _ALWAYS = (COMPLETED, "open", REJECTED)
 
 # In matplotlib's days: it draws no axis beyond the years 1 to 9999. The end is a little early, since doubles are coarse

@@ -90,13 +90,14 @@ def bucket_for(span: timedelta) -> timedelta:
 OVERVIEW = Question(
     "overview",
     "Orders at a glance",
-    "Orders placed in the window and how they stand at its end. Unanswered ones were cancelled by their customers "
-    "or expired; open ones have no end yet.",
+    "Orders placed in the window and how they stand at its end. Cancelled ones were taken back by their customers, "
+    "expired ones had no answer in time; open ones have no end yet.",
     f"""
 SELECT count(*) AS orders,
   count(*) FILTER (state = '{COMPLETED}') AS completed,
   count(*) FILTER (state = '{REJECTED}') AS rejected,
-  count(*) FILTER (state IN ({_UNANSWERED})) AS unanswered,
+  count(*) FILTER (state = '{CANCELLED}') AS cancelled,
+  count(*) FILTER (state = '{EXPIRED}') AS expired,
   count(*) FILTER (state NOT IN ({_FINAL})) AS open,
   median(placed_to_accepted_seconds) AS median_seconds_to_accepted,
   median(placed_to_completed_seconds) AS median_seconds_to_completed
@@ -334,7 +335,8 @@ SELECT greatest(
   count(*) AS orders,
   count(*) FILTER (state = '{COMPLETED}') AS completed,
   count(*) FILTER (state = '{REJECTED}') AS rejected,
-  count(*) FILTER (state IN ({_UNANSWERED})) AS unanswered,
+  count(*) FILTER (state = '{CANCELLED}') AS cancelled,
+  count(*) FILTER (state = '{EXPIRED}') AS expired,
   count(*) FILTER (state NOT IN ({_FINAL})) AS open
 FROM orders
 WHERE placed_at IS NOT NULL

@@ -28,8 +28,9 @@ from producers.orders.requests import DEFAULT_KEYS, Command, ExpireOrder, PlaceO
 from producers.orders.table import Orders
 from producers.publishing import EventPublisher, PublisherClosed, PublishFailed
 
-# Between Kinesis' acknowledgement and its note in the table, most of the time a few milliseconds.
-_BEING_NOTED_SECONDS = 0.1
+# What another request stored is on its way to Kinesis and back, and then to its note in the table, for so long at most:
+# a few milliseconds mostly, on a busy machine a second. After that it is published here too.
+_BEING_NOTED_SECONDS = (0.1, 0.2, 0.4, 0.8)
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,8 @@ class Ordering:
 
     def _answer(self, order: Order, decided: Performed[Event] | Refusal, idempotency_key: str) -> Done | Refusal:
         """A refusal waits for the events too: it tells a state, and whoever hears that relies on them."""
-        last = order.history[-1] if isinstance(decided, Refusal) else decided
-        refused, _ = self._publish(*self._unacknowledged_up_to(last, order))
+        own = None if isinstance(decided, Refusal) else decided
+        refused, _ = self._publish(*self._unacknowledged_up_to(own or order.history[-1], order, own))
         if refused:
             return Unacknowledged(
                 "The order's events are stored, but the event stream has not confirmed all of them yet.",
@@ -168,15 +169,21 @@ class Ordering:
             order = self._note(order, performed)
         return None, order
 
-    def _unacknowledged_up_to(self, last: Performed[Event], order: Order) -> tuple[tuple[Performed[Event], ...], Order]:
-        """What has to be published. A quick restaurant may come before an earlier event is noted: that is awaited."""
-        pending = order.unacknowledged(last)
-        if all(performed == last for performed in pending):
-            return pending, order
-        self._wait(_BEING_NOTED_SECONDS)
-        now = self._orders.get(order.order_id) or order
-        at = order.history.index(last)
-        return now.unacknowledged(now.history[at]), now
+    def _unacknowledged_up_to(
+        self, last: Performed[Event], order: Order, own: Performed[Event] | None
+    ) -> tuple[tuple[Performed[Event], ...], Order]:
+        """What has to be published. What is not of this request, as of what won, is being published already: that is
+        awaited for a moment.
+        """
+        at, pending = order.history.index(last), order.unacknowledged(last)
+        for seconds in _BEING_NOTED_SECONDS:
+            # guarantee: a request leaves what another one is publishing to that one
+            if all(performed == own for performed in pending):
+                break
+            self._wait(seconds)
+            order = self._orders.get(order.order_id) or order
+            pending = order.unacknowledged(order.history[at])
+        return pending, order
 
     def _note(self, order: Order, performed: Performed[Event]) -> Order:
         """The event is on the stream whether or not this works; without it, it is published once more."""

@@ -10,6 +10,7 @@ from takeaway.audit.evidence import (
     set_apart,
     settle,
 )
+from takeaway.audit.facts import in_words, outcomes
 from takeaway.audit.history import audit_history
 from takeaway.audit.lake import lake_has, lake_rows
 from takeaway.audit.latency import Latency, latencies
@@ -30,11 +31,13 @@ __all__ = [
     "audit_history",
     "audited",
     "gather",
+    "in_words",
     "intended_times",
     "lake_has",
     "lake_rows",
     "latencies",
     "ledger_facts",
+    "outcomes",
     "require_auditable",
     "retained_records",
     "set_apart",

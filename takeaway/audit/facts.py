@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from events import EVENT_TYPES, FINAL, TRANSITIONS, OrderState
 from foundation.kinesis import Position, StreamPosition
 
 
@@ -70,3 +71,13 @@ class Evidence:
     reached: Mapping[str, Mapping[str, Position]] = field(default_factory=dict)
     paces: Mapping[str, timedelta] = field(default_factory=dict)
     looked_at: datetime | None = None
+
+
+def outcomes(counts: Mapping[str, int]) -> dict[OrderState, int]:
+    """How many orders came to each end; `counts` are of distinct events by type."""
+    return {one.state: counts.get(EVENT_TYPES[one.event], 0) for one in TRANSITIONS if one.state in FINAL}
+
+
+def in_words(ends: Mapping[OrderState, int]) -> list[str]:
+    """Of the ends that there were."""
+    return [f"{count:,} {state}" for state, count in ends.items() if count]

@@ -1,20 +1,24 @@
 """Reconciles a file of history with its ledger: every event once, every injected fault accounted for."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from events import UnknownEvent, UnreadableEvent, decode
+from events import OrderState, UnknownEvent, UnreadableEvent, decode
 from producers.load.history import ledger_beside
 from producers.load.ledger import InjectedFault, LedgerEntry, digest, ledger_lines
+from takeaway.audit.facts import in_words, outcomes
 from takeaway.audit.verdict import DOUBLED, LOST, UNEXPECTED, Finding
 from takeaway.errors import UserError
 
 
 @dataclass(frozen=True)
 class HistoryAudit:
-    """The verdict. `duplicates`, `newer` and `quarantined` are the injected ones found; all are in the ledger."""
+    """The verdict. `duplicates`, `newer` and `quarantined` are the injected ones found; all are in the ledger.
+
+    `outcomes` are the orders by their end.
+    """
 
     orders: int
     events: int
@@ -22,6 +26,7 @@ class HistoryAudit:
     newer: int
     quarantined: int
     findings: tuple[Finding, ...]
+    outcomes: Mapping[OrderState, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -33,8 +38,9 @@ class HistoryAudit:
     @property
     def receipt(self) -> str:
         unexpected = self.count(UNEXPECTED)
+        ends = "".join(f"{end} · " for end in in_words(self.outcomes))
         return (
-            f"{self.orders:,} orders · {self.events:,} events · {self.count(LOST):,} lost · "
+            f"{self.orders:,} orders · {ends}{self.events:,} events · {self.count(LOST):,} lost · "
             f"{self.count(DOUBLED):,} doubled · {self.duplicates:,} injected duplicates removed · "
             f"{self.newer:,} newer events kept · {self.quarantined:,} bad events quarantined"
             + (f" · {unexpected:,} unexpected" if unexpected else "")
@@ -76,20 +82,22 @@ def judge(promised: Promised, lines: Iterable[bytes]) -> HistoryAudit:
         try:
             envelope = decode(line)
         except UnreadableEvent as error:
-            found, injected = (
+            there, injected = (
                 (newer, promised.newer) if isinstance(error, UnknownEvent) else (bad, promised.quarantined)
             )
-            found[digest(line)] += 1
-            if found[digest(line)] > injected[digest(line)]:
+            there[digest(line)] += 1
+            if there[digest(line)] > injected[digest(line)]:
                 unexpected.append(Finding(UNEXPECTED, f"line {number} is no injected fault: {error}"))
             continue
         seen[envelope.event_id] += 1
         if promised.events.get(envelope.event_id) != envelope.event_type:
             named = f"{envelope.event_type} {envelope.event_id}"
             unexpected.append(Finding(UNEXPECTED, f"line {number}: {named} is not in the ledger"))
+    found = Counter(promised.events[event_id] for event_id in seen if event_id in promised.events)
     return HistoryAudit(
         orders=len(promised.orders),
-        events=sum(1 for event_id in seen if event_id in promised.events),
+        events=found.total(),
+        outcomes=outcomes(found),
         duplicates=sum((seen & Counter({one: count + 1 for one, count in promised.doubled.items()})).values())
         - sum(1 for event_id in promised.doubled if seen[event_id]),
         newer=(newer & promised.newer).total(),

@@ -1,8 +1,8 @@
 """Reconciles the ledger with the stream, the effects as received, and the lake. Pure: evidence in, verdict out."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from events import (
     ARCHIVER,
@@ -10,10 +10,11 @@ from events import (
     FINAL_EVENTS,
     Event,
     OrderPlaced,
+    OrderState,
 )
 from foundation.kinesis import StreamPosition
 from takeaway.audit.account import ANSWERED, SENT, TOLD_BY, Account, End, Ended, accounts, may_follow, record_ends
-from takeaway.audit.facts import Evidence, Fact
+from takeaway.audit.facts import Evidence, Fact, in_words, outcomes
 from takeaway.audit.rest import Rest, Waits
 
 
@@ -42,8 +43,8 @@ class Audit:
     """The verdict. `findings` is everything found; `ok` allows for what lies within the bounds.
 
     `waits` is what is neither there nor lost yet; `at_rest` is False while there is any. `accounts` say how each
-    consumer's records ended. `open_orders` were placed and have no end yet: no finding in a flow that goes on, a
-    failure of one that is over.
+    consumer's records ended. `outcomes` are the orders by their end; `open_orders` were placed and have none yet: no
+    finding in a flow that goes on, a failure of one that is over.
     """
 
     orders: int
@@ -55,6 +56,7 @@ class Audit:
     left_out: int = 0
     waits: tuple[Waits, ...] = ()
     accounts: tuple[Account, ...] = ()
+    outcomes: Mapping[OrderState, int] = field(default_factory=dict)
 
     def count(self, kind: str) -> int:
         return sum(finding.kind == kind for finding in self.findings)
@@ -75,6 +77,7 @@ class Audit:
     def receipt(self) -> str:
         parts = [
             f"{self.orders:,} orders",
+            *in_words(self.outcomes),
             f"{self.events:,} events",
             f"{self.count(LOST):,} lost",
             f"{self.count(DOUBLED):,} doubled",
@@ -122,9 +125,11 @@ def audit(evidence: Evidence, bounds: Bounds = Bounds(), *, ignore_others: bool 
     ends = tuple(record_ends(evidence)) if left_out else accounted
     found = [*_stream(evidence, ends), *_ended(ends), *_effects(evidence), *_lake(evidence), *dropped]
     found += _strange_letters(evidence)
+    distinct = {fact.event_id: fact.event_type for fact in evidence.stream}
     return Audit(
         orders=len({fact.order_id for fact in evidence.stream}),
-        events=len({fact.event_id for fact in evidence.stream}),
+        events=len(distinct),
+        outcomes=outcomes(Counter(distinct.values())),
         quarantined=len(evidence.letters.get(ARCHIVER, ())),
         findings=tuple(one for one in found if isinstance(one, Finding)),
         bounds=bounds,

@@ -126,6 +126,7 @@ def audit(
             "ok": verdict.ok,
             "at_rest": verdict.at_rest,
             "receipt": verdict.receipt,
+            "outcomes": dict(verdict.outcomes),
             "findings": _found(verdict.findings),
             "waiting": [{"for": waits.for_what, "what": waits.what} for waits in verdict.waits],
             "accounts": {account.consumer: _counts(account) for account in verdict.accounts},
@@ -151,7 +152,8 @@ def _audit_history(history: Path, ledger: Path | None, *, as_json: bool) -> NoRe
     with PlainConsole(stderr=True).status("reading the file and its ledger"):
         verdict = audit_history(history, ledger)
     if as_json:
-        say(json.dumps({"ok": verdict.ok, "receipt": verdict.receipt, "findings": _found(verdict.findings)}))
+        facts = {"ok": verdict.ok, "receipt": verdict.receipt, "outcomes": dict(verdict.outcomes)}
+        say(json.dumps({**facts, "findings": _found(verdict.findings)}))
     else:
         _print_findings(verdict.findings)
         say(verdict.receipt)

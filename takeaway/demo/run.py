@@ -32,7 +32,7 @@ from takeaway.audit import (
 from takeaway.demo.screen import View, plain, render
 from takeaway.errors import UserError
 from takeaway.local import Backend, Running, exit_code, free_port, stop_processes
-from takeaway.stack import LOAD, Stack, api_url, require_alive, start_flow
+from takeaway.stack import LOAD, Stack, api_url, at_speed, require_alive, start_flow
 from takeaway.terminal import private_folder, typed
 
 # After the load has ended: how long the last events may take to reach the lake before that is called a loss.
@@ -127,7 +127,8 @@ def _start(stack: Stack, plan: DemoPlan, console: Console) -> int:
         stack.start_local_aws(plan.backend, free_port())
     with console.status("deploying the stack"):
         stack.deploy()
-    stack.environ |= {variable("lake_file_age"): LAKE_FILE_AGE, variable("speed"): f"{plan.speed:g}"}
+    stack.environ[variable("lake_file_age")] = LAKE_FILE_AGE
+    stack.environ = at_speed(plan.speed) | stack.environ
     api_port = free_port()
     with console.status("starting the API and every consumer"):
         start_flow(stack, api_port)

@@ -1,4 +1,8 @@
-"""The demo's live screen: the flow with its counts, the latest events, the processes. Plain lines for a pipe."""
+"""The demo's live screen: the orders' ends, each event with its count, the processes, the latest events. Plain lines
+for a pipe.
+
+It is made for 80 columns and 24 lines; what a smaller terminal has no room for stands last.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,11 +16,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from events import CHOREOGRAPHY, EVENT_TYPES
+from events import CHOREOGRAPHY, EVENT_TYPES, OrderPlaced
 from producers.load.live import LoadCounts
-from takeaway.audit import StreamObserver
+from takeaway.audit import StreamObserver, outcomes
 from takeaway.local import Running
 from takeaway.terminal import PlainConsole
+
+_PLACED = EVENT_TYPES[OrderPlaced]
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class View:
 
 
 def render(view: View) -> RenderableType:
-    return Group(_headline(view), _flow(view), _latest(view), _processes(view))
+    return Group(_headline(view), _ends(view), _flow(view), _processes(view), _latest(view))
 
 
 def plain(view: View) -> str:
@@ -41,11 +47,19 @@ def plain(view: View) -> str:
     return f"{view.elapsed.total_seconds():5.1f}s  {view.phase}  {counts}  lake_rows={view.lake_rows}"
 
 
+def _ends(view: View) -> RenderableType:
+    """How many orders came to which end, also to none so far."""
+    ends = outcomes(view.observer.counts)
+    under_way = max(0, view.observer.counts[_PLACED] - sum(ends.values()))
+    shown = [*((f"{count:,}", state) for state, count in ends.items()), (f"{under_way:,}", "under way")]
+    return Text("   ").join(Text.assemble((count, "bold"), f" {state}") for count, state in shown)
+
+
 def _headline(view: View) -> RenderableType:
     return Text.assemble(
         ("takeaway ", "bold"),
         (view.phase, "cyan"),
-        f"   {view.elapsed.total_seconds():.0f} s   ",
+        f"   {view.elapsed.total_seconds():.0f} s\n",
         (f"{view.observer.events:,}", "bold"),
         " events on the stream   ",
         (f"{view.lake_rows:,}", "bold"),
@@ -54,23 +68,20 @@ def _headline(view: View) -> RenderableType:
 
 
 def _flow(view: View) -> RenderableType:
-    table = Table(box=None, padding=(0, 2, 0, 0), expand=False)
-    table.add_column("who")
-    table.add_column("hears")
-    table.add_column("tells")
-    table.add_column("events", justify="right")
-    table.add_column("")
-    for step in CHOREOGRAPHY:
-        for event in step.publishes:
-            name = EVENT_TYPES[event]
-            count = view.observer.counts[name]
-            table.add_row(
-                step.actor,
-                Text(EVENT_TYPES[step.listens_to] if step.listens_to else "", style="dim"),
-                name,
-                f"{count:,}",
-                ProgressBar(total=max(view.target_orders, 1), completed=count, width=28),
-            )
+    """Each event once, under the one who tells it."""
+    table = Table(box=None, padding=(0, 2, 0, 0), expand=True)
+    table.add_column("who", no_wrap=True)
+    table.add_column("tells", no_wrap=True)
+    table.add_column("events", justify="right", no_wrap=True)
+    table.add_column("", ratio=1)
+    told = {event: step.actor for step in reversed(CHOREOGRAPHY) for event in step.publishes}
+    before = ""
+    for event in dict.fromkeys(event for step in CHOREOGRAPHY for event in step.publishes):
+        name, who = EVENT_TYPES[event], told[event]
+        count = view.observer.counts[name]
+        bar = ProgressBar(total=max(view.target_orders, 1), completed=count)
+        table.add_row("" if who == before else who, name, f"{count:,}", bar)
+        before = who
     return Panel(table, title="the flow", title_align="left", border_style="dim")
 
 
@@ -84,12 +95,10 @@ def _latest(view: View) -> RenderableType:
 
 
 def _processes(view: View) -> RenderableType:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for running in view.processes:
-        process = running.process()
-        alive = Text("up", style="green") if process else Text("ended", style="red")
-        table.add_row(running.name, f"pid {running.pid}", alive)
-    return Panel(table, title="processes", title_align="left", border_style="dim")
+    """In as few lines as they fit into; one that has ended is what there is to see."""
+    up = [running.name for running in view.processes if running.process()]
+    ended = [f"{running.name} (pid {running.pid}) ended" for running in view.processes if not running.process()]
+    return Group(Text(f"up: {' · '.join(up)}", style="dim"), *(Text(one, style="red") for one in ended))
 
 
 @contextmanager

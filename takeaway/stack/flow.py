@@ -1,5 +1,6 @@
 """Everything on this machine, in the background: local AWS, API, every consumer, the lake's keeper, restaurants."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from consumers.specs import CONSUMERS, readers
+from events import accept_within
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.settings import variable
 from takeaway.errors import UserError
@@ -154,7 +156,7 @@ def up(
             stack.environ = resolved(home)
         # Who looks around wants to see an order in the lake soon; a lake wants bigger files.
         stack.environ.setdefault(variable("lake_file_age"), LAKE_FILE_AGE)
-        stack.environ[variable("speed")] = f"{speed:g}"
+        stack.environ = at_speed(speed) | stack.environ
         if not aws_only:
             known_as = stack.api
             start_flow(stack, api_port)
@@ -193,6 +195,14 @@ def start_flow(stack: Stack, api_port: int) -> None:
             raise UserError(f"the API did not answer at {stack.api}", f"read {stack.home / 'logs' / 'api.log'}")
         wait(0.1)
     require_alive(stack.running)
+
+
+def at_speed(speed: float) -> dict[str, str]:
+    """What processes are told where simulated restaurants are so fast, unless they are told otherwise."""
+    return {
+        variable("accept_within_seconds"): f"{math.ceil(accept_within(speed).total_seconds())}",
+        variable("speed"): f"{speed:g}",
+    }
 
 
 def _speed(home: Path) -> float:

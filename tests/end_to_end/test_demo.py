@@ -22,7 +22,7 @@ CONSUMERS = {"restaurant_notifier", "user_notifier", "archiver", "tracker"}
 def test_the_demo_proves_its_flow_and_leaves_nothing_behind(takeaway: Takeaway, tmp_path: Path) -> None:
     done = takeaway("demo", "--orders", "30", "--rate", "30", "--speed", "1000", "--seed", "5")
     assert done.returncode == 0, done.stdout + done.stderr
-    receipt = r"30 orders · \d+ events · 0 lost · 0 doubled · 0 repeated events · 0 bad events quarantined"
+    receipt = r"30 orders · (\d+ \w+ · )+\d+ events · 0 lost · 0 doubled · 0 repeated events · 0 bad events quarantined"
     assert re.search(receipt + " · 0 repeated effects", done.stdout)
     started = dict(re.findall(r"(\w+) \(pid (\d+)\)", done.stdout))
     assert started.keys() >= CONSUMERS

@@ -23,8 +23,10 @@ from takeaway.local import aws as local_aws
 from takeaway.local import processes
 from takeaway.local.processes import Running, Service
 from takeaway.stack import deployment
-from takeaway.stack.flow import api_url
+from takeaway.stack.flow import api_url, at_speed
 
+# How many times as fast as real kitchens those of a load are.
+SPEED = 1000
 _PAUSE = threading.Event()
 
 
@@ -82,6 +84,7 @@ class Flow:
         environ |= deployment.deploy(environ, shards=shards)
         # Short, so that a killed worker's leases are free again soon, and files come often.
         environ |= {"TAKEAWAY_FAILOVER_SECONDS": "2", "TAKEAWAY_LAKE_FILE_AGE": "1", "TAKEAWAY_TOKEN_KEY": "k" * 64}
+        environ |= at_speed(SPEED)
         return cls(home, environ)
 
     @property
@@ -107,7 +110,9 @@ class Flow:
         return running
 
     def start_load(self, *, orders: int, rate: float, seed: int) -> Running:
-        flags = {"--orders": orders, "--rate": rate, "--seed": seed, "--speed": 1000, "--ledger": self.ledger}
+        """What restaurants leave unanswered is expired beside it."""
+        self.start("expiring", module="tests.support.expiring")
+        flags = {"--orders": orders, "--rate": rate, "--seed": seed, "--speed": SPEED, "--ledger": self.ledger}
         arguments = [text for flag, value in flags.items() for text in (flag, str(value))]
         return self.start("load", "load", "--api", api_url(self.api_port), *arguments)
 

@@ -9,7 +9,7 @@ from typing import Self
 
 from foundation.clock import Clock, Wait
 
-WORKERS = 16
+WORKERS = 48
 # Nothing is more than this late, in seconds, as long as a worker is free.
 TICK = 0.02
 

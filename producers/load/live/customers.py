@@ -14,8 +14,8 @@ from producers.load.live.orders_client import Acknowledged, OrdersClient, Refuse
 from producers.load.market import IntendedOrder
 from producers.orders import DEFAULT_KEYS, CancelOrder
 
-# What the stream and the restaurant's notifier take at any speed: without it every fast load's customers would win.
-NOTICE = timedelta(seconds=1.5)
+# What stream and notifier take until a restaurant knows, at any speed: else all customers of a fast load would win.
+NOTICE = timedelta(seconds=0.3)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from events.choreography import Bound, Step
-from events.orders import EVENT_TYPES
+from events.orders import EVENT_TYPES, OrderAccepted, OrderCancelled, OrderExpired, OrderRejected
 from events.states import TRANSITIONS
 
 Row = dict[str, Any]
@@ -76,7 +76,13 @@ class _Plainly:
         step = self.steps[place]
         if step.deadline is None or step.listens_to is None:
             return None
-        return step.deadline if step.bound_by is Bound.HANDLER else step.deadline / self.speed
+        if step.bound_by is Bound.HANDLER:
+            return step.deadline
+        if {OrderAccepted, OrderRejected, OrderCancelled, OrderExpired} & {*step.publishes}:
+            # Until an order expires there are ten seconds at least.
+            saved = timedelta(minutes=10) - max(timedelta(minutes=10) / self.speed, timedelta(seconds=10))
+            return step.deadline - saved
+        return step.deadline / self.speed
 
     def _order(self, order_id: str, events: list[Row]) -> None:
         foreign = sorted({row["event_type"] for row in events} - {*self.types})

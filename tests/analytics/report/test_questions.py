@@ -137,7 +137,7 @@ def test_what_nobody_answered_is_no_open_order_and_is_counted_by_what_ended_it()
         *an_order("restaurant_notified", "order_expired", order_id="c"),
         *an_order("restaurant_notified", order_id="d"),
     ]
-    counted = {"orders": 4, "completed": 0, "rejected": 0, "unanswered": 3, "open": 1}
+    counted = {"orders": 4, "completed": 0, "rejected": 0, "cancelled": 2, "expired": 1, "open": 1}
     assert ask(OVERVIEW, rows)[0].items() >= counted.items()
     assert ask(orders_over_time(timedelta(days=1)), rows)[0].items() >= counted.items()
     assert [row["orders"] for row in ask(FUNNEL, rows)] == [4, 3, 0, 0]
@@ -222,7 +222,8 @@ def test_the_overview_agrees_with_python() -> None:
             "orders": 300,
             "completed": len(completed),
             "rejected": rejected,
-            "unanswered": 0,
+            "cancelled": 0,
+            "expired": 0,
             "open": 300 - len(completed) - rejected,
             "median_seconds_to_accepted": pytest.approx(np.median(accepted_after)),
             "median_seconds_to_completed": pytest.approx(np.median(completed_after)),
@@ -286,13 +287,14 @@ def test_orders_over_time_are_counted_in_buckets_of_utc() -> None:
         *an_order("restaurant_notified", "order_rejected", order_id="d", after=12 * 3600),
     ]
     assert ask(orders_over_time(DAY), rows) == [
-        {"placed_from": midnight, "orders": 3, "completed": 2, "rejected": 0, "unanswered": 0, "open": 1},
+        {"placed_from": midnight, "orders": 3, "completed": 2, "rejected": 0, "cancelled": 0, "expired": 0, "open": 1},
         {
             "placed_from": midnight + timedelta(days=1),
             "orders": 1,
             "completed": 0,
             "rejected": 1,
-            "unanswered": 0,
+            "cancelled": 0,
+            "expired": 0,
             "open": 0,
         },
     ]

@@ -1,4 +1,4 @@
-"""A restaurant that is quicker than the note of what it reacts to: nothing is published twice for that."""
+"""Who is quicker than the note of what is there already: nothing is published twice for that."""
 
 from datetime import timedelta
 from typing import Any
@@ -9,9 +9,9 @@ from events.envelope import EventEnvelope
 from events.orders import Event
 from events.wire import decode
 from foundation.clock import uninterrupted_wait
-from producers.orders.commands import derive_order_id
+from producers.orders.commands import WrongState, derive_order_id
 from producers.orders.ordering import Done, Ordering
-from producers.orders.requests import AcceptOrder, PlaceOrder
+from producers.orders.requests import AcceptOrder, CancelOrder, PlaceOrder
 from producers.publishing.publisher import EventPublisher
 from tests.support.builders import an_order_item
 from tests.support.fakes.clock import FakeClock
@@ -68,6 +68,29 @@ def test_what_is_noted_a_moment_later_is_not_published_again() -> None:
         )
         assert isinstance(accepted, Done)
     assert [envelope.event_type for envelope in published(kinesis)] == ["order_placed", "order_accepted"]
+
+
+def test_what_won_is_published_by_who_won_and_not_by_who_is_told_so() -> None:
+    kinesis, orders, time = FakeKinesis(FakeClock().clock), LateNotes(), FakeClock()
+    with EventPublisher(
+        kinesis.client, "orders", clock=time.clock, wait=uninterrupted_wait(), emit=lambda _: None
+    ) as publisher:
+        ordering = Ordering(
+            orders,
+            publisher,
+            clock=time.clock,
+            emit=lambda _: None,
+            answer_within=timedelta(seconds=10),
+            wait=orders.pass_time,
+        )
+        ordering.place(PLACE, customer_id="customer-1", idempotency_key="key-1", traceparent=None)
+        won = ordering.perform(CancelOrder(), order_id=ORDER_ID, subject="customer-1", idempotency_key=None)
+        assert isinstance(won, Done)
+        lost = ordering.perform(
+            AcceptOrder(ready_in_minutes=5), order_id=ORDER_ID, subject="restaurant-1", idempotency_key=None
+        )
+        assert isinstance(lost, WrongState)
+    assert [envelope.event_type for envelope in published(kinesis)] == ["order_placed", "order_cancelled"]
 
 
 class Stuck(FakeOrders):

@@ -53,6 +53,9 @@ def test_a_file_with_every_fault_is_as_its_ledger_says(history: Path) -> None:
     assert verdict.newer > 10
     assert f"{verdict.newer} newer events kept" in verdict.receipt
     assert " 0 lost · 0 doubled · " in verdict.receipt
+    assert verdict.outcomes.keys() == {"completed", "rejected", "cancelled", "expired"}
+    assert all(f" {count:,} {state} · " in verdict.receipt for state, count in verdict.outcomes.items() if count)
+    assert sum(verdict.outcomes.values()) == verdict.orders
 
 
 def test_a_newer_event_that_is_missing_is_lost(history: Path) -> None:

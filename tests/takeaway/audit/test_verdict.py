@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from events import OrderAccepted, OrderCancelled, OrderPlaced, derive_event_id
+from events import FINAL, OrderAccepted, OrderCancelled, OrderPlaced, derive_event_id
 from foundation.kinesis.records import SequenceNumber, StreamPosition
 from producers.load.ledger import LedgerWriter, expected_events
 from producers.orders import ExpireOrder, Order, Performed, PlaceOrder, perform
@@ -138,6 +138,15 @@ def test_orders_of_others_can_be_left_out_with_all_they_caused() -> None:
     assert audit(mixed, ignore_others=True).ok
     assert audit(mixed, ignore_others=True).receipt.endswith("1 order of others left out")
     assert not audit(replace(mixed, lake=(by_hand, answered)), ignore_others=True).ok
+
+
+def test_the_receipt_counts_the_orders_by_their_end() -> None:
+    ends = [Fact(f"end-{state}", f"order_{state}", f"of-{state}", place(20 + at)) for at, state in enumerate(FINAL)]
+    again = replace(ends[0], place=place(30))
+    verdict = audit(replace(CLEAN, stream=(*FACTS, *ends, again)))
+    assert verdict.outcomes == dict.fromkeys(FINAL, 1)
+    assert verdict.receipt.startswith("5 orders · 1 completed · 1 rejected · 1 cancelled · 1 expired · 8 events · ")
+    assert audit(CLEAN).receipt.startswith("1 orders · 4 events · ")
 
 
 def test_an_order_is_open_until_it_is_completed_or_rejected() -> None:

@@ -16,6 +16,7 @@ from events.envelope import EventEnvelope
 from events.orders import OrderCancelled, OrderExpired, OrderPlaced
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Diagnostic
+from producers.api.app import create_app
 from producers.load.ledger import LedgerWriter, read_ledger
 from producers.load.live.orders_client import OrdersClient
 from producers.load.live.pace import live_answer
@@ -31,7 +32,6 @@ from producers.load.live.tickets import TicketQueue
 from producers.load.market.catalogue import restaurants
 from producers.load.market.kitchen import ANSWER_DEADLINE, KitchenPlan, Kitchens
 from producers.load.market.market import orders
-from producers.orders.api import create_app
 from producers.orders.ordering import Ordering
 from producers.orders.requests import AcceptOrder
 from producers.publishing.publisher import EventPublisher
@@ -39,6 +39,7 @@ from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
 from tests.support.fakes.orders import FakeOrders
 from tests.support.fakes.sqs import FakeSqs
+from tests.support.fakes.tracker_table import FakeTrackerTable
 from tests.support.worlds.orders_api import KEY, OrdersApi
 
 pytestmark = pytest.mark.slow
@@ -58,6 +59,10 @@ def plan_of(order_id: str) -> KitchenPlan:
 
 def accepts(plan: KitchenPlan) -> bool:
     return isinstance(plan.answer, AcceptOrder) and plan.answer_after < ANSWER_DEADLINE
+
+
+def would_accept_late(plan: KitchenPlan) -> bool:
+    return isinstance(plan.answer, AcceptOrder) and plan.answer_after > ANSWER_DEADLINE and not plan.silent
 
 
 def shortly(seconds: float) -> bool:
@@ -390,7 +395,7 @@ def test_a_silent_restaurant_does_not_answer_and_hears_of_the_end(market: Market
 
 def test_a_late_restaurant_answers_after_accept_by_and_is_told_that_it_is(market: Market) -> None:
     """By the ticket's `accept_by`, which the API's clock has passed."""
-    order_id, ticket = a_ticket(market.api, lambda plan: not plan.silent and plan.answer_after > ANSWER_DEADLINE)
+    order_id, ticket = a_ticket(market.api, would_accept_late)
     market.queue._refill = list
     market.api.time.advance(600)
     begun = SYSTEM_CLOCK.monotonic()
@@ -422,11 +427,14 @@ class Living(Market):
             kinesis.client, "orders", clock=SYSTEM_CLOCK, wait=uninterrupted_wait(), emit=emitted.append
         )
         accept_within = timedelta(seconds=0.5)
-        app = create_app(orders, self.publisher, KEY, SYSTEM_CLOCK, emitted.append, accept_within=accept_within)
+        tracker = FakeTrackerTable()
+        app = create_app(
+            orders, tracker.orders(), self.publisher, KEY, SYSTEM_CLOCK, emitted.append, accept_within=accept_within
+        )
         self.ordering = Ordering(
             orders, self.publisher, clock=SYSTEM_CLOCK, emit=emitted.append, answer_within=timedelta(seconds=10)
         )
-        api = OrdersApi(TestClient(app), kinesis, orders, self.publisher, FakeClock(), emitted)
+        api = OrdersApi(TestClient(app), kinesis, orders, tracker, self.publisher, FakeClock(), emitted)
         super().__init__(api, directory)
 
     def new_tickets(self) -> list[str]:

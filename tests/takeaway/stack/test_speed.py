@@ -1,0 +1,24 @@
+"""What processes are told where simulated restaurants are fast."""
+
+from datetime import timedelta
+
+import pytest
+
+from events.choreography import accept_within
+from foundation.settings import from_environment
+from producers.settings import OrdersApiSettings
+from takeaway.stack.flow import at_speed
+
+
+@pytest.mark.parametrize(
+    ("speed", "seconds"), [(1, 600), (1.7, 353), (7, 86), (60, 10), (61, 10), (400, 10), (1_000_000, 10)]
+)
+def test_an_answer_has_so_much_less_time_and_a_machine_its_seconds(speed: float, seconds: int) -> None:
+    assert accept_within(speed) == max(timedelta(minutes=10) / speed, timedelta(seconds=10))
+    environ = at_speed(speed) | {"TAKEAWAY_ORDERS_TABLE": "orders"}
+    assert from_environment(OrdersApiSettings, environ).accept_within == timedelta(seconds=seconds)
+
+
+def test_what_a_person_has_set_stays() -> None:
+    asked = at_speed(60) | {"TAKEAWAY_ACCEPT_WITHIN_SECONDS": "45"}
+    assert asked == {"TAKEAWAY_ACCEPT_WITHIN_SECONDS": "45"}
