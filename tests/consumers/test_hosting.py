@@ -349,6 +349,24 @@ def test_where_all_refuse_to_go_on_the_shard_stops_at_once() -> None:
         Host(one, other)
 
 
+def test_where_none_can_be_opened_the_engine_opens_them_again() -> None:
+    one, other = Taker(), Taker()
+    one.cannot_open, other.cannot_open = [STOP], [AWAY]
+    with pytest.raises(OSError, match="no route"):
+        Host(one, other)
+
+
+def test_what_was_read_before_one_was_opened_is_no_tip_to_it() -> None:
+    one = Taker()
+    one.cannot_open = [AWAY]
+    host = Host(one, Taker())
+    host.time.advance(1)
+    host.process(numbered(1, 1))
+    assert (one.taken, one.tips) == ([1], [])
+    host.process(idle(1))
+    assert one.tips == [1]
+
+
 def test_one_that_cannot_be_opened_is_opened_later_and_misses_nothing() -> None:
     one, other = Taker(place=at(4)), Taker(place=at(3))
     one.cannot_open = [AWAY, AWAY]
