@@ -161,7 +161,10 @@ class Member:
         at: Position = batch.records[0].sequence_number if batch.records else batch.after
         failure = self._called(lambda: processor.process(batch), at)
         if failure is not None and failure.pace is Pace.STILL:
-            self._backlog[0] = not_the_tip(rest_from(batch, failure))
+            try:
+                self._backlog[0] = not_the_tip(rest_from(batch, failure))
+            except ValueError as error:  # its own code names a record that it was not given
+                failure = self._fails(RecordFailure(at, error))
         if failure is None or failure.pace is not Pace.STILL or _is_idle(batch):
             # After an idle read comes another one, which tells more.
             self._backlog.popleft()

@@ -100,6 +100,8 @@ class Taker:
             self._take(done)
             error: Exception = STOP if mood == "half, and stops" else AWAY
             return Progress(self.place, RecordFailure(at(numbers[len(done)]), error))
+        if mood == "names another":
+            return Progress(self.place, RecordFailure(at(999), AWAY))
         first = next(iter(numbers), self._keeps)
         if mood in ("slow", "full") and first is not None:
             self._keeps = self._keeps or first
@@ -192,7 +194,7 @@ def test_a_gap_is_told_to_those_that_it_is_one_for() -> None:
     assert [batch.after for batch in other.batches] == [at(5)]
 
 
-@pytest.mark.parametrize("mood", ["raises", "half", "slow", "full"])
+@pytest.mark.parametrize("mood", ["raises", "half", "slow", "full", "names another"])
 def test_one_that_fails_keeps_no_other_from_what_follows(mood: str) -> None:
     one, other = Taker(*[mood] * 3), Taker()
     host = Host(one, other)
