@@ -12,7 +12,7 @@ BACKEND ?=
 ON := $(if $(BACKEND),--backend $(BACKEND))
 # Not among them: bench-archive-memory, which takes another half an hour.
 BENCHES := bench-leases bench-publish bench-consume bench-archive bench-history bench-lake bench-mining bench-commits \
-  bench-freshness bench-failover bench-keeping bench-kcl
+  bench-freshness bench-reads bench-failover bench-keeping bench-kcl
 # Two files at a time: most tests wait for other processes, and those of a file may share a flow. In the order of
 # tests/conftest.py: by xdist's own, files of many tests come first, and those of a single long one last.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -125,6 +125,9 @@ bench-keeping: install ## 4,000 commits with the lake's keeper and without: thei
 
 bench-freshness: install ## from Kinesis to visible in the lake, under load and on an idle stream; about seven minutes
 	@$(BIN)/python -m tests.benchmarks.freshness $(ARGS)
+
+bench-reads: install ## what each consumer reads of a shard under full load, and how far it lags; about six minutes
+	@$(BIN)/python -m tests.benchmarks.reads $(ARGS)
 
 bench-history: install ## 90 days of orders to a file: time, memory, and the audit
 	@$(BIN)/python -m tests.benchmarks.history

@@ -394,6 +394,11 @@ GUARANTEES = (
         "test_a_shard_that_is_gone_waits_for_all_to_put_up_with_it",
     ),
     Guarantee(
+        "who reads seldom may still read its share",
+        becomes("_PAID_WITHIN_SECONDS"),
+        "test_who_reads_seldom_may_still_read_its_share",
+    ),
+    Guarantee(
         "only observers share a process",
         never,
         "test_one_whose_host_does_not_fit_is_named",

@@ -47,7 +47,7 @@ class Member:
         # The last record that it was given, or that waits for it.
         self._given: Position = self.place
         self._is_told_gone = False
-        # It was given what had waited since the batch at hand was read: that one may be the shard's tip no more.
+        # It was opened, or given what had waited, since the batch at hand was read: to it that is no longer the tip.
         self._has_caught_up = False
         # Why it does not get on, and what of that was not told yet; how often in a row it failed there.
         self._failure: RecordFailure | None = None
@@ -57,9 +57,13 @@ class Member:
         self._open()
 
     @property
+    def is_open(self) -> bool:
+        return self._processor is not None
+
+    @property
     def waits(self) -> bool:
         """Whether it has not taken all that it was to be given."""
-        return bool(self._backlog) or self._processor is None or self.stopped is not None
+        return bool(self._backlog) or not self.is_open or self.stopped is not None
 
     @property
     def held_up_by(self) -> RecordFailure:
@@ -98,6 +102,7 @@ class Member:
             self._fails(self._failure)  # told again, not tried
         if self._processor is None and self.stopped is None:
             self._open()
+            self._has_caught_up = True
         until = self._clock.monotonic() + CATCHES_UP_SECONDS
         while self._backlog and (processor := self._takes) and self._clock.monotonic() < until:
             self._process_next(processor)
@@ -156,7 +161,10 @@ class Member:
         at: Position = batch.records[0].sequence_number if batch.records else batch.after
         failure = self._called(lambda: processor.process(batch), at)
         if failure is not None and failure.pace is Pace.STILL:
-            self._backlog[0] = not_the_tip(rest_from(batch, failure))
+            try:
+                self._backlog[0] = not_the_tip(rest_from(batch, failure))
+            except ValueError as error:  # its own code names a record that it was not given
+                failure = self._fails(RecordFailure(at, error))
         if failure is None or failure.pace is not Pace.STILL or _is_idle(batch):
             # After an idle read comes another one, which tells more.
             self._backlog.popleft()

@@ -43,15 +43,16 @@ class Together:
 
     One that fails keeps its own place, and so the checkpoint; what follows is given to the others, and waits for it up
     to a bound. Then the shard waits, or stops if the one has refused to go on: as it does at once when all have, and
-    when the shard is gone. Raises nothing that one of them raises but `ShardStop`, where all refuse to be opened.
+    when the shard is gone. Where none can be opened, that is raised as if it were one's own.
     """
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = members
         # The engine waits: after that, all are due.
         self._stands = False
-        if all(member.stopped for member in members):
-            raise _stop_of(members[0])
+        if not any(member.is_open for member in members):
+            passing = next((member for member in members if not member.stopped), None)
+            raise passing.held_up_by.error if passing else _stop_of(members[0])
 
     @property
     def resume_after(self) -> Position:

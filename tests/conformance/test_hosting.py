@@ -1,5 +1,6 @@
 """Two consumers in one process: nothing is lost or doubled for either, whatever becomes of the other."""
 
+import random
 from datetime import timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from consumers.processing import ProcessorFactory, ShardStop
 from events.wire import encode
 from foundation.kinesis.records import Sentinel, SequenceNumber, position_key
 from tests.conformance.engine import Engine
-from tests.conformance.hooks import AWAY, THROTTLED, failing, raises
+from tests.conformance.hooks import AWAY, THROTTLED, failing, nothing, raises
 from tests.conformance.processors import lake
 from tests.conformance.scene import TAKE_OVER, TEXTS, Scene, another_process
 from tests.conformance.test_archiver import Letters
@@ -124,6 +125,43 @@ def test_a_shard_ends_when_both_have_all_of_it(scene: Scene, engine: Engine, pai
     scene.run(120)
     assert engine.checkpoint() is Sentinel.SHARD_END
     assert pair.texts == (TEXTS, TEXTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_a_storm_over_two_doubles_and_loses_nothing_for_either(
+    scene: Scene, engine: Engine, pair: Pair, seed: int
+) -> None:
+    """Each fails at random moments, at records and at files; the process dies thrice; the shard is split."""
+    rolls, deaths = random.Random(seed), [3]
+
+    def weather(*_: object) -> None:
+        roll = rolls.random()
+        if roll < 0.02 and deaths[0]:
+            deaths[0] -= 1
+            engine.die()
+        if roll < 0.2:
+            raise AWAY
+
+    for side in (pair.one, pair.other):
+        side.before = side.before_flush = weather
+        side.file_is_due = lambda: rolls.random() < 0.5
+    engine.start()
+    for number, text in enumerate(TEXTS):
+        scene.put(text, key=f"order-{number % 4}")
+        if number == 9:
+            scene.split()
+        scene.run(7)
+        if number % 6 == 5:
+            engine.start()
+    for side in (pair.one, pair.other):
+        side.before, side.before_flush = nothing, lambda: None
+        side.file_is_due = lambda: True
+    engine.start()
+    scene.run(4 * TAKE_OVER)
+    for side in (pair.one, pair.other):
+        assert sorted(side.texts) == TEXTS
+        assert side.in_order()
 
 
 @pytest.mark.slow

@@ -22,9 +22,10 @@ from events.self_test import CannotRead
 from events.wire import encode
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Emit
-from foundation.kinesis.records import Batch
+from foundation.kinesis.records import Batch, Position
 from foundation.settings import from_environment
 from producers.assembly import event_publisher
+from takeaway.audit.evidence import step_checkpoints
 from takeaway.stack import deployment
 from tests.conftest import LocalAws
 from tests.support.builders import an_envelope, an_order_placed
@@ -120,6 +121,7 @@ class Looker:
     """An observer that is hosted: it notes what it is given, and sets apart what is no event."""
 
     given: ClassVar[list[bytes]] = []
+    reached: ClassVar[Position]
 
     def __init__(self, assignment: ShardAssignment, apart: SetsApart) -> None:
         self._assignment = assignment
@@ -131,6 +133,7 @@ class Looker:
         self._apart.set_apart(self._assignment, torn)
         self.given.extend(record.data for record in batch.records)
         self.resume_after = batch.records[-1].sequence_number if batch.records else self.resume_after
+        Looker.reached = self.resume_after
         return Progress(self.resume_after)
 
     def flush(self) -> Progress:
@@ -158,5 +161,7 @@ def test_a_hosted_observer_is_fed_by_its_hosts_reads_and_has_letters_of_its_own(
         until(lambda: len(tokens(environ)) == 1)
         until(lambda: letters.keys("archiver/") and letters.keys("looker/"))
     assert Looker.given == [event, b"torn"]
+    # The audit finds how far it is in its host's leases.
+    assert [*step_checkpoints(environ)["looker"].values()] == [Looker.reached]
     tables = local_aws.client("dynamodb").list_tables()["TableNames"]
     assert {f"{stack}-archiver", f"{stack}-looker"} & set(tables) == {f"{stack}-archiver"}

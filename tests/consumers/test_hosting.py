@@ -100,6 +100,8 @@ class Taker:
             self._take(done)
             error: Exception = STOP if mood == "half, and stops" else AWAY
             return Progress(self.place, RecordFailure(at(numbers[len(done)]), error))
+        if mood == "names another":
+            return Progress(self.place, RecordFailure(at(999), AWAY))
         first = next(iter(numbers), self._keeps)
         if mood in ("slow", "full") and first is not None:
             self._keeps = self._keeps or first
@@ -192,7 +194,7 @@ def test_a_gap_is_told_to_those_that_it_is_one_for() -> None:
     assert [batch.after for batch in other.batches] == [at(5)]
 
 
-@pytest.mark.parametrize("mood", ["raises", "half", "slow", "full"])
+@pytest.mark.parametrize("mood", ["raises", "half", "slow", "full", "names another"])
 def test_one_that_fails_keeps_no_other_from_what_follows(mood: str) -> None:
     one, other = Taker(*[mood] * 3), Taker()
     host = Host(one, other)
@@ -347,6 +349,24 @@ def test_where_all_refuse_to_go_on_the_shard_stops_at_once() -> None:
     one.cannot_open, other.cannot_open = [STOP], [STOP]
     with pytest.raises(ShardStop, match="archiver: the lake contradicts itself"):
         Host(one, other)
+
+
+def test_where_none_can_be_opened_the_engine_opens_them_again() -> None:
+    one, other = Taker(), Taker()
+    one.cannot_open, other.cannot_open = [STOP], [AWAY]
+    with pytest.raises(OSError, match="no route"):
+        Host(one, other)
+
+
+def test_what_was_read_before_one_was_opened_is_no_tip_to_it() -> None:
+    one = Taker()
+    one.cannot_open = [AWAY]
+    host = Host(one, Taker())
+    host.time.advance(1)
+    host.process(numbered(1, 1))
+    assert (one.taken, one.tips) == ([1], [])
+    host.process(idle(1))
+    assert one.tips == [1]
 
 
 def test_one_that_cannot_be_opened_is_opened_later_and_misses_nothing() -> None:

@@ -11,7 +11,8 @@ _SLOWER, _FASTER, _SLOWEST = 2.0, 0.8, 8.0
 # Whoever reads like clockwork at a shard's full rate leaves no moment in which another one is not refused.
 _SPREAD = 0.1
 
-# A read that is paid for within a second keeps nobody else off the shard; one of 10 MB does so for five seconds.
+# A read that is paid for within a second keeps nobody else off the shard; one of 10 MB does so for five seconds. One
+# that is made less often brings more, or its share could never be read.
 _PAID_WITHIN_SECONDS = 1.0
 
 # Until the first answer tells: as large as the KPL makes its aggregates.
@@ -33,7 +34,9 @@ class Pace:
 
     @property
     def limit(self) -> int:
-        return max(1, int(self.bytes_per_second * _PAID_WITHIN_SECONDS / self.record_bytes))
+        # guarantee: who reads seldom may still read its share
+        paid_within = max(_PAID_WITHIN_SECONDS, 1 / self.reads_per_second)
+        return max(1, int(self.bytes_per_second * paid_within / self.record_bytes))
 
     def until_next(self, chance: float, size: int = 0) -> float:
         """After a read that brought so many bytes; `chance`, from 0 to 1, spreads the reads a little."""

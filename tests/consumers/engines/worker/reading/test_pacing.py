@@ -144,3 +144,9 @@ def test_it_goes_back_to_its_share_when_the_others_are_gone(shard: Shard) -> Non
     before = len(shard.kinesis.calls("get_records"))
     shard.run(10, put_each_second=1)
     assert len(shard.kinesis.calls("get_records")) - before >= 45
+
+
+def test_who_reads_seldom_may_still_read_its_share() -> None:
+    for reads in (0.1, 0.5, 1.75):
+        pace = Pace(reads_per_second=reads, bytes_per_second=MEGABYTE).answered(records=1, size=1)
+        assert pace.limit / pace.until_next(0, size=pace.limit) == pytest.approx(MEGABYTE)
