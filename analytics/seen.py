@@ -1,7 +1,6 @@
 """What the lake tells of orders, as the tracker has it from the stream: the same events, and so the same timelines."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +21,10 @@ def seen_in_lake(lake: Lake, order_ids: Iterable[str] | None = None) -> dict[str
     """
     wanted = None if order_ids is None else ds.field("order_id").isin(list(order_ids))
     by_order: dict[str, list[SeenEvent]] = {}
-    for order_id, event in _seen(lake.dataset().to_table(columns=list(_COLUMNS), filter=wanted)):
+    dataset = lake.dataset()
+    # A table that no archiver of this release has opened lacks the newest columns.
+    columns = [name for name in _COLUMNS if name in dataset.schema.names]
+    for order_id, event in _seen(dataset.to_table(columns=columns, filter=wanted)):
         by_order.setdefault(order_id, []).append(event)
     return {order_id: seen(events) for order_id, events in by_order.items()}
 
@@ -34,11 +36,11 @@ def _seen(rows: pa.Table) -> Iterator[tuple[str, SeenEvent]]:
 
 
 def _event(row: dict[str, Any]) -> SeenEvent:
-    arrived_at: datetime = row["_arrived_at"]
+    told: dict[str, Any] = {name: row.get(name) for name in (*_HEADER, *FACTS)}
     return SeenEvent(
-        arrived_at=arrived_at,
+        arrived_at=row["_arrived_at"],
         shard=row["_shard"],
         sequence=row["_sequence_number"],
         sub=row["_sub_sequence_number"],
-        **{name: row[name] for name in (*_HEADER, *FACTS)},
+        **told,
     )

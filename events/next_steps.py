@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from events.choreography import ACCEPT_WITHIN, CHOREOGRAPHY, Bound, Step
 from events.orders import EVENT_TYPES
@@ -65,25 +66,22 @@ def upcoming(
     answered = {(one.event_type, one.cause) for one in heard}
     over = ended_by(seen, choreography) is not None
     found: list[Upcoming] = []
-    for step in choreography:
-        if step.listens_to is None or step.deadline is None:
-            continue
-        because_of, tells = EVENT_TYPES[step.listens_to], _tells(step)
-        events = [one for one in heard if one.on_stream and one.event_type == because_of]
-        if step.bound_by is Bound.COMMAND:
-            gone_on = over or not seen.isdisjoint(_commanded_after(because_of, choreography))
+    for part in _parts(tuple(choreography)):
+        events = [one for one in heard if one.on_stream and one.event_type == part.because_of]
+        if part.step.bound_by is Bound.COMMAND:
+            gone_on = over or not seen.isdisjoint(part.commanded_after)
             events = [] if gone_on else events[:1]
         else:
-            events = [one for one in events if all((tell, one.event_id) not in answered for tell in tells)]
+            events = [one for one in events if all((tell, one.event_id) not in answered for tell in part.tells)]
         found += [
             Upcoming(
-                step.actor,
-                step.owner,
-                tells,
-                because_of,
+                part.step.actor,
+                part.step.owner,
+                part.tells,
+                part.because_of,
                 one.event_id,
                 since=one.at,
-                due=_due(step, step.deadline, one.at, accept_by, speed),
+                due=_due(part.step, part.deadline, one.at, accept_by, speed),
             )
             for one in events
         ]
@@ -92,11 +90,36 @@ def upcoming(
 
 def ended_by(seen: Iterable[str], choreography: Sequence[Step] = CHOREOGRAPHY) -> str | None:
     """The event type that ended the order: it came of a command, and no command follows from it."""
-    commanded = {event for step in choreography if step.bound_by is Bound.COMMAND for event in _tells(step)}
-    return next(
-        (event for event in seen if event in commanded and not _commanded_after(event, choreography)),
-        None,
+    ends = _ends(tuple(choreography))
+    return next((event for event in seen if event in ends), None)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A step that something is expected of, with the names of its events."""
+
+    step: Step
+    because_of: str
+    tells: tuple[str, ...]
+    deadline: timedelta
+    commanded_after: frozenset[str]
+
+
+# Read once: an order is made again with each of its events.
+@lru_cache(maxsize=8)
+def _parts(choreography: tuple[Step, ...]) -> tuple[_Part, ...]:
+    return tuple(
+        _Part(step, because_of, _tells(step), step.deadline, _commanded_after(because_of, choreography))
+        for step in choreography
+        if step.listens_to is not None and step.deadline is not None
+        for because_of in (EVENT_TYPES[step.listens_to],)
     )
+
+
+@lru_cache(maxsize=8)
+def _ends(choreography: tuple[Step, ...]) -> frozenset[str]:
+    commanded = {event for step in choreography if step.bound_by is Bound.COMMAND for event in _tells(step)}
+    return frozenset(event for event in commanded if not _commanded_after(event, choreography))
 
 
 def _due(step: Step, deadline: timedelta, at: datetime, accept_by: datetime | None, speed: float) -> datetime:

@@ -46,6 +46,11 @@ FACTS = ("customer_id", "restaurant_id", "accept_by", "ready_at", "reason")
 _encoder = msgspec.json.Encoder()
 
 
+def accept_by_of(event: Event | None) -> datetime | None:
+    """By when the order is to be answered, where this event says so."""
+    return getattr(event, "accept_by", None)
+
+
 def seen_event(
     header: Header, event: Event | None, *, arrived_at: datetime, shard: str, sequence: str, sub: int
 ) -> SeenEvent:

@@ -21,7 +21,8 @@ class Source(Enum):
 class Sighting:
     """An event at one place. `place` and `arrived_at` (Kinesis' time) are None in the orders table.
 
-    `acknowledged`: Kinesis has it; in the orders table that is noted, or not yet. Shards have the names that the lake
+    `acknowledged`: Kinesis has it; in the orders table that is noted, or not yet. `accept_by` is by when the order
+    is to be answered, where the event says so. Shards have the names that the lake
     knows them by.
     """
 
@@ -30,6 +31,7 @@ class Sighting:
     place: StreamPosition | None = None
     arrived_at: datetime | None = None
     acknowledged: bool = True
+    accept_by: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from consumers.processing import Unavailable
 from consumers.settings import ConsumerSettings
 from consumers.specs import CONSUMERS
 from consumers.steps import DynamoDBOutcomes, recalled
-from events import EVENT_TYPES, Header, UnreadableEvent, decode, header_of
+from events import EVENT_TYPES, Header, UnreadableEvent, accept_by_of, decode, header_of
 from foundation import aws
 from foundation.clock import Clock, Wait
 from foundation.error_codes import error_code
@@ -31,6 +31,7 @@ MARGIN = timedelta(minutes=1)
 # https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html
 LONGEST_RETENTION = timedelta(days=365)
 _ENVELOPE = list(Header.__struct_fields__)
+_ACCEPT_BY = "accept_by"
 _PLACE = ["_shard", "_sequence_number", "_sub_sequence_number", "_arrived_at"]
 
 
@@ -109,7 +110,7 @@ def _archived(environ: Mapping[str, str], shards: Sequence[str]) -> dict[str, Se
 
 
 def _in_lake(environ: Mapping[str, str], order_id: str) -> tuple[int | None, list[Sighting]]:
-    """Every row of the order, repeats too, and of which version of the lake; no columns but the envelope's."""
+    """Every row of the order, repeats too, and of which version of the lake; no names and addresses."""
     import pyarrow.dataset as ds
 
     with lake_told_in_one_line(environ):
@@ -118,13 +119,17 @@ def _in_lake(environ: Mapping[str, str], order_id: str) -> tuple[int | None, lis
         except NoLake:
             return None, []
         of_order = ds.field("order_id") == order_id
-        rows = lake.dataset().to_table(columns=[*_ENVELOPE, *_PLACE], filter=of_order).to_pylist()
+        dataset = lake.dataset()
+        # A table that no archiver of this release has opened lacks the newest columns.
+        columns = [name for name in (*_ENVELOPE, *_PLACE, _ACCEPT_BY) if name in dataset.schema.names]
+        rows = dataset.to_table(columns=columns, filter=of_order).to_pylist()
     return lake.version, [
         Sighting(
             Header(**{name: row[name] for name in _ENVELOPE}),
             Source.LAKE,
             (row["_shard"], SequenceNumber(row["_sequence_number"], row["_sub_sequence_number"])),
             row["_arrived_at"],
+            accept_by=row.get(_ACCEPT_BY),
         )
         for row in rows
     ]
@@ -139,7 +144,12 @@ def _stored(environ: Mapping[str, str], order_id: str, not_looked: list[str]) ->
         return []
     history = order.history if order else ()
     return [
-        Sighting(header_of(performed.encoded.data), Source.ORDERS_TABLE, acknowledged=performed.acknowledged)
+        Sighting(
+            header_of(performed.encoded.data),
+            Source.ORDERS_TABLE,
+            acknowledged=performed.acknowledged,
+            accept_by=accept_by_of(performed.encoded.envelope.event),
+        )
         for performed in history
     ]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from events import UnreadableEvent, header_of
+from events import UnreadableEvent, accept_by_of, read
 from foundation.clock import Clock, Wait
 from foundation.kinesis import Batch, Position, Record, Sentinel, SequenceNumber, Shard, hash_key, position_key
 from foundation.settings import setting
@@ -145,8 +145,10 @@ def _may_be_of(order_id: str, record: Record) -> bool:
 def _seen(order_id: str, shard_name: str, record: Record) -> Sighting | Unreadable | None:
     place = shard_name, record.sequence_number
     try:
-        header = header_of(record.data)
+        header, event = read(record.data)
     except UnreadableEvent as error:
         of_order = is_about(order_id, record.partition_key, record.data)
         return Unreadable(place, record.arrived_at, str(error)) if of_order else None
-    return Sighting(header, Source.STREAM, place, record.arrived_at) if header.order_id == order_id else None
+    if header.order_id != order_id:
+        return None
+    return Sighting(header, Source.STREAM, place, record.arrived_at, accept_by=accept_by_of(event))

@@ -101,11 +101,17 @@ def timeline_of(facts: OrderFacts) -> Timeline:
         unreadable=tuple(sorted(facts.unreadable, key=lambda one: (one.arrived_at, _place_key(one.place)))),
         letters=tuple(one for one in facts.set_apart if one.place not in known),
         untold=tuple(one for one in facts.remembered if one.told.event_id not in events),
-        upcoming=upcoming([_heard(one) for one in happenings]),
+        upcoming=upcoming([_heard(one) for one in happenings], accept_by=_accept_by(facts.sightings)),
         ended_by=ended_by(types[one.header.event_id] for one in happenings),
         lacks_placing=not any(one.header.event_type in BEGINNINGS for one in happenings),
         looked=facts.looked,
     )
+
+
+def _accept_by(sightings: Sequence[Sighting]) -> datetime | None:
+    """As the first event says that says so."""
+    told = [(one.arrived_at or one.header.occurred_at, one.accept_by) for one in sightings if one.accept_by]
+    return min(told)[1] if told else None
 
 
 def _heard(one: Happening) -> Heard:

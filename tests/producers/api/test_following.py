@@ -124,7 +124,7 @@ def test_an_order_is_followed_from_before_it_was_seen_to_its_end() -> None:
         on.track(*places(PLACED, NOTIFIED, ACCEPTED))
         assert stream.types(2) == ["restaurant_notified", "order_accepted"]
         on.track(*places(*WHOLE))
-        assert stream.types(2) == ["user_notified", "order_completed"]
+        assert stream.types(3) == ["user_notified", "order_completed", "user_notified"]
         assert stream.next() == {"reason": "over", "state": "completed", "end": True}
         assert stream.next() is None
 
@@ -136,7 +136,7 @@ def test_a_client_that_was_cut_off_goes_on_where_it_was_and_stops_when_all_is_to
             assert stream.types(2) == ["order_placed", "restaurant_notified"]
         on.track(*places(*WHOLE))
         with on.followed(last=stream.last) as again:
-            assert again.types(3) == ["order_accepted", "user_notified", "order_completed"]
+            assert again.types(4) == ["order_accepted", "user_notified", "order_completed", "user_notified"]
         with on.followed(last=again.last) as done:
             assert (done.answer.status, done.answer.read()) == (204, b"")
 

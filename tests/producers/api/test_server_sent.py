@@ -8,7 +8,7 @@ import pytest
 from events.timeline import SeenEvent, seen
 from producers.api.server_sent import Why, end, is_over, told
 from producers.tracking import TrackedOrder
-from tests.events.test_timeline import ACCEPTED, COMPLETED, NOTIFIED, PLACED, TOLD, at, places
+from tests.events.test_timeline import ACCEPTED, COMPLETED, NOTIFIED, PLACED, TOLD, TOLD_READY, at, places
 
 
 def an_order(*events: SeenEvent, version: int = 1) -> TrackedOrder:
@@ -73,6 +73,6 @@ def test_an_events_own_id_breaks_no_line() -> None:
 
 def test_an_order_is_over_when_nothing_more_is_to_come() -> None:
     assert not is_over(an_order(*places(PLACED, ACCEPTED, COMPLETED)))
-    whole = an_order(*places(PLACED, NOTIFIED, ACCEPTED, TOLD, COMPLETED))
+    whole = an_order(*places(PLACED, NOTIFIED, ACCEPTED, TOLD, COMPLETED, TOLD_READY))
     assert is_over(whole)
     assert end(whole, Why.OVER) == b'event: end\ndata: {"reason":"over","state":"completed"}\n\n'

@@ -21,4 +21,4 @@ def test_an_answer_has_so_much_less_time_and_a_machine_its_seconds(speed: float,
 
 def test_what_a_person_has_set_stays() -> None:
     asked = at_speed(60) | {"TAKEAWAY_ACCEPT_WITHIN_SECONDS": "45"}
-    assert asked == {"TAKEAWAY_ACCEPT_WITHIN_SECONDS": "45"}
+    assert asked == {"TAKEAWAY_ACCEPT_WITHIN_SECONDS": "45", "TAKEAWAY_SPEED": "60"}

@@ -191,3 +191,13 @@ def test_two_acceptances_ask_for_two_letters_to_the_customer() -> None:
     told = timeline_of(in_lake(PLACED, NOTIFIED, ACCEPTED, other, TOLD))
     asked = [(one.actor, one.heard) for one in told.upcoming]
     assert asked == [("user_notifier", other.event_id), ("restaurant", ACCEPTED.event_id)]
+
+
+def test_an_order_that_says_by_when_it_is_to_be_answered_is_expected_by_then() -> None:
+    by = NOON + timedelta(minutes=4)
+    sightings = [replace(seen(PLACED, 1)[0], accept_by=by), *seen(NOTIFIED, 2)]
+    told = timeline_of(OrderFacts(ORDER, tuple(sightings)))
+    assert [(one.actor, one.due) for one in told.upcoming] == [
+        ("restaurant", by),
+        ("ordering", by + timedelta(minutes=1)),
+    ]
