@@ -13,8 +13,11 @@ from producers.load.ledger import LedgerWriter
 from producers.load.live import LoadCounts, LoadPlan, LoadSummary, OrdersClient, Restaurants, simulate
 from producers.load.market import Kitchens, restaurants
 
-# Orders a second, of a load that names no rate; restaurants that do not know the load are made for it.
+# Orders a second, of a load that names no rate.
 DEFAULT_RATE = 20.0
+# Restaurants that do not know the load are made for so many times that: what is popular in a load's market may be a
+# small kitchen in theirs, which would let a tenth of all orders expire.
+ROOM = 4.0
 
 
 def run_load(
@@ -63,11 +66,11 @@ def run_restaurants(
     stop: threading.Event,
     emit: Emit,
 ) -> None:
-    """Serves every ticket that comes, until stopped. Whatever comes beyond the default rate queues."""
+    """Serves every ticket that comes, until stopped. What comes beyond some times the default rate queues."""
     wait = uninterrupted_wait()
     with orders_http(api) as http, LedgerWriter(ledger, "restaurants") as writer:
         client = OrdersClient(http, token_key(environ), clock=SYSTEM_CLOCK, wait=wait)
-        kitchens = Kitchens(seed, DEFAULT_RATE * 3600 / speed, restaurants(seed))
+        kitchens = Kitchens(seed, ROOM * DEFAULT_RATE * 3600 / speed, restaurants(seed))
         Restaurants(
             ticket_queue(environ),
             client,
