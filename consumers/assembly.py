@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from analytics.privacy import CustomerKeys
     from consumers.engines.aws_lambda import KinesisFunction
     from consumers.engines.kcl import DaemonSettings, LeaseNotes
+    from consumers.engines.worker.leases import LeaseTable
     from consumers.engines.worker.worker import Worker
     from consumers.redrive import GivesAgain, Redrive
     from foundation.kinesis import HashKeyRange
@@ -109,10 +110,8 @@ def kcl_daemon(consumer: str, environ: Mapping[str, str]) -> "DaemonSettings":
 def lease_notes(spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit) -> "LeaseNotes":
     """Where a child of the KCL's daemon notes what keeps its shard from getting on."""
     from consumers.engines.kcl import LeaseNotes
-    from consumers.engines.worker.leases import LeaseTable
 
-    table = LeaseTable(aws.client("dynamodb", environ, _LEASES), settings.application(spec), "")
-    return LeaseNotes(table, clock=SYSTEM_CLOCK, emit=emit)
+    return LeaseNotes(lease_table(spec, settings, environ), clock=SYSTEM_CLOCK, emit=emit)
 
 
 def knowing_creation(factory: ProcessorFactory, environ: Mapping[str, str], emit: Emit) -> ProcessorFactory:
@@ -186,6 +185,28 @@ def processors(
         return _giving_newer_again(_performs(spec, settings, environ, emit, letters), spec.name, letters, environ, emit)
     observers = {one.name: one.builder()(settings, environ, emit, keys, letters) for one in fed_by(spec)}
     return hosting(observers, clock=SYSTEM_CLOCK)
+
+
+def replay_processors(
+    spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str], emit: Emit
+) -> ProcessorFactory:
+    """What processes the past of this consumer alone. Raises `CannotRead` rather than misread it."""
+    from analytics.assembly import customer_keys
+
+    require_reading()
+    keys = customer_keys(environ)
+    letters = dead_letters(environ, settings, keys)
+    if isinstance(spec.part, Step):
+        return _performs(spec, settings, environ, emit, letters)
+    observing: ProcessorFactory = spec.builder()(settings, environ, emit, keys, letters)
+    return observing
+
+
+def lease_table(spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str]) -> "LeaseTable":
+    """For looking at, and for the first leases; no worker's."""
+    from consumers.engines.worker.leases import LeaseTable
+
+    return LeaseTable(aws.client("dynamodb", environ, _LEASES), settings.application(spec), "")
 
 
 def _giving_newer_again(

@@ -159,6 +159,26 @@ GUARANTEES = (
         "test_a_forgotten_customer_is_unreadable_everywhere_and_the_others_are_not",
     ),
     Guarantee(
+        "what this release cannot read of the past is counted",
+        deleted,
+        "test_what_this_release_cannot_read_of_the_past_is_counted",
+    ),
+    Guarantee(
+        "a replay is over when all of it is done",
+        never,
+        "test_a_replay_that_is_not_flushed_is_not_done",
+    ),
+    Guarantee(
+        "behind a replay a consumer goes on from the lake's places",
+        deleted,
+        "test_behind_a_replay_a_consumer_goes_on_from_the_lakes_places",
+    ),
+    Guarantee(
+        "a consumer reads the stream once its history is done",
+        deleted,
+        "test_a_consumer_reads_the_stream_once_its_history_is_done",
+    ),
+    Guarantee(
         "each event of an answer has an id of its own",
         replaced("position=position", "position=0"),
         "test_two_alike_have_two_ids",

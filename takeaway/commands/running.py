@@ -1,17 +1,21 @@
-"""serve, work, restaurants: single parts of the system, each until it is told to stop."""
+"""serve, work, replay, restaurants: single parts of the system, each until it is told to stop."""
 
+import json
+import threading
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from consumers.specs import reader_named, readers
+from consumers.specs import named, reader_named, readers
 from foundation.diagnostics import json_lines
 from foundation.settings import variable
-from takeaway.commands.options import LEDGER, Ledger, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
+from takeaway.commands.options import LEDGER, Json, Ledger, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
 from takeaway.errors import UserError
 from takeaway.local import require_free
 from takeaway.stack import HOME, require_local, resolved, signing
+from takeaway.terminal import counted, say
 
 
 class Engine(StrEnum):
@@ -48,27 +52,58 @@ def work(
 ) -> None:
     """Run one consumer until SIGTERM or Ctrl-C: it then finishes what it has, checkpoints and exits 0.
 
-    Those that it hosts run with it.
+    Those that it hosts run with it. On its first day one that begins with history is given that of the lake.
 
     Both engines keep their place in the same table: either goes on where the other stopped.
 
     Example: takeaway work archiver
     """
-    reader_named(consumer)
-    environ = resolved()
+    spec = reader_named(consumer)
+    environ, stop = resolved(), stop_on_signal()
+    from takeaway.replay import begin_with_history
+
+    if not begin_with_history(spec, environ, json_lines(consumer), stop.wait):
+        return
     if engine is Engine.KCL:
-        raise typer.Exit(_work_under_the_kcl(consumer, environ))
+        raise typer.Exit(_work_under_the_kcl(consumer, environ, stop))
     from consumers.assembly import worker
 
-    worker(consumer, environ, json_lines(consumer)).run(stop_on_signal())
+    worker(consumer, environ, json_lines(consumer)).run(stop)
 
 
-def _work_under_the_kcl(consumer: str, environ: dict[str, str]) -> int:
+def replay(
+    consumer: Annotated[str, typer.Argument(help="One that keeps a state, or looks on.")],
+    as_json: Json = False,
+) -> None:
+    """Give a consumer all that the lake has, order by order. An event that it has heard before counts no second time.
+
+    `work` does it by itself on the first day of one that begins with history. What the lake lacks is told: names and
+    addresses without a key, events of newer releases, dead letters. Exit 1 when it was stopped before it was done.
+
+    Example: takeaway replay tracker
+    """
+    from takeaway.replay import replayed
+
+    done = replayed(named(consumer), resolved(), json_lines(consumer), stop_on_signal().wait)
+    if as_json:
+        say(json.dumps(asdict(done)))
+    elif done.version is None:
+        say("there is no lake yet, and so no history")
+    else:
+        say(
+            f"{counted(done.events, 'event')} of version {done.version} of the lake given to {consumer}\n"
+            f"the lake lacks {done.texts_missing:,} names and addresses whose keys are gone, "
+            f"{counted(done.newer, 'event')} of newer releases and {counted(done.letters, 'dead letter')}"
+        )
+    raise typer.Exit(1 if done.cut_short else 0)
+
+
+def _work_under_the_kcl(consumer: str, environ: dict[str, str], stop: threading.Event) -> int:
     from consumers.assembly import kcl_daemon
     from takeaway.local.kcl import run_kcl
 
     properties = kcl_daemon(consumer, environ).properties()
-    return run_kcl(properties, HOME / "kcl" / consumer, environ, stop_on_signal().wait)
+    return run_kcl(properties, HOME / "kcl" / consumer, environ, stop.wait)
 
 
 def restaurants(

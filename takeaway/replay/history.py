@@ -1,0 +1,92 @@
+"""Runs a replay: asks how far the lake is, opens it, gives it to the consumer, and writes the places down."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from analytics.assembly import bucket_and_log, customer_keys, lake_names
+from analytics.lake import Lake, NoLake
+from analytics.past import Past
+from analytics.table import ShardPaths, read_offsets
+from consumers.assembly import dead_letters, lease_table, replay_processors
+from consumers.replay import ReplayBegun, Replayed, is_first_day, replay, write_places
+from consumers.settings import ConsumerSettings
+from consumers.specs import LAKE_FILLERS, Beginning, ConsumerSpec
+from foundation import aws
+from foundation.clock import Wait
+from foundation.diagnostics import Emit
+from foundation.kinesis import SequenceNumber, Shard, creation_of, listed_shards
+from foundation.settings import from_environment
+from takeaway.errors import UserError
+from takeaway.stack import lake_told_in_one_line
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What was given, and what the lake lacks; `cut_short`: it was told to stop before all was done."""
+
+    version: int | None
+    events: int
+    texts_missing: int = 0
+    newer: int = 0
+    letters: int = 0
+    cut_short: bool = False
+
+
+def begin_with_history(spec: ConsumerSpec, environ: Mapping[str, str], emit: Emit, wait: Wait) -> bool:
+    """On the first day of a consumer that begins with history: the replay, then its places as checkpoints.
+
+    False when it was cut short: then it begins anew the next time. Killed at any moment, too.
+    """
+    settings = from_environment(ConsumerSettings, environ)
+    if spec.begins is not Beginning.HISTORY or settings.start is not None:
+        return True
+    table = lease_table(spec, settings, environ)
+    if not is_first_day(table, wait):
+        return True
+    kinesis = aws.client("kinesis", environ)
+    shards = listed_shards(kinesis, settings.stream)
+    places = _places(environ, settings.stream, shards)
+    done = replayed(spec, environ, emit, wait)
+    if done.cut_short:
+        return False
+    # guarantee: a consumer reads the stream once its history is done
+    write_places(table, shards, places, creation_of(kinesis, settings.stream))
+    return True
+
+
+def replayed(spec: ConsumerSpec, environ: Mapping[str, str], emit: Emit, wait: Wait) -> Replay:
+    """Gives the consumer all that the lake has. Raises `UserError` for one whose effects would all happen at once."""
+    if spec.fills_lake or (spec.listens_to and spec.begins is not Beginning.HISTORY):
+        raise UserError(
+            f"{spec.name} is not given history: what it does would be done for all of it at once",
+            "replay a consumer that keeps a state or looks on; its spec says `begins=Beginning.HISTORY`",
+        )
+    settings = from_environment(ConsumerSettings, environ)
+    keys = customer_keys(environ)
+    with lake_told_in_one_line(environ):
+        try:
+            lake = Lake.from_environment(environ)
+        except NoLake:
+            return Replay(None, 0)
+        past = Past(lake, spec.listens_to or None, keys.objects.texts)
+        emit(ReplayBegun(spec.name, past.version))
+        factory = replay_processors(spec, settings, environ, emit)
+        events = replay(past, factory, settings.stream, wait=wait, emit=emit)
+    letters = dead_letters(environ, settings, keys)
+    waiting = sum(len(letters.keys(f"{filler}/")) for filler in LAKE_FILLERS)
+    if events is None:
+        return Replay(past.version, 0, past.lacks.texts, past.lacks.newer, waiting, cut_short=True)
+    emit(Replayed(spec.name, past.version, events, past.lacks.texts, past.lacks.newer, waiting))
+    return Replay(past.version, events, past.lacks.texts, past.lacks.newer, waiting)
+
+
+def _places(environ: Mapping[str, str], stream: str, shards: list[Shard]) -> dict[str, SequenceNumber]:
+    """By shard id, the last place that the lake accounts for: asked before the lake is opened, which then has it."""
+    bucket, _ = bucket_and_log(environ)
+    name_of = lake_names(environ, stream)
+    with lake_told_in_one_line(environ):
+        held = {
+            shard.shard_id: read_offsets(bucket, ShardPaths(stream, name_of(shard.shard_id)).offsets_key)
+            for shard in shards
+        }
+    return {name: one.offsets.hi for name, one in held.items() if one is not None and one.offsets.hi is not None}

@@ -1,0 +1,73 @@
+"""A consumer's first day: history, then places, then the stream; and whom history is not given."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from consumers.engines.worker.leases import Lease
+from consumers.specs import CONSUMERS, ConsumerSpec
+from foundation.kinesis import HashKeyRange, SequenceNumber, Shard
+from takeaway.errors import UserError
+from takeaway.replay import Replay, begin_with_history, history, replayed
+
+SHARD = Shard("shardId-000000000001", HashKeyRange(0, 1), parents=frozenset(), closed=False)
+
+
+class Day:
+    """What is done, in order; `leases` are there already."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, leases: int = 0, done: Replay | None = None) -> None:
+        self.did: list[str] = []
+        self.leases = {str(number): Lease(str(number), SequenceNumber("1")) for number in range(leases)}
+        table = SimpleNamespace(create=lambda _: True, list=lambda: self.leases, add=self._add)
+        put: Callable[[str, Any], None] = lambda name, value: monkeypatch.setattr(history, name, value)  # noqa: E731
+        put("from_environment", lambda *_: SimpleNamespace(start=None, stream="orders"))
+        put("lease_table", lambda *_: table)
+        put("aws", SimpleNamespace(client=lambda *_: None))
+        put("listed_shards", lambda *_: [SHARD])
+        put("creation_of", lambda *_: "creation-1")
+        put("_places", self._places)
+        put("replayed", lambda *_: self._replayed(done or Replay(7, 3)))
+
+    def _places(self, *_: Any) -> dict[str, SequenceNumber]:
+        self.did.append("asked how far the lake is")
+        return {SHARD.shard_id: SequenceNumber("17")}
+
+    def _replayed(self, done: Replay) -> Replay:
+        self.did.append("replayed")
+        return done
+
+    def _add(self, lease: Lease) -> bool:
+        self.did.append(f"lease at {lease.checkpoint}")
+        return True
+
+    def begin(self, name: str = "promo_issuer") -> bool:
+        return begin_with_history(CONSUMERS[name], {}, lambda _: None, lambda _: False)
+
+
+def test_a_consumer_reads_the_stream_once_its_history_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    day = Day(monkeypatch)
+    assert day.begin()
+    assert day.did == ["asked how far the lake is", "replayed", "lease at 17"]
+
+
+def test_one_that_was_cut_short_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    day = Day(monkeypatch, done=Replay(7, 0, cut_short=True))
+    assert not day.begin()
+    assert day.did == ["asked how far the lake is", "replayed"]
+
+
+def test_one_that_has_begun_and_one_that_has_no_history_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    day = Day(monkeypatch, leases=1)
+    assert day.begin()
+    assert day.begin("voucher_mailer")
+    assert day.begin("archiver")
+    assert day.did == []
+
+
+@pytest.mark.parametrize("spec", [one for one in CONSUMERS.values() if one.name not in {"promo_issuer", "tracker"}])
+def test_one_with_effects_is_not_given_history(spec: ConsumerSpec) -> None:
+    with pytest.raises(UserError, match=f"{spec.name} is not given history"):
+        replayed(spec, {}, lambda _: None, lambda _: False)
