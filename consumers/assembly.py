@@ -67,10 +67,13 @@ def worker(consumer: str, environ: Mapping[str, str], emit: Emit) -> "Worker":
 
 
 def kinesis_function(consumer: str, environ: Mapping[str, str], emit: Emit) -> "KinesisFunction":
-    """The consumer, fed by a Lambda event source mapping. Raises `SettingsError` for what `environ` lacks."""
+    """The consumer, with what it hosts, fed by a Lambda event source mapping; also one that is hosted elsewhere.
+
+    Raises `SettingsError` for what `environ` lacks.
+    """
     from consumers.engines.aws_lambda import KinesisFunction
 
-    spec, settings = reader_named(consumer), from_environment(ConsumerSettings, environ)
+    spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
 
     def hash_keys_of(stream: str, shard_id: str) -> "HashKeyRange | None":
         from foundation.kinesis import listed_shards
@@ -152,19 +155,25 @@ def dead_letters(environ: Mapping[str, str], settings: ConsumerSettings, keys: "
 def redriver(consumer: str, environ: Mapping[str, str], wait: Wait, emit: Emit) -> "GivesAgain":
     """The way back into the consumer for its dead letters. Raises `SettingsError` for what `environ` lacks."""
     require_reading()
+    from analytics.assembly import customer_keys
+
     spec, settings = named(consumer), from_environment(ConsumerSettings, environ)
     if spec.fills_lake:
-        from analytics.assembly import customer_keys, late_rows
+        from analytics.assembly import late_rows
         from consumers.redrive.lake import IntoLake
 
         return IntoLake(late_rows(environ, emit, customer_keys(environ)), SYSTEM_CLOCK)
-    from consumers.redrive import SetAsideAgain, ThroughProcessor
+    from consumers.redrive import NothingRemembered, SetAsideAgain, ThroughProcessor
 
     # A redrive is one attempt, whatever becomes of others; it gathers nothing, and age is no reason against it.
     settings = replace(settings, max_attempts=1, batching_window_seconds=0, max_record_age_seconds=None)
     again = SetAsideAgain()
-    factory = _performs(spec, settings, environ, emit, again, compares=False)
-    return ThroughProcessor(factory, again, _outcomes(spec, settings, environ), wait=wait, emit=emit)
+    if isinstance(spec.part, Step):
+        factory = _performs(spec, settings, environ, emit, again, compares=False)
+        return ThroughProcessor(factory, again, _outcomes(spec, settings, environ), wait=wait, emit=emit)
+    # What an observer has noted it may note again.
+    factory = spec.builder()(settings, environ, emit, customer_keys(environ), again)
+    return ThroughProcessor(factory, again, NothingRemembered(), wait=wait, emit=emit)
 
 
 def processors(

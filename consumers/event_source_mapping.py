@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from consumers.settings import ConsumerSettings
-from consumers.specs import reader_named
+from consumers.specs import Beginning, named
 from events import EVENT_TYPES
 
 _FAN_OUT_CONSUMER = "/consumer/"
@@ -17,13 +17,14 @@ def event_source_mapping(consumer: str, *, source: str, function: str) -> dict[s
     """The properties of an `AWS::Lambda::EventSourceMapping`, which are CreateEventSourceMapping's parameters too.
 
     `source` is the ARN of the stream, or of a fan-out consumer of it.
-    Raises `SettingsError` for an unknown consumer, and for one without a process of its own.
+    Raises `SettingsError` for an unknown consumer.
     """
-    spec = reader_named(consumer)
+    spec = named(consumer)
     mapping: dict[str, Any] = {
         "FunctionName": function,
         "EventSourceArn": source,
-        "StartingPosition": "TRIM_HORIZON",
+        # Behind a replay too: what a state has counted, it counts no second time.
+        "StartingPosition": "LATEST" if spec.begins is Beginning.NOW else "TRIM_HORIZON",
         "BatchSize": spec.batch_size or ConsumerSettings.batch_size,
         "MaximumBatchingWindowInSeconds": int(spec.batching_window.total_seconds()),
         # Lambda tells keys apart by the record's own, which of an aggregate is none of its orders': several batches of

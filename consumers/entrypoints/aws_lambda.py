@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from consumers.assembly import kinesis_function
-from consumers.specs import readers
+from consumers.specs import CONSUMERS
 from events import require_reading
 from foundation.diagnostics import json_lines
 from foundation.settings import SettingsError, variable
@@ -35,8 +35,8 @@ def handle(event: Any, context: LambdaContext) -> "Answer":
 def _function() -> "KinesisFunction":
     """Put together once for each container, when the first batch comes."""
     consumer = os.environ.get(variable("consumer"), "")
-    if consumer not in readers():
+    if consumer not in CONSUMERS:
         raise SettingsError(
-            f"{variable('consumer')} is {consumer or 'not set'}. fix: set it to one of {', '.join(readers())}"
+            f"{variable('consumer')} is {consumer or 'not set'}. fix: set it to one of {', '.join(CONSUMERS)}"
         )
     return kinesis_function(consumer, os.environ, json_lines(consumer))

@@ -4,12 +4,13 @@
 """
 
 from consumers.redrive.redrive import CANARIES, Fate, GivesAgain, Redrive, Summary, in_order
-from consumers.redrive.steps import SetAsideAgain, ThroughProcessor
+from consumers.redrive.steps import NothingRemembered, SetAsideAgain, ThroughProcessor
 
 __all__ = [
     "CANARIES",
     "Fate",
     "GivesAgain",
+    "NothingRemembered",
     "Redrive",
     "SetAsideAgain",
     "Summary",

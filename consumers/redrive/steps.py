@@ -29,10 +29,20 @@ class SetAsideAgain:
         self.letters[letter.key] = letter
 
 
+class NothingRemembered:
+    """The outcomes of an observer: it has none, and what it notes twice is noted once."""
+
+    def recall(self, _: Sequence[str]) -> dict[str, bytes]:
+        return {}
+
+    def remember(self, _: str, outcome: bytes) -> bytes:
+        return outcome
+
+
 class ThroughProcessor:
     """`GivesAgain` for a consumer that performs a step: its remembered outcomes keep an effect from being repeated.
 
-    `factory` makes its processors, which set apart into `again`.
+    So for an observer that fills no lake. `factory` makes its processors, which set apart into `again`.
     """
 
     # A service that takes one mail a second is done with them while their claims last.

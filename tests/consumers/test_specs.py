@@ -13,10 +13,8 @@ from typing import Any
 import pytest
 
 from consumers import specs
-from consumers.assembly import redriver
 from consumers.specs import CONSUMERS, LAKE_FILLERS, ConsumerSpec, fed_by, listed, named, reader_named, readers
 from events.choreography import CHOREOGRAPHY, OBSERVERS, RESTAURANT_NOTIFIER, USER_NOTIFIER, Bound
-from foundation.clock import uninterrupted_wait
 from foundation.settings import SettingsError
 from tests.support import ROOT
 
@@ -151,21 +149,6 @@ def test_the_lake_is_filled_from_the_beginning_and_in_large_batches() -> None:
     assert not filler.may_start_at_latest
     assert filler.batch_size == 4_000
     assert filler.batching_window == timedelta(minutes=1)
-
-
-@pytest.mark.slow
-def test_letters_of_an_observer_that_fills_no_lake_are_not_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(CONSUMERS, "archiver", replace(CONSUMERS["archiver"], fills_lake=False))
-    environ = {
-        "AWS_REGION": "us-east-1",
-        "TAKEAWAY_STREAM": "orders",
-        "TAKEAWAY_OUTCOMES_TABLE": "outcomes",
-        "TAKEAWAY_DEAD_LETTER_BUCKET": "letters",
-        "TAKEAWAY_TICKET_TOPIC": "tickets",
-        "TAKEAWAY_SENDER": "sender@example.com",
-    }
-    with pytest.raises(SettingsError, match="archiver performs no step"):
-        redriver("archiver", environ, uninterrupted_wait(), lambda _: None)
 
 
 @pytest.mark.slow

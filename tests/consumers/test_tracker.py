@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from consumers.assembly import kinesis_function
+from analytics.assembly import customer_keys
+from consumers.assembly import dead_letters, kinesis_function, redriver
 from consumers.batching.rules import BatchRules
 from consumers.dead_letters.set_apart import SetsApart
 from consumers.processing import Pace, RecordProcessor, ShardAssignment
-from consumers.tracker import tracking
+from consumers.redrive.redrive import Redrive
+from consumers.settings import ConsumerSettings
+from consumers.tracker import trackers, tracking
 from events.choreography import TRACKER
 from events.envelope import EventEnvelope
 from events.timeline import timeline_bytes
 from events.wire import encode
-from foundation.clock import Clock
+from foundation.clock import SYSTEM_CLOCK, Clock
 from foundation.kinesis.records import Record, Sentinel, SequenceNumber
+from foundation.settings import from_environment
 from producers.assembly import tracked_orders
 from tests.consumers.steps.test_step import Later, Letters
 from tests.events.test_timeline import WHOLE
@@ -203,3 +207,30 @@ def test_on_lambda_an_invocation_notes_its_events_as_a_worker_does(local_aws: "L
     order = tracked_orders(local_aws.environ).get(order_id)
     assert order is not None
     assert timeline_bytes(order.timeline) == shard.bytes_of(order_id)
+
+
+@pytest.mark.local_aws
+def test_what_was_set_apart_is_noted_when_it_is_given_again(
+    local_aws: "LocalAws", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a release has more room for an order."""
+    environ, order_id = local_aws.environ, f"order-{uuid.uuid4()}"
+    settings = from_environment(ConsumerSettings, environ)
+    letters = dead_letters(environ, settings, customer_keys(environ))
+    before = set(letters.keys(f"{TRACKER}/"))
+    every = records(*(placed(order_id, cause=uuid.uuid4().hex * 3) for _ in range(12)))
+    with monkeypatch.context() as small:
+        small.setattr("producers.tracking.item.MOST_BYTES", 600)
+        small_ones = trackers(settings, environ, lambda _: None, None, letters)(ASSIGNMENT)
+        assert small_ones.process(a_batch(*every)).resume_after == SequenceNumber("12")
+    apart = set(letters.keys(f"{TRACKER}/")) - before
+    assert 0 < len(apart) < 12
+    again = redriver(TRACKER, environ, lambda _: False, lambda _: None)
+    redrive = Redrive(
+        letters, again, clock=SYSTEM_CLOCK, wait=lambda _: False, new_id=lambda: uuid.uuid4().hex, emit=lambda _: None
+    )
+    assert redrive.run(sorted(apart)).ok
+    order = tracked_orders(environ).get(order_id)
+    assert order is not None
+    assert [one.sequence for one in order.timeline.events] == [str(number) for number in range(1, 13)]
+    assert set(letters.keys(f"{TRACKER}/")) == before
