@@ -2,8 +2,20 @@
 
 `api` and `serving` are imported by their own names, since they load a web framework and a server."""
 
-from producers.orders.commands import Order, Performed, Refusal, derive_cause, derive_order_id, perform, place
-from producers.orders.ordering import Ordering
+from producers.orders.commands import (
+    Order,
+    Performed,
+    Refusal,
+    TooEarly,
+    UnknownOrder,
+    WrongState,
+    derive_cause,
+    derive_order_id,
+    perform,
+    place,
+)
+from producers.orders.diagnostics import error_kind
+from producers.orders.ordering import Done, Ordering, Unacknowledged
 from producers.orders.relay import Relay, RelayThread
 from producers.orders.requests import (
     DEFAULT_KEYS,
@@ -27,6 +39,7 @@ __all__ = [
     "CancelOrder",
     "Command",
     "CompleteOrder",
+    "Done",
     "ExpireOrder",
     "Order",
     "OrderItem",
@@ -41,8 +54,13 @@ __all__ = [
     "RestaurantCommand",
     "Role",
     "TokenKey",
+    "TooEarly",
+    "Unacknowledged",
+    "UnknownOrder",
+    "WrongState",
     "derive_cause",
     "derive_order_id",
+    "error_kind",
     "perform",
     "place",
 ]

@@ -1,4 +1,4 @@
-"""serve, work, restaurants: single parts of the system, each until it is told to stop."""
+"""serve, work, watch, restaurants: single parts of the system, each until it is told to stop."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -67,6 +67,18 @@ def _work_under_the_kcl(consumer: str, environ: dict[str, str]) -> int:
 
     properties = kcl_daemon(consumer, environ).properties()
     return run_kcl(properties, HOME / "kcl" / consumer, environ, stop_on_signal().wait)
+
+
+def watch() -> None:
+    """Watch deadlines until SIGTERM or Ctrl-C: unanswered orders expire, and every step that is overdue is told once.
+
+    It holds nothing and needs no other: start it again, or two, at any time. `takeaway up` runs one.
+    """
+    from producers.assembly import watcher
+
+    environ, stop = resolved(), stop_on_signal()
+    with watcher(environ, json_lines("watcher"), stop.wait) as watching:
+        watching.run()
 
 
 def restaurants(
