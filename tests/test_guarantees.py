@@ -114,6 +114,11 @@ GUARANTEES = (
         "test_how_far_a_shard_is_read_is_noted_when_what_came_is_stored",
     ),
     Guarantee(
+        "a batch says when it was asked for, and not when it came",
+        replaced("asked.at", "self._clock.now()"),
+        "test_a_batch_says_when_it_was_asked_for_however_long_the_answer_took",
+    ),
+    Guarantee(
         "what two trackers see of an order is joined",
         becomes("'attribute_exists(order_id)'"),
         "test_what_another_writes_in_between_is_joined",
