@@ -338,6 +338,14 @@ class AggregateDropped(Diagnostic):
     user_records: int
 
 
+@dataclass(frozen=True)
+class ReadUntilNotNoted(Diagnostic):
+    """How far the tracker has read this shard could not be written down; orders are tracked, and it is tried again."""
+
+    shard_id: str
+    error: Exception
+
+
 # A step.
 
 

@@ -150,13 +150,6 @@ class OrderTimeline(msgspec.Struct, frozen=True, kw_only=True):
         """Where the order stands for commands: that its restaurant has been told is a fact beside its state."""
         return PLACED if self.state == NOTIFIED else self.state
 
-    @property
-    def due_at(self) -> datetime | None:
-        """The soonest deadline of what it waits for; None when it waits for nothing that has one."""
-        unanswered = self.accept_by if self.order_state == PLACED else None
-        moments = [*(one.due for one in self.waits_for), *([unanswered] if unanswered else ())]
-        return min(moments, default=None)
-
 
 def order_timeline(order_id: str, known: SeenEvents, *, speed: float = 1.0) -> OrderTimeline:
     """The order that these events tell of; deadlines go by their arrival, and people's are divided by `speed`."""

@@ -5,8 +5,9 @@ What only the API needs is imported where it is built, so that a consumer that p
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,13 @@ from botocore.config import Config
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Wait, uninterrupted_wait
 from foundation.diagnostics import Emit
+from foundation.kinesis import listed_shards
 from foundation.settings import from_environment
+from producers.deadlines import Reach, Watcher
 from producers.orders import Ordering, OrdersTable, Relay, RelayThread, TokenKey
 from producers.publishing import EventPublisher
 from producers.settings import OrdersApiSettings, PublisherSettings, TokenSettings, TrackerSettings
-from producers.tracking import TrackedOrders
+from producers.tracking import ReadShards, TrackedOrders
 
 if TYPE_CHECKING:
     from litestar import Litestar
@@ -68,6 +71,12 @@ def tracked_orders(environ: Mapping[str, str], config: Config = DYNAMODB) -> Tra
     return TrackedOrders(client, settings.tracker_table, speed=settings.speed, wait=uninterrupted_wait())
 
 
+def read_shards(environ: Mapping[str, str]) -> ReadShards:
+    settings = from_environment(TrackerSettings, environ)
+    client = aws.client("dynamodb", environ, DYNAMODB)
+    return ReadShards(client, settings.tracker_table, wait=uninterrupted_wait())
+
+
 def token_key(environ: Mapping[str, str]) -> TokenKey:
     return TokenKey(from_environment(TokenSettings, environ).token_key.encode())
 
@@ -96,10 +105,43 @@ def orders_api(environ: Mapping[str, str], emit: Emit) -> "Litestar":
     return app
 
 
+@contextmanager
+def watcher(environ: Mapping[str, str], emit: Emit, wait: Wait) -> Iterator[Watcher]:
+    """The deadline watcher, to be run, with a publisher and a relay of its own, which end behind it."""
+    settings, stream = from_environment(OrdersApiSettings, environ), from_environment(PublisherSettings, environ).stream
+    orders, kinesis = orders_table(environ), aws.client("kinesis", environ, KINESIS)
+
+    def open_shards() -> list[str]:
+        return [shard.shard_id for shard in listed_shards(kinesis, stream) if not shard.closed]
+
+    reach = Reach(open_shards, read_shards(environ), clock=SYSTEM_CLOCK)
+    with event_publisher(environ, emit) as publisher:
+        relay = RelayThread(partial(_relay, orders, publisher, settings, emit))
+        relay.start()
+        try:
+            yield Watcher(
+                tracked_orders(environ),
+                _ordering(orders, publisher, settings, emit),
+                reach.until,
+                clock=SYSTEM_CLOCK,
+                wait=wait,
+                emit=emit,
+                jitter=random.Random(),
+            )
+        finally:
+            relay.stop()
+    relay.join()
+
+
 def _relay(
     orders: OrdersTable, publisher: EventPublisher, settings: OrdersApiSettings, emit: Emit, wait: Wait
 ) -> Relay:
-    ordering = Ordering(
+    ordering = _ordering(orders, publisher, settings, emit)
+    return Relay(orders, ordering, clock=SYSTEM_CLOCK, wait=wait, emit=emit, jitter=random.Random())
+
+
+def _ordering(orders: OrdersTable, publisher: EventPublisher, settings: OrdersApiSettings, emit: Emit) -> Ordering:
+    return Ordering(
         orders,
         publisher,
         clock=SYSTEM_CLOCK,
@@ -107,7 +149,6 @@ def _relay(
         answer_within=settings.answer_within,
         accept_within=settings.accept_within,
     )
-    return Relay(orders, ordering, clock=SYSTEM_CLOCK, wait=wait, emit=emit, jitter=random.Random())
 
 
 async def enough_threads() -> None:

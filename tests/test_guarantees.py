@@ -75,8 +75,48 @@ GUARANTEES = (
     ),
     Guarantee(
         "an order is due while it waits for something by a deadline",
-        becomes("timeline.waits_for and timeline.due_at is not None and not timeline.accept_by"),
+        becomes("order.deadlines and not timeline.accept_by"),
         "test_an_order_is_due_at_its_soonest_deadline_and_not_at_all_when_it_waits_for_nothing",
+    ),
+    Guarantee(
+        "an order that is unanswered in time expires though nobody asks",
+        becomes("TooEarly('', '')"),
+        "test_an_order_that_is_unanswered_expires_once_though_nobody_asks",
+    ),
+    Guarantee(
+        "what is due is seen to once",
+        replaced("self._tracked.settle(order, tuple(told))", "told"),
+        "test_a_step_is_told_overdue_once_whatever_starts_again_and_the_next_deadline_comes",
+    ),
+    Guarantee(
+        "no step is overdue before the tracker has read past its deadline",
+        becomes("tuple(steps)"),
+        "test_no_step_is_overdue_before_the_tracker_has_read_past_its_deadline",
+    ),
+    Guarantee(
+        "of shards that were opened after the question nothing is said",
+        becomes("read_until"),
+        "test_nothing_is_said_of_what_came_after_the_shards_were_asked_for",
+    ),
+    Guarantee(
+        "a shard that the tracker has not begun is not read",
+        becomes("min(noted, default=None)"),
+        "test_how_far_a_shard_is_read_only_grows_and_is_known_of_all_shards_or_of_none",
+    ),
+    Guarantee(
+        "what was read of a shard only grows",
+        becomes("'attribute_exists(order_id)'"),
+        "test_a_new_holder_that_is_given_old_records_takes_nothing_back",
+    ),
+    Guarantee(
+        "a shard is read no further than what of it is stored",
+        never,
+        "test_how_far_a_shard_is_read_is_noted_when_what_came_is_stored",
+    ),
+    Guarantee(
+        "a batch says when it was asked for, and not when it came",
+        replaced("asked.at", "self._clock.now()"),
+        "test_a_batch_says_when_it_was_asked_for_however_long_the_answer_took",
     ),
     Guarantee(
         "what two trackers see of an order is joined",
@@ -286,12 +326,12 @@ GUARANTEES = (
         "test_what_a_process_left_behind_is_published_seconds_later_and_not_before",
     ),
     Guarantee(
-        "orders that are put off take no other's place in a look",
+        "what is put off takes no other's place in a round",
         replaced(" + len(self._put_off)", ""),
         "test_as_many_that_cannot_be_relayed_as_a_look_takes_hold_up_no_other",
     ),
     Guarantee(
-        "an order that cannot be relayed is put off alone",
+        "what comes to nothing is put off alone",
         deleted,
         "test_orders_that_cannot_be_relayed_hold_up_no_other",
     ),

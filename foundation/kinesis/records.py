@@ -104,6 +104,7 @@ class Batch:
     """Records of one shard in stream order; none at all when a read found nothing new.
 
     `after` is the position that was really read from: every record behind it, up to the last one here, is here.
+    `asked_at` is when it was asked for, by the reader's clock; None where the engine does not tell.
     """
 
     stream: str
@@ -111,3 +112,4 @@ class Batch:
     after: Position
     records: tuple[Record, ...]
     millis_behind_latest: int
+    asked_at: datetime | None = None

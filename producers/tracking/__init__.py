@@ -1,16 +1,20 @@
 """The order tracker's store: what was seen of each order, joined write by write; lists of orders, and what is due."""
 
+from producers.tracking.deadlines import Deadline
 from producers.tracking.item import TimelineFull, TrackedOrder
 from producers.tracking.pages import BadCursor, ListedOrder, Page
+from producers.tracking.read_shards import ReadShards
 from producers.tracking.table import DUE_KEYS, Contested, DueOrder, TrackedOrders
 
 __all__ = [
     "DUE_KEYS",
     "BadCursor",
     "Contested",
+    "Deadline",
     "DueOrder",
     "ListedOrder",
     "Page",
+    "ReadShards",
     "TimelineFull",
     "TrackedOrder",
     "TrackedOrders",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from events import OrderTimeline, SeenEvents, order_timeline
+from producers.tracking.deadlines import Deadline, open_deadlines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,8 @@ class TimelineFull(Exception):
 class TrackedOrder:
     """What is known of an order, as the `version`th write of its item left it; none has been for 0.
 
-    `speed` is that of simulated people, by which deadlines go. The item goes at `expires_at`.
+    `speed` is that of simulated people, by which deadlines go. The item goes at `expires_at`. `settled` holds the marks
+    of deadlines that something was done about.
     """
 
     order_id: str
@@ -46,10 +48,16 @@ class TrackedOrder:
     version: int = 0
     speed: float = 1.0
     expires_at: datetime = NEVER_SEEN
+    settled: bytes = b""
 
     @cached_property
     def timeline(self) -> OrderTimeline:
         return order_timeline(self.order_id, self.known, speed=self.speed)
+
+    @cached_property
+    def deadlines(self) -> tuple[Deadline, ...]:
+        """What has to happen by when, the soonest first, as far as nothing was done about it yet."""
+        return open_deadlines(self.timeline, self.settled)
 
 
 def part_of(order_id: str) -> int:
@@ -98,9 +106,11 @@ def to_item(order: TrackedOrder) -> "dict[str, UniversalAttributeValueTypeDef]":
     for name, value in (("customer_id", timeline.customer_id), ("restaurant_id", timeline.restaurant_id)):
         if value:
             item[name] = {"S": value}
+    if order.settled:
+        item["settled"] = {"B": order.settled}
     # guarantee: an order is due while it waits for something by a deadline
-    if timeline.due_at is not None:
-        item |= {"due_key": {"N": str(part_of(order.order_id))}, "due_at": {"N": micros(timeline.due_at)}}
+    if order.deadlines:
+        item |= {"due_key": {"N": str(part_of(order.order_id))}, "due_at": {"N": micros(order.deadlines[0].due)}}
     return item
 
 
@@ -111,4 +121,5 @@ def from_item(item: "Item", speed: float) -> TrackedOrder:
         int(item["version"]["N"]),
         speed,
         datetime.fromtimestamp(int(item["expires_at"]["N"]), UTC),
+        bytes(item["settled"]["B"]) if "settled" in item else b"",
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from events import OrderState, SeenEvents, joined
 from foundation.clock import Wait
 from foundation.dynamodb import batch_get
+from producers.tracking.deadlines import Deadline, settling
 from producers.tracking.item import KEPT, NEVER_SEEN, PARTS, TrackedOrder, from_item, micros, moment, to_item
 from producers.tracking.pages import Page, Part, page_of, position_of
 
@@ -76,10 +77,26 @@ class TrackedOrders:
             if self._put(order, there.version):
                 return order
             there = self.get(order_id)
-        raise Contested(
-            f"order {order_id} was written by others {MOST_TRIES} times in a row. fix: find out how many trackers "
-            "read one shard; it is tried again"
-        )
+        raise _contested(order_id)
+
+    def settle(self, order: TrackedOrder, done: Sequence[Deadline]) -> tuple[Deadline, ...]:
+        """Notes that something was done about these deadlines of an order; answers with those that are news.
+
+        Others' writes in between stay. Of two that settle one deadline at once, one hears that it is news; neither
+        does where the answer to the write was lost. Raises `Contested`.
+        """
+        there: TrackedOrder | None = order
+        for _ in range(MOST_TRIES):
+            if there is None:
+                return ()
+            settled = settling(there.settled, done)
+            if settled == there.settled:
+                return ()
+            known = there.settled
+            if self._put(replace(there, settled=settled, version=there.version + 1), there.version):
+                return tuple(one for one in done if settling(known, [one]) != known)
+            there = self.get(order.order_id)
+        raise _contested(order.order_id)
 
     def of_customer(
         self, customer_id: str, *, limit: int, state: OrderState | None = None, cursor: str | None = None
@@ -100,14 +117,15 @@ class TrackedOrders:
 
         Of one of the `DUE_KEYS` parts of all orders; as an index knows them.
         """
-        found = self._client.query(
+        pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             IndexName=_DUE,
             KeyConditionExpression="due_key = :key AND due_at < :before",
             ExpressionAttributeValues={":key": {"N": str(key)}, ":before": {"N": micros(before)}},
-            Limit=limit,
+            PaginationConfig={"MaxItems": limit, "PageSize": limit},
         )
-        return [DueOrder(item["order_id"]["S"], moment(item["due_at"]["N"])) for item in found["Items"]]
+        found = [item for page in pages for item in page["Items"]]
+        return [DueOrder(item["order_id"]["S"], moment(item["due_at"]["N"])) for item in found]
 
     def forget_customer(self, customer_id: str, *, but: Collection[str] = ()) -> int:
         """Removes all orders of a customer, as the index knows them, except those named; answers how many."""
@@ -173,3 +191,10 @@ class TrackedOrders:
         found = self._client.query(**query)
         last = found.get("LastEvaluatedKey")
         return Part(found["Items"], last["listed_as"]["S"] if last else None)
+
+
+def _contested(order_id: str) -> Contested:
+    return Contested(
+        f"order {order_id} was written by others {MOST_TRIES} times in a row. fix: find out how many trackers "
+        "read one shard; it is tried again"
+    )

@@ -1,4 +1,4 @@
-"""serve, work, replay, restaurants: single parts of the system, each until it is told to stop."""
+"""serve, work, replay, watch, restaurants: single parts of the system, each until it is told to stop."""
 
 import json
 import threading
@@ -104,6 +104,18 @@ def _work_under_the_kcl(consumer: str, environ: dict[str, str], stop: threading.
 
     properties = kcl_daemon(consumer, environ).properties()
     return run_kcl(properties, HOME / "kcl" / consumer, environ, stop.wait)
+
+
+def watch() -> None:
+    """Watch deadlines until SIGTERM or Ctrl-C: unanswered orders expire, and every step that is overdue is told once.
+
+    It holds nothing and needs no other: start it again, or two, at any time. `takeaway up` runs one.
+    """
+    from producers.assembly import watcher
+
+    environ, stop = resolved(), stop_on_signal()
+    with watcher(environ, json_lines("watcher"), stop.wait) as watching:
+        watching.run()
 
 
 def restaurants(

@@ -1,4 +1,4 @@
-"""Everything on this machine, in the background: local AWS, API, every consumer, the lake's keeper, restaurants."""
+"""Everything on this machine, in the background: local AWS, API, consumers, watcher, the lake's keeper, restaurants."""
 
 import math
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ from takeaway.terminal import private_folder, write
 if TYPE_CHECKING:
     from producers.orders import Role
 
-API, RESTAURANTS, LOAD, KEEPER = "api", "restaurants", "load", "keeper"
+API, RESTAURANTS, LOAD, KEEPER, WATCHER = "api", "restaurants", "load", "keeper", "watcher"
 _WITH_TOKENS = {API, RESTAURANTS, LOAD}
 DEFAULT_API_PORT = 8080
 DEFAULT_SPEED = 60.0
@@ -174,7 +174,7 @@ def up(
 
 
 def start_flow(stack: Stack, api_port: int) -> None:
-    """The API, every consumer and the lake's keeper, each a process of its own, if it is not up.
+    """The API, every consumer, the deadline watcher and the lake's keeper, each a process of its own, if it is not up.
 
     Returns when the API answers.
     """
@@ -185,6 +185,8 @@ def start_flow(stack: Stack, api_port: int) -> None:
     for consumer in readers():
         if not stack.runs(consumer):
             stack.start(consumer, "work", consumer)
+    if not stack.runs(WATCHER):
+        stack.start(WATCHER, "watch")
     if not stack.runs(KEEPER):
         stack.start(KEEPER, "lake", "keep")
     wait = uninterrupted_wait()

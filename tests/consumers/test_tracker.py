@@ -5,16 +5,18 @@ import random
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from analytics.assembly import customer_keys
 from consumers.assembly import dead_letters, kinesis_function, redriver
 from consumers.batching.rules import BatchRules
 from consumers.dead_letters.set_apart import SetsApart
+from consumers.diagnostics import ReadUntilNotNoted
 from consumers.processing import Pace, RecordProcessor, ShardAssignment
 from consumers.redrive.redrive import Redrive
 from consumers.settings import ConsumerSettings
@@ -24,12 +26,15 @@ from events.envelope import EventEnvelope
 from events.timeline import timeline_bytes
 from events.wire import encode
 from foundation.clock import SYSTEM_CLOCK, Clock
+from foundation.diagnostics import Diagnostic
 from foundation.kinesis.records import Record, Sentinel, SequenceNumber
 from foundation.settings import from_environment
 from producers.assembly import tracked_orders
+from producers.tracking import ReadShards
 from tests.consumers.steps.test_step import Later, Letters
 from tests.events.test_timeline import WHOLE
 from tests.support.builders import NOON, a_batch, a_record, an_envelope
+from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.tracker_table import FakeTrackerTable
 
 if TYPE_CHECKING:
@@ -46,10 +51,21 @@ class Shard:
     def __init__(self) -> None:
         self.table = FakeTrackerTable()
         self.letters = Letters()
+        self.told: list[Diagnostic] = []
 
     def processor(self, assignment: ShardAssignment = ASSIGNMENT, rules: BatchRules = RULES) -> RecordProcessor:
         apart = SetsApart(TRACKER, self.letters, clock=CLOCK, emit=lambda _: None)
-        return tracking(self.table.orders(), rules, apart=apart, clock=CLOCK)(assignment)
+        factory = tracking(
+            self.table.orders(), rules, apart=apart, clock=CLOCK, shards=self.table.shards(), emit=self.told.append
+        )
+        return factory(assignment)
+
+    def read_until(self, assignment: ShardAssignment = ASSIGNMENT) -> datetime | None:
+        return self.table.shards().until([assignment.shard_id])
+
+    @property
+    def orders(self) -> set[str]:
+        return {name for name, item in self.table.items.items() if "known" in item}
 
     def bytes_of(self, order_id: str = "order-1") -> bytes:
         order = self.table.orders().get(order_id)
@@ -80,7 +96,8 @@ def test_every_event_is_noted_with_its_order_by_one_write_a_batch() -> None:
     ]
     assert (order.timeline.state, order.version) == ("completed", 1)
     # One read of all, and one write for each order.
-    assert (shard.table.reads - 1, shard.table.writes) == (1, 2)
+    # And a note of how far it is.
+    assert (shard.table.reads - 1, shard.table.writes) == (1, 2 + 1)
 
 
 def test_progress_waits_for_the_write_and_other_orders_do_not() -> None:
@@ -92,10 +109,10 @@ def test_progress_waits_for_the_write_and_other_orders_do_not() -> None:
     assert progress.failure is not None
     assert progress.failure.at == SequenceNumber("2")
     assert progress.failure.pace is Pace.FULL
-    assert set(shard.table.items) == {"order-0", "order-2"}
+    assert shard.orders == {"order-0", "order-2"}
     shard.table.down = set()
     assert processor.process(a_batch()).resume_after == SequenceNumber("3")
-    assert set(shard.table.items) == {"order-0", "order-1", "order-2"}
+    assert shard.orders == {"order-0", "order-1", "order-2"}
     assert shard.letters.written == []
 
 
@@ -105,7 +122,7 @@ def test_what_is_no_event_is_left_to_those_that_set_it_apart() -> None:
     progress = shard.processor().process(a_batch(*bad))
     assert progress.resume_after == SequenceNumber("3")
     assert shard.letters.written == []
-    assert set(shard.table.items) == {"order-1"}
+    assert shard.orders == {"order-1"}
 
 
 def test_an_event_of_a_newer_release_is_kept_as_its_header_says() -> None:
@@ -124,7 +141,7 @@ def test_a_record_without_a_key_and_one_of_another_key_are_noted_with_their_orde
     [other] = records(placed("order-2"), first=2)
     shard = Shard()
     shard.processor().process(a_batch(keyless, msgspec.structs.replace(other, partition_key="order-1")))
-    assert set(shard.table.items) == {"order-1", "order-2"}
+    assert shard.orders == {"order-1", "order-2"}
 
 
 def test_an_order_whose_events_do_not_fit_is_set_apart_and_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +150,7 @@ def test_an_order_whose_events_do_not_fit_is_set_apart_and_holds_up_no_other(mon
     long = [placed("order-1", cause=uuid.uuid4().hex * 3) for number in range(20)]
     progress = shard.processor().process(a_batch(*records(*long, placed("order-2"))))
     assert progress.resume_after == SequenceNumber("21")
-    assert "order-2" in shard.table.items
+    assert "order-2" in shard.orders
     assert {letter.consumer for letter in shard.letters.written} == {TRACKER}
     assert 0 < len(shard.letters.written) < 20
 
@@ -143,7 +160,7 @@ def test_an_old_record_is_noted_whatever_the_rules_of_notifiers_say() -> None:
     rules = replace(RULES, max_record_age=timedelta(seconds=1))
     old = msgspec.structs.replace(records(placed("order-1"))[0], arrived=0.0)
     shard.processor(rules=rules).process(a_batch(old))
-    assert set(shard.table.items) == {"order-1"}
+    assert shard.orders == {"order-1"}
     assert shard.letters.written == []
 
 
@@ -234,3 +251,63 @@ def test_what_was_set_apart_is_noted_when_it_is_given_again(
     assert order is not None
     assert [one.sequence for one in order.timeline.events] == [str(number) for number in range(1, 13)]
     assert set(letters.keys(f"{TRACKER}/")) == before
+
+
+def test_how_far_a_shard_is_read_is_noted_when_what_came_is_stored() -> None:
+    shard = Shard()
+    processor = shard.processor()
+    processor.process(replace(a_batch(*records(placed("order-1"))), millis_behind_latest=1))
+    # By the last record's arrival, which is noon.
+    assert shard.read_until() == NOON
+    shard.table.down = {"order-2"}
+    later = msgspec.structs.replace(records(placed("order-2"), first=2)[0], arrived=NOON.timestamp() + 60)
+    assert processor.process(a_batch(later)).failure is not None
+    tip = replace(a_batch(), asked_at=NOON + timedelta(minutes=5))
+    processor.process(tip)
+    assert shard.read_until() == NOON
+    shard.table.down = set()
+    processor.process(tip)
+    assert shard.read_until() == NOON + timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(("millis", "asked", "until"), [(0, 9, 9), (1, 9, None), (0, None, None)])
+def test_an_idle_shard_is_read_up_to_when_its_tip_was_asked_for(
+    millis: int, asked: int | None, until: int | None
+) -> None:
+    shard = Shard()
+    asked_at = NOON + timedelta(minutes=asked) if asked is not None else None
+    shard.processor().process(replace(a_batch(), millis_behind_latest=millis, asked_at=asked_at))
+    assert shard.read_until() == (NOON + timedelta(minutes=until) if until is not None else None)
+
+
+def test_a_new_holder_that_is_given_old_records_takes_nothing_back() -> None:
+    shard = Shard()
+    shard.processor().process(replace(a_batch(), asked_at=NOON + timedelta(minutes=9)))
+    shard.processor().process(a_batch(*records(placed("order-1"))))
+    assert shard.read_until() == NOON + timedelta(minutes=9)
+
+
+def test_how_far_it_is_is_noted_every_other_second_at_most() -> None:
+    shard, time = Shard(), FakeClock()
+    apart = SetsApart(TRACKER, shard.letters, clock=time.clock, emit=lambda _: None)
+    table = shard.table
+    factory = tracking(
+        table.orders(), RULES, apart=apart, clock=time.clock, shards=table.shards(), emit=shard.told.append
+    )
+    processor = factory(ASSIGNMENT)
+    for _ in range(40):
+        time.advance(0.1)
+        processor.process(replace(a_batch(), asked_at=time.now()))
+    assert table.writes == 2
+
+
+def test_a_note_that_cannot_be_written_is_told_and_holds_up_no_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    shard = Shard()
+
+    def down(*_: object) -> None:
+        raise EndpointConnectionError(endpoint_url="http://tracker")
+
+    monkeypatch.setattr(ReadShards, "note", down)
+    progress = shard.processor().process(a_batch(*records(placed("order-1"))))
+    assert (progress.resume_after, progress.failure) == (SequenceNumber("1"), None)
+    assert [type(one) for one in shard.told] == [ReadUntilNotNoted]

@@ -2,7 +2,7 @@
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,10 +10,10 @@ import pytest
 
 from events.timeline import SeenEvent, seen, timeline_bytes
 from foundation.clock import uninterrupted_wait
-from producers.assembly import tracked_orders
-from producers.tracking import BadCursor, Page, TrackedOrders
+from producers.assembly import read_shards, tracked_orders
+from producers.tracking import DUE_KEYS, BadCursor, Page, TrackedOrders
 from producers.tracking.item import part_of
-from tests.events.test_timeline import ACCEPTED, COMPLETED, EVERYTHING, NOTIFIED, PLACED, at, places, told
+from tests.events.test_timeline import ACCEPTED, COMPLETED, EVERYTHING, NOTIFIED, PLACED, TOLD_READY, at, places, told
 from tests.support.builders import NOON
 
 if TYPE_CHECKING:
@@ -126,8 +126,51 @@ def test_what_is_due_is_found_until_it_waits_for_nothing(orders: TrackedOrders) 
         return [one.order_id for one in found if one.order_id in (name, later)]
 
     assert (due(10), due(10.01), due(70)) == ([], [name], [name, later])
-    orders.join(name, seen([at(3, COMPLETED)]))
+    orders.join(name, seen([at(3, COMPLETED), at(4, TOLD_READY)]))
     assert due(70) == [later]
+
+
+def test_what_is_settled_comes_due_no_more_whatever_is_seen_later(orders: TrackedOrders) -> None:
+    name = an_id("order")
+    order = orders.join(name, seen(places(PLACED)))
+    key, late = part_of(name), NOON + timedelta(minutes=90)
+
+    def due() -> list[datetime]:
+        return [one.due_at for one in orders.due(key, late, 1000) if one.order_id == name]
+
+    assert due() == [order.deadlines[0].due]
+    assert orders.settle(order, order.deadlines[:1]) == order.deadlines[:1]
+    assert due() == [order.deadlines[1].due]
+    # Of two that saw the same one hears that it is news; what was seen in between stays.
+    orders.join(name, seen([at(2, NOTIFIED)]))
+    assert orders.settle(order, order.deadlines) == order.deadlines[1:]
+    assert orders.settle(order, order.deadlines) == ()
+    assert due() == []
+    there = orders.get(name)
+    assert there is not None
+    assert there.known == seen(places(PLACED, NOTIFIED))
+    assert orders.join(name, seen([at(3, ACCEPTED)])).settled == there.settled
+    assert len(due()) == 1
+
+
+def test_more_orders_are_due_than_a_page_of_the_index_has(orders: TrackedOrders) -> None:
+    names = {an_id("order") for _ in range(40)}
+    long_ago = NOON - timedelta(days=365)
+    for name in names:
+        placed = msgspec.structs.replace(at(1, PLACED), arrived_at=long_ago, accept_by=long_ago)
+        orders.join(name, seen([placed]))
+    found = [one.order_id for key in DUE_KEYS for one in orders.due(key, long_ago + timedelta(minutes=5), 1000)]
+    assert sorted(found) == sorted(names)
+    assert all(len(orders.due(key, NOON, 1)) <= 1 for key in DUE_KEYS)
+
+
+def test_how_far_a_shard_is_read_only_grows(local_aws: "LocalAws") -> None:
+    shards, left, right = read_shards(local_aws.environ), an_id("shard"), an_id("shard")
+    shards.note(left, NOON + timedelta(minutes=2))
+    assert shards.until([left, right]) is None
+    shards.note(right, NOON + timedelta(minutes=3))
+    shards.note(left, NOON)
+    assert shards.until([left, right]) == NOON + timedelta(minutes=2)
 
 
 def test_a_forgotten_customers_orders_go_but_for_those_named(orders: TrackedOrders) -> None:

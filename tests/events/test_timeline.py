@@ -90,7 +90,7 @@ def test_an_order_is_told_from_its_placing_to_its_end() -> None:
         "order_completed",
         "user_notified",
     ]
-    assert (whole.state, whole.count, whole.waits_for, whole.due_at) == ("completed", 6, (), None)
+    assert (whole.state, whole.count, whole.waits_for) == ("completed", 6, ())
     assert (whole.customer_id, whole.restaurant_id) == ("customer-1", "restaurant-1")
     assert (whole.placed_at, whole.accept_by) == (NOON, ACCEPT_BY)
     assert whole.ready_at == NOON + 20 * MINUTE
@@ -214,12 +214,6 @@ def test_accept_by_is_a_deadline_at_any_speed() -> None:
     for speed in (1.0, 60.0, 3600.0):
         dues = {actor: due for actor, _, due in waiting([at(1, PLACED), at(2, NOTIFIED)], speed=speed)}
         assert (dues["restaurant"], dues["ordering"]) == (ACCEPT_BY, ACCEPT_BY + MINUTE)
-
-
-def test_an_unanswered_order_is_due_at_accept_by_though_its_restaurant_was_never_told() -> None:
-    late = at(1, PLACED, later=3600)
-    assert told([late]).due_at == ACCEPT_BY
-    assert told([late, at(2, ACCEPTED)]).due_at != ACCEPT_BY
 
 
 def test_deadlines_go_by_arrival_whatever_an_events_own_clock_says() -> None:

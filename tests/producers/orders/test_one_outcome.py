@@ -1,5 +1,6 @@
 """However commands meet, whenever they come and whatever crashes: an order has one outcome, and all hear the same."""
 
+import random
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from events.orders import Event, OrderAccepted, OrderCancelled, OrderCompleted, OrderExpired, OrderRejected
 from events.states import reached
-from events.wire import EncodedEvent
+from events.timeline import seen, seen_event
+from events.wire import EncodedEvent, read
+from producers.deadlines import Watcher
 from producers.orders.commands import Order, Refusal, TooEarly, WrongState, derive_order_id
 from producers.orders.ordering import Done, Ordering
 from producers.orders.requests import (
@@ -28,6 +31,7 @@ from producers.publishing.publisher import EventPublisher
 from tests.support.builders import an_order_item
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.orders import FakeOrders
+from tests.support.fakes.tracker_table import FakeTrackerTable
 from tests.support.fakes.turns import TurnGate, Turns
 
 ORDER_ID = derive_order_id("customer-1", "key-1")
@@ -46,6 +50,8 @@ COMMANDS: tuple[tuple[Command, str | None], ...] = (
     (CancelOrder(), "customer-1"),
     (ExpireOrder(), None),
 )
+# Not a command: a watcher that looks at what is due.
+WATCHES = len(COMMANDS)
 BRINGS_ABOUT = (OrderAccepted, OrderRejected, OrderCompleted, OrderCancelled, OrderExpired)
 ANSWERS = (OrderAccepted, OrderRejected, OrderCancelled, OrderExpired)
 
@@ -61,6 +67,27 @@ class World:
     time: FakeClock = field(default_factory=FakeClock)
     orders: FakeOrders = field(default_factory=FakeOrders)
     published: list[EncodedEvent[Event]] = field(default_factory=list)
+    tracker: FakeTrackerTable = field(default_factory=FakeTrackerTable)
+
+    def watcher(self, gate: TurnGate | None = None) -> Watcher:
+        return Watcher(
+            self.tracker.orders(),
+            self.ordering(gate),
+            lambda: None,
+            clock=self.time.clock,
+            wait=lambda _: False,
+            emit=lambda _: None,
+            jitter=random.Random(0),
+        )
+
+    def track(self) -> None:
+        """The tracker hears all that is published by now."""
+        for number, event in enumerate(self.published, 1):
+            header, of_ours = read(event.data)
+            noted = seen_event(
+                header, of_ours, arrived_at=self.time.now(), shard="shard-1", sequence=str(number), sub=0
+            )
+            self.tracker.orders().join(ORDER_ID, seen([noted]))
 
     def ordering(self, gate: TurnGate | None = None) -> Ordering:
         through = gate.through if gate else _at_once
@@ -111,13 +138,13 @@ class Publisher:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A command of `COMMANDS`, in a process that dies at its so many-th call, if that comes."""
+    """A command of `COMMANDS`, or a watcher's look, in a process that dies at its so many-th call, if that comes."""
 
     number: int
     dies_at: int
 
 
-ATTEMPTS = st.lists(st.builds(Attempt, st.integers(0, len(COMMANDS) - 1), st.integers(1, 9)), min_size=2, max_size=5)
+ATTEMPTS = st.lists(st.builds(Attempt, st.integers(0, WATCHES), st.integers(1, 9)), min_size=2, max_size=5)
 
 
 @pytest.mark.slow
@@ -132,20 +159,12 @@ def test_however_commands_meet_an_order_has_one_outcome(
 ) -> None:
     world, answers = World(), list[tuple[int, Done | Refusal]]()
     world.ordering().place(PLACE, customer_id="customer-1", idempotency_key="key-1", traceparent=None)
+    world.track()
     schedule, remaining = Turns(turns), iter(passes)
 
     def between() -> None:
         world.time.advance(next(remaining, 0))
         assert len(outcomes(world.stored())) <= 1
-
-    def work(attempt: Attempt, gate: TurnGate) -> Callable[[], None]:
-        def carried_out() -> None:
-            try:
-                answers.append((attempt.number, performed(world.ordering(gate), attempt.number)))
-            except Died:
-                return
-
-        return carried_out
 
     def gate(name: str, dies_at: int) -> TurnGate:
         def dies(calls: int) -> None:
@@ -157,12 +176,38 @@ def test_however_commands_meet_an_order_has_one_outcome(
         return opened
 
     schedule.run(
-        {f"{at}": work(attempt, gate(f"{at}", attempt.dies_at)) for at, attempt in enumerate(attempts)}, between
+        {
+            f"{at}": carrying_out(world, attempt, gate(f"{at}", attempt.dies_at), answers)
+            for at, attempt in enumerate(attempts)
+        },
+        between,
     )
     # Those whose process died, and all others, ask again.
     for attempt in attempts:
-        answers.append((attempt.number, performed(world.ordering(), attempt.number)))
+        if attempt.number != WATCHES:
+            answers.append((attempt.number, performed(world.ordering(), attempt.number)))
     require_one_outcome(world, attempts, answers)
+    # Where no command comes, a watcher does, hours later: whatever was answered stays, and what was not has expired.
+    unanswered = not outcomes(world.stored())
+    world.time.advance(7_200)
+    assert world.watcher().look()
+    assert isinstance(outcomes(world.stored())[0], OrderExpired) or not unanswered
+    require_one_outcome(world, attempts, answers)
+
+
+def carrying_out(
+    world: World, attempt: Attempt, gate: TurnGate, answers: list[tuple[int, Done | Refusal]]
+) -> Callable[[], None]:
+    def carried_out() -> None:
+        try:
+            if attempt.number == WATCHES:
+                world.watcher(gate).look()
+            else:
+                answers.append((attempt.number, performed(world.ordering(gate), attempt.number)))
+        except Died:
+            return
+
+    return carried_out
 
 
 def performed(ordering: Ordering, number: int) -> Done | Refusal:
@@ -178,7 +223,7 @@ def require_one_outcome(world: World, attempts: list[Attempt], answers: list[tup
     order = world.stored()
     history = [one.envelope for one in order.history]
     answer = next((one for one in history if isinstance(one.event, ANSWERS)), None)
-    asked = {type(COMMANDS[attempt.number][0]) for attempt in attempts}
+    asked = {type(COMMANDS[attempt.number][0]) for attempt in attempts if attempt.number != WATCHES}
     assert len(outcomes(order)) == (1 if answer else 0)
     assert answer or not asked & {AcceptOrder, RejectOrder, CancelOrder}
     if answer and order.placed.accept_by:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from events import EncodedEvent, Event
 from foundation.diagnostics import Diagnostic
+from foundation.dynamodb import FAILURES_A_ROUND, MOST_OF_A_PART
 from producers.orders.commands import Order, derive_order_id
 from producers.orders.diagnostics import NotRelayed, Relayed, RelayStands
 from producers.orders.ordering import Done, Ordering
-from producers.orders.relay import FAILURES_A_LOOK, ORDERS_A_KEY, PENDING_FOR, Relay, RelayThread
+from producers.orders.relay import PENDING_FOR, Relay, RelayThread
 from producers.orders.requests import AcceptOrder, CompleteOrder, PlaceOrder
 from producers.orders.table import PENDING_KEYS, pending_key
 from producers.publishing import EventPublisher, PublishFailed
@@ -230,9 +231,9 @@ class Unreadable(FakeOrders):
 def test_orders_that_cannot_be_relayed_hold_up_no_other() -> None:
     orders = Unreadable()
     world = World(orders=orders)
-    bad = [world.left_behind(key).order_id for key in of_one_key(FAILURES_A_LOOK + 1)[:-1]]
+    bad = [world.left_behind(key).order_id for key in of_one_key(FAILURES_A_ROUND + 1)[:-1]]
     world.time.advance(1)
-    good = world.left_behind(of_one_key(FAILURES_A_LOOK + 1)[-1])
+    good = world.left_behind(of_one_key(FAILURES_A_ROUND + 1)[-1])
     orders.unreadable = set(bad)
     relay = world.relay()
     world.time.advance(5)
@@ -251,12 +252,12 @@ def test_orders_that_cannot_be_relayed_hold_up_no_other() -> None:
 def test_as_many_that_cannot_be_relayed_as_a_look_takes_hold_up_no_other() -> None:
     orders = Unreadable()
     world = World(orders=orders)
-    *bad_keys, good_key = of_one_key(ORDERS_A_KEY + 1)
+    *bad_keys, good_key = of_one_key(MOST_OF_A_PART + 1)
     orders.unreadable = {world.left_behind(key).order_id for key in bad_keys}
     world.time.advance(1)
     good = world.left_behind(good_key)
     relay = world.relay()
-    for _ in range(ORDERS_A_KEY // FAILURES_A_LOOK + 1):
+    for _ in range(MOST_OF_A_PART // FAILURES_A_ROUND + 1):
         # So long that all that failed before is due again.
         world.time.advance(60)
         relay.look()
@@ -284,7 +285,7 @@ def test_a_stream_that_takes_nothing_is_asked_less_and_less() -> None:
     def for_ten_minutes(seconds: float) -> bool:
         return passes(seconds) or world.time.monotonic() > 600
 
-    relay._wait = for_ten_minutes
+    relay._rounds._wait = for_ten_minutes
     relay.run()
     pauses = [pause for pause in world.time.waits if pause]
     assert pauses[1] < pauses[3] < 30
@@ -308,14 +309,14 @@ def test_a_table_that_is_away_is_told_and_asked_again() -> None:
 
 def test_a_look_takes_a_bounded_number_and_the_next_one_the_rest() -> None:
     world = World()
-    for key in of_one_key(ORDERS_A_KEY + 2):
+    for key in of_one_key(MOST_OF_A_PART + 2):
         world.left_behind(key)
     world.time.advance(5)
     relay = world.relay()
     assert relay.look()
-    assert len(world.published) == ORDERS_A_KEY
+    assert len(world.published) == MOST_OF_A_PART
     assert relay.look()
-    assert (len(world.published), world.orders.pending_since) == (ORDERS_A_KEY + 2, {})
+    assert (len(world.published), world.orders.pending_since) == (MOST_OF_A_PART + 2, {})
 
 
 def test_a_stop_ends_a_look_before_the_next_order() -> None:
@@ -331,7 +332,7 @@ def test_a_stop_ends_a_look_before_the_next_order() -> None:
 def test_looks_come_every_second_or_two_and_not_at_once() -> None:
     world = World()
     first, second = world.relay(seed=1), world.relay(seed=2)
-    pauses = [relay._pause(0) for relay in (first, second) for _ in range(20)]
+    pauses = [relay._rounds._pause(0) for relay in (first, second) for _ in range(20)]
     assert all(1 <= pause <= 2 for pause in pauses)
     assert len(set(pauses)) == len(pauses)
 

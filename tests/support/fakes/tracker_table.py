@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import EndpointConnectionError
 
 from foundation.clock import Wait
-from producers.tracking import TrackedOrders
+from producers.tracking import ReadShards, TrackedOrders
 
 
 class ConditionalCheckFailedException(Exception):
@@ -39,6 +39,10 @@ class FakeTrackerTable:
         client: Any = self
         return TrackedOrders(client, "tracker", speed=speed, wait=wait)
 
+    def shards(self) -> ReadShards:
+        client: Any = self
+        return ReadShards(client, "tracker", wait=lambda _: False)
+
     def get_item(self, *, TableName: str, Key: Any, ConsistentRead: bool) -> Any:  # noqa: N803 - boto3's names
         assert TableName
         assert ConsistentRead
@@ -63,9 +67,11 @@ class FakeTrackerTable:
         self.before_put(name)
         with self._lock:
             there = self.items.get(name)
-            expected = put.get("ExpressionAttributeValues", {}).get(":expected")
+            values = put.get("ExpressionAttributeValues", {})
             if "version = :expected" in put["ConditionExpression"]:
-                holds = there is not None and there["version"] == expected
+                holds = there is not None and there["version"] == values[":expected"]
+            elif "read_until < :until" in put["ConditionExpression"]:
+                holds = there is None or int(there["read_until"]["N"]) < int(values[":until"]["N"])
             else:
                 holds = "attribute_not_exists(order_id)" not in put["ConditionExpression"] or there is None
             if not holds:
@@ -82,11 +88,17 @@ class FakeTrackerTable:
         assert operation == "query"
         return self
 
-    def paginate(self, *, ExpressionAttributeValues: Any, **_: Any) -> Any:  # noqa: N803
-        """The orders of a customer, one a page."""
+    def paginate(self, *, IndexName: str, ExpressionAttributeValues: Any, **how: Any) -> Any:  # noqa: N803
+        """The orders of a customer, or those that are due, one a page."""
+        values = ExpressionAttributeValues
         with self._lock:
-            wanted = ExpressionAttributeValues[":customer"]
-            return [{"Items": [item]} for item in self.items.values() if item.get("customer_id") == wanted]
+            if IndexName == "customer":
+                found = [item for item in self.items.values() if item.get("customer_id") == values[":customer"]]
+            else:
+                of_key = [item for item in self.items.values() if item.get("due_key") == values[":key"]]
+                due = [item for item in of_key if int(item["due_at"]["N"]) < int(values[":before"]["N"])]
+                found = sorted(due, key=lambda item: int(item["due_at"]["N"]))[: how["PaginationConfig"]["MaxItems"]]
+            return [{"Items": [item]} for item in found]
 
     def query(self, **query: Any) -> Any:
         """The orders of a key, or of the part of all of them, the newest first; as an index has them, by pages."""

@@ -170,7 +170,8 @@ class ShardCursor:
             self.position = records[-1].sequence_number
         if millis_behind_latest == 0:
             self._tip = self.position, asked
-        return Batch(self._settings.stream, self.shard_id, after, records, millis_behind_latest)
+        # guarantee: a batch says when it was asked for, and not when it came
+        return Batch(self._settings.stream, self.shard_id, after, records, millis_behind_latest, asked.at)
 
     def _watch_for_a_gap(self, first: Record) -> None:
         """The record to resume after comes first, unless the stream has trimmed it, and maybe more behind it.

@@ -88,6 +88,21 @@ def test_it_reads_from_the_beginning_with_the_place_it_read_from(setting: Settin
     assert batch.records[0].arrived_at == setting.time.now()
 
 
+def test_a_batch_says_when_it_was_asked_for_however_long_the_answer_took(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting.put("a")
+    asked_at, answer = setting.time.now(), setting.kinesis.get_records
+
+    def slowly(**asked: Any) -> Any:
+        setting.time.advance(7)
+        return answer(**asked)
+
+    monkeypatch.setattr(setting.kinesis, "get_records", slowly)
+    (batch,) = read(setting.reader())
+    assert (texts([batch]), batch.asked_at) == (["a"], asked_at)
+
+
 def test_each_batch_comes_after_the_one_before(setting: Setting) -> None:
     numbers = setting.put("a", "b", "c")
     batches = read(setting.reader(read_records=2), batches=3)
