@@ -72,7 +72,7 @@ VOUCHER_MAILER = Step("voucher_mailer", VoucherIssued, (), Bound.HANDLER, owner=
 # How long a restaurant has for its answer, from the placing on: then the order expires.
 ACCEPT_WITHIN = timedelta(minutes=10)
 # What stream, notifier and API may take of that on a busy machine, whatever the people's speed.
-SHORTEST_ACCEPT_WITHIN = timedelta(seconds=10)
+SHORTEST_ACCEPT_WITHIN = timedelta(seconds=20)
 _A_MINUTE = timedelta(minutes=1)
 
 CHOREOGRAPHY: tuple[Step, ...] = (

@@ -30,7 +30,7 @@ from producers.publishing import EventPublisher, PublisherClosed, PublishFailed
 
 # What another request stored is on its way to Kinesis and back, and then to its note in the table, for so long at most:
 # a few milliseconds mostly, on a busy machine a second. After that it is published here too.
-_BEING_NOTED_SECONDS = (0.1, 0.2, 0.4, 0.8)
+_BEING_NOTED_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
 
 
 @dataclass(frozen=True)

@@ -260,7 +260,7 @@ def first_order(api: str, token_key: str) -> str:
     """Commands that place an order and follow it, ready to paste; the token is good for a day."""
     body = (
         '{"restaurant_id": "restaurant-01", "customer_name": "You", "customer_email": "you@example.com", '
-        '"city": "Utrecht", "currency": "EUR", '
+        '"city": "Utrecht", "currency": "EUR", "time_zone": "Europe/Amsterdam", '
         '"items": [{"sku": "margherita", "name": "Margherita", "quantity": 2, "unit_price": 950}]}'
     )
     return (

@@ -177,6 +177,7 @@ def test_one_of_two_that_refuses_to_go_on_is_told(scene: Scene, engine: Engine, 
     assert "text-02" in pair.other.texts
 
 
+@pytest.mark.slow
 def test_a_real_archiver_whose_lake_is_away_keeps_nothing_from_the_other(scene: Scene, engine: Engine) -> None:
     world, beside = World(clock=scene.time), Scene()
     beside.file_is_due = lambda: True

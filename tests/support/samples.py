@@ -1,3 +1,3 @@
 """What seeds give, the same on every machine."""
 
-SAMPLE_OF_SEED_7 = "cf1d1a26469ae4efa726a162cfdcaeddad3ce2ea9f98a6bb5ef7ecde2996ca9e"
+SAMPLE_OF_SEED_7 = "cc1040318926dba415a9937e594028d8064cdca56bf9281666ce2ec345f70267"

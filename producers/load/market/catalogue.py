@@ -12,6 +12,7 @@ from producers.orders import OrderItem
 
 RESTAURANTS = 20
 CURRENCY = "EUR"
+TIME_ZONE = "Europe/Amsterdam"
 CITIES = ("Amsterdam", "Utrecht", "Rotterdam", "Haarlem", "Leiden")
 
 # Popularity is lognormal: with this sigma the top tenth of the restaurants has a bit over a third of the orders.
@@ -22,6 +23,11 @@ MEAN_COOKING_MINUTES, COOKING_SHAPE = 15.3, 3.6
 # Half of the tickets are answered within this time; some restaurants are quicker, some slower.
 MEDIAN_ANSWER_MINUTES = 1.35
 REJECTED_SHARE = 0.029
+
+_NAMES = (
+    ("Casa", "Chez", "De Gouden", "Golden", "Little", "Mama", "Old", "Royal", "Taste of", "Villa"),
+    ("Basil", "Bazaar", "Dragon", "Garden", "Lantern", "Lepel", "Napoli", "Orchid", "Saffron", "Spice"),
+)
 
 # Category: dishes, and cheapest and dearest price in euros.
 _DISHES: dict[str, tuple[tuple[str, ...], float, float]] = {
@@ -58,6 +64,7 @@ class Restaurant:
     """
 
     restaurant_id: str
+    name: str
     city: str
     weight: float
     menu: tuple[Dish, ...]
@@ -105,6 +112,7 @@ def restaurant(seed: int, restaurant_id: str) -> Restaurant:
     ]
     return Restaurant(
         restaurant_id=restaurant_id,
+        name=_name(seeded(seed, "name", restaurant_id)),
         city=dice.choice(CITIES),
         weight=dice.lognormvariate(0, POPULARITY_SIGMA),
         menu=tuple(menu),
@@ -115,6 +123,10 @@ def restaurant(seed: int, restaurant_id: str) -> Restaurant:
         closes=dice.choice((22, 23, 23, 23)),
         roominess=dice.uniform(0.7, 1.6),
     )
+
+
+def _name(dice: random.Random) -> str:
+    return " ".join(dice.choice(words) for words in _NAMES)
 
 
 def _price(dice: random.Random, least: float, most: float) -> int:

@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.load.market.catalogue import CURRENCY, Restaurant, fingerprint, restaurants, seeded
+from producers.load.market.catalogue import CURRENCY, TIME_ZONE, Restaurant, fingerprint, restaurants, seeded
 from producers.load.market.demand import Demand, arrivals, poisson
 from producers.orders import PlaceOrder, derive_order_id
 
@@ -152,6 +152,8 @@ def _order(seed: int, dice: random.Random, number: int, minute: float, of: Resta
             items=tuple(of.menu[dish].ordered(quantity) for dish, quantity in _basket(dice, of).items()),
             currency=CURRENCY,
             city=of.city,
+            restaurant_name=of.name,
+            time_zone=TIME_ZONE,
         ),
         # Drawn last: it changes nothing of what is ordered.
         cancels_after=_cancels_after(dice, speed),
@@ -177,9 +179,9 @@ def random_uuid(dice: random.Random) -> str:
 
 
 def _customer(dice: random.Random, number: int) -> str:
-    """Someone who comes back, the lower numbers more often, or someone new."""
+    """Someone who comes back, the lower numbers more often, a few of them every day, or someone new."""
     if dice.random() < RETURNING_SHARE:
-        return f"customer-{int(RETURNING_CUSTOMERS * dice.random() ** 1.5):05d}"
+        return f"customer-{int(RETURNING_CUSTOMERS * dice.random() ** 2.5):05d}"
     return f"customer-{RETURNING_CUSTOMERS + number:05d}"
 
 

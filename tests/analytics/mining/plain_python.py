@@ -80,7 +80,7 @@ class _Plainly:
             return step.deadline
         if {OrderAccepted, OrderRejected, OrderCancelled, OrderExpired} & {*step.publishes}:
             # Until an order expires there are ten seconds at least.
-            saved = timedelta(minutes=10) - max(timedelta(minutes=10) / self.speed, timedelta(seconds=10))
+            saved = timedelta(minutes=10) - max(timedelta(minutes=10) / self.speed, timedelta(seconds=20))
             return step.deadline - saved
         return step.deadline / self.speed
 

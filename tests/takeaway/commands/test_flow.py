@@ -233,7 +233,7 @@ def test_people_of_a_faster_load_have_less_time_and_handlers_have_not(lake_of: C
     code, facts = check("--speed", "60")
     assert code == 1
     assert [(one["kind"], one["events"]) for one in facts["deviations"]] == [("late", ["order_accepted"])]
-    assert facts["deviations"][0]["what"] == "order_accepted 30.0 s past its deadline, 10 s after restaurant_notified"
+    assert facts["deviations"][0]["what"] == "order_accepted 20.0 s past its deadline, 20 s after restaurant_notified"
 
 
 def test_without_events_it_says_how_to_get_some(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
