@@ -11,8 +11,8 @@ from analytics.table import ShardPaths, read_offsets
 from consumers.processing import Unavailable
 from consumers.settings import ConsumerSettings
 from consumers.specs import CONSUMERS
-from consumers.steps import DynamoDBOutcomes, recalled
-from events import EVENT_TYPES, Header, UnreadableEvent, accept_by_of, decode, header_of
+from consumers.steps import DynamoDBOutcomes, read_outcome, recalled
+from events import EVENT_TYPES, Header, UnreadableEvent, accept_by_of, header_of
 from foundation import aws
 from foundation.clock import Clock, Wait
 from foundation.error_codes import error_code
@@ -176,19 +176,21 @@ def _remembered(
         )
         try:
             for (_, event_id), outcome in recalled(outcomes, listened).items():
-                found.append(_effect(spec.name, event_id, outcome))
+                found += _effects(spec.name, event_id, outcome)
         except (ClientError, BotoCoreError, Unavailable, UnreadableEvent) as error:
             not_looked.append(f"the outcomes of {spec.name}: {error_code(error) or reason(error)}")
     return found
 
 
-def _effect(consumer: str, heard: str, outcome: bytes) -> Remembered:
-    told = header_of(outcome)
-    event = decode(outcome).event
-    return Remembered(
-        consumer,
-        heard,
-        told,
-        channel=getattr(event, "channel", None),
-        message_id=getattr(event, "message_id", None),
-    )
+def _effects(consumer: str, heard: str, outcome: bytes) -> list[Remembered]:
+    """One for each event that the outcome tells: none of an effect alone."""
+    return [
+        Remembered(
+            consumer,
+            heard,
+            header_of(told.data),
+            channel=getattr(told.envelope.event, "channel", None),
+            message_id=getattr(told.envelope.event, "message_id", None),
+        )
+        for told in read_outcome(outcome).follows
+    ]

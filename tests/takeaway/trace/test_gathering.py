@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from consumers.steps.answers import nothing, outcome_of
 from events.wire import encode
 from foundation import aws
 from foundation.kinesis import HashKeyRange, SequenceNumber, Shard
@@ -15,6 +16,7 @@ from takeaway.errors import UserError
 from takeaway.trace import gathering
 from takeaway.trace.facts import OrderFacts, Sighting, Source
 from takeaway.trace.stream import OnStream, StreamReader
+from tests.support.builders import NOON
 from tests.support.fakes.clock import START, FakeClock
 from tests.takeaway.trace.an_order import ACCEPTED, NOTIFIED, ORDER, PLACED, REJECTED, SHARD, TOLD, place, seen
 
@@ -143,3 +145,18 @@ def test_what_a_consumer_did_is_shown_of_every_event_that_its_steps_hear(monkeyp
         ("user_notifier", ACCEPTED.event_id),
         ("user_notifier", REJECTED.event_id),
     }
+
+
+def test_an_effect_alone_and_several_events_are_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = SimpleNamespace(outcomes_table="outcomes", keep_outcomes=timedelta(days=1), application=str)
+    several = outcome_of(ACCEPTED, [TOLD.event, TOLD.event], actor="user_notifier", at=NOON)
+    outcomes = {ACCEPTED.event_id: several.data, REJECTED.event_id: nothing(REJECTED.order_id)}
+    monkeypatch.setattr(gathering, "from_environment", lambda *_: settings)
+    monkeypatch.setattr(aws, "client", lambda *_: None)
+    monkeypatch.setattr(gathering, "DynamoDBOutcomes", Outcomes)
+    monkeypatch.setattr(Outcomes, "recall", lambda _, ids: {one: outcomes[one] for one in ids if one in outcomes})
+    time, not_looked = FakeClock(), list[str]()
+    sightings = [*seen(ACCEPTED, 1), *seen(REJECTED, 2)]
+    found = gathering._remembered(ENVIRON, sightings, not_looked, time.clock, time.wait)
+    assert [one.told.event_id for one in found] == [one.envelope.event_id for one in several.follows]
+    assert not_looked == []
