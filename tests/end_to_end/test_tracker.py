@@ -4,7 +4,7 @@ import pytest
 
 from analytics.lake import Lake
 from analytics.seen import seen_in_lake
-from consumers.specs import readers
+from consumers.specs import CONSUMERS, readers
 from events.choreography import ARCHIVER, TRACKER
 from events.states import FINAL
 from events.timeline import SeenEvents, order_timeline, timeline_bytes
@@ -13,6 +13,7 @@ from foundation import aws
 from producers.assembly import tracked_orders
 from takeaway.audit.stream import retained_records
 from takeaway.audit.verdict import Bounds
+from takeaway.replay import replayed
 from tests.support.builders import an_envelope, an_order_completed
 from tests.support.flow import Flow, pause, until
 
@@ -25,6 +26,15 @@ READY = an_order_completed(customer_name="Ada Lovelace", customer_email="ada@exa
 def put(flow: Flow, data: bytes, order_id: str) -> None:
     kinesis = aws.client("kinesis", flow.environ)
     kinesis.put_record(StreamName=flow.environ["TAKEAWAY_STREAM"], Data=data, PartitionKey=order_id)
+
+
+def empty(flow: Flow) -> None:
+    """The tracker's table, as when it was lost."""
+    dynamodb = aws.client("dynamodb", flow.environ)
+    table = flow.environ["TAKEAWAY_TRACKER_TABLE"]
+    for page in dynamodb.get_paginator("scan").paginate(TableName=table):
+        for item in page["Items"]:
+            dynamodb.delete_item(TableName=table, Key={"order_id": item["order_id"]})
 
 
 def letters_of(flow: Flow, consumer: str) -> list[str]:
@@ -69,5 +79,13 @@ def test_the_tracker_knows_of_each_order_what_the_lake_tells_byte_for_byte(flow:
     assert [name for name, order in known.items() if order.timeline.lacks_placing] == ["never-placed"]
     assert [name for name, order in known.items() if order.timeline.waits_for] == []
     assert not letters_of(flow, TRACKER)
+    # Made anew from the lake alone, it is the same.
+    flow.stop(ARCHIVER)
+    empty(flow)
+    assert tracked() == {}
+    done = replayed(CONSUMERS[TRACKER], flow.environ, lambda _: None, lambda _: False)
+    assert (done.texts_missing, done.newer) == (0, 0)
+    assert tracked() == lake
+    flow.start_consumer(ARCHIVER)
     assert {consumer: flow.stop(consumer) for consumer in readers()} == dict.fromkeys(readers(), 0)
     assert flow.look(Bounds(repeated_events=10_000, repeated_effects=100), ignore_others=True).ok
