@@ -1,6 +1,7 @@
-"""serve, work, restaurants: single parts of the system, each until it is told to stop."""
+"""serve, work, restaurants: single parts of the system, each until it is told to stop; new consumer begins another."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from takeaway.commands.options import LEDGER, Ledger, ReallyAws, Seed, Speed, ch
 from takeaway.errors import UserError
 from takeaway.local import require_free
 from takeaway.stack import HOME, require_local, resolved, signing
+from takeaway.terminal import say, typed
 
 
 class Engine(StrEnum):
@@ -69,6 +71,34 @@ def _work_under_the_kcl(consumer: str, environ: dict[str, str]) -> int:
 
     properties = kcl_daemon(consumer, environ).properties()
     return run_kcl(properties, HOME / "kcl" / consumer, environ, stop_on_signal().wait)
+
+
+def new_consumer(
+    name: Annotated[str, typer.Argument(help="In snake_case, as loyalty_points.")],
+    listens_to: Annotated[str, typer.Option(metavar="TYPE[,TYPE...]", help="The events that it hears.")],
+    publishes: Annotated[str | None, typer.Option(metavar="TYPE", help="An event that it may tell.")] = None,
+    stateful: Annotated[bool, typer.Option("--stateful", help="It keeps a state by customer, and is pure.")] = False,
+) -> None:
+    """Begin a consumer in this checkout: its module, its test, a line in the list, a step for each event it hears.
+
+    All is written or nothing. docs/subscribers.md tells what to do then.
+
+    Example: takeaway new consumer loyalty_points --listens-to order_completed --stateful
+    """
+    from takeaway.scaffold import checkout, put, wanted, written
+
+    root = checkout(Path.cwd())
+    files = written(wanted(name, listens_to, publishes, stateful=stateful), root)
+    are_there = {path for path in files if path.exists()}
+    put(files)
+    module, test = (str(path.relative_to(root)) for path in files if path not in are_there)
+    for path in files:
+        say(f"{'changed' if path in are_there else 'new    '}  {path.relative_to(root)}")
+    program = typed()
+    say(f"\nWrite what it does:   {module}, and {test}")
+    say(f"Test it:              make quick ARGS={test}; make check")
+    say(f"Start it:             {program} up, which leaves running what is up; {program} doctor shows it")
+    say("Read on:              docs/subscribers.md")
 
 
 def restaurants(
