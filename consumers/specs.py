@@ -14,14 +14,13 @@ from events import (
     ARCHIVER,
     CHOREOGRAPHY,
     OBSERVERS,
-    PROMO_ISSUER,
     RESTAURANT_NOTIFIER,
     TRACKER,
     USER_NOTIFIER,
-    VOUCHER_MAILER,
     Bound,
     Event,
     Step,
+    first_step,
     heard_by,
 )
 from foundation.kinesis import READS_PER_SECOND
@@ -154,8 +153,8 @@ def _require_fitting(spec: ConsumerSpec, consumers: Mapping[str, ConsumerSpec]) 
         )
 
 
-# People wait for what a notifier does; a lake file wants many records and gathers them for a minute anyway. One read a
-# second is left for looking on.
+# People wait for what a notifier does; a lake file wants many records and gathers them for a minute anyway. What is
+# left of a shard's reads is for looking on, and for what is added.
 CONSUMERS = listed(
     ConsumerSpec(part=RESTAURANT_NOTIFIER, build="consumers.notifiers.restaurant:handler", reads_per_second=1.5),
     ConsumerSpec(part=USER_NOTIFIER, build="consumers.notifiers.user:handler", reads_per_second=1.5),
@@ -171,19 +170,20 @@ CONSUMERS = listed(
     ),
     # It looks on, and misses nothing that the stream still has.
     ConsumerSpec(part=TRACKER, build="consumers.tracker:trackers", hosted_by=ARCHIVER, may_start_at_latest=False),
-    # What others build on the events: `takeaway new consumer` adds a line.
+    # What others build on the events.
     ConsumerSpec(
-        part=PROMO_ISSUER,
+        part=first_step("promo_issuer"),
         build="consumers.subscribers.promo_issuer:stateful",
         reads_per_second=0.25,
         begins=Beginning.HISTORY,
     ),
     ConsumerSpec(
-        part=VOUCHER_MAILER,
+        part=first_step("voucher_mailer"),
         build="consumers.subscribers.voucher_mailer:handler",
         reads_per_second=0.25,
         begins=Beginning.NOW,
     ),
+    # `takeaway new consumer` adds its line above this one.
 )
 # What these set apart is missing in the lake.
 LAKE_FILLERS = tuple(spec.name for spec in CONSUMERS.values() if spec.fills_lake)

@@ -1,6 +1,6 @@
 """The choreography as a Mermaid drawing, as a tree and as an AsyncAPI 3.0 document."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,18 +10,18 @@ from events.orders import EVENT_TYPES, EVENTS, Event, TicketWithdrawn
 from events.wire import HEADER_FIELDS
 
 
-def mermaid(noted: Mapping[tuple[Step, str], str] | None = None) -> str:
+def mermaid(noted: Mapping[tuple[Step, str], str] | None = None, choreography: Sequence[Step] = CHOREOGRAPHY) -> str:
     """A flowchart: participants are boxes, events are the labelled arrows from who tells to who listens.
 
     `noted` is what the arrow of a step's event type says below its name.
     """
     notes = noted or {}
     lines = ["flowchart LR"]
-    for step in CHOREOGRAPHY:
+    for step in choreography:
         for event in step.publishes:
             name = EVENT_TYPES[event]
             label = f'"{name}<br/>{notes[step, name]}"' if (step, name) in notes else name
-            lines += [f"  {step.actor} -- {label} --> {listener}" for listener in _listeners(step, event)]
+            lines += [f"  {step.actor} -- {label} --> {listener}" for listener in _listeners(step, event, choreography)]
     lines += [f"  stream[(every event)] -.-> {observer}" for observer in OBSERVERS]
     # Several steps may tell one event.
     return "\n".join(dict.fromkeys(lines))
@@ -82,9 +82,9 @@ def asyncapi() -> dict[str, Any]:
     }
 
 
-def _listeners(teller: Step, event: type[Event]) -> list[str]:
+def _listeners(teller: Step, event: type[Event], choreography: Sequence[Step]) -> list[str]:
     """The participants that act on it; otherwise the one it concerns, of a withdrawal the restaurant."""
-    heard = [step.actor for step in CHOREOGRAPHY if step.listens_to is event and step.actor != teller.actor]
+    heard = [step.actor for step in choreography if step.listens_to is event and step.actor != teller.actor]
     return heard or ["restaurant" if event is TicketWithdrawn else "customer"]
 
 

@@ -32,6 +32,7 @@ load = typer.Typer(invoke_without_command=True, callback=loading.load)
 flow = typer.Typer(
     no_args_is_help=True, help="The choreography, written down, and whether the lake's orders keep to it."
 )
+new = typer.Typer(no_args_is_help=True, help="Begin something of your own in a checkout.")
 
 app.command("demo")(stack.demo)
 app.command("up")(stack.up)
@@ -66,12 +67,14 @@ lake.command("forget")(customers.forget)
 lake.command("resolve", context_settings={"ignore_unknown_options": True})(customers.resolve)
 flow.command("show")(flow_commands.show)
 flow.command("check")(flow_commands.check)
+new.command("consumer")(running.new_consumer)
 load.command("history")(loading.history)
 load.command("realism")(loading.realism)
 app.add_typer(dlq, name="dlq")
 app.add_typer(lake, name="lake")
 app.add_typer(flow, name="flow")
 app.add_typer(load, name="load")
+app.add_typer(new, name="new")
 
 
 def main() -> None:

@@ -54,6 +54,16 @@ class Guarantee:
 
 GUARANTEES = (
     Guarantee(
+        "a new consumer does not hear what follows from what it tells",
+        never,
+        "test_one_that_would_hear_what_follows_from_what_it_tells_is_refused",
+    ),
+    Guarantee(
+        "a new consumer is in a checkout whole or not at all",
+        deleted,
+        "test_all_of_it_is_written_or_nothing",
+    ),
+    Guarantee(
         "an order's own accept_by is its deadline",
         replaced("_later(accept_by, deadline - ACCEPT_WITHIN)", "_later(at, deadline / speed)"),
         "test_accept_by_is_a_deadline_at_any_speed",

@@ -1,9 +1,10 @@
-"""serve, work, replay, watch, restaurants: single parts of the system, each until it is told to stop."""
+"""serve, work, replay, watch, restaurants: single parts, each until it is told to stop; new consumer begins another."""
 
 import json
 import threading
 from dataclasses import asdict
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +16,7 @@ from takeaway.commands.options import LEDGER, Json, Ledger, ReallyAws, Seed, Spe
 from takeaway.errors import UserError
 from takeaway.local import require_free
 from takeaway.stack import HOME, require_local, resolved, signing
-from takeaway.terminal import counted, say
+from takeaway.terminal import counted, say, typed
 
 
 class Engine(StrEnum):
@@ -116,6 +117,34 @@ def watch() -> None:
     environ, stop = resolved(), stop_on_signal()
     with watcher(environ, json_lines("watcher"), stop.wait) as watching:
         watching.run()
+
+
+def new_consumer(
+    name: Annotated[str, typer.Argument(help="In snake_case, as loyalty_points.")],
+    listens_to: Annotated[str, typer.Option(metavar="TYPE[,TYPE...]", help="The events that it hears.")],
+    publishes: Annotated[str | None, typer.Option(metavar="TYPE", help="An event that it may tell.")] = None,
+    stateful: Annotated[bool, typer.Option("--stateful", help="It keeps a state by customer, and is pure.")] = False,
+) -> None:
+    """Begin a consumer in this checkout: its module, its test, a line in the list, a step for each event it hears.
+
+    All is written or nothing. docs/subscribers.md tells what to do then.
+
+    Example: takeaway new consumer loyalty_points --listens-to order_completed --stateful
+    """
+    from takeaway.scaffold import checkout, put, wanted, written
+
+    root = checkout(Path.cwd())
+    files = written(wanted(name, listens_to, publishes, stateful=stateful), root)
+    are_there = {path for path in files if path.exists()}
+    put(files)
+    module, test = (str(path.relative_to(root)) for path in files if path not in are_there)
+    for path in files:
+        say(f"{'changed' if path in are_there else 'new    '}  {path.relative_to(root)}")
+    program = typed()
+    say(f"\nWrite what it does:   {module}, and {test}")
+    say(f"Test it:              make quick ARGS={test}; make check")
+    say(f"Start it:             {program} up, which leaves running what is up; {program} doctor shows it")
+    say("Read on:              docs/subscribers.md")
 
 
 def restaurants(

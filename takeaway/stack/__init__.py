@@ -1,6 +1,6 @@
 """One deployed stack on any endpoint, and the settings that it answers with."""
 
-from takeaway.stack.deployment import DEFAULT_STACK, WRONG_KEY, deploy, unreachable, wrong_key
+from takeaway.stack.deployment import DEFAULT_STACK, WRONG_KEY, deploy, template, unreachable, wrong_key
 from takeaway.stack.discarding import lake_at_stake
 from takeaway.stack.environment import (
     DEFAULT,
@@ -22,7 +22,9 @@ from takeaway.stack.environment import (
 from takeaway.stack.flow import (
     API,
     DEFAULT_API_PORT,
+    KEEPER,
     LOAD,
+    RESTAURANTS,
     Stack,
     answers,
     api_url,
@@ -46,7 +48,9 @@ __all__ = [
     "DEFAULT_STACK",
     "ENVIRONMENT",
     "HOME",
+    "KEEPER",
     "LOAD",
+    "RESTAURANTS",
     "RUNNING",
     "STACK",
     "STORES",
@@ -79,6 +83,7 @@ __all__ = [
     "signing",
     "stack_sources",
     "start_flow",
+    "template",
     "token",
     "told_of_lake",
     "unreachable",

@@ -17,7 +17,7 @@ from tests.support.worlds.lake_world import some_keys
 pytestmark = pytest.mark.slow
 
 SHARD = "shardId-000000000001"
-NEWS = encode(COMPLETED).replace(b'"order_completed"', b'"voucher_issued"')
+NEWS = encode(COMPLETED).replace(b'"order_completed"', b'"order_rated"')
 NEWER = encode(TOLD).replace(b'"schema_version":1', b'"schema_version":7')
 STREAM = [
     *(encode(one) for one in (PLACED, ACCEPTED, NOTIFIED, PLACED, TOLD)),

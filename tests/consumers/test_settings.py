@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from consumers.settings import ConsumerSettings
-from consumers.specs import CONSUMERS, ConsumerSpec
+from consumers.specs import CONSUMERS, Beginning, ConsumerSpec
 from foundation.kinesis.records import Sentinel
 from foundation.settings import SettingsError, from_environment
 
@@ -60,7 +60,7 @@ def test_any_other_beginning_is_refused_with_what_would_do(start: str) -> None:
 
 def test_it_begins_as_its_spec_says_where_it_is_not_told() -> None:
     for name, consumer in CONSUMERS.items():
-        begins = Sentinel.LATEST if name == "voucher_mailer" else Sentinel.TRIM_HORIZON
+        begins = Sentinel.LATEST if consumer.begins is Beginning.NOW else Sentinel.TRIM_HORIZON
         assert settings().first_position_of(consumer) == (begins, None)
         if name != "archiver":
             assert settings(start="trim_horizon").first_position_of(consumer) == (Sentinel.TRIM_HORIZON, None)

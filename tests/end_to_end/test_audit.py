@@ -14,12 +14,12 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from analytics.table.layout import table_uri
-from consumers.specs import CONSUMERS, readers
-from events.choreography import TRACKER
+from consumers.specs import readers
 from events.wire import encode
 from foundation import aws
 from foundation.aws import storage_options
 from producers.load.ledger import read_ledger
+from takeaway.audit.account import SENT
 from takeaway.audit.evidence import gather, ledger_facts
 from takeaway.audit.verdict import audit
 from takeaway.local import aws as local_aws
@@ -204,7 +204,7 @@ def test_an_event_put_on_the_stream_is_unexpected(finished: Finished) -> None:
     # The consumers have ended: what they have not read is on the stream, and neither lost nor in the lake.
     assert not told["at_rest"]
     waiting = {waits["for"] for waits in told["waiting"] if stranger.event_id in waits["what"]}
-    assert waiting == {"archiver", "restaurant_notifier", "user_notifier"}
+    assert waiting == {"archiver", *SENT}
 
 
 def test_an_audit_of_a_flow_that_goes_on_says_what_it_waits_for_and_finds_nothing(flow: Flow) -> None:
@@ -224,4 +224,4 @@ def test_an_audit_of_a_flow_that_goes_on_says_what_it_waits_for_and_finds_nothin
     verdict = flow.audit()
     assert verdict.ok
     assert verdict.findings == ()
-    assert {account.consumer for account in verdict.accounts} == CONSUMERS.keys() - {TRACKER}
+    assert {account.consumer for account in verdict.accounts} == {"archiver", *SENT}

@@ -69,7 +69,7 @@ def test_what_nobody_asks_for_happens_whatever_was_down_meanwhile(flow: Flow) ->
         assert order
         return order.state
 
-    for consumer in ("user_notifier", "archiver", "tracker"):
+    for consumer in ("user_notifier", "archiver"):
         flow.start_consumer(consumer)
     flow.start("watcher", "watch")
     with (
@@ -93,14 +93,14 @@ def test_what_nobody_asks_for_happens_whatever_was_down_meanwhile(flow: Flow) ->
         until(lambda: happened(flow, "watcher", "StepOverdue"), within=60)
 
         flow.kill("watcher")
-        flow.kill("tracker")
+        flow.kill("archiver")
         sns.down = True
         meanwhile = commands.place("meanwhile")
         if the_backend() is not backends.EMBEDDED:
             split_the_shard(flow)
         pause(ACCEPT_WITHIN + 3)
         assert state(meanwhile) == "placed"
-        flow.start_consumer("tracker")
+        flow.start_consumer("archiver")
         flow.start("watcher-2", "watch")
         until(lambda: happened(flow, "watcher-2", "OrderGivenUp"), within=60)
         assert state(meanwhile) == "expired"
@@ -115,8 +115,8 @@ def test_what_nobody_asks_for_happens_whatever_was_down_meanwhile(flow: Flow) ->
         until(lambda: told() == {"ticket": 3, "withdrawal": 2, "e-mail": 4}, within=90, every=1)
         until(lambda: audit(gather(flow.environ, flow.ledger)).at_rest, within=60, every=1)
         until(lambda: nothing_is_due(flow, answered, silent, meanwhile), within=60, every=1)
-        codes = {name: flow.stop(name) for name in ("watcher-2", "tracker")}
-    assert codes == {"watcher-2": 0, "tracker": 0}
+        codes = {name: flow.stop(name) for name in ("watcher-2", "archiver")}
+    assert codes == {"watcher-2": 0, "archiver": 0}
     require_told_once(flow, answered, silent, meanwhile)
 
 

@@ -10,12 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from consumers.specs import readers
 from tests.support.command_line import Takeaway
 from tests.support.flow import our_processes
 
 pytestmark = pytest.mark.end_to_end
-
-CONSUMERS = {"restaurant_notifier", "user_notifier", "archiver", "tracker"}
 
 
 @pytest.mark.timeout(240)
@@ -25,7 +24,7 @@ def test_the_demo_proves_its_flow_and_leaves_nothing_behind(takeaway: Takeaway, 
     receipt = r"30 orders · (\d+ \w+ · )+\d+ events · 0 lost · 0 doubled · 0 repeated events · 0 bad events quarantined"
     assert re.search(receipt + " · 0 repeated effects", done.stdout)
     started = dict(re.findall(r"(\w+) \(pid (\d+)\)", done.stdout))
-    assert started.keys() >= CONSUMERS
+    assert started.keys() >= {*readers(), "watcher"}
     assert len(set(started.values())) == len(started)
     report = Path(re.findall(r"report: (\S+)", done.stdout)[0])
     assert "30 orders" in report.read_text()
@@ -66,6 +65,6 @@ def test_a_killed_demo_takes_its_processes_with_it(tmp_path: Path) -> None:
         assert any("started:" in line for line in demo.stdout)
         started = our_processes(home)
         demo.kill()
-    assert len(started) >= len(CONSUMERS)
+    assert len(started) >= len(readers())
     _, alive = psutil.wait_procs(started, timeout=40)
     assert alive == our_processes(home) == []

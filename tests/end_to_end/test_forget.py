@@ -14,7 +14,8 @@ from analytics.assembly import customer_keys
 from analytics.lake import Lake, NoLake
 from analytics.privacy.tokens import tokens_in
 from consumers.dead_letters.stored import S3DeadLetters, StoredLetter
-from events.states import COMPLETED
+from events.orders import EVENT_TYPES
+from events.states import COMPLETED, FINAL_EVENTS
 from foundation import aws
 from producers.assembly import tracked_orders
 from producers.load.ledger import read_ledger
@@ -132,7 +133,8 @@ class Scan:
 def in_lake(environ: dict[str, str], order_ids: set[str]) -> bool:
     """Whether each order has come to its end there."""
     try:
-        rows = Lake.from_environment(environ).sql("select order_id from events where event_type = 'order_completed'")
+        ends = ", ".join(f"'{EVENT_TYPES[event]}'" for event in FINAL_EVENTS)
+        rows = Lake.from_environment(environ).sql(f"select order_id from events where event_type in ({ends})")
     except NoLake:
         return False
     return order_ids <= set(rows.column("order_id").to_pylist())

@@ -25,6 +25,7 @@ from takeaway import cli
 from takeaway.commands import flow
 from takeaway.commands import lake as lake_commands
 from tests.support.lake_rows import GOOD, an_event, an_order
+from tests.support.subscribers import CORE
 from tests.support.worlds.kept_folder import KeptFolder
 
 pytestmark = pytest.mark.slow
@@ -120,9 +121,15 @@ class Detours:
         self.rows[:] = [row for row in self.rows if not any(row is dropped for dropped in rows)]
 
     def again(self, row: dict[str, Any]) -> None:
-        self.rows.append(
-            row | {"event_id": f"{row['event_id']}/again", "_sequence_number": f"9{row['_sequence_number']}"}
-        )
+        """Once more for each step that may tell it: more often than all of them together."""
+        for number in range(
+            max(1, sum(row["event_type"] in map(EVENT_TYPES.get, one.publishes) for one in CHOREOGRAPHY))
+        ):
+            changed = {
+                "event_id": f"{row['event_id']}/{number}",
+                "_sequence_number": f"{number}{row['_sequence_number']}",
+            }
+            self.rows.append(row | changed)
 
     def plant(self) -> None:
         order = self.another(Kind.WRONG_ORDER)
@@ -132,6 +139,7 @@ class Detours:
         # And of its two mails one answers nothing that is there.
         order = self.another(Kind.WRONG_ORDER, Kind.TWICE)
         self.drop(order["order_accepted"])
+        self.again(order["user_notified"])
         order = self.another(Kind.MISSING, Kind.WRONG_ORDER)
         self.drop(order["restaurant_notified"])
         order = self.another(Kind.MISSING)
@@ -272,7 +280,7 @@ def test_what_a_command_line_may_read_otherwise_is_named_by_its_digest(order_id:
 
 def test_each_kind_has_words() -> None:
     notifier = RESTAURANT_NOTIFIER
-    [restaurant] = [step for step in CHOREOGRAPHY if step.listens_to is RestaurantNotified]
+    [restaurant] = [step for step in CORE if step.listens_to is RestaurantNotified]
     of = [
         Deviation(Kind.NEVER_PLACED, "o", ("order_accepted",), None, None, 1),
         Deviation(Kind.WRONG_ORDER, "o", ("order_completed",), None, None, 1),
