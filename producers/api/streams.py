@@ -85,7 +85,7 @@ class OrderStreams:
     async def start(self) -> None:
         self._stop = stop = threading.Event()
         loop = asyncio.get_running_loop()
-        self._thread(target=lambda: self._read(loop, stop), name="streams reader", daemon=True).start()
+        self._thread(target=lambda: self._read(loop, stop), name="followed orders", daemon=True).start()
 
     async def stop(self) -> None:
         self._stop.set()

@@ -127,7 +127,7 @@ def test_one_reader_asks_for_all_that_are_followed_and_for_nothing_else() -> Non
         async with asyncio.timeout(30):
             await followers[1].changed.wait()
         assert [one.order.version for one in followers] == [1, 2] * 3
-        assert readers == ["streams reader"]
+        assert readers == ["followed orders"]
         await some.stop()
 
     in_a_loop(scene)
