@@ -111,7 +111,8 @@ def _parts(choreography: tuple[Step, ...]) -> tuple[_Part, ...]:
     return tuple(
         _Part(step, because_of, _tells(step), step.deadline, _commanded_after(because_of, choreography))
         for step in choreography
-        if step.listens_to is not None and step.deadline is not None
+        # What is an effect alone shows nowhere: it cannot be waited for.
+        if step.listens_to is not None and step.deadline is not None and step.publishes
         for because_of in (EVENT_TYPES[step.listens_to],)
     )
 

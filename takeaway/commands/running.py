@@ -120,7 +120,7 @@ def watch() -> None:
 
 
 def new_consumer(
-    name: Annotated[str, typer.Argument(help="In snake_case, as loyalty_points.")],
+    name: Annotated[str, typer.Argument(help="In snake_case.")],
     listens_to: Annotated[str, typer.Option(metavar="TYPE[,TYPE...]", help="The events that it hears.")],
     publishes: Annotated[str | None, typer.Option(metavar="TYPE", help="An event that it may tell.")] = None,
     stateful: Annotated[bool, typer.Option("--stateful", help="It keeps a state by customer, and is pure.")] = False,

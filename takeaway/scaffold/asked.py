@@ -54,7 +54,7 @@ def _require_name(name: str) -> None:
     if not _SNAKE.fullmatch(name) or keyword.iskeyword(name) or len(name) > _LONGEST:
         raise UserError(
             f"{name!r} cannot name a consumer",
-            f"a name in snake_case, as loyalty_points, of at most {_LONGEST} letters and digits; no keyword of Python",
+            f"a name in snake_case, of at most {_LONGEST} letters and digits; no keyword of Python",
         )
     if name in _taken():
         raise UserError(

@@ -9,7 +9,7 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from consumers.event_source_mapping import event_source_mapping
-from consumers.specs import readers
+from consumers.specs import CONSUMERS, Beginning, readers
 from events.choreography import CHOREOGRAPHY
 from events.wire import encode
 from tests.support import ROOT
@@ -36,7 +36,7 @@ def test_aws_takes_the_settings_of_every_consumer(consumer: str, source: str) ->
 @pytest.mark.parametrize("consumer", readers())
 def test_nothing_is_dropped_and_a_shard_has_one_batch_at_a_time(consumer: str) -> None:
     settings = mapping(consumer)
-    assert settings["StartingPosition"] == ("LATEST" if consumer == "voucher_mailer" else "TRIM_HORIZON")
+    assert settings["StartingPosition"] == ("LATEST" if CONSUMERS[consumer].begins is Beginning.NOW else "TRIM_HORIZON")
     assert settings["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert (settings["MaximumRetryAttempts"], settings["MaximumRecordAgeInSeconds"]) == (-1, -1)
     assert settings["BisectBatchOnFunctionError"] is False

@@ -1,12 +1,14 @@
 """What comes next is read off any choreography, with no event's name in the code."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from events.choreography import Bound, Step
 from events.next_steps import BEGINNINGS, FOLLOWING, Heard, ended_by, upcoming
-from events.orders import OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected, UserNotified
+from events.orders import EVENT_TYPES, OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected, UserNotified
+from events.states import TRANSITION_BY
 from tests.support.builders import NOON
 from tests.takeaway.trace.an_order import ACCEPTED, COMPLETED, NOTIFIED, PLACED, REJECTED, TOLD, header
 
@@ -55,4 +57,11 @@ def test_an_order_ends_with_a_command_that_no_command_follows(seen: list[object]
 
 def test_beginnings_and_what_only_follows_are_the_choreographys() -> None:
     assert {header(PLACED).event_type} == BEGINNINGS
-    assert {*(header(one).event_type for one in (NOTIFIED, TOLD)), "ticket_withdrawn", "voucher_issued"} == FOLLOWING
+    assert {*(header(one).event_type for one in (NOTIFIED, TOLD)), "ticket_withdrawn", "voucher_issued"} <= FOLLOWING
+    assert FOLLOWING.isdisjoint(EVENT_TYPES[event] for event in TRANSITION_BY)
+
+
+def test_an_effect_alone_is_not_waited_for() -> None:
+    """The mail about a voucher: nothing on the stream would ever tell that it was sent."""
+    voucher = replace(heard(PLACED)[0], event_id="v", event_type="voucher_issued")
+    assert upcoming([voucher]) == ()

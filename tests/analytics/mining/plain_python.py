@@ -175,7 +175,7 @@ class _Plainly:
         commands = [name for place in self._places(handlers=False) for name in self.told[place]]
         for at, step in enumerate(self.steps):
             deadline, heard = self._deadline(at), by_type.get(self.heard[at], [])
-            if deadline is None or not heard:
+            if deadline is None or not heard or not step.publishes:
                 continue
             if step.bound_by is Bound.HANDLER:
                 waits = [

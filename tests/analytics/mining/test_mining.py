@@ -333,3 +333,14 @@ def test_an_event_that_the_lake_has_twice_is_one(tmp_path: Path) -> None:
     assert (mined.events, mined.orders, mined.kinds) == (len(rows), 1, {})
     folder.compact()
     assert mine(folder.lake().sql, SCORE) == mined
+
+
+def test_an_effect_alone_is_missed_by_none() -> None:
+    """The mail about a voucher: nothing on the stream would ever tell that it was sent."""
+    rows = an_order("restaurant_notified", "order_accepted", "user_notified", "order_completed")
+    for row, heard in ((rows[1], rows[0]), (rows[3], rows[2])):
+        row["cause"] = heard["event_id"]
+    told = an_event("user_notified", after=41, cause=rows[4]["event_id"])
+    voucher = an_event("voucher_issued", after=42, cause=rows[4]["event_id"])
+    later = an_event("order_placed", order_id="order-2", after=3600 * 5)
+    assert {one.order_id for one in check([*rows, told, voucher, later], CHOREOGRAPHY).deviations} == set()

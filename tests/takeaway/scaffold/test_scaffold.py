@@ -20,7 +20,7 @@ from takeaway.scaffold.asked import NewConsumer
 from takeaway.scaffold.files import checkout, put, written
 from tests.support import ROOT
 
-NAME = "loyalty_points"
+NAME = "a_consumer_to_begin"
 TOUCHED = ("consumers/specs.py", "events/choreography.py", "README.md")
 
 
@@ -138,7 +138,7 @@ def test_an_event_that_the_package_does_not_show_is_refused(monkeypatch: pytest.
 def test_what_is_told_with_an_orders_state_is_not_a_consumers_to_tell(told: str) -> None:
     with pytest.raises(UserError, match=f"{told} is the orders API's to tell") as refused:
         asked(heard="user_notified", told=told)
-    assert "restaurant_notified, user_notified, ticket_withdrawn, voucher_issued; or" in refused.value.fix
+    assert "publish one of: restaurant_notified, user_notified, ticket_withdrawn, voucher_issued" in refused.value.fix
 
 
 def test_one_that_would_hear_what_follows_from_what_it_tells_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +184,7 @@ def test_bad_input_changes_no_file(root: Path) -> None:
         (root / path).write_text("\n".join(line for line in text.splitlines() if "new consumer` adds" not in line))
         (root / path).write_text((root / path).read_text().replace("flowchart LR", "flowchart TD"))
         with pytest.raises(UserError, match=says):
-            written(asked("another"), root)
+            written(asked("another_to_begin"), root)
         (root / path).write_text(text)
     assert everything(root) == before
 
