@@ -500,8 +500,13 @@ GUARANTEES = (
     ),
     Guarantee(
         "what passes by itself is never held against a record",
-        becomes("True"),
+        never,
         "test_a_partial_outage_makes_no_letter_and_loses_nothing",
+    ),
+    Guarantee(
+        "a transaction that was throttled is never held against a record",
+        becomes("()"),
+        "test_a_transaction_that_was_throttled_is_held_against_no_record",
     ),
     Guarantee(
         "a record is suspected only when the call works for others",
