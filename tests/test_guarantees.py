@@ -169,6 +169,16 @@ GUARANTEES = (
         "test_a_stream_ends_when_nothing_comes_for_long_and_is_not_there_for_ever",
     ),
     Guarantee(
+        "a stream ends with the token that opened it",
+        becomes("streams.limits.longest"),
+        "test_a_stream_lasts_no_longer_than_its_token",
+    ),
+    Guarantee(
+        "those who follow orders are read for again, whatever a read fails with",
+        becomes("OSError"),
+        "test_whatever_a_read_fails_with_it_is_read_again",
+    ),
+    Guarantee(
         "a stream that ends is one less, however it ends",
         deleted,
         "test_more_streams_than_there_may_be_are_told_to_come_back_and_one_that_ends_makes_room",
