@@ -169,6 +169,11 @@ GUARANTEES = (
         "test_a_stream_ends_when_nothing_comes_for_long_and_is_not_there_for_ever",
     ),
     Guarantee(
+        "a voucher's code follows from nothing that others know",
+        becomes("'A2345672345A'"),
+        "test_a_code_follows_neither_from_the_order_nor_from_its_events",
+    ),
+    Guarantee(
         "a stream ends with the token that opened it",
         becomes("streams.limits.longest"),
         "test_a_stream_lasts_no_longer_than_its_token",

@@ -38,7 +38,8 @@ class Stateful(Generic[StateT, EventT]):
     """`key` names the state that an event belongs to, as its customer's id; `begin` is a state before its first event.
 
     `decide` is pure: the same state and event give the same answer. It may be called several times for an event, of
-    which one counts. The state is a struct, stored as JSON, of at most 350,000 bytes.
+    which one counts, and with it what was drawn by chance. The state is a struct, stored as JSON, of at most 350,000
+    bytes.
     """
 
     key: Callable[[EventEnvelope[EventT]], str]
