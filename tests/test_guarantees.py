@@ -169,6 +169,11 @@ GUARANTEES = (
         "test_a_stream_ends_when_nothing_comes_for_long_and_is_not_there_for_ever",
     ),
     Guarantee(
+        "what tells nothing is never awaited, missing or overdue",
+        becomes("self.deadline"),
+        "test_what_tells_nothing_is_not_waited_for",
+    ),
+    Guarantee(
         "a voucher's code follows from nothing that others know",
         becomes("'A2345672345A'"),
         "test_a_code_follows_neither_from_the_order_nor_from_its_events",
