@@ -174,6 +174,11 @@ GUARANTEES = (
         "test_what_tells_nothing_is_not_waited_for",
     ),
     Guarantee(
+        "a state that cannot be read is never begun anew",
+        becomes("ZeroDivisionError"),
+        "test_a_state_that_its_code_cannot_read_any_more_stays_as_it_is_and_is_no_records_fault",
+    ),
+    Guarantee(
         "a voucher's code follows from nothing that others know",
         becomes("'A2345672345A'"),
         "test_a_code_follows_neither_from_the_order_nor_from_its_events",

@@ -33,6 +33,10 @@ MOST_TRIES = 20
 _FIRST_PAUSE_SECONDS = 0.02
 
 
+class StateUnreadable(Exception):
+    """What is stored is no state as the subscriber's code has it now: our own code's failure, and no record's."""
+
+
 @dataclass(frozen=True)
 class Stateful(Generic[StateT, EventT]):
     """`key` names the state that an event belongs to, as its customer's id; `begin` is a state before its first event.
@@ -95,7 +99,17 @@ class WithState(Generic[StateT, EventT]):
         )
 
     def _decoded(self, data: bytes | None) -> StateT:
-        return self._stateful.begin if data is None else msgspec.json.decode(data, type=type(self._stateful.begin))
+        if data is None:
+            return self._stateful.begin
+        kind = type(self._stateful.begin)
+        try:
+            return msgspec.json.decode(data, type=kind)
+        # guarantee: a state that cannot be read is never begun anew
+        except msgspec.DecodeError as error:
+            raise StateUnreadable(
+                f"what {self._actor} has stored is no {kind.__name__} any more. fix: have its code read what is "
+                "stored: no field may change its type, and a new one needs a default; then redrive what was set apart"
+            ) from error
 
     def _encoded(self, state: StateT) -> bytes:
         data = msgspec.json.encode(state)
