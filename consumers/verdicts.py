@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from consumers.processing import ShardStop, Unavailable, Unprocessable
 from events import UnknownEvent, UnreadableEvent
 from foundation.calls import CallFailed
-from foundation.error_codes import error_code
+from foundation.error_codes import error_code, reason_codes
 from producers.publishing import PublishFailed
 
 _RECORD = (Unprocessable, UnreadableEvent)
@@ -85,8 +85,16 @@ def may_be_of_content(error: BaseException | None) -> bool:
         if code.isdecimal():
             status = int(code)
         # guarantee: what passes by itself is never held against a record
-        return not _PASSING_CODE.search(code) and (status is None or _refuses(status))
+        if any(map(_PASSING_CODE.search, (code, *_reasons(error)))):
+            return False
+        return status is None or _refuses(status)
     return isinstance(error, Unavailable) and may_be_of_content(error.__cause__)
+
+
+def _reasons(error: ClientError) -> tuple[str, ...]:
+    """Why a transaction was cancelled: its own code says nothing of that, and its status is always 400."""
+    # guarantee: a transaction that was throttled is never held against a record
+    return tuple(dict.fromkeys(code for code in reason_codes(error) if code != "None"))
 
 
 def _refuses(status: int) -> bool:
@@ -98,7 +106,8 @@ def loggable(error: BaseException) -> str:
     what it is and where it comes from.
     """
     if isinstance(error, ClientError):
-        return f"{type(error).__name__}: {error.operation_name} answered {error_code(error)}"
+        because = f" because of {', '.join(reasons)}" if (reasons := _reasons(error)) else ""
+        return f"{type(error).__name__}: {error.operation_name} answered {error_code(error)}{because}"
     if isinstance(error, ParamValidationError) or verdict_of(error) is Verdict.OURS:
         raised_at = traceback.extract_tb(error.__traceback__)[-1:]
         return type(error).__name__ + "".join(f" at {at.filename.rsplit('/', 1)[-1]}:{at.lineno}" for at in raised_at)

@@ -34,7 +34,7 @@ class Step:
     """One move: `actor` hears `listens_to` (nothing, when a person starts the flow) and tells one of `publishes`.
 
     `deadline` is how long after hearing it has to happen, none if it need not; `owner` is the team that answers for it.
-    A step that publishes nothing is an effect alone, which the stream does not show.
+    A step that publishes nothing is an effect alone, which the stream does not show: nothing is awaited of it there.
     """
 
     actor: str
@@ -43,6 +43,12 @@ class Step:
     bound_by: Bound
     owner: str
     deadline: timedelta | None = None
+
+    @property
+    def awaited_within(self) -> timedelta | None:
+        """How long after hearing it has to be on the stream; None where it need not, and where it tells nothing."""
+        # guarantee: what tells nothing is never awaited, missing or overdue
+        return self.deadline if self.publishes else None
 
 
 # What is told to somebody is told soon.

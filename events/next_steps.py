@@ -109,10 +109,9 @@ class _Part:
 @lru_cache(maxsize=8)
 def _parts(choreography: tuple[Step, ...]) -> tuple[_Part, ...]:
     return tuple(
-        _Part(step, because_of, _tells(step), step.deadline, _commanded_after(because_of, choreography))
+        _Part(step, because_of, _tells(step), step.awaited_within, _commanded_after(because_of, choreography))
         for step in choreography
-        # What is an effect alone shows nowhere: it cannot be waited for.
-        if step.listens_to is not None and step.deadline is not None and step.publishes
+        if step.listens_to is not None and step.awaited_within is not None
         for because_of in (EVENT_TYPES[step.listens_to],)
     )
 

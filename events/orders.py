@@ -204,7 +204,7 @@ class VoucherIssued(_Event, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     customer_id: CustomerId
-    voucher_code: Annotated[Identifier, Meta(extra={"field_id": 121})]
+    voucher_code: Annotated[Identifier, Meta(extra={"field_id": 121, "personal": True})]
     percent_off: Annotated[int, Meta(ge=1, le=100, extra={"field_id": 122})]
     completed_orders: Annotated[int, Meta(ge=1, le=10**6, extra={"field_id": 123})]
     customer_name: CustomerName | None = None

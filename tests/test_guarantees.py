@@ -179,6 +179,31 @@ GUARANTEES = (
         "test_a_stream_ends_when_nothing_comes_for_long_and_is_not_there_for_ever",
     ),
     Guarantee(
+        "what tells nothing is never awaited, missing or overdue",
+        becomes("self.deadline"),
+        "test_what_tells_nothing_is_not_waited_for",
+    ),
+    Guarantee(
+        "a state that cannot be read is never begun anew",
+        becomes("ZeroDivisionError"),
+        "test_a_state_that_its_code_cannot_read_any_more_stays_as_it_is_and_is_no_records_fault",
+    ),
+    Guarantee(
+        "a voucher's code follows from nothing that others know",
+        becomes("'A2345672345A'"),
+        "test_a_code_follows_neither_from_the_order_nor_from_its_events",
+    ),
+    Guarantee(
+        "a stream ends with the token that opened it",
+        becomes("streams.limits.longest"),
+        "test_a_stream_lasts_no_longer_than_its_token",
+    ),
+    Guarantee(
+        "those who follow orders are read for again, whatever a read fails with",
+        becomes("OSError"),
+        "test_whatever_a_read_fails_with_it_is_read_again",
+    ),
+    Guarantee(
         "a stream that ends is one less, however it ends",
         deleted,
         "test_more_streams_than_there_may_be_are_told_to_come_back_and_one_that_ends_makes_room",
@@ -510,8 +535,13 @@ GUARANTEES = (
     ),
     Guarantee(
         "what passes by itself is never held against a record",
-        becomes("True"),
+        never,
         "test_a_partial_outage_makes_no_letter_and_loses_nothing",
+    ),
+    Guarantee(
+        "a transaction that was throttled is never held against a record",
+        becomes("()"),
+        "test_a_transaction_that_was_throttled_is_held_against_no_record",
     ),
     Guarantee(
         "a record is suspected only when the call works for others",

@@ -44,14 +44,12 @@ class Declared:
 
     def deadline(self, step: Step) -> int | None:
         """In microseconds."""
-        if step.deadline is None:
+        within = step.awaited_within
+        if within is None:
             return None
-        if is_handler(step):
-            within = step.deadline
-        elif _ends_the_wait(step):
-            within = step.deadline - accept_within(1.0) + accept_within(self.speed)
-        else:
-            within = step.deadline / self.speed
+        if not is_handler(step):
+            in_time = within - accept_within(1.0) + accept_within(self.speed)
+            within = in_time if _ends_the_wait(step) else within / self.speed
         return round(within / _MICROSECOND)
 
     @cached_property

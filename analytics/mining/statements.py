@@ -199,8 +199,7 @@ def _late(flow: Declared, place: int, step: Step) -> str:
 def _not_told(flow: Declared, place: int, step: Step, newest_us: int) -> str:
     """A handler has to answer each event that it hears. A person answers an order, unless it went on otherwise."""
     heard, deadline = flow.heard(step), flow.deadline(step)
-    # What is an effect alone shows nowhere, and is not missed.
-    if heard is None or deadline is None or not step.publishes:
+    if heard is None or deadline is None:
         return ""
     # guarantee: an order under way deviates only when a deadline is over
     is_over = f"> {deadline}"

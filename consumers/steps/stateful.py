@@ -33,12 +33,17 @@ MOST_TRIES = 20
 _FIRST_PAUSE_SECONDS = 0.02
 
 
+class StateUnreadable(Exception):
+    """What is stored is no state as the subscriber's code has it now: our own code's failure, and no record's."""
+
+
 @dataclass(frozen=True)
 class Stateful(Generic[StateT, EventT]):
     """`key` names the state that an event belongs to, as its customer's id; `begin` is a state before its first event.
 
     `decide` is pure: the same state and event give the same answer. It may be called several times for an event, of
-    which one counts. The state is a struct, stored as JSON, of at most 350,000 bytes.
+    which one counts, and with it what was drawn by chance. The state is a struct, stored as JSON, of at most 350,000
+    bytes.
     """
 
     key: Callable[[EventEnvelope[EventT]], str]
@@ -94,7 +99,17 @@ class WithState(Generic[StateT, EventT]):
         )
 
     def _decoded(self, data: bytes | None) -> StateT:
-        return self._stateful.begin if data is None else msgspec.json.decode(data, type=type(self._stateful.begin))
+        if data is None:
+            return self._stateful.begin
+        kind = type(self._stateful.begin)
+        try:
+            return msgspec.json.decode(data, type=kind)
+        # guarantee: a state that cannot be read is never begun anew
+        except msgspec.DecodeError as error:
+            raise StateUnreadable(
+                f"what {self._actor} has stored is no {kind.__name__} any more. fix: have its code read what is "
+                "stored: no field may change its type, and a new one needs a default; then redrive what was set apart"
+            ) from error
 
     def _encoded(self, state: StateT) -> bytes:
         data = msgspec.json.encode(state)

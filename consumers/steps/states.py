@@ -10,6 +10,7 @@ from consumers.steps.answers import Outcome, nothing
 from consumers.steps.outcomes import Happening, Identified, happening, own_name
 from foundation.clock import Clock, Wait
 from foundation.dynamodb import LeftUnread, batch_get
+from foundation.error_codes import reason_codes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -136,8 +137,8 @@ class DynamoDBStates:
         except self._client.exceptions.TransactionConflictException as error:
             raise Conflict from error
         except self._client.exceptions.TransactionCanceledException as error:
-            reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
-            if reasons and reasons[0] == _REFUSED:
+            reasons = reason_codes(error)
+            if reasons[:1] == (_REFUSED,):
                 # Another holder was first, or our own answer was lost: either way what is stored stands.
                 return self.recall([heard])[happening(heard)]
             if _MET_ANOTHER.isdisjoint(reasons):

@@ -10,7 +10,7 @@ from litestar.types import Guard
 
 from foundation.clock import Clock
 from producers.api.problems import Problem
-from producers.orders import Order, Principal, Role, TokenError, TokenKey
+from producers.orders import Admission, Order, Principal, Role, TokenError, TokenKey
 
 
 @dataclass(frozen=True)
@@ -20,33 +20,37 @@ class Doorkeeper:
     token_key: TokenKey
     clock: Clock
 
-    def admit(self, authorization: str | None, roles: tuple[Role, ...]) -> Principal:
-        """The principal behind an Authorization header; raises a 401 or 403 `Problem`."""
+    def admit(self, authorization: str | None, roles: tuple[Role, ...]) -> Admission:
+        """Whom an Authorization header stands for; raises a 401 or 403 `Problem`."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise _unauthorized("This needs a bearer token.", 'Bearer realm="takeaway"')
         try:
-            principal = self.token_key.verify(token.strip(), self.clock.now())
+            admitted = self.token_key.verify(token.strip(), self.clock.now())
         except TokenError as error:
             challenge = 'Bearer realm="takeaway", error="invalid_token"'
             raise _unauthorized(f"The token is refused: {error}.", challenge) from error
-        if principal.role not in roles:
+        if admitted.principal.role not in roles:
             wanted = " or ".join(roles)
             raise Problem(
                 "wrong-role",
                 HTTPStatus.FORBIDDEN,
-                f"This is for the role {wanted}; the token's role is {principal.role}.",
+                f"This is for the role {wanted}; the token's role is {admitted.principal.role}.",
                 f"Send a token of the role {wanted}.",
             )
-        return principal
+        return admitted
 
 
 def only(*roles: Role) -> list[Guard]:
-    """The guard of a route for these roles. Guards run before the body is read; the handler finds `request.user`."""
+    """The guard of a route for these roles. Guards run before the body is read.
+
+    The handler finds the principal as `request.user`, and until when it is admitted as `request.auth`.
+    """
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         doorkeeper: Doorkeeper = connection.app.state.doorkeeper
-        connection.scope["user"] = doorkeeper.admit(connection.headers.get("authorization"), roles)
+        admitted = doorkeeper.admit(connection.headers.get("authorization"), roles)
+        connection.scope["user"], connection.scope["auth"] = admitted.principal, admitted.until
 
     return [guard]
 

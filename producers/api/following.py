@@ -26,8 +26,8 @@ Event-ID`, as an EventSource does by itself, is told what it has missed; one tha
 over gets 204, and an EventSource stops. An event may be told again, under its `event_id`.
 
 The last event is called `end` and has a `reason`: `over`, when the order is; `replaced`, by a newer stream of the
-same client, which has one; or `idle`, after ten minutes without an event, or an hour. Behind the first two a client
-is to close its side."""
+same client, which has one; or `idle`, after ten minutes without an event, an hour in all, or when the token has
+expired. Behind the first two a client is to close its side."""
 
 LastEventId = Annotated[
     str | None, HeaderParameter(name="Last-Event-ID", max_length=128, description="The `id` of the last event told.")
@@ -104,4 +104,6 @@ async def follow_order(
     known = await asyncio.to_thread(tracked.get, order_id) or TrackedOrder(order_id)
     if is_over(known) and not told(known, last_event_id)[0]:
         return Response("", status_code=HTTPStatus.NO_CONTENT)
-    return EventStream(streams, streams.follow(request.user, known), last_event_id)
+    # guarantee: a stream ends with the token that opened it
+    admitted_for = request.auth - request.app.state.doorkeeper.clock.now()
+    return EventStream(streams, streams.follow(request.user, known, admitted_for), last_event_id)

@@ -1,5 +1,6 @@
 """What requests have in common: their parameters, and the problems that any of a kind may end in."""
 
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
@@ -25,7 +26,8 @@ TraceParent = Annotated[
     str | None, HeaderParameter(name="traceparent", description="W3C trace context; a valid one is continued.")
 ]
 OrderId = Annotated[str, PathParameter(min_length=1, max_length=128)]
-Authenticated = Request[Principal, None, State]
+# Who is asking, and until when that may be.
+Authenticated = Request[Principal, datetime, State]
 
 GUARDED = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE)
 WITH_BODY = (

@@ -45,6 +45,7 @@ _NO_MATCH = "Expected `str` matching regex"
 _MISMATCHES = {
     "customer_email": "not an e-mail address that mail can carry: one address in ASCII, as in ada@example.com",
     "currency": "not a currency's code of three capital letters, as in EUR",
+    "time_zone": "Expected the name of a time zone, as Europe/Amsterdam",
 }
 _NOT_PLAIN = "has a character that controls a line or its direction"
 # msgspec's words for where a value is wrong, as `$.items[0].name`.
@@ -163,11 +164,11 @@ def exception_handlers(emit: Emit) -> ExceptionHandlersMap:
     def problem(_: Request[Any, Any, Any], error: Problem) -> Response[ProblemBody]:
         return _response(error)
 
-    def framework(_: Request[Any, Any, Any], error: HTTPException) -> Response[ProblemBody]:
+    def framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[ProblemBody]:
         status = HTTPStatus(error.status_code)
         name = status.phrase.lower().replace(" ", "-")
         fix = _FIXES.get(status, "See /schema/openapi.json for what this API takes.")
-        return _response(Problem(name, status, _detail(error), fix, error.headers))
+        return _response(Problem(name, status, _detail(request, error), fix, error.headers))
 
     def aws(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemBody]:
         emit(_request_failed(request, error))
@@ -221,13 +222,13 @@ def _bad_request(detail: str) -> Problem:
     return Problem("bad-request", HTTPStatus.BAD_REQUEST, detail, _FIXES[HTTPStatus.BAD_REQUEST])
 
 
-def _detail(error: HTTPException) -> str:
+def _detail(request: Request[Any, Any, Any], error: HTTPException) -> str:
     """Names each field that is wrong, and what was expected there."""
     if not isinstance(error.extra, list):
         return error.detail
     if error.extra == [_NO_BODY]:
         return "body: a JSON object is required, none was sent"
-    return "; ".join(_complaint(_field(entry.get("key")), entry["message"]) for entry in error.extra)
+    return "; ".join(_complaint(_field(request, entry.get("key")), entry["message"]) for entry in error.extra)
 
 
 def _complaint(field: str, message: str) -> str:
@@ -236,8 +237,13 @@ def _complaint(field: str, message: str) -> str:
     return f"{field}: {message}"
 
 
-def _field(key: str | None) -> str:
-    return "body" if key in {None, "data"} else str(key)
+def _field(request: Request[Any, Any, Any], key: str | None) -> str:
+    """As the client calls it: Litestar tells the name of the handler's argument."""
+    if key is None or key == "data":
+        return "body"
+    argument = request.route_handler.parsed_fn_signature.parameters.get(key)
+    name: str | None = getattr(argument and argument.kwarg_definition, "name", None)
+    return name or key
 
 
 def _request_failed(request: Request[Any, Any, Any], error: Exception) -> RequestFailed:

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from foundation.backoff import pause_after
 from foundation.diagnostics import Emit
-from foundation.dynamodb import LeftUnread
 from foundation.threads import StartThread
 from producers.api.problems import Problem
 from producers.api.server_sent import RETRY, STILL_THERE, Why, end, is_over, told
@@ -41,14 +38,15 @@ STREAM_LIMITS = StreamLimits()
 
 
 class Follower:
-    """A stream of one order. Its methods are for the event loop's thread.
+    """A stream of one order, which lasts `longest` at most. Its methods are for the event loop's thread.
 
     What it has not sent yet is never more than the order as it is now.
     """
 
-    def __init__(self, principal: Principal, order: TrackedOrder) -> None:
+    def __init__(self, principal: Principal, order: TrackedOrder, longest: timedelta) -> None:
         self.principal = principal
         self.order = order
+        self.longest = longest
         self.changed = asyncio.Event()
         self.closed_for: Why | None = None
 
@@ -90,8 +88,8 @@ class OrderStreams:
     async def stop(self) -> None:
         self._stop.set()
 
-    def follow(self, principal: Principal, order: TrackedOrder) -> Follower:
-        """Raises a 503 `Problem` when there are as many streams as there may be."""
+    def follow(self, principal: Principal, order: TrackedOrder, admitted_for: timedelta) -> Follower:
+        """Raises a 503 `Problem` when there are as many streams as there may be. `admitted_for`: by its token."""
         mine = [one for one in self._followers if one.principal == principal and one.closed_for is None]
         # guarantee: a client has one stream, and the oldest makes room
         for oldest in mine[: len(mine) + 1 - self.limits.of_principal]:
@@ -106,7 +104,7 @@ class OrderStreams:
                 "Come back a little later, or ask for the order itself now and then.",
                 {"Retry-After": str(RETRY_AFTER_SECONDS)},
             )
-        follower = Follower(principal, order)
+        follower = Follower(principal, order, min(self.limits.longest, admitted_for))
         with self._lock:
             self._followers[follower] = None
         return follower
@@ -118,7 +116,7 @@ class OrderStreams:
     async def parts(self, follower: Follower, after: str | None) -> AsyncIterator[bytes]:
         """What is sent, until the order or the stream is over."""
         loop = asyncio.get_running_loop()
-        ends_at = loop.time() + self.limits.longest.total_seconds()
+        ends_at = loop.time() + follower.longest.total_seconds()
         idle_at = loop.time() + self.limits.idle.total_seconds()
         yield RETRY
         while True:
@@ -134,7 +132,7 @@ class OrderStreams:
                 yield end(follower.order, why)
                 return
             try:
-                async with asyncio.timeout(self.limits.heartbeat.total_seconds()):
+                async with asyncio.timeout(min(self.limits.heartbeat.total_seconds(), ends_at - loop.time())):
                     await follower.changed.wait()
             except TimeoutError:
                 yield STILL_THERE
@@ -154,7 +152,8 @@ class OrderStreams:
                 continue
             try:
                 orders = self._tracked.get_many(followed, consistent=False)
-            except (ClientError, BotoCoreError, LeftUnread) as error:
+            # guarantee: those who follow orders are read for again, whatever a read fails with
+            except Exception as error:  # noqa: BLE001 - told; this is the only reader that they have
                 failures += 1
                 if failures == 1:
                     self._emit(TrackerUnread(error_kind(error)))

@@ -31,12 +31,13 @@ from producers.orders.requests import (
     RestaurantCommand,
 )
 from producers.orders.table import Orders, OrdersTable
-from producers.orders.tokens import MIN_KEY_BYTES, Principal, Role, TokenError, TokenKey
+from producers.orders.tokens import MIN_KEY_BYTES, Admission, Principal, Role, TokenError, TokenKey
 
 __all__ = [
     "DEFAULT_KEYS",
     "MIN_KEY_BYTES",
     "AcceptOrder",
+    "Admission",
     "CancelOrder",
     "Command",
     "CompleteOrder",

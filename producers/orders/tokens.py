@@ -40,6 +40,13 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
 
 
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is asking, and until when that may be: what lasts longer ends then."""
+
+    principal: Principal
+    until: Timestamp
+
+
 class _Claims(msgspec.Struct, frozen=True, kw_only=True):
     subject: Identifier
     role: Role
@@ -67,8 +74,8 @@ class TokenKey:
         claims = _base64url(msgspec.json.encode(_Claims(subject=subject, role=role, expires_at=expires_at)))
         return f"{claims}.{self._signature(claims)}"
 
-    def verify(self, token: str, now: datetime) -> Principal:
-        """Who the token stands for; any other token is a `TokenError`."""
+    def verify(self, token: str, now: datetime) -> Admission:
+        """Whom the token stands for, and until when; any other token is a `TokenError`."""
         claims, dot, signature = token.partition(".")
         if not (claims and dot and signature):
             raise MalformedToken("not a token of this API")
@@ -81,7 +88,7 @@ class TokenKey:
             raise MalformedToken("the token's claims do not read as claims") from error
         if now >= read.expires_at:
             raise ExpiredToken("the token has expired")
-        return Principal(subject=read.subject, role=read.role)
+        return Admission(principal=Principal(subject=read.subject, role=read.role), until=read.expires_at)
 
     def _signature(self, claims: str) -> str:
         return _base64url(hmac.new(self.secret, claims.encode(), hashlib.sha256).digest())

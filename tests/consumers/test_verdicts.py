@@ -108,6 +108,29 @@ def test_what_passes_by_itself_is_held_against_no_record(code: str) -> None:
     assert not may_be_of_content(unavailable(answered(code, 400)))
 
 
+def cancelled(*reasons: str) -> ClientError:
+    """As DynamoDB answers a transaction: always with 400, and why is told for each of its items."""
+    response: Any = {
+        "Error": {"Code": "TransactionCanceledException", "Message": "to <ada@example.com>"},
+        "ResponseMetadata": {"HTTPStatusCode": 400},
+        "CancellationReasons": [{"Code": reason, "Message": "to <ada@example.com>"} for reason in reasons],
+    }
+    return ClientError(response, "TransactWriteItems")
+
+
+@pytest.mark.parametrize("reason", ["ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"])
+def test_a_transaction_that_was_throttled_is_held_against_no_record(reason: str) -> None:
+    assert not may_be_of_content(cancelled("None", reason))
+    assert not may_be_of_content(unavailable(cancelled("ValidationError", reason)))
+    told = f"ClientError: TransactWriteItems answered TransactionCanceledException because of {reason}"
+    assert loggable(cancelled("None", reason, reason)) == told
+
+
+def test_a_transaction_of_something_that_cannot_be_stored_may_be_about_that() -> None:
+    assert may_be_of_content(cancelled("None", "ValidationError"))
+    assert may_be_of_content(cancelled())
+
+
 @pytest.mark.parametrize("status", [401, 407, 408, 429, 500, 502, 503, 504])
 def test_nor_is_an_answer_whose_status_speaks_of_the_moment(status: int) -> None:
     assert not may_be_of_content(answered("SomethingNew", status))

@@ -6,11 +6,20 @@ from datetime import timedelta
 import pytest
 
 from events.choreography import Bound, Step
+from events.envelope import following
 from events.next_steps import BEGINNINGS, FOLLOWING, Heard, ended_by, upcoming
-from events.orders import EVENT_TYPES, OrderAccepted, OrderCompleted, OrderPlaced, OrderRejected, UserNotified
+from events.orders import (
+    EVENT_TYPES,
+    OrderAccepted,
+    OrderCompleted,
+    OrderPlaced,
+    OrderRejected,
+    UserNotified,
+    VoucherIssued,
+)
 from events.states import TRANSITION_BY
 from tests.support.builders import NOON
-from tests.takeaway.trace.an_order import ACCEPTED, COMPLETED, NOTIFIED, PLACED, REJECTED, TOLD, header
+from tests.takeaway.trace.an_order import ACCEPTED, COMPLETED, NOTIFIED, PLACED, REJECTED, TOLD, WHOLE, header
 
 HOUR = timedelta(hours=1)
 # As it would be if a customer might take the order back until it is accepted, and were told of that.
@@ -40,6 +49,23 @@ def heard(*envelopes: object) -> list[Heard]:
 )
 def test_a_way_that_was_not_taken_is_not_waited_for(seen: tuple[object, ...], expected: list[str]) -> None:
     assert [one.actor for one in upcoming(heard(*seen), WITH_CHANGE_OF_MIND)] == expected
+
+
+def test_what_tells_nothing_is_not_waited_for() -> None:
+    """Nothing would ever show that it has happened, and its order would wait for it for ever."""
+    effect = Step("mailer", OrderRejected, (), Bound.HANDLER, owner="marketing", deadline=HOUR)
+    steps = (*WITH_CHANGE_OF_MIND, effect)
+    assert [one.actor for one in upcoming(heard(PLACED, REJECTED), steps)] == ["notifier"]
+
+
+def test_an_order_that_earned_a_voucher_waits_for_nothing() -> None:
+    voucher = following(
+        COMPLETED,
+        VoucherIssued(customer_id="customer-1", voucher_code="code", percent_off=10, completed_orders=5),
+        occurred_at=NOON,
+        producer="promo_issuer",
+    )
+    assert upcoming(heard(*WHOLE, voucher)) == ()
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ class _Plainly:
 
     def _deadline(self, place: int) -> timedelta | None:
         step = self.steps[place]
-        if step.deadline is None or step.listens_to is None:
+        if step.deadline is None or step.listens_to is None or not step.publishes:
             return None
         if step.bound_by is Bound.HANDLER:
             return step.deadline

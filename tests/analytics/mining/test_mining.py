@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,14 @@ def test_a_new_step_is_checked_by_being_declared() -> None:
     assert check([*rows, later], steps).kinds == {Kind.MISSING: 1}
     assert check([*rows, followed, later], steps).kinds == {}
     assert Kind.TWICE in check([*rows, followed, later]).kinds
+
+
+def test_an_effect_alone_is_never_missing() -> None:
+    """The stream does not show it, however soon it has to be."""
+    rows = caused(an_order(*GOOD))
+    later = an_event("order_placed", order_id="later", after=2 * HOUR)
+    mailer = replace(FEEDBACK, publishes=())
+    assert check([*rows, later], (*SCORE, mailer)).kinds == {}
 
 
 def test_what_ends_an_order_follows_from_the_steps() -> None:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from consumers.processing import Unavailable, Unprocessable
 from consumers.steps.answers import Answer, read_outcome
-from consumers.steps.stateful import MOST_TRIES, Stateful, WithState
+from consumers.steps.stateful import MOST_TRIES, Stateful, StateUnreadable, WithState
 from consumers.steps.states import Stored
+from consumers.verdicts import Verdict, verdict_of
 from events.envelope import EventEnvelope
 from events.orders import OrderCompleted, VoucherIssued
 from foundation.clock import Clock
@@ -127,6 +128,17 @@ def test_one_that_others_overtake_again_and_again_waits() -> None:
     states.between = lambda _: None
     performance(states).once(completed(1))
     assert count_of(states) == MOST_TRIES + 1
+
+
+@pytest.mark.parametrize("stored", [b'{"orders":"three"}', b"[]", b"\xff", b""])
+def test_a_state_that_its_code_cannot_read_any_more_stays_as_it_is_and_is_no_records_fault(stored: bytes) -> None:
+    states = FakeStates({"customer-1": Stored(stored, 3)})
+    with pytest.raises(StateUnreadable, match=r"what issuer has stored is no Count any more\. fix: ") as raised:
+        performance(states).once(completed(1))
+    assert verdict_of(raised.value) is Verdict.OURS
+    assert (states.states, states.commits) == ({"customer-1": Stored(stored, 3)}, 0)
+    performance(states).once(completed(2, "customer-2"))
+    assert count_of(states, "customer-2") == 1
 
 
 class Words(msgspec.Struct, frozen=True):

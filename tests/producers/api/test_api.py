@@ -600,6 +600,30 @@ def test_a_bad_currency_is_told_without_a_pattern(api: OrdersApi) -> None:
     assert detail == "currency: not a currency's code of three capital letters, as in EUR"
 
 
+@pytest.mark.parametrize("name", ["../../etc/passwd", "Europe/Amsterd\u00e4m", "Mars/Olympus"])
+def test_a_time_zone_that_is_none_is_called_one(api: OrdersApi, name: str) -> None:
+    answer = api.http.post("/orders", json=api.body | {"time_zone": name}, headers=api.customer)
+    told = "time_zone: Expected the name of a time zone, as Europe/Amsterdam"
+    assert problem(answer, 400, "bad-request")["detail"] == told
+
+
+@pytest.mark.parametrize(
+    ("request_", "named"),
+    [
+        (("GET", "/orders?state=lost", {}), "state: "),
+        (("GET", "/orders?limit=0", {}), "limit: "),
+        (("GET", "/orders/order-1/events", {"Last-Event-ID": "x" * 129}), "Last-Event-ID: "),
+        (("POST", "/orders/order-1/cancel", {"Idempotency-Key": "x" * 129}), "Idempotency-Key: "),
+    ],
+)
+def test_a_wrong_parameter_is_named_as_the_document_names_it(
+    api: OrdersApi, request_: tuple[str, str, dict[str, str]], named: str
+) -> None:
+    method, path, headers = request_
+    answer = api.http.request(method, path, headers=headers | api.customer)
+    assert problem(answer, 400, "bad-request")["detail"].startswith(named)
+
+
 def test_a_body_has_a_size_limit(api: OrdersApi) -> None:
     body = msgspec.json.encode(api.body | {"city": "x" * MAX_BODY_BYTES})
     problem(api.http.post("/orders", content=body, headers=api.customer), 413, "request-entity-too-large")

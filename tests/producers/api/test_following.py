@@ -37,8 +37,8 @@ SOON = timedelta(milliseconds=10)
 LIMITS = Limits(connections=16, header_seconds=LONG, request_seconds=LONG)
 
 
-def a_token(subject: str = "customer-1", role: Role = "customer") -> str:
-    return KEY.sign(subject, role, FakeClock().now() + timedelta(minutes=5))
+def a_token(subject: str = "customer-1", role: Role = "customer", lasts: timedelta = timedelta(minutes=5)) -> str:
+    return KEY.sign(subject, role, FakeClock().now() + lasts)
 
 
 @dataclass
@@ -225,6 +225,13 @@ def test_a_client_that_never_reads_is_cut_off_and_the_others_are_told_meanwhile(
                 with on.followed(a_token("me", "operator")) as third:
                     answers.append(third.answer.status)
             assert answers[0] == 503
+
+
+def test_a_stream_lasts_no_longer_than_its_token() -> None:
+    """The server's clock stands still; the stream's own time does not."""
+    with stage(heartbeat=timedelta(hours=1)) as on, on.followed(a_token(lasts=timedelta(milliseconds=200))) as stream:
+        assert stream.next() == {"reason": "idle", "state": "placed", "end": True}
+        assert stream.next() is None
 
 
 def test_a_stream_makes_room_for_an_honest_request() -> None:

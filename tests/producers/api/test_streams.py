@@ -20,6 +20,7 @@ from tests.support.fakes.tracker_table import FakeTrackerTable
 
 NONE = timedelta(0)
 SOON = timedelta(milliseconds=2)
+DAY = timedelta(days=1)
 
 
 def who(number: int) -> Principal:
@@ -51,9 +52,9 @@ async def all_of(some: OrderStreams, follower: Any, after: str | None = None) ->
 def test_a_client_has_one_stream_and_the_oldest_makes_room() -> None:
     async def scene() -> None:
         some = streams(StreamLimits())
-        first = some.follow(who(1), an_order())
-        other = some.follow(who(2), an_order())
-        second = some.follow(who(1), an_order())
+        first = some.follow(who(1), an_order(), DAY)
+        other = some.follow(who(2), an_order(), DAY)
+        second = some.follow(who(1), an_order(), DAY)
         assert (first.closed_for, second.closed_for, other.closed_for) == (Why.REPLACED, None, None)
         assert b'"reason":"replaced"' in (await all_of(some, first))[-1]
 
@@ -63,15 +64,15 @@ def test_a_client_has_one_stream_and_the_oldest_makes_room() -> None:
 def test_streams_are_bounded_in_all_and_one_that_ends_makes_room() -> None:
     async def scene() -> None:
         some = streams(StreamLimits(streams=2))
-        first, _ = some.follow(who(1), an_order()), some.follow(who(2), an_order())
+        first, _ = some.follow(who(1), an_order(), DAY), some.follow(who(2), an_order(), DAY)
         with pytest.raises(Problem) as refused:
-            some.follow(who(3), an_order())
+            some.follow(who(3), an_order(), DAY)
         assert refused.value.headers == {"Retry-After": "5"}
         assert refused.value.body.status == 503
         # Its own oldest makes room for a client all the same.
-        first = some.follow(who(1), an_order())
+        first = some.follow(who(1), an_order(), DAY)
         some.leave(first)
-        some.follow(who(3), an_order())
+        some.follow(who(3), an_order(), DAY)
 
     in_a_loop(scene)
 
@@ -79,7 +80,7 @@ def test_streams_are_bounded_in_all_and_one_that_ends_makes_room() -> None:
 def test_a_stream_ends_with_its_order() -> None:
     async def scene() -> None:
         some = streams(StreamLimits())
-        parts = await all_of(some, some.follow(who(1), TrackedOrder("order-1", seen(places(*WHOLE)), 1)))
+        parts = await all_of(some, some.follow(who(1), TrackedOrder("order-1", seen(places(*WHOLE)), 1), DAY))
         assert parts[-1].startswith(b"event: end\n")
         assert b"".join(parts).count(b"\nid: ") == len(WHOLE)
 
@@ -91,8 +92,18 @@ def test_a_stream_ends_when_nothing_comes_for_long_and_is_not_there_for_ever(lim
     async def scene() -> None:
         some = streams(limits)
         waiting = TrackedOrder("order-1")
-        [_, last] = await all_of(some, some.follow(who(1), waiting))
+        [_, last] = await all_of(some, some.follow(who(1), waiting, DAY))
         assert b'"reason":"idle"' in last
+
+    in_a_loop(scene)
+
+
+def test_a_stream_ends_with_the_token_that_opened_it() -> None:
+    async def scene() -> None:
+        some = streams(StreamLimits())
+        follower = some.follow(who(1), TrackedOrder("order-1"), SOON)
+        parts = some.parts(follower, None)
+        assert b'"reason":"idle"' in [part async for part in parts][-1]
 
     in_a_loop(scene)
 
@@ -100,7 +111,7 @@ def test_a_stream_ends_when_nothing_comes_for_long_and_is_not_there_for_ever(lim
 def test_between_events_it_is_said_that_the_stream_is_there() -> None:
     async def scene() -> None:
         some = streams(StreamLimits(heartbeat=SOON))
-        parts = some.parts(some.follow(who(1), an_order()), None)
+        parts = some.parts(some.follow(who(1), an_order(), DAY), None)
         assert [(await anext(parts))[:2] for _ in range(5)] == [b"re", b"id", b": ", b": ", b": "]
 
     in_a_loop(scene)
@@ -122,7 +133,7 @@ def test_one_reader_asks_for_all_that_are_followed_and_for_nothing_else() -> Non
         reads = table.reads
         await asyncio.sleep(0.02)
         assert table.reads == reads
-        followers = [some.follow(who(n), an_order(f"order-{1 + n % 2}")) for n in range(6)]
+        followers = [some.follow(who(n), an_order(f"order-{1 + n % 2}"), DAY) for n in range(6)]
         table.orders().join("order-2", seen([at(2, NOTIFIED)]))
         async with asyncio.timeout(30):
             await followers[1].changed.wait()
@@ -133,9 +144,30 @@ def test_one_reader_asks_for_all_that_are_followed_and_for_nothing_else() -> Non
     in_a_loop(scene)
 
 
+def test_whatever_a_read_fails_with_it_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("producers.api.streams.pause_after", lambda _: 0.002)
+    table, told = FakeTrackerTable(), list[Diagnostic]()
+    table.orders().join("order-1", seen(places(PLACED, NOTIFIED)))
+    whole = table.items["order-1"]
+    table.items["order-1"] = {**whole, "known": {"B": b"not compressed"}}
+
+    async def scene() -> None:
+        some = OrderStreams(table.orders(), StreamLimits(look=SOON), told.append)
+        await some.start()
+        follower = some.follow(who(1), TrackedOrder("order-1"), DAY)
+        while not told:
+            await asyncio.sleep(0.002)
+        assert told == [TrackerUnread("error")]
+        table.items["order-1"] = whole
+        await follower.changed.wait()
+        await some.stop()
+
+    in_a_loop(scene)
+
+
 def test_an_older_answer_changes_nothing() -> None:
     async def scene() -> None:
-        follower = streams(StreamLimits()).follow(who(1), an_order(version=3))
+        follower = streams(StreamLimits()).follow(who(1), an_order(version=3), DAY)
         follower.show(an_order(version=2))
         assert (follower.order.version, follower.changed.is_set()) == (3, False)
 
@@ -151,7 +183,7 @@ def test_a_tracker_that_cannot_be_asked_is_told_once_and_asked_again(monkeypatch
     async def scene() -> None:
         some = OrderStreams(table.orders(), StreamLimits(look=SOON), told.append)
         await some.start()
-        follower = some.follow(who(1), TrackedOrder("order-1"))
+        follower = some.follow(who(1), TrackedOrder("order-1"), DAY)
         while table.reads < 6:
             await asyncio.sleep(0.002)
         assert told == [TrackerUnread("EndpointConnectionError")]

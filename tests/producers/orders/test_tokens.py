@@ -6,7 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from producers.orders.tokens import ExpiredToken, MalformedToken, Principal, TokenError, TokenKey, WrongSignature
+from producers.orders.tokens import (
+    Admission,
+    ExpiredToken,
+    MalformedToken,
+    Principal,
+    TokenError,
+    TokenKey,
+    WrongSignature,
+)
 from tests.support.builders import NOON
 
 KEY = TokenKey(b"k" * 32)
@@ -15,7 +23,8 @@ BEFORE = NOON - timedelta(microseconds=1)
 
 
 def test_a_token_stands_for_whom_it_was_signed() -> None:
-    assert KEY.verify(TOKEN, BEFORE) == Principal(subject="customer-1", role="customer")
+    customer = Principal(subject="customer-1", role="customer")
+    assert KEY.verify(TOKEN, BEFORE) == Admission(principal=customer, until=NOON)
 
 
 def test_a_token_is_over_at_its_time() -> None:
