@@ -15,7 +15,7 @@ from analytics.lake import Lake, NoLake
 from analytics.privacy.tokens import tokens_in
 from consumers.dead_letters.stored import S3DeadLetters, StoredLetter
 from events.orders import EVENT_TYPES
-from events.states import COMPLETED, FINAL_EVENTS
+from events.states import FINAL, FINAL_EVENTS
 from foundation import aws
 from producers.assembly import tracked_orders
 from producers.load.ledger import read_ledger
@@ -85,7 +85,10 @@ class Scan:
             yield "mails", answer.content if answer.is_success else b""
 
     def _of_table(self, table: str) -> str:
-        known = {self._environ[f"TAKEAWAY_{name.upper()}_TABLE"]: name for name in ("orders", "outcomes", "tracker")}
+        known = {
+            self._environ[f"TAKEAWAY_{name.upper()}_TABLE"]: name
+            for name in ("orders", "outcomes", "tracker", "states")
+        }
         return known.get(table, "lease tables")
 
     def _buckets(self) -> Iterator[tuple[str, bytes]]:
@@ -164,7 +167,7 @@ def test_a_forgotten_customer_is_found_nowhere_but_where_it_is_told(
         until(lambda: in_lake(environ, orders), within=120, every=1)
         until(lambda: "name" in scan.of(ADA).get("letters, with the keys", ()), every=1)
         tracked = tracked_orders(environ)
-        until(lambda: all(one.timeline.state == COMPLETED for one in tracked.get_many(orders).values()), every=1)
+        until(lambda: all(one.timeline.state in FINAL for one in tracked.get_many(orders).values()), every=1)
         assert takeaway("report").returncode == 0
         before = {one["id"]: scan.of(one) for one in (ZAPHOD, ADA)}
 
