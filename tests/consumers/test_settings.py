@@ -59,7 +59,8 @@ def test_any_other_beginning_is_refused_with_what_would_do(start: str) -> None:
 
 
 def test_it_begins_as_its_spec_says_where_it_is_not_told() -> None:
-    for name, consumer in CONSUMERS.items():
+    late = replace(CONSUMERS["voucher_mailer"], begins=Beginning.NOW)
+    for name, consumer in [*CONSUMERS.items(), ("late", late)]:
         begins = Sentinel.LATEST if consumer.begins is Beginning.NOW else Sentinel.TRIM_HORIZON
         assert settings().first_position_of(consumer) == (begins, None)
         if name != "archiver":
