@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -18,6 +19,10 @@ _HEADER = Header.__struct_fields__
 _PLACE = ("_sequence_number", "_sub_sequence_number", "_arrived_at")
 _FIELDS: dict[str, tuple[Field, ...]] = {EVENT_TYPES[event]: fields_of(event) for event in EVENTS}
 _TOGETHER = 1_000
+# So many are in memory at once, whatever the lake has; each such part reads the lake's files again.
+_IN_MEMORY = 100_000
+# Sorts as text as the stream does: a number has at most 56 digits, of different length on some services.
+_PLACE_KEY = "lpad(ltrim(_sequence_number, '0'), 60, '0') || lpad(_sub_sequence_number::VARCHAR, 12, '0')"
 
 
 @dataclass
@@ -55,11 +60,19 @@ class Past:
 
     def records(self, shard: str) -> Iterator[list[Record]]:
         """Each event of the shard once, in the order of the stream, so many at a time."""
-        where = self._where(f"_shard = '{shard.replace(chr(39), chr(39) * 2)}'")
-        order = "length(ltrim(_sequence_number, '0')), ltrim(_sequence_number, '0'), _sub_sequence_number"
-        rows = self._lake.sql(f"SELECT {self._columns} FROM events {where} ORDER BY {order}")  # noqa: S608
-        for batch in rows.to_batches(max_chunksize=_TOGETHER):
-            yield list(self._read(batch.to_pylist()))
+        of_shard = f"_shard = '{shard.replace(chr(39), chr(39) * 2)}'"
+        for after, upto in pairwise(["", *self._edges(of_shard), "~"]):
+            where = self._where(of_shard, f"{_PLACE_KEY} > '{after}'", f"{_PLACE_KEY} <= '{upto}'")
+            rows = self._lake.sql(f"SELECT {self._columns} FROM events {where} ORDER BY {_PLACE_KEY}")  # noqa: S608
+            for batch in rows.to_batches(max_chunksize=_TOGETHER):
+                yield list(self._read(batch.to_pylist()))
+
+    def _edges(self, of_shard: str) -> list[str]:
+        """The places where parts end that fit into memory."""
+        places = f"SELECT {_PLACE_KEY} AS place FROM events {self._where(of_shard)}"  # noqa: S608
+        numbered = f"SELECT place, row_number() OVER (ORDER BY place) AS number FROM ({places})"  # noqa: S608
+        found = self._lake.sql(f"SELECT place FROM ({numbered}) WHERE number % {_IN_MEMORY} = 0 ORDER BY place")  # noqa: S608
+        return [str(place) for place in found["place"].to_pylist()]
 
     def _where(self, *conditions: str) -> str:
         named = [] if self._types is None else [f"event_type IN ({', '.join(repr(one) for one in self._types)})"]

@@ -79,6 +79,18 @@ def test_each_event_comes_once_in_the_order_of_the_stream_as_it_was(world: World
     assert [record.arrived_at.timestamp() - NOON.timestamp() for record in records] == [9, 10, 11, 102, 1000]
 
 
+@pytest.mark.parametrize("in_memory", [1, 2, 3, 5, 6])
+def test_in_parts_that_fit_into_memory_it_is_the_same(
+    world: World, in_memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.archive(SHARD, {5_000: encode(an_envelope(order_id="order-2"))})
+    whole = all_of(world.past())
+    monkeypatch.setattr("analytics.past._IN_MEMORY", in_memory)
+    parts = [len(some) for some in world.past().records(SHARD)]
+    assert max(parts) <= in_memory
+    assert all_of(world.past()) == whole
+
+
 def test_what_this_release_cannot_read_of_the_past_is_counted(world: World) -> None:
     past = world.past()
     assert all_of(past)
