@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from consumers.specs import readers
+from events.orders import RestaurantNotified
 from events.wire import encode
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
@@ -30,7 +31,7 @@ from takeaway.local.processes import Service
 from takeaway.stack import deployment
 from takeaway.standing import Collector, Reader, ShardStanding
 from tests.benchmarks.figures import Figure, alone, one_line, within
-from tests.support.builders import an_envelope, an_order_accepted, an_order_completed, an_order_placed, packed
+from tests.support.builders import an_envelope, an_order_accepted, an_order_placed, packed
 from tests.support.proxy import Answer, Behaviour, Request, proxy
 
 SECONDS = 60.0
@@ -167,8 +168,11 @@ def _feed(environ: Mapping[str, str], seconds: float, rate: float) -> float:
     return took
 
 
+NOTED = RestaurantNotified(restaurant_id="restaurant-1", channel="sns", message_id="message-1")
+
+
 def _seconds_of_events(seconds: float, rate: float) -> Iterator[list[Any]]:
-    """Each second's records: aggregates of orders that are completed, and some lone events that are acted on."""
+    """Each second's records: aggregates of events that no handler acts on, and some lone events that are acted on."""
     chance = random.Random()
     for _ in range(int(seconds)):
         part: list[Any] = []
@@ -182,8 +186,8 @@ def _seconds_of_events(seconds: float, rate: float) -> Iterator[list[Any]]:
             events: list[bytes] = []
             while sum(map(len, events[-1:])) + len(events) * 400 < _AGGREGATE_BYTES:
                 order = f"{chance.getrandbits(64):x}"
-                completed = an_envelope(an_order_completed(), order_id=order, occurred_at=SYSTEM_CLOCK.now())
-                events.append(encode(completed))
+                noted = an_envelope(NOTED, order_id=order, occurred_at=SYSTEM_CLOCK.now())
+                events.append(encode(noted))
             data = packed(events, "order")
             part.append({"Data": data, "PartitionKey": "order"})
             size += len(data)

@@ -15,6 +15,7 @@ import pytest
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
 from consumers.specs import readers
+from events.orders import RestaurantNotified
 from events.wire import encode
 from foundation import aws
 from foundation.kinesis.records import StreamPosition, position_key
@@ -26,7 +27,7 @@ from takeaway.local import aws as local_aws
 from takeaway.local import backends, processes
 from tests.conftest import the_backend
 from tests.end_to_end.recorder import RECORDER, Seen, seen
-from tests.support.builders import an_envelope, an_order_completed
+from tests.support.builders import an_envelope
 from tests.support.flow import Flow, until
 
 pytestmark = [
@@ -38,6 +39,7 @@ pytestmark = [
 ORDERS = 90
 WORKERS = 2
 # Besides the load's: orders with many events that nobody acts on, put on the stream before and after the merge.
+NOTED = RestaurantNotified(restaurant_id="restaurant-1", channel="sns", message_id="message-1")
 LONG_ORDERS = [f"long-order-{number}" for number in range(20)]
 APPLICATIONS = (*readers(), RECORDER)
 
@@ -80,7 +82,7 @@ class Stream:
             entries = [
                 {
                     "PartitionKey": order_id,
-                    "Data": encode(an_envelope(an_order_completed(), order_id=order_id, cause=key)),
+                    "Data": encode(an_envelope(NOTED, order_id=order_id, cause=key)),
                 }
                 for order_id, key in keys
             ]
