@@ -162,7 +162,7 @@ def forget_state(client: "DynamoDBClient", states_table: str, application: str, 
     gone = client.delete_item(
         TableName=states_table, Key={"state_id": {"S": state_id(application, key)}}, ReturnValues="ALL_OLD"
     )
-    return "Attributes" in gone
+    return bool(gone.get("Attributes"))
 
 
 def _followed_id(heard_id: str) -> str:

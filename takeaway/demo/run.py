@@ -128,7 +128,7 @@ def _start(stack: Stack, plan: DemoPlan, console: Console) -> int:
     with console.status("deploying the stack"):
         stack.deploy()
     stack.environ[variable("lake_file_age")] = LAKE_FILE_AGE
-    stack.environ = at_speed(plan.speed) | stack.environ
+    stack.environ = at_speed(plan.speed, plan.backend.name) | stack.environ
     api_port = free_port()
     with console.status("starting the API and every consumer"):
         start_flow(stack, api_port)

@@ -37,7 +37,14 @@ def test_ctrl_c_in_the_middle_ends_in_order_and_loses_nothing(tmp_path: Path) ->
     with subprocess.Popen(
         [sys.executable, "-m", "takeaway.cli", "demo", "--orders", "5000", "--rate", "30", "--seed", "5"],
         cwd=tmp_path,
-        env={**os.environ, "TAKEAWAY_HOME": str(home), "NO_COLOR": "1", "COLUMNS": "200"},
+        env={
+            **os.environ,
+            "TAKEAWAY_HOME": str(home),
+            "NO_COLOR": "1",
+            "COLUMNS": "200",
+            # None expires on a machine that is slow.
+            "TAKEAWAY_ACCEPT_WITHIN_SECONDS": "600",
+        },
         stdout=subprocess.PIPE,
         text=True,
     ) as demo:

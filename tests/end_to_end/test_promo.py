@@ -15,12 +15,15 @@ from producers.assembly import event_publisher
 from takeaway.audit.effects import mail_effects
 from takeaway.audit.lake import lake_rows
 from takeaway.audit.stream import retained_records
+from takeaway.local import backends
+from tests.conftest import the_backend
 from tests.support.builders import NOON
 from tests.support.flow import Flow, until
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
-ORDERS, CUSTOMERS, LATER = 5_000, 600, 300
+# LocalStack takes a tenth of a second for each transaction.
+ORDERS, CUSTOMERS, LATER = (5_000, 600, 300) if the_backend() is backends.EMBEDDED else (600, 60, 100)
 
 
 def completed(number: int, customer: int) -> Any:
@@ -76,7 +79,7 @@ def test_each_fifth_order_of_all_history_earns_one_voucher_though_the_job_is_kil
     flow.start_consumer("voucher_mailer")
     flow.start_consumer("promo_issuer")
     # Within the job.
-    until(lambda: flow.log("promo_issuer").count("StepPerformed") > ORDERS / 5, within=60, every=0.05)
+    until(lambda: flow.log("promo_issuer").count("StepPerformed") > ORDERS / 5, within=150, every=0.05)
     flow.kill("promo_issuer")
     assert '"Replayed"' not in flow.log("promo_issuer")
     flow.start_consumer("promo_issuer")
@@ -89,7 +92,7 @@ def test_each_fifth_order_of_all_history_earns_one_voucher_though_the_job_is_kil
     wanted = expected(events + more)
     until(lambda: issued(flow) == wanted, within=120, every=1)
     told = vouchers(flow)
-    assert len({one.event.voucher_code for one in told}) == len(told) == sum(map(len, wanted.values())) > 700
+    assert len({one.event.voucher_code for one in told}) == len(told) == sum(map(len, wanted.values())) > ORDERS / 8
     assert {one.event.customer_email for one in told} >= {f"customer-{number}@example.com" for number in range(20)}
     # The mailer began with what came since it was there, and told each customer once.
     until(lambda: len(mail_effects(flow.environ)) >= len(told), within=90, every=1)

@@ -27,6 +27,8 @@ from takeaway.stack.flow import api_url, at_speed
 
 # How many times as fast as real kitchens those of a load are.
 SPEED = 1000
+# LocalStack is slower: leases last longer there, and so does the time for an answer.
+BACKEND = os.environ.get("TAKEAWAY_TEST_BACKEND", "embedded")
 _PAUSE = threading.Event()
 
 
@@ -83,8 +85,13 @@ class Flow:
         environ = {**os.environ, **reached, "TAKEAWAY_HOME": str(home)}
         environ |= deployment.deploy(environ, shards=shards)
         # Short, so that a killed worker's leases are free again soon, and files come often.
-        environ |= {"TAKEAWAY_FAILOVER_SECONDS": "2", "TAKEAWAY_LAKE_FILE_AGE": "1", "TAKEAWAY_TOKEN_KEY": "k" * 64}
-        environ |= at_speed(SPEED)
+        failover = "2" if BACKEND == "embedded" else "5"
+        environ |= {
+            "TAKEAWAY_FAILOVER_SECONDS": failover,
+            "TAKEAWAY_LAKE_FILE_AGE": "1",
+            "TAKEAWAY_TOKEN_KEY": "k" * 64,
+        }
+        environ |= at_speed(SPEED, BACKEND)
         return cls(home, environ)
 
     @property
@@ -136,7 +143,7 @@ class Flow:
         until(lambda: self.running["load"].process() is None, within=within)
         assert processes.exit_code(self.running["load"]) == 0, self.log("load")
 
-    def drain(self, within: float = 60) -> None:
+    def drain(self, within: float = 120) -> None:
         """Until every promised event is on the stream, and every event of the stream in the lake."""
         observer = StreamObserver(self.environ)
         promised = Counter(fact.event_id for fact in ledger_facts(self.ledger) if fact.certain).keys()
