@@ -31,7 +31,7 @@ class Beginning(Enum):
     """Where a consumer begins on its first day, when TAKEAWAY_START says nothing.
 
     NOW: with what happens from then on. BEGINNING: with all that the stream still has. HISTORY: with all that the lake
-    has, by a replay, and then behind that; without effects alone, since a replay would have them all at once.
+    has, by a replay, and then behind that. One with effects must not: a replay would have them all at once.
     """
 
     NOW = "now"

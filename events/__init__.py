@@ -48,6 +48,7 @@ from events.orders import (
 from events.self_test import CannotRead, golden_bytes, require_reading
 from events.states import (
     ACCEPTED,
+    ANSWERS,
     CANCELLED,
     COMPLETED,
     EXPIRED,
@@ -104,6 +105,7 @@ from events.wire import (
 __all__ = [
     "ACCEPTED",
     "ACCEPT_WITHIN",
+    "ANSWERS",
     "ARCHIVER",
     "BEGINNINGS",
     "CANCELLED",

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from events.choreography import ACCEPT_WITHIN, CHOREOGRAPHY, Bound, Step
 from events.orders import EVENT_TYPES
-from events.states import PLACED, TRANSITION_BY
+from events.states import ANSWERS
 
 # What an order begins with, by the steps that hear nothing.
 BEGINNINGS = frozenset(EVENT_TYPES[event] for step in CHOREOGRAPHY if not step.listens_to for event in step.publishes)
@@ -123,16 +123,11 @@ def _ends(choreography: tuple[Step, ...]) -> frozenset[str]:
 
 
 def _due(step: Step, deadline: timedelta, at: datetime, accept_by: datetime | None, speed: float) -> datetime:
-    if accept_by is not None and _answers_placing(step):
+    if accept_by is not None and not set(ANSWERS).isdisjoint(step.publishes):
         # guarantee: an order's own accept_by is its deadline
         return _later(accept_by, deadline - ACCEPT_WITHIN)
     # guarantee: only people's steps go by the speed
     return _later(at, deadline / speed if step.bound_by is Bound.COMMAND else deadline)
-
-
-def _answers_placing(step: Step) -> bool:
-    """Whether it leads the order out of where its placing left it."""
-    return any(event in TRANSITION_BY and TRANSITION_BY[event].before == PLACED for event in step.publishes)
 
 
 def _later(moment: datetime, length: timedelta) -> datetime:

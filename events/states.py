@@ -71,6 +71,9 @@ FINAL_EVENTS: tuple[type[Event], ...] = tuple(
     transition.event for transition in TRANSITIONS if transition.state in FINAL
 )
 
+# What leads an order out of where its placing left it: until one of them it waits for its answer.
+ANSWERS: tuple[type[Event], ...] = tuple(transition.event for transition in TRANSITIONS if transition.before == PLACED)
+
 # The ends that came before an answer.
 UNANSWERED: tuple[UnansweredState, ...] = (CANCELLED, EXPIRED)
 

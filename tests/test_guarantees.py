@@ -249,6 +249,11 @@ GUARANTEES = (
         "test_behind_a_replay_a_consumer_goes_on_from_the_lakes_places",
     ),
     Guarantee(
+        "a lake whose log is gone is not taken for none by a replay",
+        deleted,
+        "test_a_lake_whose_log_is_gone_is_no_empty_history",
+    ),
+    Guarantee(
         "a consumer reads the stream once its history is done",
         deleted,
         "test_a_consumer_reads_the_stream_once_its_history_is_done",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 
-from events import EVENT_TYPES, PLACED, TRANSITION_BY, TRANSITIONS, Bound, Event, Step, accept_within
+from events import ANSWERS, EVENT_TYPES, TRANSITIONS, Bound, Event, Step, accept_within
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -49,7 +49,7 @@ class Declared:
             return None
         if not is_handler(step):
             in_time = within - accept_within(1.0) + accept_within(self.speed)
-            within = in_time if _ends_the_wait(step) else within / self.speed
+            within = within / self.speed if set(ANSWERS).isdisjoint(step.publishes) else in_time
         return round(within / _MICROSECOND)
 
     @cached_property
@@ -94,11 +94,6 @@ class Declared:
         ]
         groups.append(tuple(sorted(self.endings)))
         return tuple(dict.fromkeys(group for group in groups if len(group) > 1))
-
-
-def _ends_the_wait(step: Step) -> bool:
-    """Whether it answers an order, or takes it back."""
-    return any(TRANSITION_BY[event].before == PLACED for event in step.publishes if event in TRANSITION_BY)
 
 
 def is_handler(step: Step) -> bool:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from events import EVENT_TYPES, PLACED, TRANSITIONS, OrderTimeline, Upcoming
+from events import ANSWERS, EVENT_TYPES, PLACED, OrderTimeline, Upcoming
 
 _MARK = 8
-# What leads an order out of where its placing left it.
-_ANSWERS = frozenset(EVENT_TYPES[one.event] for one in TRANSITIONS if one.before == PLACED)
+_ANSWERS = frozenset(EVENT_TYPES[event] for event in ANSWERS)
 
 
 @dataclass(frozen=True)

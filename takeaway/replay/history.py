@@ -17,7 +17,7 @@ from foundation.diagnostics import Emit
 from foundation.kinesis import SequenceNumber, Shard, creation_of, listed_shards
 from foundation.settings import from_environment
 from takeaway.errors import UserError
-from takeaway.stack import lake_told_in_one_line
+from takeaway.stack import lake_told_in_one_line, require_log
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,9 @@ def begin_with_history(spec: ConsumerSpec, environ: Mapping[str, str], emit: Emi
     done = replayed(spec, environ, emit, wait)
     if done.cut_short:
         return False
+    if done.version is None:
+        # The stream has all that there is.
+        return True
     # guarantee: a consumer reads the stream once its history is done
     write_places(table, shards, places, creation_of(kinesis, settings.stream))
     return True
@@ -67,6 +70,8 @@ def replayed(spec: ConsumerSpec, environ: Mapping[str, str], emit: Emit, wait: W
         try:
             lake = Lake.from_environment(environ)
         except NoLake:
+            # guarantee: a lake whose log is gone is not taken for none by a replay
+            require_log(environ)
             return Replay(None, 0)
         past = Past(lake, spec.listens_to or None, keys.objects.texts)
         emit(ReplayBegun(spec.name, past.version))

@@ -12,7 +12,7 @@ from events import CHOREOGRAPHY, EVENT_TYPES, OBSERVERS, Bound, Event, Step
 from foundation.kinesis import READS_PER_SECOND
 from takeaway.errors import UserError
 from takeaway.local import LOCAL_AWS
-from takeaway.stack import API, KEEPER, LOAD, RESTAURANTS, template
+from takeaway.stack import API, KEEPER, LOAD, RESTAURANTS, WATCHER, template
 
 SHARE = 0.25
 # It is part of the names of tables and functions.
@@ -66,7 +66,7 @@ def _require_name(name: str) -> None:
 def _taken() -> set[str]:
     """Processes are found by their names, and a lease table's is the stack's with the consumer's."""
     participants = {*CONSUMERS, *OBSERVERS, *(step.actor for step in CHOREOGRAPHY)}
-    processes = {API, KEEPER, LOAD, LOCAL_AWS, RESTAURANTS}
+    processes = {API, KEEPER, LOAD, LOCAL_AWS, RESTAURANTS, WATCHER}
     return {*participants, *EVENT_TYPES.values(), *processes, *_RESOURCE.findall(template()), DROPPED.rstrip("/")}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from analytics.lake import Lake, NoLake
 from consumers.engines.worker.leases import Lease
 from consumers.specs import CONSUMERS, ConsumerSpec
 from foundation.kinesis import HashKeyRange, SequenceNumber, Shard
@@ -57,6 +58,31 @@ def test_one_that_was_cut_short_begins_anew(monkeypatch: pytest.MonkeyPatch) -> 
     day = Day(monkeypatch, done=Replay(7, 0, cut_short=True))
     assert not day.begin()
     assert day.did == ["asked how far the lake is", "replayed"]
+
+
+def test_without_a_lake_there_are_no_places_and_the_stream_is_read_from_its_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    day = Day(monkeypatch, done=Replay(None, 0))
+    assert day.begin()
+    assert day.did == ["asked how far the lake is", "replayed"]
+
+
+def test_a_lake_whose_log_is_gone_is_no_empty_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_lake(_: object) -> None:
+        raise NoLake("there is no lake")
+
+    def log_is_gone(_: object) -> None:
+        raise UserError("the log is gone", "restore it")
+
+    monkeypatch.setattr(history, "from_environment", lambda *_: SimpleNamespace(stream="orders"))
+    monkeypatch.setattr(history, "customer_keys", lambda _: None)
+    monkeypatch.setattr(Lake, "from_environment", no_lake)
+    monkeypatch.setattr(history, "require_log", lambda _: None)
+    assert replayed(CONSUMERS["tracker"], {}, lambda _: None, lambda _: False) == Replay(None, 0)
+    monkeypatch.setattr(history, "require_log", log_is_gone)
+    with pytest.raises(UserError, match="the log is gone"):
+        replayed(CONSUMERS["tracker"], {}, lambda _: None, lambda _: False)
 
 
 def test_one_that_has_begun_and_one_that_has_no_history_go_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,7 @@ def test_it_is_a_module_a_test_a_line_a_step_and_an_arrow(root: Path) -> None:
     assert added["consumers/specs.py"] == [
         f'        part=first_step("{NAME}"),',
         f'        build="consumers.subscribers.{NAME}:handler",',
+        "        begins=Beginning.NOW,",
     ]
     for path in (*TOUCHED, *modules):
         assert (root / path).stat().st_mode == (root / TOUCHED[0]).stat().st_mode
@@ -106,6 +107,7 @@ def test_a_new_event_is_imported_where_its_step_is(root: Path) -> None:
         # A process of `up`, and what the stack's own tables are called behind its name.
         ("restaurants", "another name"),
         ("keeper", "another name"),
+        ("watcher", "another name"),
         ("orders", "another name"),
         ("outcomes", "another name"),
         ("states", "another name"),

@@ -19,6 +19,12 @@ def test_an_answer_has_so_much_less_time_and_a_machine_its_seconds(speed: float,
     assert from_environment(OrdersApiSettings, environ).accept_within == timedelta(seconds=seconds)
 
 
+@pytest.mark.parametrize("backend", ["localstack", "docker"])
+def test_on_a_slow_back_end_an_answer_has_a_minute(backend: str) -> None:
+    assert at_speed(400, backend)["TAKEAWAY_ACCEPT_WITHIN_SECONDS"] == "60"
+    assert at_speed(2, backend)["TAKEAWAY_ACCEPT_WITHIN_SECONDS"] == "300"
+
+
 def test_what_a_person_has_set_stays() -> None:
     asked = at_speed(60) | {"TAKEAWAY_ACCEPT_WITHIN_SECONDS": "45"}
     assert asked == {"TAKEAWAY_ACCEPT_WITHIN_SECONDS": "45", "TAKEAWAY_SPEED": "60"}
