@@ -61,11 +61,12 @@ def test_it_is_a_module_a_test_a_line_a_step_and_an_arrow(root: Path) -> None:
     assert added["events/choreography.py"] == [
         f'    Step("{NAME}", OrderCompleted, (VoucherIssued,), Bound.HANDLER, owner="{NAME}"),'
     ]
-    assert added["consumers/specs.py"] == [
-        f'        part=first_step("{NAME}"),',
-        f'        build="consumers.subscribers.{NAME}:handler",',
-        "        begins=Beginning.NOW,",
-    ]
+    # What another consumer's line says too is not new to the file.
+    part, build, *rest = added["consumers/specs.py"]
+    assert part == f'        part=first_step("{NAME}"),'
+    assert build == f'        build="consumers.subscribers.{NAME}:handler",'
+    assert rest in ([], ["        begins=Beginning.NOW,"])
+    assert "        begins=Beginning.NOW," in (root / "consumers/specs.py").read_text()
     for path in (*TOUCHED, *modules):
         assert (root / path).stat().st_mode == (root / TOUCHED[0]).stat().st_mode
 
