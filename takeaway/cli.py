@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from foundation.aws import NoRegion
 from foundation.clock import SYSTEM_CLOCK
 from foundation.error_codes import error_code
-from takeaway.commands import backfill, customers, dead_letters, doctor, dropping, loading, reading, running, stack
+from takeaway.commands import backfill, customers, dead_letters, doctor, dropping, loading, reading, running, stack, top
 from takeaway.commands import flow as flow_commands
 from takeaway.commands import lake as lake_commands
 from takeaway.errors import UserError
@@ -41,6 +41,7 @@ app.command("deploy")(stack.deploy)
 app.command("env")(stack.env)
 app.command("token")(stack.token)
 app.command("doctor")(doctor.doctor)
+app.command("top")(top.top)
 app.command("serve")(running.serve_orders)
 app.command("work")(running.work)
 app.command("replay")(running.replay)
