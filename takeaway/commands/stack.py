@@ -3,7 +3,7 @@
 import json
 import os
 import shlex
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -14,6 +14,9 @@ from takeaway.errors import UserError
 from takeaway.local import BACKENDS, EMBEDDED, backend_named
 from takeaway.stack import HOME, endpoint, resolved, signing
 from takeaway.terminal import PlainConsole, say, typed
+
+if TYPE_CHECKING:
+    from producers.orders import Role
 
 BackendName = Annotated[
     str,
@@ -86,6 +89,7 @@ def up(
     say(f'For notebooks, scripts and the aws command:   eval "$({program} env)"')
     if stack.runs(API):
         say(f"API  {stack.api}   (OpenAPI: {stack.api}/schema/openapi.json)")
+        say(f"\nSign in to the pages, with links that work once and for fifteen minutes:\n\n{_links(stack.api)}")
         say(f"\nPlace an order, and follow it:\n\n{first_order(stack.api, signing(environ)[variable('token_key')])}\n")
         say("See it in the lake:  ", program, "lake sql 'select event_type, occurred_at from events order by 2'")
     say(f"Stop everything:      {program} down")
@@ -148,16 +152,35 @@ def env() -> None:
 def token(
     subject: Annotated[str, typer.Argument(help="A customer's or a restaurant's id.")],
     role: Annotated[str, typer.Option(help="customer, restaurant or operator.")] = "customer",
+    link: Annotated[
+        bool, typer.Option("--link", help="A sign-in link for the pages, good once and for fifteen minutes.")
+    ] = False,
 ) -> None:
-    """Print a bearer token of the orders API, good for a day.
+    """Print a bearer token of the orders API, good for a day; or a link that signs a browser in to its pages, once.
 
-    Example: curl -s $API/orders/$ORDER -H "Authorization: Bearer $(takeaway token you --role operator)"
+    Example: takeaway token restaurant-01 --role restaurant --link
+
+    Or: curl -s $API/orders/$ORDER -H "Authorization: Bearer $(takeaway token you --role operator)"
     """
     from typing import get_args
 
     from producers.orders import Role
-    from takeaway.stack import token
+    from takeaway.stack import existing, sign_in_link, token
 
     if role not in get_args(Role):
         raise UserError(f"no role is called {role!r}", f"one of: {', '.join(get_args(Role))}")
-    say(token(signing(resolved())[variable("token_key")], subject, role))  # type: ignore[arg-type]
+    key, as_role = signing(resolved())[variable("token_key")], cast("Role", role)
+    say(sign_in_link(existing(HOME).api, key, subject, as_role) if link else token(key, subject, as_role))
+
+
+def _links(api: str) -> str:
+    """One for each page, for the customer of the curl and the restaurant that it orders from."""
+    from takeaway.stack import sign_in_link
+
+    key = signing(resolved())[variable("token_key")]
+    people: tuple[tuple[str, Role], ...] = (
+        ("customer-you", "customer"),
+        ("restaurant-01", "restaurant"),
+        ("operator-you", "operator"),
+    )
+    return "\n".join(f"{role:12}{sign_in_link(api, key, subject, role)}" for subject, role in people)

@@ -285,6 +285,14 @@ def token(token_key: str, subject: str, role: "Role") -> str:
     return TokenKey(token_key.encode()).sign(subject, role, SYSTEM_CLOCK.now() + timedelta(days=1))
 
 
+def sign_in_link(api: str, token_key: str, subject: str, role: "Role") -> str:
+    """The address that signs a browser in to the pages of this role: once, and for a quarter of an hour."""
+    from producers.orders import TokenKey
+    from producers.pages.frame import SignInKey, link_url
+
+    return link_url(api, SignInKey(TokenKey(token_key.encode())).link(subject, role, SYSTEM_CLOCK.now()))
+
+
 def answers(api: str) -> bool:
     """Whether the API is there, and can serve."""
     from takeaway.http import get
