@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from consumers.specs import named, reader_named, readers
+from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import json_lines
 from foundation.settings import variable
 from takeaway.commands.options import LEDGER, Json, Ledger, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
@@ -42,7 +43,11 @@ def serve_orders(
     require_free(listen_on, variable("api_port"))
     # uvicorn ends by the signal that it heard, once all is answered: to us it is heard, no more.
     stop_on_signal()
-    serve(orders_api(environ, json_lines("api")), port=listen_on)
+    from producers.pages.operations import operations_pages
+    from takeaway.overview.page import lookout
+
+    operations = operations_pages(lookout(environ, HOME, SYSTEM_CLOCK, uninterrupted_wait()).look)
+    serve(orders_api(environ, json_lines("api"), rooms=[operations]), port=listen_on)
 
 
 def work(

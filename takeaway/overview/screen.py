@@ -136,7 +136,7 @@ def _consumer_rows(overview: Overview) -> list[Row]:
                     "?" if lag is None else seconds_in_words(lag.seconds),
                     seconds_in_words(one.checkpoint_seconds) if one.checkpoint_seconds is not None else "·",
                     apart,
-                    _owner(one),
+                    owner_of(one),
                     oldest.order_id[:_ORDER] if oldest else "",
                     oldest.event_type if oldest else "",
                 ),
@@ -147,7 +147,7 @@ def _consumer_rows(overview: Overview) -> list[Row]:
     return rows
 
 
-def _owner(consumer: ConsumerFlow) -> str:
+def owner_of(consumer: ConsumerFlow) -> str:
     """The process on this machine, where there is one; otherwise the end of the worker's id, which tells it apart."""
     if consumer.trouble is not None:
         return "?"
@@ -192,10 +192,10 @@ def _states(overview: Overview) -> Text:
 def _slowest(overview: Overview) -> Text:
     if isinstance(overview.orders, Unknown) or overview.orders.slowest is None:
         return Text.assemble(("slowest step ", "bold"), "not known")
-    return Text.assemble(("slowest step ", "bold"), _step(overview.orders.slowest))
+    return Text.assemble(("slowest step ", "bold"), step_in_words(overview.orders.slowest))
 
 
-def _step(step: StepTime) -> str:
+def step_in_words(step: StepTime) -> str:
     took, may = seconds_in_words(step.p95_seconds), seconds_in_words(step.within_seconds)
     return f"{step.actor} after {step.because_of}: {took} of {may} ({step.share:.0%})"
 
