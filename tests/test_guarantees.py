@@ -1002,6 +1002,11 @@ GUARANTEES = (
         "test_another_restaurant_cannot_touch_an_order",
     ),
     Guarantee(
+        "what a snapshot tells of its commits is no newer than its files",
+        becomes("0"),
+        "test_what_a_snapshot_tells_of_the_log_is_no_newer_than_its_files",
+    ),
+    Guarantee(
         "a commit outlasts the lost races that Delta gives up after",
         deleted,
         "test_a_commit_outlasts_twenty_lost_races",
