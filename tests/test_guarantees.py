@@ -259,6 +259,11 @@ GUARANTEES = (
         "test_a_consumer_reads_the_stream_once_its_history_is_done",
     ),
     Guarantee(
+        "a consumer that begins with history outlasts an AWS that goes away",
+        becomes("0 * failures + [][failures]"),
+        "test_what_fails_on_the_first_day_is_told_and_waited_out",
+    ),
+    Guarantee(
         "each event of an answer has an id of its own",
         replaced("position=position", "position=0"),
         "test_two_alike_have_two_ids",
