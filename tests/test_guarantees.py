@@ -54,6 +54,11 @@ class Guarantee:
 
 GUARANTEES = (
     Guarantee(
+        "what is kept of an effect's failure has no word of its message",
+        becomes("f'{type(error).__name__}: {error}'"),
+        "test_what_is_kept_of_a_failure_says_what_it_was_and_quotes_nothing",
+    ),
+    Guarantee(
         "a new consumer does not hear what follows from what it tells",
         never,
         "test_one_that_would_hear_what_follows_from_what_it_tells_is_refused",
