@@ -70,8 +70,13 @@ GUARANTEES = (
     ),
     Guarantee(
         "an order's own accept_by is its deadline",
-        replaced("_later(accept_by, deadline - ACCEPT_WITHIN)", "_later(at, deadline / speed)"),
+        replaced("_later(accept_by, more)", "_later(at, deadline / speed)"),
         "test_accept_by_is_a_deadline_at_any_speed",
+    ),
+    Guarantee(
+        "an answer has until the order's accept_by, whatever the speed",
+        becomes("str(deadline)"),
+        "test_an_answer_has_until_the_orders_accept_by_whatever_the_speed",
     ),
     Guarantee(
         "only people's steps go by the speed",
