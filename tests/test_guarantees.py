@@ -54,6 +54,11 @@ class Guarantee:
 
 GUARANTEES = (
     Guarantee(
+        "what is kept of an effect's failure has no word of its message",
+        becomes("f'{type(error).__name__}: {error}'"),
+        "test_what_is_kept_of_a_failure_says_what_it_was_and_quotes_nothing",
+    ),
+    Guarantee(
         "a new consumer does not hear what follows from what it tells",
         never,
         "test_one_that_would_hear_what_follows_from_what_it_tells_is_refused",
@@ -65,8 +70,13 @@ GUARANTEES = (
     ),
     Guarantee(
         "an order's own accept_by is its deadline",
-        replaced("_later(accept_by, deadline - ACCEPT_WITHIN)", "_later(at, deadline / speed)"),
+        replaced("_later(accept_by, more)", "_later(at, deadline / speed)"),
         "test_accept_by_is_a_deadline_at_any_speed",
+    ),
+    Guarantee(
+        "an answer has until the order's accept_by, whatever the speed",
+        becomes("str(deadline)"),
+        "test_an_answer_has_until_the_orders_accept_by_whatever_the_speed",
     ),
     Guarantee(
         "only people's steps go by the speed",

@@ -199,17 +199,29 @@ def start_flow(stack: Stack, api_port: int) -> None:
     require_alive(stack.running)
 
 
+_EMBEDDED = "embedded"
 # LocalStack takes seconds where the embedded AWS takes a tenth of one.
 _SHORTEST_ON_LOCALSTACK = 60
 
 
-def at_speed(speed: float, backend: str = "embedded") -> dict[str, str]:
+def answer_within(speed: float, backend: str = _EMBEDDED) -> timedelta:
+    """How long an order is to wait for its answer where simulated restaurants are so fast, in whole seconds."""
+    shortest = 0 if backend == _EMBEDDED else _SHORTEST_ON_LOCALSTACK
+    return timedelta(seconds=max(shortest, math.ceil(accept_within(speed).total_seconds())))
+
+
+def at_speed(speed: float, backend: str = _EMBEDDED) -> dict[str, str]:
     """What processes are told where simulated restaurants are so fast, unless they are told otherwise."""
-    shortest = 0 if backend == "embedded" else _SHORTEST_ON_LOCALSTACK
     return {
-        variable("accept_within_seconds"): f"{max(shortest, math.ceil(accept_within(speed).total_seconds()))}",
+        variable("accept_within_seconds"): f"{answer_within(speed, backend).total_seconds():.0f}",
         variable("speed"): f"{speed:g}",
     }
+
+
+def backend_that_is_up(home: Path) -> str:
+    """The name of the back end that an earlier command started; of the usual one where none did."""
+    told = home / "backend"
+    return told.read_text() if told.exists() else _EMBEDDED
 
 
 def _speed(home: Path) -> float:
