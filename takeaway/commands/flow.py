@@ -13,7 +13,7 @@ import typer
 from takeaway.commands.options import MAX_SPEED, Json
 from takeaway.errors import UserError
 from takeaway.stack import lake_told_in_one_line, resolved
-from takeaway.terminal import PlainConsole, counted, in_words, piped, roughly, say, show_rows
+from takeaway.terminal import PlainConsole, counted, in_words, piped, roughly, say, show_rows, waiting
 
 if TYPE_CHECKING:
     from analytics.mining import Deviation, Edge, Mined
@@ -101,7 +101,7 @@ def _mined(*, limit: int, speed: float) -> "Mined":
     from analytics.mining import mine
 
     environ = resolved()
-    with lake_told_in_one_line(environ), PlainConsole(stderr=True).status("reading the events of the lake"):
+    with lake_told_in_one_line(environ), waiting("reading the events of the lake"):
         return mine(Lake.from_environment(environ).sql, speed=speed, most_orders=limit)
 
 

@@ -22,7 +22,8 @@ from foundation.settings import from_environment
 from producers.orders.tokens import TokenKey
 from takeaway import cli
 from takeaway.audit.verdict import LOST, Audit, Bounds, Finding
-from takeaway.commands import customers, flow, reading
+from takeaway.commands import flow, reading
+from takeaway.commands.lake import customers
 from takeaway.errors import UserError
 from takeaway.local import backends
 from takeaway.local.aws import local_environ
