@@ -53,23 +53,27 @@ def logs(
 
     folder = HOME / "logs"
     begin = None if since is None else moment(since, SYSTEM_CLOCK.now())
-    reading = LogFolder(folder, _processes(folder, names))
+    processes = _processes(folder, names)
     stop = stop_on_signal() if follow else None
     show = _shows(as_json)
     wanted = _wanted(begin, errors=errors)
+    with LogFolder(folder, processes) as reading:
+        _show_newest(filter(wanted, reading.lines()), last, show, is_all=not follow)
+        while stop is not None and not stop.wait(_LOOK_SECONDS):
+            _show_all(filter(wanted, reading.lines()), show)
+
+
+def _show_newest(lines: "Iterable[LogLine]", last: int, show: "Callable[[LogLine], None]", *, is_all: bool) -> None:
     found = 0
     newest: deque[LogLine] = deque(maxlen=last or None)
-    for line in filter(wanted, reading.lines()):
+    for line in lines:
         newest.append(line)
         found += 1
     if found > len(newest):
         say(f"{counted(found - len(newest), 'line')} before these; --last 0 shows all", file=sys.stderr)
     _show_all(newest, show)
-    if not newest and not follow:
+    if not newest and is_all:
         say("nothing of the kind was told", file=sys.stderr)
-    while stop is not None and not stop.wait(_LOOK_SECONDS):
-        _show_all(filter(wanted, reading.lines()), show)
-    reading.close()
 
 
 def _processes(folder: Path, names: list[str] | None) -> frozenset[str] | None:

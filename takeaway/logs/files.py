@@ -52,6 +52,7 @@ class LogFile:
             yield from self._cut_off()
             self._file.seek(0)
         while block := self._file.read(_BLOCK):
+            # guarantee: a line of a log that was cut off is told when it is whole
             *whole, self._rest = (self._rest + block).split(b"\n")
             for data in whole:
                 if data.strip():
@@ -88,6 +89,9 @@ class LogFolder:
                 self._files[path] = LogFile(path)
         yield from heapq.merge(*(file.lines() for file in self._files.values()), key=lambda line: line.at)
 
-    def close(self) -> None:
+    def __enter__(self) -> "LogFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         for file in self._files.values():
             file.close()

@@ -46,5 +46,5 @@ class LineShown:
 
 def _value(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    plain = one_line(text)
-    return json.dumps(plain, ensure_ascii=False) if " " in plain or not plain else plain
+    is_one_word = bool(text) and " " not in text
+    return one_line(text if is_one_word else json.dumps(text, ensure_ascii=False))

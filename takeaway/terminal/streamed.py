@@ -103,7 +103,24 @@ def _plain_type(kind: "pa.DataType") -> "pa.DataType":
 def _plain(column: "pa.Array[Any]") -> "pa.Array[Any]":
     import pyarrow as pa
 
-    return column if _plain_type(column.type) == column.type else pa.array(_cells(column), pa.string())
+    if _plain_type(column.type) == column.type:
+        return column
+    if pa.types.is_timestamp(column.type) and column.type.tz and (quickly := _in_calendar(column)) is not None:
+        return quickly
+    return _text(column)
+
+
+def _in_calendar(column: "pa.Array[Any]") -> "pa.Array[Any] | None":
+    """Moments as text, many times as quickly as one by one; None when one lies outside Python's calendar."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        pc.min_max(column).as_py()
+    except (OverflowError, ValueError):
+        return None
+    moments: Any = column.cast(pa.timestamp("us", "UTC"))
+    return pc.strftime(moments, "%Y-%m-%dT%H:%M:%SZ")
 
 
 def _cells(column: "pa.Array[Any]") -> list[str | None]:
