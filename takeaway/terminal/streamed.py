@@ -120,7 +120,8 @@ def _in_calendar(column: "pa.Array[Any]") -> "pa.Array[Any] | None":
     except (OverflowError, ValueError):
         return None
     moments: Any = column.cast(pa.timestamp("us", "UTC"))
-    return pc.strftime(moments, "%Y-%m-%dT%H:%M:%SZ")
+    told: pa.Array[Any] = pc.strftime(moments, "%Y-%m-%dT%H:%M:%SZ")
+    return told
 
 
 def _cells(column: "pa.Array[Any]") -> list[str | None]:
