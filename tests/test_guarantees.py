@@ -304,6 +304,21 @@ GUARANTEES = (
         "test_what_several_make_at_once_is_what_the_first_made",
     ),
     Guarantee(
+        "an answer replaces no file unless told to",
+        replaced("path.hardlink_to(beside)", "beside.replace(path)"),
+        "test_a_file_that_is_there_or_comes_meanwhile_is_not_replaced",
+    ),
+    Guarantee(
+        "a look at what was sent takes no message from the audit",
+        deleted,
+        "test_a_look_takes_no_message_from_the_audit",
+    ),
+    Guarantee(
+        "a line of a log that was cut off is told when it is whole",
+        replaced("self._rest + block", "block"),
+        "test_a_line_that_is_cut_off_is_told_once_when_it_is_whole",
+    ),
+    Guarantee(
         "an order that is unanswered in time expires",
         replaced("at >= accept_by", "at > accept_by"),
         "test_what_comes_at_accept_by_or_later_makes_the_order_expire",

@@ -23,6 +23,14 @@ class ReplayWaits(Diagnostic):
 
 
 @dataclass(frozen=True)
+class ReplayedSoFar(Diagnostic):
+    """So many events were given by now, of all shards up to this one. Told each ten thousand."""
+
+    shard_id: str
+    events: int
+
+
+@dataclass(frozen=True)
 class Replayed(Diagnostic):
     """All of that is done.
 

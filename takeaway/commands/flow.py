@@ -13,7 +13,7 @@ import typer
 from takeaway.commands.options import MAX_SPEED, Json
 from takeaway.errors import UserError
 from takeaway.stack import HOME, answer_within, backend_that_is_up, lake_told_in_one_line, resolved
-from takeaway.terminal import PlainConsole, counted, in_words, piped, roughly, say, show_rows
+from takeaway.terminal import PlainConsole, counted, in_words, piped, roughly, say, show_rows, waiting
 
 if TYPE_CHECKING:
     from analytics.mining import Deviation, Edge, Mined
@@ -101,7 +101,7 @@ def _mined(*, limit: int, speed: float) -> "Mined":
     from analytics.mining import mine
 
     environ, within = resolved(), answer_within(speed, backend_that_is_up(HOME))
-    with lake_told_in_one_line(environ), PlainConsole(stderr=True).status("reading the events of the lake"):
+    with lake_told_in_one_line(environ), waiting("reading the events of the lake"):
         ask = Lake.from_environment(environ).sql
         return mine(ask, speed=speed, answer_within=within, most_orders=limit)
 

@@ -12,6 +12,7 @@ import typer
 from consumers.specs import named, reader_named, readers
 from foundation.diagnostics import json_lines
 from foundation.settings import variable
+from takeaway.commands import completing
 from takeaway.commands.options import LEDGER, Json, Ledger, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
 from takeaway.errors import UserError
 from takeaway.local import require_free
@@ -46,7 +47,9 @@ def serve_orders(
 
 
 def work(
-    consumer: Annotated[str, typer.Argument(help=f"One of: {', '.join(readers())}.")],
+    consumer: Annotated[
+        str, typer.Argument(help=f"One of: {', '.join(readers())}.", autocompletion=completing.readers_of_the_stream)
+    ],
     engine: Annotated[
         Engine, typer.Option(help="What feeds it: our worker, or the KCL, which needs Java.")
     ] = Engine.WORKER,
@@ -73,7 +76,9 @@ def work(
 
 
 def replay(
-    consumer: Annotated[str, typer.Argument(help="One that keeps a state, or looks on.")],
+    consumer: Annotated[
+        str, typer.Argument(help="One that keeps a state, or looks on.", autocompletion=completing.consumers)
+    ],
     as_json: Json = False,
 ) -> None:
     """Give a consumer all that the lake has, order by order. An event that it has heard before counts no second time.
@@ -121,7 +126,10 @@ def watch() -> None:
 
 def new_consumer(
     name: Annotated[str, typer.Argument(help="In snake_case.")],
-    listens_to: Annotated[str, typer.Option(metavar="TYPE[,TYPE...]", help="The events that it hears.")],
+    listens_to: Annotated[
+        str,
+        typer.Option(metavar="TYPE[,TYPE...]", help="The events that it hears.", autocompletion=completing.event_types),
+    ],
     publishes: Annotated[str | None, typer.Option(metavar="TYPE", help="An event that it may tell.")] = None,
     stateful: Annotated[bool, typer.Option("--stateful", help="It keeps a state by customer, and is pure.")] = False,
 ) -> None:

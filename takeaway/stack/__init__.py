@@ -41,6 +41,7 @@ from takeaway.stack.flow import (
     up,
 )
 from takeaway.stack.lake_errors import lake_told_in_one_line, require_lake, require_log, told_of_lake
+from takeaway.stack.readers import reader_notes, reader_variables
 from takeaway.stack.stores import STORES, Store
 from takeaway.stack.time_limit import Asked, Unanswered, reason
 
@@ -79,6 +80,8 @@ __all__ = [
     "lake_told_in_one_line",
     "merged",
     "origins",
+    "reader_notes",
+    "reader_variables",
     "reason",
     "require_alive",
     "require_lake",

@@ -1,7 +1,7 @@
 """Everything on this machine, in the background: local AWS, API, consumers, watcher, the lake's keeper, restaurants."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -90,8 +90,12 @@ class Stack:
         stop_processes([one for one in self.running if one.name == name], grace=STOP_GRACE_SECONDS)
         self.running = [one for one in self.running if one.name != name]
 
-    def stop(self) -> None:
-        """In the order of the flow: what makes events first, the local AWS last, so that nobody loses its world."""
+    def stop(self, tell: Callable[[str], None] = lambda _: None) -> None:
+        """In the order of the flow: what makes events first, the local AWS last, so that nobody loses its world.
+
+        `tell` is told what is being stopped, how many are left, and how long that may take.
+        """
+        left = len(self.running)
         before_consumers = [one for one in self.running if one.name not in (*CONSUMERS, API, LOCAL_AWS)]
         for some, grace in (
             (before_consumers, STOP_GRACE_SECONDS),
@@ -99,7 +103,12 @@ class Stack:
             ([one for one in self.running if one.name in CONSUMERS], CONSUMERS_GRACE_SECONDS),
             ([one for one in self.running if one.name == LOCAL_AWS], STOP_GRACE_SECONDS),
         ):
+            if some:
+                tell(
+                    f"{', '.join(one.name for one in some)}, {grace:.0f} s at most; {left} of {len(self.running)} left"
+                )
             stop_processes(some, grace=grace)
+            left -= len(some)
         # One that ended by itself is not among them, but may have left something behind.
         stop_processes(load_services(self.home / "services.json"), grace=0)
         self.running = []
@@ -127,8 +136,9 @@ def up(
     api_port: int | None = None,
     aws_only: bool = False,
     speed: float | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Stack:
-    """Starts what is not up yet, and answers when the API answers.
+    """Starts what is not up yet, and answers when the API answers; `tell` is told what that is.
 
     What is up stays as it is: a port or a speed that it does not have is a `UserError`; None takes what is there.
     """
@@ -150,7 +160,9 @@ def up(
     try:
         if fresh:
             require_free(aws_port, variable("aws_port"))
+            tell(f"the local AWS ({backend.name}), {backend.start_seconds:.0f} s at most")
             stack.start_local_aws(backend, aws_port)
+            tell("the stack's resources on it")
             stack.deploy()
         else:
             stack.environ = resolved(home)
@@ -159,7 +171,7 @@ def up(
         stack.environ = at_speed(speed, backend.name) | stack.environ
         if not aws_only:
             known_as = stack.api
-            start_flow(stack, api_port)
+            start_flow(stack, api_port, tell)
             if stack.api != known_as:
                 # They would go on calling an API that is not there.
                 stack.end(RESTAURANTS)
@@ -173,7 +185,7 @@ def up(
     return stack
 
 
-def start_flow(stack: Stack, api_port: int) -> None:
+def start_flow(stack: Stack, api_port: int, tell: Callable[[str], None] = lambda _: None) -> None:
     """The API, every consumer, the deadline watcher and the lake's keeper, each a process of its own, if it is not up.
 
     Returns when the API answers.
@@ -191,6 +203,7 @@ def start_flow(stack: Stack, api_port: int) -> None:
         stack.start(KEEPER, "lake", "keep")
     wait = uninterrupted_wait()
     deadline = SYSTEM_CLOCK.monotonic() + API_START_SECONDS
+    tell(f"{len(stack.running)} processes are there; the API is to answer within {API_START_SECONDS:.0f} s")
     while not answers(stack.api):
         require_alive(stack.running)
         if SYSTEM_CLOCK.monotonic() > deadline:

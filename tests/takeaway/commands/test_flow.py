@@ -23,7 +23,7 @@ from producers.load.history.history import HistoryPlan, ledger_beside, write_his
 from producers.load.ledger import SilentEnd, ledger_lines
 from takeaway import cli
 from takeaway.commands import flow
-from takeaway.commands import lake as lake_commands
+from takeaway.commands.lake import asking
 from tests.support.lake_rows import GOOD, an_event, an_order
 from tests.support.subscribers import CORE
 from tests.support.worlds.kept_folder import KeptFolder
@@ -62,7 +62,7 @@ def lake_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Rows],
     folder = KeptFolder(tmp_path)
     monkeypatch.setattr(flow, "resolved", dict)
     monkeypatch.setattr(flow, "HOME", tmp_path)
-    monkeypatch.setattr(lake_commands, "resolved", dict)
+    monkeypatch.setattr(asking, "resolved", dict)
     monkeypatch.setattr(Lake, "from_environment", lambda _: folder.lake())
     return folder.add
 
