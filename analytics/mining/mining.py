@@ -40,8 +40,8 @@ def mine(
     with duckdb.connect() as connection:
         newest = _take_in(connection, ask(EVENTS_TO_MINE), flow)
         types = [name for (name,) in connection.execute("SELECT event_type FROM types ORDER BY code").fetchall()]
-        connection.execute(statements.orders(flow))
-        connection.execute(statements.pairs(flow))
+        connection.execute(f"CREATE TEMP TABLE orders AS {statements.orders(flow)}")
+        connection.execute(f"CREATE TEMP TABLE pairs AS {statements.pairs(flow)}")
         connection.execute(statements.deviations(flow, newest or 0))
         (events,), (orders,) = (
             _only(connection, "SELECT count(*) FROM happened"),
