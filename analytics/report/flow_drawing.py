@@ -82,7 +82,7 @@ def _allowed(row: Mapping[str, Any]) -> str:
 
 def _columns(width: int) -> tuple[int, ...]:
     """Where each column of numbers ends."""
-    return tuple(width - back for back in (330, 245, 155, 65, 4))
+    return tuple(width - back for back in (352, 255, 158, 68, 4))
 
 
 def _head(width: int) -> str:

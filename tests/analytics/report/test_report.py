@@ -1,5 +1,8 @@
 """The report: one page that stands alone, says what the answers say, and cannot be made to run anything."""
 
+import base64
+import csv
+import io
 import json
 import shlex
 from collections import Counter
@@ -15,10 +18,10 @@ import pyarrow as pa
 import pytest
 
 from analytics.reading.orders import Window
-from analytics.report.data import report_data
+from analytics.report.data import as_csv, report_data
 from analytics.report.page import render_report
 from analytics.report.report import About, Report, Stamp, make_report
-from analytics.report.words import duration, journey, moment, money, number, share
+from analytics.report.words import change, duration, journey, moment, money, number, share
 from tests.support.builders import NOON
 from tests.support.lake_rows import GOOD, a_table, an_event, an_order, some_orders
 
@@ -388,3 +391,76 @@ def test_counts_and_moments_read_well() -> None:
     assert (number(1_234_567), number(None)) == ("1,234,567", NOTHING)
     assert moment(datetime.fromisoformat("2026-03-14T13:00:00.9+01:00")) == "2026-03-14 12:00:00"
     assert moment(None) == NOTHING
+
+
+def test_no_word_of_the_data_is_a_formula_in_a_csv() -> None:
+    words = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "plain", 'a "quote", and a comma']
+    text = as_csv(pa.table({"word": words, "number": list(range(-3, 4))}))
+    assert list(csv.reader(io.StringIO(text))) == [
+        ["word", "number"],
+        *([f"'{word}", str(number)] for word, number in zip(words[:5], range(-3, 2), strict=True)),
+        ["plain", "2"],
+        ['a "quote", and a comma', "3"],
+    ]
+
+
+def test_each_answer_is_in_the_page_as_a_file(report: Report, page: Page) -> None:
+    links = {link["download"]: link["href"] for link in page.all("a") if "download" in link}
+    assert set(links) <= {f"{name}.csv" for name in report.answers}
+    assert len(links) == len(report.answers) == len(report.questions)
+    for name, answer in report.answers.items():
+        held = base64.b64decode(links[f"{name}.csv"].removeprefix("data:text/csv;charset=utf-8;base64,"))
+        assert held.decode("utf-8-sig") == as_csv(answer)
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "words"),
+    [
+        (110, 100, "+10.0%"),
+        (90, 100, "\N{MINUS SIGN}10.0%"),
+        (350, 100, "+250%"),
+        (100, 100, "as before"),
+        (100_001, 100_000, "nearly as before"),
+        (5, 0, "none before"),
+        (0, 0, "as before"),
+        (None, 5, NOTHING),
+    ],
+)
+def test_a_change_is_told_in_parts_of_what_was(now: float | None, before: float, words: str) -> None:
+    assert change(now, before) == words
+
+
+def test_the_cards_tell_the_change_against_the_period_before() -> None:
+    rows = [
+        *[row for number in range(4) for row in an_order(*GOOD, order_id=f"before {number}", after=-3600)],
+        *[row for number in range(5) for row in an_order(*GOOD, order_id=f"now {number}", after=60)],
+    ]
+    text = a_page(rows, window=Window(NOON, NOON + timedelta(hours=2))).text
+    assert "Changes are against the period before, 2026-03-14 10:00:00 to 2026-03-14 12:00:00." in text
+    assert "Orders 5 placed in the period +25.0% from 4" in text
+    assert "Revenue EUR 95.00 of completed orders +25.0% from EUR 76.00" in text
+    assert "does not go back" not in text
+
+
+def test_a_lake_that_begins_within_the_period_before_is_told() -> None:
+    text = a_page(an_order(*GOOD), window=Window(NOON, NOON + 2 * timedelta(days=1))).text
+    assert "The lake does not go back to its beginning : its first day is 2026-03-14" in text
+
+
+def test_a_period_in_the_future_names_the_days_that_there_are() -> None:
+    page = a_page(an_order(*GOOD), window=Window(since=NOON + timedelta(days=900)))
+    assert "No orders were placed in this period" in page.text
+    assert "The lake has events from 2026-03-14 to 2026-03-14." in page.text
+
+
+def test_a_missing_day_is_a_gap_and_no_error() -> None:
+    days = [0, 1, 3]
+    rows = [row for day in days for row in an_order(*GOOD, order_id=f"{day}", after=86400.0 * day)]
+    report = a_report(rows, made_at=NOON + timedelta(days=5))
+    assert [row["placed_from"].day for row in report.rows("revenue_over_time")] == [14, 15, 17]
+    assert "Revenue by day" in Page(render_report(report)).text
+
+
+def test_an_order_that_waits_too_long_is_listed_with_the_command_that_tells_why() -> None:
+    rows = [*an_order(order_id="order-1"), *an_order(order_id="newest", after=3600)]
+    assert "takeaway trace order-1 59 min restaurant_notified restaurant-1" in a_page(rows).text
