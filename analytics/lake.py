@@ -84,6 +84,11 @@ class Lake:
         """Counts the table's commits: equal versions of one lake have equal rows."""
         return self._files.version
 
+    @property
+    def repeats(self) -> pa.Table:
+        """The `records` that bring an event which an earlier one has brought: `order_id` and the columns of `PLACE`."""
+        return self._repeats
+
     def files(self, since: When | None = None, until: When | None = None) -> list[str]:
         """The addresses of exactly those Parquet files that count, of the days that the window touches.
 

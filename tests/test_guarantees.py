@@ -1017,6 +1017,26 @@ GUARANTEES = (
         "test_no_consumer_is_given_the_key_of_the_tokens",
     ),
     Guarantee(
+        "the report counts every event once",
+        becomes('connection.execute("CREATE VIEW events AS SELECT * EXCLUDE is_repeat FROM taken")'),
+        "test_duplicates_change_nothing_but_their_own_count",
+    ),
+    Guarantee(
+        "a period that the calendar cannot hold is refused",
+        never,
+        "test_what_is_no_period_is_refused_with_a_fix",
+    ),
+    Guarantee(
+        "a report's command to paste runs nothing of the data",
+        always,
+        "test_the_line_to_paste_is_one_command_that_asks_for_this_order",
+    ),
+    Guarantee(
+        "no word of the data is a formula in a spreadsheet",
+        becomes("value"),
+        "test_no_word_of_the_data_is_a_formula_in_a_csv",
+    ),
+    Guarantee(
         "no terminal and no page obeys a character of the data",
         becomes("text"),
         "test_what_data_say_is_shown_and_not_obeyed",

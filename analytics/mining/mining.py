@@ -47,8 +47,8 @@ def mine(
         accept_by = _ACCEPT_BY if _ACCEPT_BY in ask(_COLUMNS)["column_name"].to_pylist() else "NULL::TIMESTAMPTZ"
         newest = _take_in(connection, ask(EVENTS_TO_MINE.format(accept_by=accept_by)), flow)
         types = [name for (name,) in connection.execute("SELECT event_type FROM types ORDER BY code").fetchall()]
-        connection.execute(statements.orders(flow))
-        connection.execute(statements.pairs(flow))
+        connection.execute(f"CREATE TEMP TABLE orders AS {statements.orders(flow)}")
+        connection.execute(f"CREATE TEMP TABLE pairs AS {statements.pairs(flow)}")
         connection.execute(statements.deviations(flow, newest or 0))
         (events,), (orders,) = (
             _only(connection, "SELECT count(*) FROM happened"),

@@ -70,7 +70,6 @@ def orders(flow: Declared) -> str:
         if any(code == flow.heard(step) for step in flow.steps)
     ]
     return f"""
-CREATE TEMP TABLE orders AS
 SELECT number, min(at_us) AS began, arg_min(accept_us, (at_us, accept_us)) FILTER (accept_us IS NOT NULL) AS accept_us,
   {", ".join([*counts, *firsts])}
 FROM happened GROUP BY number"""  # noqa: S608 - numbers of ours
@@ -86,7 +85,6 @@ def pairs(flow: Declared) -> str:
     by_cause = sorted({code for step in flow.steps if is_handler(step) for code in flow.told(step)})
     cases = [f"WHEN {code} THEN {_best(flow, code)}" for code in range(len(flow.types)) if flow.tellers(code)]
     return f"""
-CREATE TEMP TABLE pairs AS
 SELECT number, code, at_us, -best.place AS step, best.heard AS heard, nullif(best.heard_at, {_LOWEST}) AS heard_at,
   coalesce(best.in_time, false) AS in_time
 FROM (
