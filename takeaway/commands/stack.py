@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -12,7 +13,7 @@ from foundation.settings import variable
 from takeaway.commands.options import MAX_RATE, MAX_SPEED, Json, Seed, Speed, at_a_terminal, chosen, port
 from takeaway.errors import UserError
 from takeaway.local import BACKENDS, EMBEDDED, backend_named
-from takeaway.stack import HOME, endpoint, resolved, signing
+from takeaway.stack import HOME, NONE, OTHERS, SIMULATED, endpoint, resolved, signing
 from takeaway.terminal import PlainConsole, say, typed
 
 if TYPE_CHECKING:
@@ -22,6 +23,14 @@ BackendName = Annotated[
     str,
     typer.Option("--backend", envvar=variable("backend"), help=f"The local AWS: {', '.join(BACKENDS)}."),
 ]
+
+
+class Simulated(StrEnum):
+    """Which restaurants are simulated."""
+
+    ALL = SIMULATED
+    OTHERS = OTHERS
+    NONE = NONE
 
 
 def demo(
@@ -60,9 +69,17 @@ def up(
         typer.Option(min=1, max=MAX_SPEED, help="How many times as fast as real kitchens.", show_default="60"),
     ] = None,
     backend: BackendName = EMBEDDED.name,
+    restaurants: Annotated[
+        Simulated | None,
+        typer.Option(
+            help="Which are simulated; others: but for those whose page a person has open.", show_default="simulated"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Start the local AWS, the API, every consumer and simulated restaurants, and leave them running.
+
+    To run a restaurant yourself: takeaway up --restaurants others. An order then waits ten minutes for its answer.
 
     Example: takeaway up, then paste the curl it prints. Ports: TAKEAWAY_AWS_PORT (4566), TAKEAWAY_API_PORT (8080).
     """
@@ -72,7 +89,15 @@ def up(
     api_port, aws_port = port("api_port"), port("aws_port")
     chosen_backend = backend_named(backend)
     with PlainConsole(stderr=True).status("starting what is not up"):
-        stack = up(HOME, backend=chosen_backend, aws_port=aws_port, api_port=api_port, aws_only=aws_only, speed=speed)
+        stack = up(
+            HOME,
+            backend=chosen_backend,
+            aws_port=aws_port,
+            api_port=api_port,
+            aws_only=aws_only,
+            speed=speed,
+            restaurants=restaurants.value if restaurants else None,
+        )
     environ = resolved()
     if as_json:
         facts = {

@@ -24,7 +24,10 @@ from takeaway.stack.flow import (
     DEFAULT_API_PORT,
     KEEPER,
     LOAD,
+    NONE,
+    OTHERS,
     RESTAURANTS,
+    SIMULATED,
     WATCHER,
     Stack,
     answers,
@@ -40,6 +43,7 @@ from takeaway.stack.flow import (
     up,
 )
 from takeaway.stack.lake_errors import lake_told_in_one_line, require_lake, require_log, told_of_lake
+from takeaway.stack.menu import market_menu
 from takeaway.stack.stores import STORES, Store
 from takeaway.stack.time_limit import Asked, Unanswered, reason
 
@@ -52,8 +56,11 @@ __all__ = [
     "HOME",
     "KEEPER",
     "LOAD",
+    "NONE",
+    "OTHERS",
     "RESTAURANTS",
     "RUNNING",
+    "SIMULATED",
     "STACK",
     "STORES",
     "TOKEN_KEY_FILE",
@@ -74,6 +81,7 @@ __all__ = [
     "first_order",
     "lake_at_stake",
     "lake_told_in_one_line",
+    "market_menu",
     "merged",
     "origins",
     "reason",
