@@ -204,6 +204,36 @@ GUARANTEES = (
         "test_a_code_follows_neither_from_the_order_nor_from_its_events",
     ),
     Guarantee(
+        "every answer has the headers of safety",
+        deleted,
+        "test_every_answer_of_every_route_has_the_headers_of_safety",
+    ),
+    Guarantee(
+        "what is signed for one purpose is good for no other",
+        becomes("self"),
+        "test_what_is_signed_for_one_purpose_is_good_for_no_other",
+    ),
+    Guarantee(
+        "a sign-in link works once, whichever process it comes to",
+        deleted,
+        "test_of_many_that_redeem_one_link_at_once_one_is_the_first",
+    ),
+    Guarantee(
+        "a write from a page needs the CSRF token of its session",
+        never,
+        "test_a_write_needs_the_token_of_its_session_and_a_page_of_this_site",
+    ),
+    Guarantee(
+        "no page of another site writes here",
+        never,
+        "test_nobody_is_signed_in_by_a_page_of_another_site",
+    ),
+    Guarantee(
+        "what people typed is text on a page, whatever it looks like",
+        becomes("False"),
+        "test_what_people_typed_is_text_on_a_page",
+    ),
+    Guarantee(
         "a stream ends with the token that opened it",
         becomes("streams.limits.longest"),
         "test_a_stream_lasts_no_longer_than_its_token",

@@ -36,14 +36,14 @@ def serve_orders(
     """Serve the orders API until SIGTERM or Ctrl-C. Its OpenAPI document is at /schema/openapi.json."""
     from producers.api.serving import serve
     from producers.assembly import orders_api
-    from takeaway.stack import DEFAULT_API_PORT
+    from takeaway.stack import DEFAULT_API_PORT, market_menu
 
     environ = signing(resolved(), make_key=True)
     listen_on = on or port("api_port") or DEFAULT_API_PORT
     require_free(listen_on, variable("api_port"))
     # uvicorn ends by the signal that it heard, once all is answered: to us it is heard, no more.
     stop_on_signal()
-    serve(orders_api(environ, json_lines("api")), port=listen_on)
+    serve(orders_api(environ, json_lines("api"), market_menu()), port=listen_on)
 
 
 def work(
@@ -160,6 +160,9 @@ def restaurants(
     speed: Speed = 60,
     seed: Seed = None,
     ledger: Ledger = LEDGER,
+    others: Annotated[
+        bool, typer.Option("--others", help="Leave alone a restaurant whose page a person has open.")
+    ] = False,
     yes_really_aws: ReallyAws = False,
 ) -> None:
     """Simulate the restaurants alone: read tickets, accept or reject, complete. Until SIGTERM or Ctrl-C."""
@@ -177,6 +180,7 @@ def restaurants(
         ledger=ledger,
         stop=stop_on_signal(),
         emit=json_lines("load"),
+        others=others,
     )
 
 

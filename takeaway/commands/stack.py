@@ -4,7 +4,8 @@ import json
 import os
 import shlex
 import sys
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -14,8 +15,11 @@ from takeaway.commands import completing
 from takeaway.commands.options import MAX_RATE, MAX_SPEED, Json, Seed, Speed, at_a_terminal, chosen, port
 from takeaway.errors import UserError
 from takeaway.local import BACKENDS, EMBEDDED, backend_named
-from takeaway.stack import HOME, endpoint, resolved, signing
+from takeaway.stack import HOME, NONE, OTHERS, SIMULATED, endpoint, resolved, signing
 from takeaway.terminal import PlainConsole, say, typed, waiting
+
+if TYPE_CHECKING:
+    from producers.orders import Role
 
 BackendName = Annotated[
     str,
@@ -26,6 +30,14 @@ BackendName = Annotated[
         autocompletion=completing.backends,
     ),
 ]
+
+
+class Simulated(StrEnum):
+    """Which restaurants are simulated."""
+
+    ALL = SIMULATED
+    OTHERS = OTHERS
+    NONE = NONE
 
 
 def demo(
@@ -64,9 +76,17 @@ def up(
         typer.Option(min=1, max=MAX_SPEED, help="How many times as fast as real kitchens.", show_default="60"),
     ] = None,
     backend: BackendName = EMBEDDED.name,
+    restaurants: Annotated[
+        Simulated | None,
+        typer.Option(
+            help="Which are simulated; others: but for those whose page a person has open.", show_default="simulated"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Start the local AWS, the API, every consumer and simulated restaurants, and leave them running.
+
+    To run a restaurant yourself: takeaway up --restaurants others. An order then waits ten minutes for its answer.
 
     Example: takeaway up, then paste the curl it prints. Ports: TAKEAWAY_AWS_PORT (4566), TAKEAWAY_API_PORT (8080).
     """
@@ -84,6 +104,7 @@ def up(
             aws_only=aws_only,
             speed=speed,
             tell=tell,
+            restaurants=restaurants.value if restaurants else None,
         )
     environ = resolved()
     if as_json:
@@ -101,6 +122,7 @@ def up(
     say(f'For notebooks, scripts and the aws command:   eval "$({program} env)"')
     if stack.runs(API):
         say(f"API  {stack.api}   (OpenAPI: {stack.api}/schema/openapi.json)")
+        say(f"\nSign in to the pages, with links that work once and for fifteen minutes:\n\n{_links(stack.api)}")
         say(f"\nPlace an order, and follow it:\n\n{first_order(stack.api, signing(environ)[variable('token_key')])}\n")
         say("See it in the lake:  ", program, "lake sql 'select event_type, occurred_at from events order by 2'")
     say(f"Stop everything:      {program} down")
@@ -174,16 +196,35 @@ def token(
     role: Annotated[
         str, typer.Option(help="customer, restaurant or operator.", autocompletion=completing.roles)
     ] = "customer",
+    link: Annotated[
+        bool, typer.Option("--link", help="A sign-in link for the pages, good once and for fifteen minutes.")
+    ] = False,
 ) -> None:
-    """Print a bearer token of the orders API, good for a day.
+    """Print a bearer token of the orders API, good for a day; or a link that signs a browser in to its pages, once.
 
-    Example: curl -s $API/orders/$ORDER -H "Authorization: Bearer $(takeaway token you --role operator)"
+    Example: takeaway token restaurant-01 --role restaurant --link
+
+    Or: curl -s $API/orders/$ORDER -H "Authorization: Bearer $(takeaway token you --role operator)"
     """
     from typing import get_args
 
     from producers.orders import Role
-    from takeaway.stack import token
+    from takeaway.stack import existing, sign_in_link, token
 
     if role not in get_args(Role):
         raise UserError(f"no role is called {role!r}", f"one of: {', '.join(get_args(Role))}")
-    say(token(signing(resolved())[variable("token_key")], subject, role))  # type: ignore[arg-type]
+    key, as_role = signing(resolved())[variable("token_key")], cast("Role", role)
+    say(sign_in_link(existing(HOME).api, key, subject, as_role) if link else token(key, subject, as_role))
+
+
+def _links(api: str) -> str:
+    """One for each page, for the customer of the curl and the restaurant that it orders from."""
+    from takeaway.stack import sign_in_link
+
+    key = signing(resolved())[variable("token_key")]
+    people: tuple[tuple[str, Role], ...] = (
+        ("customer-you", "customer"),
+        ("restaurant-01", "restaurant"),
+        ("operator-you", "operator"),
+    )
+    return "\n".join(f"{role:12}{sign_in_link(api, key, subject, role)}" for subject, role in people)

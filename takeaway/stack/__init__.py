@@ -24,7 +24,10 @@ from takeaway.stack.flow import (
     DEFAULT_API_PORT,
     KEEPER,
     LOAD,
+    NONE,
+    OTHERS,
     RESTAURANTS,
+    SIMULATED,
     WATCHER,
     Stack,
     answer_within,
@@ -36,11 +39,13 @@ from takeaway.stack.flow import (
     first_order,
     require_alive,
     restaurants_are_up,
+    sign_in_link,
     start_flow,
     token,
     up,
 )
 from takeaway.stack.lake_errors import lake_told_in_one_line, require_lake, require_log, told_of_lake
+from takeaway.stack.menu import market_menu
 from takeaway.stack.readers import reader_notes, reader_variables
 from takeaway.stack.stores import STORES, Store
 from takeaway.stack.time_limit import Asked, Unanswered, reason
@@ -54,8 +59,11 @@ __all__ = [
     "HOME",
     "KEEPER",
     "LOAD",
+    "NONE",
+    "OTHERS",
     "RESTAURANTS",
     "RUNNING",
+    "SIMULATED",
     "STACK",
     "STORES",
     "TOKEN_KEY_FILE",
@@ -78,6 +86,7 @@ __all__ = [
     "first_order",
     "lake_at_stake",
     "lake_told_in_one_line",
+    "market_menu",
     "merged",
     "origins",
     "reader_notes",
@@ -89,6 +98,7 @@ __all__ = [
     "require_log",
     "resolved",
     "restaurants_are_up",
+    "sign_in_link",
     "signing",
     "stack_sources",
     "start_flow",

@@ -38,6 +38,8 @@ API, RESTAURANTS, LOAD, KEEPER, WATCHER = "api", "restaurants", "load", "keeper"
 _WITH_TOKENS = {API, RESTAURANTS, LOAD}
 DEFAULT_API_PORT = 8080
 DEFAULT_SPEED = 60.0
+# Which restaurants `up` simulates: all, none, or all but those whose page a person has open.
+SIMULATED, NONE, OTHERS = "simulated", "none", "others"
 STOP_GRACE_SECONDS = 30.0
 # A consumer drains, commits what waits for a file and hands its leases back; all of them at once.
 CONSUMERS_GRACE_SECONDS = max(spec.stops_within for spec in CONSUMERS.values()).total_seconds()
@@ -113,7 +115,7 @@ class Stack:
         stop_processes(load_services(self.home / "services.json"), grace=0)
         self.running = []
         (self.home / "services.json").unlink(missing_ok=True)
-        for name in ("endpoint", "access_key", "backend", "api_port", "speed"):
+        for name in ("endpoint", "access_key", "backend", "api_port", "speed", "restaurants"):
             (self.home / name).unlink(missing_ok=True)
 
     def _put_old_ledger_aside(self) -> None:
@@ -137,10 +139,12 @@ def up(
     aws_only: bool = False,
     speed: float | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    restaurants: str | None = None,
 ) -> Stack:
     """Starts what is not up yet, and answers when the API answers; `tell` is told what that is.
 
-    What is up stays as it is: a port or a speed that it does not have is a `UserError`; None takes what is there.
+    What is up stays as it is: a port or a speed that it does not have is a `UserError`, and so are other restaurants;
+    None takes what is there.
     """
     stack = existing(home)
     if stack.running and not stack.runs(LOCAL_AWS):
@@ -150,6 +154,7 @@ def up(
     if not fresh:
         _require_same(backend, (home / "backend").read_text())
         _require_as_it_is(stack, aws_port, api_port, speed)
+        _require_same_restaurants(home, restaurants)
     aws_port, api_port, speed = aws_port or DEFAULT_AWS_PORT, api_port or DEFAULT_API_PORT, speed or _speed(home)
     if fresh and not aws_only and aws_port == api_port:
         raise UserError(
@@ -168,15 +173,19 @@ def up(
             stack.environ = resolved(home)
         # Who looks around wants to see an order in the lake soon; a lake wants bigger files.
         stack.environ.setdefault(variable("lake_file_age"), LAKE_FILE_AGE)
-        stack.environ = at_speed(speed, backend.name) | stack.environ
+        restaurants = restaurants or _restaurants(home)
+        # Where a person may run a restaurant, all have a person's time for an answer.
+        stack.environ = at_speed(speed if restaurants == SIMULATED else 1, backend.name) | stack.environ
         if not aws_only:
             known_as = stack.api
             start_flow(stack, api_port, tell)
             if stack.api != known_as:
                 # They would go on calling an API that is not there.
                 stack.end(RESTAURANTS)
-            if not stack.runs(RESTAURANTS):
-                stack.start(RESTAURANTS, "restaurants", "--api", stack.api, "--speed", str(speed))
+            write(home / "restaurants", restaurants)
+            if restaurants != NONE and not stack.runs(RESTAURANTS):
+                only = ["--others"] if restaurants == OTHERS else []
+                stack.start(RESTAURANTS, "restaurants", "--api", stack.api, "--speed", str(speed), *only)
                 write(home / "speed", f"{speed:g}")
     except BaseException:
         if fresh:
@@ -241,6 +250,19 @@ def _speed(home: Path) -> float:
     """That of the restaurants which are up, or the usual one."""
     told = home / "speed"
     return float(told.read_text()) if told.exists() else DEFAULT_SPEED
+
+
+def _restaurants(home: Path) -> str:
+    """Those that are up, or the usual ones."""
+    told = home / "restaurants"
+    return told.read_text() if told.exists() else SIMULATED
+
+
+def _require_same_restaurants(home: Path, wanted: str | None) -> None:
+    """The API was told how long an answer may take."""
+    if wanted is not None and (home / "restaurants").exists() and wanted != _restaurants(home):
+        there = _restaurants(home)
+        raise UserError(f"the restaurants are up as {there}, not {wanted}", f"`takeaway down` first, or {there}")
 
 
 def _require_same(backend: Backend, there: str) -> None:
@@ -308,6 +330,14 @@ def token(token_key: str, subject: str, role: "Role") -> str:
     from producers.orders import TokenKey
 
     return TokenKey(token_key.encode()).sign(subject, role, SYSTEM_CLOCK.now() + timedelta(days=1))
+
+
+def sign_in_link(api: str, token_key: str, subject: str, role: "Role") -> str:
+    """The address that signs a browser in to the pages of this role: once, and for a quarter of an hour."""
+    from producers.orders import TokenKey
+    from producers.pages.frame import SignInKey, link_url
+
+    return link_url(api, SignInKey(TokenKey(token_key.encode())).link(subject, role, SYSTEM_CLOCK.now()))
 
 
 def answers(api: str) -> bool:
