@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from producers.api.app import Addition
     from producers.pages.frame import Pages
+    from producers.pages.orders import Menu
 
     # Pages of a room of their own, made with what all pages share.
     Room = Callable[[Pages, Emit], Addition]
@@ -93,28 +94,33 @@ def marks_table(environ: Mapping[str, str]) -> MarksTable:
     return MarksTable(aws.client("dynamodb", environ, DYNAMODB), settings.outcomes_table)
 
 
-def orders_api(environ: Mapping[str, str], emit: Emit, rooms: "Sequence[Room]" = ()) -> "Litestar":
+def orders_api(
+    environ: Mapping[str, str], emit: Emit, menu: "Menu | None" = None, rooms: "Sequence[Room]" = ()
+) -> "Litestar":
     """The orders API with its pages, and a publisher and a relay of its own, which end when the application shuts down.
 
-    `rooms` are pages that others bring along.
+    Customers choose from `menu`, which has no restaurant where it is None; `rooms` are pages that others bring along.
     """
     from producers.api.app import create_app
     from producers.pages.frame import Pages, SignInKey, frame
+    from producers.pages.orders import Changes, Menu, left, order_pages
 
     settings = from_environment(OrdersApiSettings, environ)
     key, orders, marks = token_key(environ), orders_table(environ), marks_table(environ)
     pages = Pages(SignInKey(key), SYSTEM_CLOCK)
-    publisher = event_publisher(environ, emit)
+    publisher, tracked = event_publisher(environ, emit), tracked_orders(environ)
+    own = order_pages(menu or Menu((), "EUR", "UTC"), marks, Changes(tracked, emit))
     app = create_app(
         orders,
-        tracked_orders(environ),
+        tracked,
         publisher,
         key,
         SYSTEM_CLOCK,
         emit,
         answer_within=settings.answer_within,
         accept_within=settings.accept_within,
-        additions=[frame(pages, marks, emit), *(room(pages, emit) for room in rooms)],
+        additions=[frame(pages, marks, emit, leaving=left(marks)), *(room(pages, emit) for room in (own, *rooms))],
+        log_requests=True,
     )
     relay = RelayThread(partial(_relay, orders, publisher, settings, emit))
     # guarantee: each API relays what others left behind

@@ -1,7 +1,17 @@
 """Reading the lake's table as it stands: live files, repeats left out, orders as rows."""
 
 from analytics.reading.live_files import LiveFiles, lake_filesystem
-from analytics.reading.orders import ALWAYS, EVERY_ORDER, NEEDED_COLUMNS, When, Window, common_tables, prepared
+from analytics.reading.orders import (
+    ALWAYS,
+    EVERY_ORDER,
+    NEEDED_COLUMNS,
+    UnclearTime,
+    UnusableRecords,
+    When,
+    Window,
+    common_tables,
+    prepared,
+)
 from analytics.reading.repeats import find_repeats, shared_days, without
 
 __all__ = [
@@ -9,6 +19,8 @@ __all__ = [
     "EVERY_ORDER",
     "NEEDED_COLUMNS",
     "LiveFiles",
+    "UnclearTime",
+    "UnusableRecords",
     "When",
     "Window",
     "common_tables",

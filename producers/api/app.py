@@ -18,7 +18,7 @@ from events import ACCEPT_WITHIN
 from foundation.clock import Clock
 from foundation.diagnostics import Emit
 from producers.api.access import Doorkeeper
-from producers.api.asgi import body_within, head_as_get, with_safety
+from producers.api.asgi import body_within, head_as_get, logged, with_safety
 from producers.api.bodies import OrdersRequest
 from producers.api.commands import COMMANDS
 from producers.api.following import follow_order
@@ -87,8 +87,12 @@ def create_app(
     body_time: timedelta = BODY_TIME,
     stream_limits: StreamLimits = STREAM_LIMITS,
     additions: Sequence[Addition] = (),
+    log_requests: bool = False,
 ) -> Litestar:
-    """The API as an ASGI application, with what is added to it. Whoever made `publisher` closes it."""
+    """The API as an ASGI application, with what is added to it. Whoever made `publisher` closes it.
+
+    `log_requests` has each answer told, as `Answered`.
+    """
 
     def carried_out(order: Order) -> None:
         for addition in additions:
@@ -145,6 +149,8 @@ def create_app(
         ),
     )
     _tell_what_is_closed(app)
+    if log_requests:
+        app.asgi_handler = logged(app.asgi_handler, emit, clock)
     app.asgi_handler = with_safety(head_as_get(body_within(app.asgi_handler, body_time)))
     return app
 

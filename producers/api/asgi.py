@@ -5,6 +5,7 @@ And around one answer: a stream, which goes on for as long as there are parts an
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +14,8 @@ from litestar import Response
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPReceiveMessage, HTTPScope, Message, Receive, Scope, Send
 
+from foundation.clock import Clock
+from foundation.diagnostics import Diagnostic, Emit
 from producers.api.problems import Problem
 from producers.api.server_sent import MEDIA_TYPE
 
@@ -43,6 +46,45 @@ def with_safety(app: ASGIApp) -> ASGIApp:
             await send(message)
 
         await app(scope, receive, send_safely)
+
+    return answer
+
+
+@dataclass(frozen=True)
+class Answered(Diagnostic):
+    """A request was answered. `route` is its template, without ids; `status` is 0 when the answer never began.
+
+    `role` is that of the token or session, none without one. Of a stream this is told when it ends.
+    """
+
+    method: str
+    route: str
+    status: int
+    milliseconds: float
+    role: str
+
+
+def logged(app: ASGIApp, emit: Emit, clock: Clock) -> ASGIApp:
+    """Tells every request, around the application that finds its route."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await app(scope, receive, send)
+            return
+        status, began = 0, clock.monotonic()
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await app(scope, receive, send_and_note)
+        finally:
+            took, who = clock.monotonic() - began, scope.get("user")
+            route = str(scope.get("path_template", ""))
+            emit(Answered(scope["method"], route, int(status), round(1000 * took, 1), who.role if who else ""))
 
     return answer
 

@@ -13,6 +13,7 @@ from consumers.specs import named, reader_named, readers
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import json_lines
 from foundation.settings import variable
+from takeaway.commands import completing
 from takeaway.commands.options import LEDGER, Json, Ledger, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
 from takeaway.errors import UserError
 from takeaway.local import require_free
@@ -36,7 +37,7 @@ def serve_orders(
     """Serve the orders API until SIGTERM or Ctrl-C. Its OpenAPI document is at /schema/openapi.json."""
     from producers.api.serving import serve
     from producers.assembly import orders_api
-    from takeaway.stack import DEFAULT_API_PORT
+    from takeaway.stack import DEFAULT_API_PORT, market_menu
 
     environ = signing(resolved(), make_key=True)
     listen_on = on or port("api_port") or DEFAULT_API_PORT
@@ -47,11 +48,13 @@ def serve_orders(
     from takeaway.overview.page import lookout
 
     operations = operations_pages(lookout(environ, HOME, SYSTEM_CLOCK, uninterrupted_wait()).look)
-    serve(orders_api(environ, json_lines("api"), rooms=[operations]), port=listen_on)
+    serve(orders_api(environ, json_lines("api"), market_menu(), rooms=[operations]), port=listen_on)
 
 
 def work(
-    consumer: Annotated[str, typer.Argument(help=f"One of: {', '.join(readers())}.")],
+    consumer: Annotated[
+        str, typer.Argument(help=f"One of: {', '.join(readers())}.", autocompletion=completing.readers_of_the_stream)
+    ],
     engine: Annotated[
         Engine, typer.Option(help="What feeds it: our worker, or the KCL, which needs Java.")
     ] = Engine.WORKER,
@@ -78,7 +81,9 @@ def work(
 
 
 def replay(
-    consumer: Annotated[str, typer.Argument(help="One that keeps a state, or looks on.")],
+    consumer: Annotated[
+        str, typer.Argument(help="One that keeps a state, or looks on.", autocompletion=completing.consumers)
+    ],
     as_json: Json = False,
 ) -> None:
     """Give a consumer all that the lake has, order by order. An event that it has heard before counts no second time.
@@ -126,7 +131,10 @@ def watch() -> None:
 
 def new_consumer(
     name: Annotated[str, typer.Argument(help="In snake_case.")],
-    listens_to: Annotated[str, typer.Option(metavar="TYPE[,TYPE...]", help="The events that it hears.")],
+    listens_to: Annotated[
+        str,
+        typer.Option(metavar="TYPE[,TYPE...]", help="The events that it hears.", autocompletion=completing.event_types),
+    ],
     publishes: Annotated[str | None, typer.Option(metavar="TYPE", help="An event that it may tell.")] = None,
     stateful: Annotated[bool, typer.Option("--stateful", help="It keeps a state by customer, and is pure.")] = False,
 ) -> None:
@@ -157,6 +165,9 @@ def restaurants(
     speed: Speed = 60,
     seed: Seed = None,
     ledger: Ledger = LEDGER,
+    others: Annotated[
+        bool, typer.Option("--others", help="Leave alone a restaurant whose page a person has open.")
+    ] = False,
     yes_really_aws: ReallyAws = False,
 ) -> None:
     """Simulate the restaurants alone: read tickets, accept or reject, complete. Until SIGTERM or Ctrl-C."""
@@ -174,6 +185,7 @@ def restaurants(
         ledger=ledger,
         stop=stop_on_signal(),
         emit=json_lines("load"),
+        others=others,
     )
 
 

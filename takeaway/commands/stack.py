@@ -3,25 +3,41 @@
 import json
 import os
 import shlex
+import sys
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import variable
+from takeaway.commands import completing
 from takeaway.commands.options import MAX_RATE, MAX_SPEED, Json, Seed, Speed, at_a_terminal, chosen, port
 from takeaway.errors import UserError
 from takeaway.local import BACKENDS, EMBEDDED, backend_named
-from takeaway.stack import HOME, endpoint, resolved, signing
-from takeaway.terminal import PlainConsole, say, typed
+from takeaway.stack import HOME, NONE, OTHERS, SIMULATED, endpoint, resolved, signing
+from takeaway.terminal import PlainConsole, say, typed, waiting
 
 if TYPE_CHECKING:
     from producers.orders import Role
 
 BackendName = Annotated[
     str,
-    typer.Option("--backend", envvar=variable("backend"), help=f"The local AWS: {', '.join(BACKENDS)}."),
+    typer.Option(
+        "--backend",
+        envvar=variable("backend"),
+        help=f"The local AWS: {', '.join(BACKENDS)}.",
+        autocompletion=completing.backends,
+    ),
 ]
+
+
+class Simulated(StrEnum):
+    """Which restaurants are simulated."""
+
+    ALL = SIMULATED
+    OTHERS = OTHERS
+    NONE = NONE
 
 
 def demo(
@@ -60,9 +76,17 @@ def up(
         typer.Option(min=1, max=MAX_SPEED, help="How many times as fast as real kitchens.", show_default="60"),
     ] = None,
     backend: BackendName = EMBEDDED.name,
+    restaurants: Annotated[
+        Simulated | None,
+        typer.Option(
+            help="Which are simulated; others: but for those whose page a person has open.", show_default="simulated"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Start the local AWS, the API, every consumer and simulated restaurants, and leave them running.
+
+    To run a restaurant yourself: takeaway up --restaurants others. An order then waits ten minutes for its answer.
 
     Example: takeaway up, then paste the curl it prints. Ports: TAKEAWAY_AWS_PORT (4566), TAKEAWAY_API_PORT (8080).
     """
@@ -71,8 +95,17 @@ def up(
     was_up = {one.pid for one in existing(HOME).running}
     api_port, aws_port = port("api_port"), port("aws_port")
     chosen_backend = backend_named(backend)
-    with PlainConsole(stderr=True).status("starting what is not up"):
-        stack = up(HOME, backend=chosen_backend, aws_port=aws_port, api_port=api_port, aws_only=aws_only, speed=speed)
+    with waiting("starting what is not up") as tell:
+        stack = up(
+            HOME,
+            backend=chosen_backend,
+            aws_port=aws_port,
+            api_port=api_port,
+            aws_only=aws_only,
+            speed=speed,
+            tell=tell,
+            restaurants=restaurants.value if restaurants else None,
+        )
     environ = resolved()
     if as_json:
         facts = {
@@ -110,10 +143,10 @@ def down(
     discarded = [lake for stack in stacks if (lake := lake_at_stake(stack))]
     if discarded and not yes and at_a_terminal():
         typer.confirm(f"This discards {' and '.join(discarded)}. Go on?", abort=True)
-    stopped = 0
-    for stack in stacks:
-        stopped += len(stack.running)
-        stack.stop()
+    stopped = sum(len(stack.running) for stack in stacks)
+    with waiting("stopping") as tell:
+        for stack in stacks:
+            stack.stop(tell)
     if as_json:
         say(json.dumps({"stopped": stopped}))
     else:
@@ -131,7 +164,8 @@ def deploy(
     """
     from takeaway.stack import deploy as deploy_stack
 
-    settings = deploy_stack(endpoint(), shards=shards)
+    with waiting("deploying the stack; on AWS it takes some minutes"):
+        settings = deploy_stack(endpoint(), shards=shards)
     if as_json:
         say(json.dumps(settings))
         return
@@ -142,16 +176,26 @@ def deploy(
 def env() -> None:
     """Print this stack's variables for a shell, so that scripts and notebooks find the lake and the stream.
 
+    With what deltalake, polars and DuckDB need for a lake on plain HTTP; on a terminal also how to use it.
+
     Example: eval "$(takeaway env)"
     """
-    for name, value in sorted(resolved().items()):
+    from takeaway.stack import reader_notes, reader_variables
+
+    environ = resolved()
+    for name, value in sorted((environ | reader_variables(environ)).items()):
         if os.environ.get(name) != value:
             say(f"export {name}={shlex.quote(value)}")
+    # A shell that is asked to run them may not know comments: an interactive zsh does not.
+    for note in reader_notes() if sys.stdout.isatty() else ():
+        say(f"# {note}")
 
 
 def token(
     subject: Annotated[str, typer.Argument(help="A customer's or a restaurant's id.")],
-    role: Annotated[str, typer.Option(help="customer, restaurant or operator.")] = "customer",
+    role: Annotated[
+        str, typer.Option(help="customer, restaurant or operator.", autocompletion=completing.roles)
+    ] = "customer",
     link: Annotated[
         bool, typer.Option("--link", help="A sign-in link for the pages, good once and for fifteen minutes.")
     ] = False,

@@ -24,12 +24,17 @@ from takeaway.stack.flow import (
     DEFAULT_API_PORT,
     KEEPER,
     LOAD,
+    NONE,
+    OTHERS,
     RESTAURANTS,
+    SIMULATED,
     WATCHER,
     Stack,
+    answer_within,
     answers,
     api_url,
     at_speed,
+    backend_that_is_up,
     existing,
     first_order,
     require_alive,
@@ -40,6 +45,8 @@ from takeaway.stack.flow import (
     up,
 )
 from takeaway.stack.lake_errors import lake_told_in_one_line, require_lake, require_log, told_of_lake
+from takeaway.stack.menu import market_menu
+from takeaway.stack.readers import reader_notes, reader_variables
 from takeaway.stack.stores import STORES, Store
 from takeaway.stack.time_limit import Asked, Unanswered, reason
 
@@ -52,8 +59,11 @@ __all__ = [
     "HOME",
     "KEEPER",
     "LOAD",
+    "NONE",
+    "OTHERS",
     "RESTAURANTS",
     "RUNNING",
+    "SIMULATED",
     "STACK",
     "STORES",
     "TOKEN_KEY_FILE",
@@ -64,9 +74,11 @@ __all__ = [
     "Stack",
     "Store",
     "Unanswered",
+    "answer_within",
     "answers",
     "api_url",
     "at_speed",
+    "backend_that_is_up",
     "deploy",
     "endpoint",
     "endpoint_sources",
@@ -74,8 +86,11 @@ __all__ = [
     "first_order",
     "lake_at_stake",
     "lake_told_in_one_line",
+    "market_menu",
     "merged",
     "origins",
+    "reader_notes",
+    "reader_variables",
     "reason",
     "require_alive",
     "require_lake",

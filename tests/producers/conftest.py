@@ -14,7 +14,8 @@ from producers.api.app import create_app
 from producers.api.streams import StreamLimits
 from producers.orders.table import Orders
 from producers.pages.frame import Pages, SignInKey, frame
-from producers.pages.marks import RedeemedLinks
+from producers.pages.orders import Changes, left, order_pages
+from producers.pages.orders.changes import ChangesLimits
 from producers.publishing.publisher import EventPublisher
 from producers.tracking import TrackedOrders
 from tests.support.fakes.clock import FakeClock
@@ -22,7 +23,7 @@ from tests.support.fakes.kinesis import FakeKinesis
 from tests.support.fakes.marks import FakeMarks
 from tests.support.fakes.orders import FakeOrders
 from tests.support.fakes.tracker_table import FakeTrackerTable
-from tests.support.worlds.orders_api import KEY, OrdersApi
+from tests.support.worlds.orders_api import KEY, MENU, OrdersApi
 
 
 class Standin:
@@ -49,6 +50,9 @@ class App:
         self._diagnostics, self._tracked = Standin(list), Standin(TrackedOrders)
         self._marks = Standin(FakeMarks)
         pages = Pages(SignInKey(KEY), cast("Clock", self._clock))
+        # A stream says that it is there, and ends.
+        changes = Changes(cast("TrackedOrders", self._tracked), self._emit, ChangesLimits(longest=timedelta(0)))
+        marks = cast("FakeMarks", self._marks)
         self._litestar = create_app(
             cast("Orders", self._orders),
             cast("TrackedOrders", self._tracked),
@@ -58,7 +62,10 @@ class App:
             self._emit,
             # A stream says what there is, and ends.
             stream_limits=StreamLimits(idle=timedelta(0)),
-            additions=[frame(pages, cast("RedeemedLinks", self._marks), self._emit)],
+            additions=[
+                frame(pages, marks, self._emit, leaving=left(marks)),
+                order_pages(MENU, marks, changes)(pages, self._emit),
+            ],
         )
 
     def _emit(self, diagnostic: Diagnostic) -> None:

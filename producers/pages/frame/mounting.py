@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from litestar import Request, Response, Router
+from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ExceptionHandlersMap
 
@@ -23,18 +24,19 @@ def _nothing(_: Principal) -> None:
 def frame(
     pages: Pages, redeemed: RedeemedLinks, emit: Emit, *, leaving: Callable[[Principal], None] = _nothing
 ) -> Addition:
-    """The way in and out, and what all pages' handlers ask for: `pages`. `leaving` is told who signs out."""
+    """The way in and out, and what the guards of all pages need. `leaving` is told who signs out."""
     return Addition(
         (page_routes(ENTRANCE, pages, emit),),
-        dependencies={"pages": pages, "entrance": Entrance(redeemed, leaving)},
+        dependencies={"entrance": Entrance(redeemed, leaving)},
         state={"pages": pages},
     )
 
 
 def page_routes(handlers: Sequence[HTTPRouteHandler], pages: Pages, emit: Emit) -> Router:
-    """Routes of pages, none of which is in the API's document."""
+    """Routes of pages, none of which is in the API's document; their handlers are given these `pages`."""
     return Router(
         "/",
+        dependencies={"pages": Provide(lambda: pages, sync_to_thread=False)},
         route_handlers=list(handlers),
         include_in_schema=False,
         exception_handlers=_for_people(exception_handlers(emit), pages),

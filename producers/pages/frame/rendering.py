@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import resources
 from typing import Any
 
-from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from litestar import MediaType, Response
 
 from foundation.clock import Clock
@@ -43,12 +43,17 @@ def assets() -> dict[str, Asset]:
 
 @dataclass(frozen=True)
 class Pages:
-    """Renders templates of the frame and of the rooms in `packages`, each with a folder `templates`."""
+    """Renders the templates of the frame, and those of a room that has a folder `templates` in its `package`."""
 
     key: SignInKey
     clock: Clock
-    packages: tuple[str, ...] = ()
-    filters: Mapping[str, Any] | None = None
+    package: str = __package__
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_templates(self, package: str, *, filters: Mapping[str, Any], facts: Mapping[str, Any]) -> "Pages":
+        """For a room of its own: its templates, and the filters and facts that they go by."""
+        return replace(self, package=package, filters=filters, facts=facts)
 
     def page(self, request: Any, template: str, *, status: int = 200, **facts: Any) -> Response[str]:
         """A whole page, which extends `base.html`, for whom the request is of."""
@@ -79,9 +84,8 @@ class Pages:
 
     @cached_property
     def _environment(self) -> Environment:
-        loaders: list[BaseLoader] = [PackageLoader(package) for package in (__package__, *self.packages)]
         environment = Environment(
-            loader=ChoiceLoader(loaders),
+            loader=ChoiceLoader([PackageLoader(self.package), PackageLoader(__package__)]),
             # guarantee: what people typed is text on a page, whatever it looks like
             autoescape=True,
             undefined=StrictUndefined,
@@ -89,5 +93,6 @@ class Pages:
             lstrip_blocks=True,
         )
         environment.globals["asset"] = {asset.name: asset.path for asset in assets().values()}
-        environment.filters.update(self.filters or {})
+        environment.globals.update(self.facts)
+        environment.filters.update(self.filters)
         return environment

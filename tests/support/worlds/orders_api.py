@@ -13,6 +13,7 @@ from events.wire import decode
 from foundation.diagnostics import Diagnostic
 from producers.orders.tokens import Role, TokenKey
 from producers.pages.frame import SignInKey
+from producers.pages.orders import Dish, Menu, MenuRestaurant
 from producers.publishing.publisher import EventPublisher
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
@@ -21,6 +22,18 @@ from tests.support.fakes.orders import FakeOrders
 from tests.support.fakes.tracker_table import FakeTrackerTable
 
 KEY = TokenKey(b"a key for tests, of enough bytes!")
+MENU = Menu(
+    [
+        MenuRestaurant(
+            "restaurant-1",
+            "Chez Ada",
+            "Utrecht",
+            (Dish("soup", "Soup", "starter", 500), Dish("pizza", "Pizza <b>", "main", 950)),
+        )
+    ],
+    "EUR",
+    "Europe/Amsterdam",
+)
 # What a browser says of a page of this site; the test client calls the site so.
 ORIGIN = {"Origin": "http://testserver.local"}
 
