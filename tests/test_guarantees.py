@@ -104,6 +104,11 @@ GUARANTEES = (
         "test_what_was_due_as_far_as_the_tracker_has_read_is_missed",
     ),
     Guarantee(
+        "all open pages of a process share one look",
+        always,
+        "test_twenty_pages_that_ask_at_once_are_given_one_look",
+    ),
+    Guarantee(
         "what a look had no time for is unknown, and comes first at the next one",
         deleted,
         "test_what_a_look_has_no_time_for_is_unknown_and_comes_first_at_the_next",

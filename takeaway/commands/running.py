@@ -4,8 +4,9 @@ import json
 import threading
 from dataclasses import asdict
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +20,9 @@ from takeaway.errors import UserError
 from takeaway.local import require_free
 from takeaway.stack import HOME, require_local, resolved, signing
 from takeaway.terminal import counted, say, typed
+
+if TYPE_CHECKING:
+    from takeaway.overview.page import Lookout
 
 
 class Engine(StrEnum):
@@ -45,9 +49,15 @@ def serve_orders(
     # uvicorn ends by the signal that it heard, once all is answered: to us it is heard, no more.
     stop_on_signal()
     from producers.pages.operations import operations_pages
-    from takeaway.overview.page import lookout
 
-    operations = operations_pages(lookout(environ, HOME, SYSTEM_CLOCK, uninterrupted_wait()).look)
+    @cache
+    def lookout() -> "Lookout":
+        # Loaded when a page is first opened: an API is to answer soon.
+        from takeaway.overview.page import lookout
+
+        return lookout(environ, HOME, SYSTEM_CLOCK, uninterrupted_wait())
+
+    operations = operations_pages(lambda: lookout().look())
     serve(orders_api(environ, json_lines("api"), market_menu(), rooms=[operations]), port=listen_on)
 
 

@@ -33,8 +33,8 @@ class Lookout:
     def look(self) -> Operations:
         """A look that is no older than `EVERY_SECONDS`. Who asks while one is under way is given that one."""
         asked_at = self._clock.monotonic()
-        # guarantee: all open pages of a process share one look
         with self._looking:
+            # guarantee: all open pages of a process share one look
             if self._looked is None or self._looked_at < asked_at - EVERY_SECONDS:
                 self._gatherer = self._gatherer or self._make()
                 self._looked = page_facts(self._gatherer.look())
