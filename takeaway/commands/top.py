@@ -43,7 +43,7 @@ def top(
     gatherer = Gatherer(environ, HOME, clock=SYSTEM_CLOCK, wait=uninterrupted_wait(), within=seconds)
     console = PlainConsole(highlight=False)
     if not (once or as_json) and console.is_terminal and at_a_terminal():
-        from takeaway.overview.live import watch
+        from takeaway.live import watch
 
         watch(gatherer, environ, every=every, console=console)
         return

@@ -19,7 +19,7 @@ from takeaway.overview.facts import (
 from takeaway.overview.facts_told import as_facts
 from takeaway.overview.findings import problems
 from takeaway.overview.gathering import Gatherer
-from takeaway.overview.screen import lines
+from takeaway.overview.screen import lines, order_ids
 
 __all__ = [
     "ConsumerFlow",
@@ -39,5 +39,6 @@ __all__ = [
     "WaitingOrder",
     "as_facts",
     "lines",
+    "order_ids",
     "problems",
 ]

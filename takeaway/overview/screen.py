@@ -27,6 +27,7 @@ _WIDE = 100
 _KEYS = "↑↓ choose · enter trace · q quit"
 # So much of an order's id tells it from others; the trace is given all of it.
 _ORDER = 13
+_SHORT = 8
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _consumer_rows(overview: Overview) -> list[Row]:
                     seconds_in_words(one.checkpoint_seconds) if one.checkpoint_seconds is not None else "·",
                     apart,
                     owner_of(one),
-                    oldest.order_id[:_ORDER] if oldest else "",
+                    oldest.order_id[:_SHORT] if oldest else "",
                     oldest.event_type if oldest else "",
                 ),
                 style if mark != "✓" else "",
@@ -231,7 +232,7 @@ _CONSUMER_COLUMNS = (
     Column("stands", right=True, least=70),
     Column("letters", right=True),
     Column("owner"),
-    Column("oldest order", least=76),
+    Column("oldest", least=76),
     Column("event", least=_WIDE),
 )
 _ORDER_COLUMNS = (Column("order"), Column("state"), Column("since"), Column("step"), Column("owner", least=_WIDE))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from events import arrows
 from producers.pages.operations.facts import Operations
 
-_COLUMN, _ROW, _TOP, _SIDE = 150, 44, 60, 80
+_COLUMN, _ROW, _TOP, _SIDE = 138, 44, 40, 80
 
 
 @dataclass(frozen=True)

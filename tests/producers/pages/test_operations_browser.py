@@ -100,7 +100,7 @@ def test_an_order_is_found_by_keyboard_alone(site: Site) -> None:
 def test_without_a_script_all_of_it_is_there_and_an_order_is_found(site: Site) -> None:
     signed_in = site.signed_in()
     context = site.browser.new_context(java_script_enabled=False)
-    context.add_cookies(signed_in.cookies())
+    context.add_cookies(signed_in.cookies())  # type: ignore[arg-type] # its own answer
     page = context.new_page()
     page.goto(f"{site.origin}/operations")
     expect(page.locator("svg.flow path").first).to_be_visible()

@@ -68,7 +68,7 @@ def test_a_frozen_consumer_is_named_with_its_lag_without_any_colour(width: int) 
 def test_with_room_the_oldest_order_is_whole_enough_to_be_told_and_can_be_chosen() -> None:
     overview = an_overview(consumers=(frozen_notifier(),))
     assert order_ids(overview)[0] == ORDER
-    assert ORDER[:13] in row(shown(overview, 120, 40), "user_notifier")
+    assert ORDER[:8] in row(shown(overview, 120, 40), "user_notifier")
     assert shown(overview, 120, 40, chosen=ORDER, keys=True)[-1].startswith(f"{ORDER[:13]} · ")
 
 

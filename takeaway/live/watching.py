@@ -11,10 +11,8 @@ from rich.text import Text
 
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from takeaway.errors import UserError
-from takeaway.overview.facts import Overview
-from takeaway.overview.gathering import Gatherer
-from takeaway.overview.keys import BACK, DOWN, ENTER, UP, Keys, single_keys
-from takeaway.overview.screen import lines, order_ids
+from takeaway.live.keys import BACK, DOWN, ENTER, UP, Keys, single_keys
+from takeaway.overview import Gatherer, Overview, lines, order_ids
 
 # A key is heard at once; what was gathered is shown this soon.
 _GLANCE_SECONDS = 0.25

@@ -5,8 +5,8 @@ from concurrent.futures import Future
 
 import pytest
 
-from takeaway.overview.keys import BACK, DOWN, ENTER, UP, named
-from takeaway.overview.live import Shown
+from takeaway.live.keys import BACK, DOWN, ENTER, UP, named
+from takeaway.live.watching import Shown
 from takeaway.overview.screen import order_ids
 from tests.takeaway.overview.an_overview import ORDER, an_overview, frozen_notifier
 
