@@ -25,7 +25,7 @@ FAULTS = {
     FaultKind.DUPLICATE: 0.02,
     FaultKind.LATE: 0.01,
     FaultKind.OUT_OF_ORDER: 0.01,
-    FaultKind.CLOCK_SKEW: 0.01,
+    FaultKind.CLOCK_SKEW: 0.03,
     FaultKind.TRUNCATED: 0.005,
 }
 _COMMITS = 5
