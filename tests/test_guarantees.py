@@ -54,6 +54,16 @@ class Guarantee:
 
 GUARANTEES = (
     Guarantee(
+        "an order whose item cannot be read is set apart and holds up no other",
+        becomes("TimelineFull"),
+        "test_an_order_whose_item_cannot_be_read_is_set_apart_and_the_others_go_on",
+    ),
+    Guarantee(
+        "an item that is no order keeps no other order from being read",
+        replaced("suppress(OrderUnreadable)", "suppress()"),
+        "test_an_order_whose_item_cannot_be_read_is_set_apart_and_the_others_go_on",
+    ),
+    Guarantee(
         "what is kept of an effect's failure has no word of its message",
         becomes("f'{type(error).__name__}: {error}'"),
         "test_what_is_kept_of_a_failure_says_what_it_was_and_quotes_nothing",
