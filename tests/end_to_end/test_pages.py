@@ -39,7 +39,7 @@ def nothing_from_elsewhere(site: Site) -> Iterator[None]:
 def is_accessible(page: Page) -> None:
     """By axe-core, in the light and in the dark."""
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         assert violations(page) == [], f"{page.url} in the {scheme}"
 
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
 from analytics.archiving import decode_records
 from analytics.lake import Lake
 from consumers.subscribers.promo_issuer import Customer, decide
-from events import OrderCompleted, UnreadableEvent, decode, encode, following
+from events import EventEnvelope, OrderCompleted, UnreadableEvent, decode, encode, following
 from foundation.kinesis import Record
 from producers.load.history import HistoryPlan, ledger_beside, write_history
 from producers.load.ledger import FaultKind, Ledger, read_ledger
@@ -93,7 +93,8 @@ def _with_vouchers(lines: list[bytes]) -> Iterator[bytes]:
         if isinstance(envelope.event, OrderCompleted) and envelope.event_id not in heard:
             heard.add(envelope.event_id)
             customer = envelope.event.customer_id
-            customers[customer], voucher = decide(customers[customer], envelope, code=lambda: "CODE")
+            completed = cast("EventEnvelope[OrderCompleted]", envelope)
+            customers[customer], voucher = decide(customers[customer], completed, code=lambda: "CODE")
             if voucher is not None:
                 at = envelope.occurred_at + timedelta(milliseconds=20)
                 yield encode(following(envelope, voucher, occurred_at=at, producer="promo_issuer"))
