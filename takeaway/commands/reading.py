@@ -13,7 +13,7 @@ from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from takeaway.commands.options import LEDGER, Json, Ledger
 from takeaway.errors import UserError
 from takeaway.stack import HOME, lake_told_in_one_line, resolved
-from takeaway.terminal import PlainConsole, say
+from takeaway.terminal import say, waiting
 
 if TYPE_CHECKING:
     from analytics.reading import Window
@@ -54,10 +54,10 @@ def report(
     environ = resolved()
     verdict = None
     if ledger.exists() and aws.reaches_only_local(environ):
-        with PlainConsole(stderr=True).status(SETTLING):
-            settle(environ, within=90, wait=uninterrupted_wait())
+        with waiting(SETTLING) as tell:
+            settle(environ, within=90, wait=uninterrupted_wait(), tell=tell)
             _, verdict = audited(environ, ledger, Bounds(), within=0, wait=uninterrupted_wait(), ignore_others=True)
-    with lake_told_in_one_line(environ), PlainConsole(stderr=True).status("asking the lake"):
+    with lake_told_in_one_line(environ), waiting("asking the lake, and drawing"):
         written = write_report(environ, out, verdict, window, proven=prove).resolve()
     say(json.dumps({"report": str(written), "data": str(written.with_suffix(".json"))}) if as_json else written)
 
@@ -89,7 +89,7 @@ def trace(
     from takeaway.trace import as_facts, as_lines, not_found, order_facts, timeline_of
 
     environ = resolved()
-    with PlainConsole(stderr=True).status("looking in lake, stream and dead letters"):
+    with waiting("looking in lake, stream and dead letters"):
         facts = order_facts(environ, order_id, within=seconds, clock=SYSTEM_CLOCK, wait=uninterrupted_wait())
     if facts.found_nothing:
         raise not_found(facts)
@@ -131,8 +131,8 @@ def audit(
     environ = resolved()
     require_auditable(environ, ledger)
     started = SYSTEM_CLOCK.monotonic()
-    with PlainConsole(stderr=True).status(SETTLING):
-        settle(environ, within=settle_seconds, wait=uninterrupted_wait())
+    with waiting(SETTLING) as tell:
+        settle(environ, within=settle_seconds, wait=uninterrupted_wait(), tell=tell)
         evidence, verdict = audited(
             environ,
             ledger,
@@ -140,6 +140,7 @@ def audit(
             within=started + settle_seconds - SYSTEM_CLOCK.monotonic(),
             wait=uninterrupted_wait(),
             ignore_others=ignore_others,
+            tell=tell,
         )
     told = latencies(intended_times(ledger), evidence.effects)
     if as_json:
@@ -174,7 +175,7 @@ def _counts(account: "Account") -> dict[str, int]:
 def _audit_history(history: Path, ledger: Path | None, *, as_json: bool) -> NoReturn:
     from takeaway.audit import audit_history
 
-    with PlainConsole(stderr=True).status("reading the file and its ledger"):
+    with waiting("reading the file and its ledger"):
         verdict = audit_history(history, ledger)
     if as_json:
         facts = {"ok": verdict.ok, "receipt": verdict.receipt, "outcomes": dict(verdict.outcomes)}

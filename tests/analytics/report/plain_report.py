@@ -10,7 +10,7 @@ import numpy as np
 
 from analytics.reading.orders import Window
 from events.choreography import CHOREOGRAPHY
-from events.orders import EVENT_TYPES, EVENTS
+from events.orders import EVENT_TYPES
 from events.states import standing
 from tests.analytics.mining.plain_python import mined_plainly
 
@@ -18,7 +18,7 @@ Event = Mapping[str, Any]
 Answer = list[dict[str, Any]]
 
 _MINUTE, _TEN, _TWO_HOURS = 60.0, 600.0, 7200.0
-_CLASSES = {EVENT_TYPES[event]: event for event in EVENTS}
+_CLASSES: dict[str, Any] = {name: event for event, name in EVENT_TYPES.items()}
 _ENDS = {"completed", "rejected", "cancelled", "expired"}
 _WAITS = {
     "placed": ("restaurant_notified", _MINUTE),
