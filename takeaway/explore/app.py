@@ -78,12 +78,7 @@ def _(duckdb, mo, opened, question, sights, sql):
             mo.md("## Questions"),
             question,
             mo.md(question.value.meaning),
-            mo.hstack(
-                [mo.vstack([one]).style({"min-width": "0", "overflow": "auto"}) for one in (answer, sql)],
-                widths=[3, 2],
-                gap=1,
-                align="start",
-            ),
+            mo.Html(sights.beside(mo.as_html(answer).text, mo.as_html(sql).text)),
         ]
     )
 
@@ -119,7 +114,13 @@ def _(mo, profile):
 def _(mo, opened, sights):
     mo.stop(opened.lake is None)
     _rows = opened.lake.sql(sights.STUCK_ORDERS.sql())
-    stuck = mo.ui.table(_rows, selection="single", page_size=8, label=sights.counted(_rows.num_rows, "stuck order"))
+    stuck = mo.ui.table(
+        _rows,
+        selection="single",
+        page_size=8,
+        label=sights.counted(_rows.num_rows, "stuck order"),
+        format_mapping=sights.formats(_rows),
+    )
     order = mo.ui.text(label="or any order's id", full_width=True)
     mo.vstack(
         [

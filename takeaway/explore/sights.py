@@ -17,7 +17,18 @@ from takeaway.trace import as_lines, not_found, order_facts, timeline_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["STUCK_ORDERS", "TABLES", "Opened", "counted", "formats", "in_words", "journey", "opened", "table_of"]
+__all__ = [
+    "STUCK_ORDERS",
+    "TABLES",
+    "Opened",
+    "beside",
+    "counted",
+    "formats",
+    "in_words",
+    "journey",
+    "opened",
+    "table_of",
+]
 
 # The newest; more of them would fill a browser's and this process' memory, and be no better seen.
 MOST_ROWS = 200_000
@@ -51,13 +62,20 @@ def opened(environ: Mapping[str, str] | None = None) -> Opened:
             [row] = lake.sql(_SPAN).to_pylist()
     except (UserError, LookupError) as error:
         return Opened(None, told=in_words(error))
-    first, last = row["first"], row["last"]
-    told = f"{row['events']:,} events, from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC; version {lake.version}"
+    first, last, events = row["first"], row["last"], counted(row["events"], "event")
+    told = f"{events}, from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC; version {lake.version}"
     return Opened(lake, row["events"], last - first, told)
 
 
 def in_words(error: Exception) -> str:
     return f"{error.what} Fix: {error.fix}" if isinstance(error, UserError) else str(error).replace(" fix: ", " Fix: ")
+
+
+def beside(*parts: str) -> str:
+    """HTML side by side where there is room, and one below the other where there is not."""
+    cells = "".join(f'<div style="min-width: 0; overflow: auto">{part}</div>' for part in parts)
+    columns = "repeat(auto-fit, minmax(min(100%, 30rem), 1fr))"
+    return f'<div style="display: grid; gap: 1rem; grid-template-columns: {columns}">{cells}</div>'
 
 
 def formats(rows: "pa.Table") -> dict[str, str]:

@@ -48,7 +48,7 @@ def test_every_cell_runs_on_orders_of_which_some_are_stuck(lake_of: Callable[[Ro
 def test_one_event_is_enough(lake_of: Callable[[Rows], Lake]) -> None:
     lake = lake_of([an_event("order_placed")])
     opened = sights.opened({})
-    assert opened.told == "1 event, from 2026-03-14 12:00 to 2026-03-14 12:00 UTC; version 0"
+    assert opened.told == "1 event, from 2026-03-14 12:00 to 2026-03-14 12:00 UTC; version 1"
     for question in opened.questions.values():
         assert lake.sql(question.sql()).column_names, question.title
     assert shown(app.run()[1]) == {"question", "sql", "table", "profile", "stuck", "order"}
