@@ -344,6 +344,11 @@ GUARANTEES = (
         "test_what_several_make_at_once_is_what_the_first_made",
     ),
     Guarantee(
+        "no page of explore asks anywhere but here",
+        deleted,
+        "test_a_browser_is_told_to_ask_nowhere_else",
+    ),
+    Guarantee(
         "an answer replaces no file unless told to",
         replaced("path.hardlink_to(beside)", "beside.replace(path)"),
         "test_a_file_that_is_there_or_comes_meanwhile_is_not_replaced",
