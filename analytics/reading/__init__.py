@@ -1,5 +1,6 @@
 """Reading the lake's table as it stands: live files, repeats left out, orders as rows."""
 
+from analytics.reading.contents import Contents
 from analytics.reading.live_files import LiveFiles, lake_filesystem
 from analytics.reading.orders import ALWAYS, EVERY_ORDER, NEEDED_COLUMNS, When, Window, common_tables, prepared
 from analytics.reading.repeats import find_repeats, shared_days, without
@@ -8,6 +9,7 @@ __all__ = [
     "ALWAYS",
     "EVERY_ORDER",
     "NEEDED_COLUMNS",
+    "Contents",
     "LiveFiles",
     "When",
     "Window",
