@@ -18,6 +18,7 @@ import pytest
 from matplotlib.image import imread
 
 from analytics.lake import Lake, NoLake
+from tests.support import ROOT
 from tests.support.lake_rows import GOOD, an_event, an_order
 from tests.support.notebooks import NOTEBOOKS, shown_here, week
 from tests.support.worlds.lake_folder import FolderLake
@@ -96,6 +97,30 @@ def test_run_twice_they_show_what_is_committed(
         assert ["".join(cell["source"]) for cell in cells(source.with_suffix(".ipynb"))] == [
             "".join(cell["source"]) for cell in cells(tmp_path / source.with_suffix(".ipynb").name)
         ]
+
+
+@pytest.mark.local_aws
+@pytest.mark.slow
+def test_plain_pandas_and_pyarrow_read_the_same_lake(
+    week_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The cells of docs/plain-files.md run, in order, on S3, without a line of this repository's."""
+    for name, value in week_environ.items():
+        monkeypatch.setenv(name, value)
+    document = (ROOT / "docs/plain-files.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    told = []
+    for cell in re.findall(r"```python\n(.*?)```", document, flags=re.DOTALL):
+        assert "analytics" not in cell
+        exec(compile(cell, "docs/plain-files.md", "exec"), names)  # noqa: S102 - the document's own cells
+        told.append(capsys.readouterr().out.strip())
+    lake = Lake.from_environment()
+    (row,) = lake.sql(
+        "SELECT count(*) AS orders, median(epoch(accepted_at - restaurant_notified_at)) AS seconds FROM orders"
+    ).to_pylist()
+    assert told[:3] == ["True True", "True", "0"]
+    assert told[3] == f"{row['orders']} orders, {row['seconds']:.1f} s to an acceptance"
+    assert "'add'" in told[4]
 
 
 def _strange_orders() -> Iterator[dict[str, Any]]:
