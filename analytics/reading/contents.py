@@ -30,6 +30,7 @@ class Contents:
         orders = "more than are counted for a glance" if self.orders is None else f"{self.orders:,}"
         newest = "none" if self.newest is None else f"{self.newest:%Y-%m-%d %H:%M:%S} UTC"
         return [
+            ("lake", one_line(self.address)),
             ("records", f"{self.rows:,}"),
             ("orders", orders),
             ("days", f"{self.days:,}, {self.first_day} to {self.last_day}"),
@@ -40,13 +41,14 @@ class Contents:
         ]
 
     def __str__(self) -> str:
-        told = ", ".join(f"{name}: {value}" for name, value in self.lines()[:5])
-        return f"<Lake {one_line(self.address)}  {told}>"
+        (_, address), *facts, _, _ = self.lines()
+        return f"<Lake {address}  {', '.join(f'{name}: {value}' for name, value in facts)}>"
 
     def html(self) -> str:
         """The same as a small table."""
-        rows = "".join(f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in self.lines())
-        return f"<table><caption>Lake {escape(one_line(self.address))}</caption>{rows}</table>"
+        cell = '<td style="text-align: left">'
+        rows = "".join(f"<tr><th>{name}</th>{cell}{escape(value)}</td></tr>" for name, value in self.lines())
+        return f"<table>{rows}</table>"
 
 
 def _bytes(size: int) -> str:

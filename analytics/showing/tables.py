@@ -32,7 +32,7 @@ def bar_width(lake: Lake) -> timedelta:
 def frame(answer: pa.Table, most: int = 12) -> "pd.DataFrame":
     """The answer's first `most` rows to be looked at, numbered from 1.
 
-    Numbers have one decimal, shares three, times are in UTC without their zone, and no text is obeyed.
+    Numbers have one decimal, shares three, times are in UTC without their zone, nulls are empty, no text is obeyed.
     """
     shown = answer.slice(0, most).to_pandas()
     for column in shown.columns:
@@ -42,5 +42,7 @@ def frame(answer: pa.Table, most: int = 12) -> "pd.DataFrame":
             shown[column] = shown[column].round(3 if column.endswith("share") else 1)
         else:
             shown[column] = shown[column].map(lambda value: one_line(value) if isinstance(value, str) else value)
+        if shown[column].isna().any():
+            shown[column] = shown[column].astype(object).where(shown[column].notna(), "")
     shown.index = shown.index + 1
     return shown

@@ -1,4 +1,4 @@
-"""`python -m takeaway.programs.notebook [--no-browser] [--port N]`: JupyterLab on the lake in use, on this machine alone.
+"""`python -m takeaway.programs.notebook [--no-browser] [--port N]`: JupyterLab on the lake in use, for this machine.
 
 Our notebooks are copied into build/notebooks, where changes and outputs are the reader's own: what is there stays.
 """
@@ -18,10 +18,14 @@ from takeaway.errors import UserError
 from takeaway.stack import resolved
 from takeaway.terminal import say
 
+# In a container everything is root's; elsewhere `make up` was, too.
+AS_ROOT = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
 HOST, PORT = "127.0.0.1", 8888
 FIRST = "tour_of_the_lake.ipynb"
 CHECKOUT = Path(takeaway.__file__).parent.parent
 SOURCES = CHECKOUT / "analytics" / "notebooks"
+# Asks nobody whether they want news, and wraps long lines.
+SETTINGS = Path(__file__).parent / "jupyter"
 # Not a word goes to other machines: no news, no look for a newer release, no list of extensions.
 _ALONE = (
     "--LabApp.news_url=None",
@@ -55,7 +59,7 @@ def command(port: int, root: Path, first: str, further: Sequence[str]) -> list[s
         *(sys.executable, "-m", "jupyterlab", f"--ServerApp.ip={HOST}", f"--ServerApp.port={port}"),
         *("--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}", f"--LabApp.default_url=/lab/tree/{first}"),
         # Its own lines would print the address with the token once more.
-        *("--ServerApp.log_level=ERROR", "--ServerApp.allow_remote_access=False", *_ALONE, *further),
+        *("--Application.log_level=ERROR", "--ServerApp.allow_remote_access=False", *_ALONE, *further),
     ]
 
 
@@ -68,9 +72,10 @@ def browser(environ: Mapping[str, str], platform: str) -> list[str]:
 def environment(lake: Mapping[str, str], token: str) -> dict[str, str]:
     """The lake's variables for every kernel, and the token, which no list of processes shows.
 
-    Our own environment's kernel goes before one of the same name in the user's home.
+    Our own environment's kernel goes before one of the same name in the user's home; our settings are defaults alone.
     """
-    return {**lake, "JUPYTER_TOKEN": token, "JUPYTER_PREFER_ENV_PATH": "1"}
+    settings = os.pathsep.join(filter(None, [lake.get("JUPYTER_CONFIG_PATH"), str(SETTINGS)]))
+    return {**lake, "JUPYTER_TOKEN": token, "JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_CONFIG_PATH": settings}
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -88,7 +93,7 @@ def main(arguments: Sequence[str]) -> None:
     port, token = free_port(known.port), secrets.token_urlsafe(24)
     say(f"JupyterLab, until Ctrl-C twice:   http://{HOST}:{port}/lab/tree/{FIRST}?token={token}")
     sys.stdout.flush()
-    started = command(port, folder, FIRST, [*further, *browser(os.environ, sys.platform)])
+    started = command(port, folder, FIRST, [*further, *browser(os.environ, sys.platform), *AS_ROOT])
     os.execve(sys.executable, started, environment(lake, token))  # noqa: S606 - our own arguments, no shell
 
 

@@ -1,4 +1,4 @@
-"""Runs the notebooks. `make run-notebooks` puts them into build/run-notebooks, run on the lake that the environment names.
+"""Runs the notebooks. `make run-notebooks` puts them into build/run-notebooks, run on the environment's lake.
 
 `python -m tests.support.notebooks` makes the committed ones anew: on a made-up week, and a local AWS of its own.
 """

@@ -1,4 +1,4 @@
-"""`make notebook`: JupyterLab with the lake's variables, on this machine alone; figures are pictures before any trust."""
+"""`make notebook`: JupyterLab with the lake's variables, on this machine alone; figures are pictures untrusted too."""
 
 import json
 import os
@@ -102,7 +102,7 @@ def answers(address: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def page(lab: str) -> Iterator[Page]:
+def page() -> Iterator[Page]:
     with a_browser() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(120_000)

@@ -34,7 +34,7 @@ def test_a_lake_says_what_is_in_it(folder: FolderLake) -> None:
     told = repr(folder.lake())
     assert "records: 11, orders: 3, days: 2, 2026-03-14 to 2026-03-15, newest event: 2026-03-15 12:00:40 UTC" in told
     assert "<b>" not in folder.lake()._repr_html_()
-    assert "<td>2026-03-15 12:00:40 UTC</td>" in folder.lake()._repr_html_()
+    assert ">2026-03-15 12:00:40 UTC</td>" in folder.lake()._repr_html_()
 
 
 def test_of_a_large_lake_the_log_and_the_newest_day_are_read_alone(
