@@ -11,7 +11,7 @@ PEERS := build/peers
 BACKEND ?=
 ON := $(if $(BACKEND),--backend $(BACKEND))
 # Not among them: bench-archive-memory, which takes another half an hour.
-BENCHES := bench-leases bench-publish bench-consume bench-archive bench-history bench-lake bench-mining bench-commits \
+BENCHES := bench-leases bench-publish bench-consume bench-archive bench-history bench-lake bench-mining bench-report bench-commits \
   bench-freshness bench-reads bench-failover bench-keeping bench-kcl
 # Two files at a time: most tests wait for other processes, and those of a file may share a flow. In the order of
 # tests/conftest.py: by xdist's own, files of many tests come first, and those of a single long one last.
@@ -119,6 +119,9 @@ bench-lake: install ## five business questions of ten million events on S3, besi
 
 bench-mining: install ## the flow mined from a million events, before compaction and after; about a minute
 	@$(BIN)/python -m tests.benchmarks.mining $(ARGS)
+
+bench-report: install ## the report of ten million events: its memory, seconds and bytes; about ten minutes
+	@$(BIN)/python -m tests.benchmarks.report $(ARGS)
 
 bench-commits: install ## commits a second of one process to eight, and of a fleet; ARGS=localstack; about eight minutes
 	@$(BIN)/python -m tests.benchmarks.commits $(ARGS)

@@ -1,7 +1,8 @@
 """The lake for readers: notebooks, reports, the command line. Reads through the table's log only."""
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -110,6 +111,11 @@ class Lake:
     def _repr_html_(self) -> str:
         return self.contents.html()
 
+    @property
+    def repeats(self) -> pa.Table:
+        """The `records` that bring an event which an earlier one has brought: `order_id` and the columns of `PLACE`."""
+        return self._repeats
+
     def files(self, since: When | None = None, until: When | None = None) -> list[str]:
         """The addresses of exactly those Parquet files that count, of the days that the window touches.
 
@@ -171,21 +177,17 @@ class Lake:
         What Arrow has no type for comes as text: UHUGEINT, BIGNUM, BIT, and times of day with an offset.
         """
         with self._database(Window.of(since, until), query) as connection:
-            answered = connection.sql(query)
-            if answered is None:
-                raise ValueError(
-                    "this SQL answers with no rows at all. fix: write a select from events, orders or records"
-                )
-            kinds = [str(kind) for kind in answered.types]
-            rows: pa.Table
-            if _AS_TEXT.isdisjoint(kinds):
-                rows = answered.to_arrow_table()
-                return rows
-            columns = ", ".join(
-                f"#{place}::VARCHAR" if kind in _AS_TEXT else f"#{place}" for place, kind in enumerate(kinds, start=1)
-            )
-            rows = connection.sql(f"SELECT {columns} FROM answered").to_arrow_table()  # noqa: S608
-            return rows.rename_columns(answered.columns)
+            rows: pa.Table = _answered(connection, query).to_arrow_table()
+            return rows
+
+    @contextmanager
+    def stream(
+        self, query: str, since: When | None = None, until: When | None = None
+    ) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
+        """The same answer as `sql`, a part at a time: its schema and its rows, of which only some are in memory."""
+        with self._database(Window.of(since, until), query) as connection:
+            reader = _answered(connection, query).to_arrow_reader(_ROWS_TOGETHER)
+            yield reader.schema, _told_by_duckdb(reader)
 
     @contextmanager
     def _database(self, window: Window, query: str) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -243,6 +245,39 @@ _AS_TEXT = {"UHUGEINT", "BIGNUM", "BIT", "TIME WITH TIME ZONE"}
 _NONE = EVENT_SCHEMA.empty_table().select(["order_id", *PLACE])
 _WITHOUT_REPEATS = f"""
 FROM (FROM _certain UNION ALL FROM _doubtful ANTI JOIN _repeats USING ({", ".join(PLACE)}))"""
+
+
+# What DuckDB's errors begin with, once Arrow has them.
+_DUCKDBS_OWN = re.compile(r"[A-Z][A-Za-z -]* Error: ")
+_ROWS_TOGETHER = 50_000
+
+
+def _answered(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRelation:
+    answered = connection.sql(query)
+    if answered is None:
+        raise ValueError("this SQL answers with no rows at all. fix: write a select from events, orders or records")
+    kinds = [str(kind) for kind in answered.types]
+    if _AS_TEXT.isdisjoint(kinds):
+        return answered
+    columns = ", ".join(
+        f"#{place}::VARCHAR AS {_quoted(name)}" if kind in _AS_TEXT else f"#{place} AS {_quoted(name)}"
+        for place, (name, kind) in enumerate(zip(answered.columns, kinds, strict=True), start=1)
+    )
+    return answered.project(columns)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _told_by_duckdb(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """What fails behind the first rows comes out of Arrow as an `OSError`: it is DuckDB's, as before them."""
+    try:
+        yield from batches
+    except OSError as error:
+        if error.errno is None and _DUCKDBS_OWN.match(str(error)):
+            raise duckdb.Error(str(error)) from error
+        raise
 
 
 def _view(connection: duckdb.DuckDBPyConnection, name: str, select: str) -> None:

@@ -26,6 +26,8 @@ _PASSING_CODE = re.compile(
 _PASSING_STATUS = frozenset({401, 407, 408, 425, 429})
 # A request that could not be written: text that is no UTF-8, a value of a type that nobody expected.
 _UNWRITABLE = (UnicodeError, TypeError)
+# Characters. A code is a service's, or whatever stands before it.
+_MOST_KEPT = 120
 
 
 class Verdict(Enum):
@@ -99,6 +101,18 @@ def _reasons(error: ClientError) -> tuple[str, ...]:
 
 def _refuses(status: int) -> bool:
     return 400 <= status < 500 and status not in _PASSING_STATUS
+
+
+def without_words(error: BaseException) -> str:
+    """What an error is, for what is kept and shown: its class, and what a service answered to which call. No message,
+    whoever wrote it: it may name what was sent.
+    """
+    for one in (error, error.__cause__):
+        if isinstance(one, ClientError):
+            return f"{type(error).__name__}: {one.operation_name} answered {error_code(one)}"[:_MOST_KEPT]
+    cause = f": {type(error.__cause__).__name__}" if error.__cause__ else ""
+    # guarantee: what is kept of an effect's failure has no word of its message
+    return f"{type(error).__name__}{cause}"[:_MOST_KEPT]
 
 
 def loggable(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from events.choreography import ACCEPT_WITHIN, CHOREOGRAPHY, Bound, Step
+from events.choreography import ACCEPT_WITHIN, CHOREOGRAPHY, Bound, Step, accept_within
 from events.orders import EVENT_TYPES
 from events.states import ANSWERS
 
@@ -59,8 +59,9 @@ def upcoming(
 ) -> tuple[Upcoming, ...]:
     """What follows from the events of an order, the soonest first. A step without a deadline is never expected.
 
-    People who are simulated at `speed` have so much less time; what a program does takes as long as ever. Where the
-    order says itself by when it is to be answered, that counts, as it stands.
+    People who are simulated at `speed` have so much less time, for an answer as much as `accept_within` leaves; what a
+    program does takes as long as ever. Where the order says itself by when it is to be answered, that counts, as it
+    stands.
     """
     seen = {one.event_type for one in heard}
     answered = {(one.event_type, one.cause) for one in heard}
@@ -123,9 +124,10 @@ def _ends(choreography: tuple[Step, ...]) -> frozenset[str]:
 
 
 def _due(step: Step, deadline: timedelta, at: datetime, accept_by: datetime | None, speed: float) -> datetime:
-    if accept_by is not None and not set(ANSWERS).isdisjoint(step.publishes):
+    if not set(ANSWERS).isdisjoint(step.publishes):
+        more = deadline - ACCEPT_WITHIN
         # guarantee: an order's own accept_by is its deadline
-        return _later(accept_by, deadline - ACCEPT_WITHIN)
+        return _later(accept_by, more) if accept_by is not None else _later(at, accept_within(speed) + more)
     # guarantee: only people's steps go by the speed
     return _later(at, deadline / speed if step.bound_by is Bound.COMMAND else deadline)
 

@@ -5,7 +5,7 @@ What only the API needs is imported where it is built, so that a consumer that p
 
 import asyncio
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -20,12 +20,20 @@ from foundation.kinesis import listed_shards
 from foundation.settings import from_environment
 from producers.deadlines import Reach, Watcher
 from producers.orders import Ordering, OrdersTable, Relay, RelayThread, TokenKey
+from producers.pages.marks import MarksTable
 from producers.publishing import EventPublisher
-from producers.settings import OrdersApiSettings, PublisherSettings, TokenSettings, TrackerSettings
+from producers.settings import MarksSettings, OrdersApiSettings, PublisherSettings, TokenSettings, TrackerSettings
 from producers.tracking import ReadShards, TrackedOrders
 
 if TYPE_CHECKING:
     from litestar import Litestar
+
+    from producers.api.app import Addition
+    from producers.pages.frame import Pages
+    from producers.pages.orders import Menu
+
+    # Pages of a room of their own, made with what all pages share.
+    Room = Callable[[Pages, Emit], Addition]
 
 # One that hangs holds up every shard, so it is given up well before the publisher's own deadline, and sent again: what
 # that doubles can be told by its event's id.
@@ -81,22 +89,38 @@ def token_key(environ: Mapping[str, str]) -> TokenKey:
     return TokenKey(from_environment(TokenSettings, environ).token_key.encode())
 
 
-def orders_api(environ: Mapping[str, str], emit: Emit) -> "Litestar":
-    """The orders API with a publisher and a relay of its own, which end when the application shuts down."""
+def marks_table(environ: Mapping[str, str]) -> MarksTable:
+    settings = from_environment(MarksSettings, environ)
+    return MarksTable(aws.client("dynamodb", environ, DYNAMODB), settings.outcomes_table)
+
+
+def orders_api(
+    environ: Mapping[str, str], emit: Emit, menu: "Menu | None" = None, rooms: "Sequence[Room]" = ()
+) -> "Litestar":
+    """The orders API with its pages, and a publisher and a relay of its own, which end when the application shuts down.
+
+    Customers choose from `menu`, which has no restaurant where it is None; `rooms` are pages that others bring along.
+    """
     from producers.api.app import create_app
+    from producers.pages.frame import Pages, SignInKey, frame
+    from producers.pages.orders import Changes, Menu, left, order_pages
 
     settings = from_environment(OrdersApiSettings, environ)
-    key, orders = token_key(environ), orders_table(environ)
-    publisher = event_publisher(environ, emit)
+    key, orders, marks = token_key(environ), orders_table(environ), marks_table(environ)
+    pages = Pages(SignInKey(key), SYSTEM_CLOCK)
+    publisher, tracked = event_publisher(environ, emit), tracked_orders(environ)
+    own = order_pages(menu or Menu((), "EUR", "UTC"), marks, Changes(tracked, emit))
     app = create_app(
         orders,
-        tracked_orders(environ),
+        tracked,
         publisher,
         key,
         SYSTEM_CLOCK,
         emit,
         answer_within=settings.answer_within,
         accept_within=settings.accept_within,
+        additions=[frame(pages, marks, emit, leaving=left(marks)), *(room(pages, emit) for room in (own, *rooms))],
+        log_requests=True,
     )
     relay = RelayThread(partial(_relay, orders, publisher, settings, emit))
     # guarantee: each API relays what others left behind

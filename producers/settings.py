@@ -69,6 +69,13 @@ class TrackerSettings:
 
 
 @dataclass(frozen=True)
+class MarksSettings:
+    """The table whose items expire: what the pages of all processes remember together is there."""
+
+    outcomes_table: str
+
+
+@dataclass(frozen=True)
 class TicketQueueSettings:
     """The URL of the queue that hears every restaurant's tickets."""
 

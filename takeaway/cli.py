@@ -11,9 +11,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from foundation.aws import NoRegion
 from foundation.clock import SYSTEM_CLOCK
 from foundation.error_codes import error_code
-from takeaway.commands import backfill, customers, dead_letters, doctor, dropping, loading, reading, running, stack
+from takeaway.commands import doctor, loading, logs, options, reading, running, sent, stack
 from takeaway.commands import flow as flow_commands
-from takeaway.commands import lake as lake_commands
+from takeaway.commands.lake import asking, backfill, customers, keeping
+from takeaway.commands.letters import dead_letters, dropping
 from takeaway.errors import UserError
 from takeaway.stack import HOME, WRONG_KEY, endpoint, told_of_lake, unreachable, wrong_key
 from takeaway.terminal import say, write
@@ -22,7 +23,7 @@ OUR_PACKAGES = {"analytics", "consumers", "events", "foundation", "producers", "
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help="Event-driven order processing on Kinesis, with a lake that holds every event exactly once.",
 )
@@ -32,8 +33,10 @@ load = typer.Typer(invoke_without_command=True, callback=loading.load)
 flow = typer.Typer(
     no_args_is_help=True, help="The choreography, written down, and whether the lake's orders keep to it."
 )
+sent_things = typer.Typer(no_args_is_help=True, help="What was really sent: mails and tickets, from the local AWS.")
 new = typer.Typer(no_args_is_help=True, help="Begin something of your own in a checkout.")
 
+app.callback()(options.about)
 app.command("demo")(stack.demo)
 app.command("up")(stack.up)
 app.command("down")(stack.down)
@@ -41,6 +44,7 @@ app.command("deploy")(stack.deploy)
 app.command("env")(stack.env)
 app.command("token")(stack.token)
 app.command("doctor")(doctor.doctor)
+app.command("logs")(logs.logs)
 app.command("serve")(running.serve_orders)
 app.command("work")(running.work)
 app.command("replay")(running.replay)
@@ -49,18 +53,20 @@ app.command("restaurants")(running.restaurants)
 app.command("report")(reading.report)
 app.command("trace")(reading.trace)
 app.command("audit")(reading.audit)
+sent_things.command("mail")(sent.mail)
+sent_things.command("ticket")(sent.ticket)
 dlq.command("ls")(dead_letters.ls)
 dlq.command("show")(dead_letters.show)
 dlq.command("redrive")(dead_letters.redrive)
 dlq.command("drop")(dropping.drop)
 dlq.command("restore")(dropping.restore)
-lake.command("ls")(lake_commands.ls)
-lake.command("files")(lake_commands.files)
-lake.command("sql")(lake_commands.sql)
-lake.command("verify")(lake_commands.verify)
-lake.command("keep")(lake_commands.keep)
-lake.command("compact")(lake_commands.compact)
-lake.command("vacuum")(lake_commands.vacuum)
+lake.command("ls")(asking.ls)
+lake.command("files")(asking.files)
+lake.command("sql")(asking.sql)
+lake.command("verify")(keeping.verify)
+lake.command("keep")(keeping.keep)
+lake.command("compact")(keeping.compact)
+lake.command("vacuum")(keeping.vacuum)
 lake.command("backfill")(backfill.backfill)
 lake.command("forget")(customers.forget)
 # One token in 64 begins with a dash.
@@ -75,6 +81,7 @@ app.add_typer(lake, name="lake")
 app.add_typer(flow, name="flow")
 app.add_typer(load, name="load")
 app.add_typer(new, name="new")
+app.add_typer(sent_things, name="sent")
 
 
 def main() -> None:

@@ -54,6 +54,21 @@ class Guarantee:
 
 GUARANTEES = (
     Guarantee(
+        "an order whose item cannot be read is set apart and holds up no other",
+        becomes("TimelineFull"),
+        "test_an_order_whose_item_cannot_be_read_is_set_apart_and_the_others_go_on",
+    ),
+    Guarantee(
+        "an item that is no order keeps no other order from being read",
+        replaced("suppress(OrderUnreadable)", "suppress()"),
+        "test_an_order_whose_item_cannot_be_read_is_set_apart_and_the_others_go_on",
+    ),
+    Guarantee(
+        "what is kept of an effect's failure has no word of its message",
+        becomes("f'{type(error).__name__}: {error}'"),
+        "test_what_is_kept_of_a_failure_says_what_it_was_and_quotes_nothing",
+    ),
+    Guarantee(
         "a new consumer does not hear what follows from what it tells",
         never,
         "test_one_that_would_hear_what_follows_from_what_it_tells_is_refused",
@@ -65,8 +80,13 @@ GUARANTEES = (
     ),
     Guarantee(
         "an order's own accept_by is its deadline",
-        replaced("_later(accept_by, deadline - ACCEPT_WITHIN)", "_later(at, deadline / speed)"),
+        replaced("_later(accept_by, more)", "_later(at, deadline / speed)"),
         "test_accept_by_is_a_deadline_at_any_speed",
+    ),
+    Guarantee(
+        "an answer has until the order's accept_by, whatever the speed",
+        becomes("str(deadline)"),
+        "test_an_answer_has_until_the_orders_accept_by_whatever_the_speed",
     ),
     Guarantee(
         "only people's steps go by the speed",
@@ -194,6 +214,36 @@ GUARANTEES = (
         "test_a_code_follows_neither_from_the_order_nor_from_its_events",
     ),
     Guarantee(
+        "every answer has the headers of safety",
+        deleted,
+        "test_every_answer_of_every_route_has_the_headers_of_safety",
+    ),
+    Guarantee(
+        "what is signed for one purpose is good for no other",
+        becomes("self"),
+        "test_what_is_signed_for_one_purpose_is_good_for_no_other",
+    ),
+    Guarantee(
+        "a sign-in link works once, whichever process it comes to",
+        deleted,
+        "test_of_many_that_redeem_one_link_at_once_one_is_the_first",
+    ),
+    Guarantee(
+        "a write from a page needs the CSRF token of its session",
+        never,
+        "test_a_write_needs_the_token_of_its_session_and_a_page_of_this_site",
+    ),
+    Guarantee(
+        "no page of another site writes here",
+        never,
+        "test_nobody_is_signed_in_by_a_page_of_another_site",
+    ),
+    Guarantee(
+        "what people typed is text on a page, whatever it looks like",
+        becomes("False"),
+        "test_what_people_typed_is_text_on_a_page",
+    ),
+    Guarantee(
         "a stream ends with the token that opened it",
         becomes("streams.limits.longest"),
         "test_a_stream_lasts_no_longer_than_its_token",
@@ -259,6 +309,11 @@ GUARANTEES = (
         "test_a_consumer_reads_the_stream_once_its_history_is_done",
     ),
     Guarantee(
+        "a consumer that begins with history outlasts an AWS that goes away",
+        becomes("0 * failures + [][failures]"),
+        "test_what_fails_on_the_first_day_is_told_and_waited_out",
+    ),
+    Guarantee(
         "each event of an answer has an id of its own",
         replaced("position=position", "position=0"),
         "test_two_alike_have_two_ids",
@@ -287,6 +342,21 @@ GUARANTEES = (
         "processes that make a file at once agree on what it says",
         replaced("path.hardlink_to(beside)", "beside.replace(path)"),
         "test_what_several_make_at_once_is_what_the_first_made",
+    ),
+    Guarantee(
+        "an answer replaces no file unless told to",
+        replaced("path.hardlink_to(beside)", "beside.replace(path)"),
+        "test_a_file_that_is_there_or_comes_meanwhile_is_not_replaced",
+    ),
+    Guarantee(
+        "a look at what was sent takes no message from the audit",
+        deleted,
+        "test_a_look_takes_no_message_from_the_audit",
+    ),
+    Guarantee(
+        "a line of a log that was cut off is told when it is whole",
+        replaced("self._rest + block", "block"),
+        "test_a_line_that_is_cut_off_is_told_once_when_it_is_whole",
     ),
     Guarantee(
         "an order that is unanswered in time expires",
@@ -987,6 +1057,26 @@ GUARANTEES = (
         "test_no_consumer_is_given_the_key_of_the_tokens",
     ),
     Guarantee(
+        "the report counts every event once",
+        becomes('connection.execute("CREATE VIEW events AS SELECT * EXCLUDE is_repeat FROM taken")'),
+        "test_duplicates_change_nothing_but_their_own_count",
+    ),
+    Guarantee(
+        "a period that the calendar cannot hold is refused",
+        never,
+        "test_what_is_no_period_is_refused_with_a_fix",
+    ),
+    Guarantee(
+        "a report's command to paste runs nothing of the data",
+        always,
+        "test_the_line_to_paste_is_one_command_that_asks_for_this_order",
+    ),
+    Guarantee(
+        "no word of the data is a formula in a spreadsheet",
+        becomes("value"),
+        "test_no_word_of_the_data_is_a_formula_in_a_csv",
+    ),
+    Guarantee(
         "no terminal and no page obeys a character of the data",
         becomes("text"),
         "test_what_data_say_is_shown_and_not_obeyed",
@@ -1000,6 +1090,11 @@ GUARANTEES = (
         "a restaurant touches only its own orders",
         never,
         "test_another_restaurant_cannot_touch_an_order",
+    ),
+    Guarantee(
+        "what a snapshot tells of its commits is no newer than its files",
+        becomes("0"),
+        "test_what_a_snapshot_tells_of_the_log_is_no_newer_than_its_files",
     ),
     Guarantee(
         "a commit outlasts the lost races that Delta gives up after",

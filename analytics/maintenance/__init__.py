@@ -5,7 +5,6 @@ from analytics.maintenance.compaction import CompactionPolicy, Compactor
 from analytics.maintenance.keeping import EVERY, Keeper
 from analytics.maintenance.late import LateRecord, LateRows, NotYetPassed
 from analytics.maintenance.log_care import LogCare
-from analytics.maintenance.scratch_database import scratch
 from analytics.maintenance.vacuum import RETENTION, Vacuum
 
 __all__ = [
@@ -21,5 +20,4 @@ __all__ = [
     "LogCare",
     "NotYetPassed",
     "Vacuum",
-    "scratch",
 ]

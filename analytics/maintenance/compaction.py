@@ -16,9 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics.archiving import DayCompacted
-from analytics.files import ParquetFile, rows_of_orders, stored_rows
+from analytics.files import ParquetFile, rows_of_orders, scratch, stored_rows
 from analytics.maintenance.commit_once import ROUNDS, Change, NoChange, Uploads, commit_once
-from analytics.maintenance.scratch_database import scratch
 from analytics.table import (
     COMPACTIONS,
     EVENT_SCHEMA,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 
-from events import ANSWERS, EVENT_TYPES, TRANSITIONS, Bound, Event, Step, accept_within
+from events import ACCEPT_WITHIN, ANSWERS, EVENT_TYPES, TRANSITIONS, Bound, Event, Step, accept_within
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -14,11 +14,13 @@ _MICROSECOND = timedelta(microseconds=1)
 class Declared:
     """The steps of a choreography; a step goes by its place among them, an event type by its place in `types`.
 
-    People are `speed` times as fast as declared: simulated kitchens are. What waits for an answer waits accordingly.
+    People are `speed` times as fast as declared: simulated kitchens are. What waits for an answer waits until the
+    order's `accept_by`, or for `answer_within` where the order does not say.
     """
 
     steps: tuple[Step, ...]
     speed: float = 1.0
+    answer_within: timedelta = ACCEPT_WITHIN
 
     @cached_property
     def types(self) -> tuple[str, ...]:
@@ -43,14 +45,19 @@ class Declared:
         return [(place, step) for place, step in enumerate(self.steps) if code in self.told(step)]
 
     def deadline(self, step: Step) -> int | None:
-        """In microseconds."""
+        """In microseconds, after the event heard; of an answer where the order does not say by when."""
         within = step.awaited_within
         if within is None:
             return None
         if not is_handler(step):
-            in_time = within - accept_within(1.0) + accept_within(self.speed)
-            within = within / self.speed if set(ANSWERS).isdisjoint(step.publishes) else in_time
+            in_time = within - ACCEPT_WITHIN + self.answer_within
+            within = in_time if is_answer(step) else within / self.speed
         return round(within / _MICROSECOND)
+
+    def after_accept_by(self, step: Step) -> int | None:
+        """How long after the order's `accept_by` it is due, in microseconds; None for what is no answer."""
+        within = step.awaited_within
+        return round((within - ACCEPT_WITHIN) / _MICROSECOND) if within is not None and is_answer(step) else None
 
     @cached_property
     def starts(self) -> frozenset[int]:
@@ -101,8 +108,13 @@ def is_handler(step: Step) -> bool:
     return step.bound_by is Bound.HANDLER
 
 
-def declared(steps: Sequence[Step], speed: float = 1.0) -> Declared:
-    """Raises ValueError for a speed that is not above 0."""
+def is_answer(step: Step) -> bool:
+    """Whether it is what a placed order waits for: a person's answer, or the order's end without one."""
+    return not is_handler(step) and not set(ANSWERS).isdisjoint(step.publishes)
+
+
+def declared(steps: Sequence[Step], speed: float = 1.0, answer_within: timedelta | None = None) -> Declared:
+    """Without `answer_within` it is what the speed leaves. Raises ValueError for a speed that is not above 0."""
     if not speed > 0:
         raise ValueError(f"a speed is above 0, and not {speed}")
-    return Declared(tuple(steps), speed)
+    return Declared(tuple(steps), speed, answer_within or accept_within(speed))

@@ -26,6 +26,7 @@ class Edge:
 
     `p50` and `p95` are None for a step that hears nothing, and where `count` is 0. Of events that come before what they
     answer none is counted. `late` are those after the step's deadline, which is `deadline` seconds; None for no end.
+    Of an answer it is that of orders without an `accept_by`.
     """
 
     step: Step
@@ -57,7 +58,8 @@ class Deviation:
     - twice: `events` is there `times` times.
     - late: `step` told `events` `seconds` after it heard.
 
-    `times` counts alike ones of the order; `seconds` is of the worst. `deadline` is the step's, in seconds.
+    `times` counts alike ones of the order; `seconds` is of the worst. `deadline` is how many seconds after what it
+    heard a late, missing or overdue step was due: below 0 where the order's `accept_by` was over by then.
     """
 
     kind: Kind

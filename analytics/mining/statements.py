@@ -1,15 +1,15 @@
 """The SQL of mining, written from what is declared.
 
 Tables: `types` (event_type, code) has the declared types first; `ids` gives each order a number, which it goes by in
-the others; `happened` has every event once, its type by code and its time in microseconds; `orders` a row an order,
-with `n<code>` for how often each declared type happened, and for types that a step hears `t<code>`, `e<code>` for when
-first and by which event; `pairs` a row for each declared event, with the step that told it and the event that it
-answers; `deviations` what is found.
+the others; `happened` has every event once, its type by code and its times in microseconds; `orders` a row an order,
+with `n<code>` for how often each declared type happened, for types that a step hears `t<code>`, `e<code>` for when
+first and by which event, and `accept_us` as the first event says that says so; `pairs` a row for each declared event,
+with the step that told it and the event that it answers; `deviations` what is found.
 """
 
 from collections.abc import Iterable
 
-from analytics.mining.declared import Declared, is_handler
+from analytics.mining.declared import Declared, is_answer, is_handler
 from analytics.mining.results import Kind
 from events import Step
 
@@ -20,7 +20,7 @@ SELECT order_id, row_number() OVER ()::INTEGER AS number FROM (SELECT DISTINCT o
 
 HAPPENED = """
 CREATE TEMP TABLE happened AS
-SELECT number, code, event, cause, epoch_us(occurred_at) AS at_us
+SELECT number, code, event, cause, epoch_us(occurred_at) AS at_us, epoch_us(accept_by) AS accept_us
 FROM events JOIN types USING (event_type) JOIN ids USING (order_id)
 """
 
@@ -51,7 +51,7 @@ LATE_EDGES = (
 KINDS = "SELECT kind, count(DISTINCT number) AS orders FROM deviations GROUP BY kind"
 
 LISTED = """
-SELECT kind, order_id, codes, step, us, times
+SELECT kind, order_id, codes, step, us, within_us, times
 FROM deviations JOIN orders USING (number) JOIN ids USING (number)
 QUALIFY dense_rank() OVER (PARTITION BY kind ORDER BY began DESC, order_id) <= $limit
 ORDER BY began DESC, order_id, step, codes
@@ -70,8 +70,8 @@ def orders(flow: Declared) -> str:
         if any(code == flow.heard(step) for step in flow.steps)
     ]
     return f"""
-CREATE TEMP TABLE orders AS
-SELECT number, min(at_us) AS began, {", ".join([*counts, *firsts])}
+SELECT number, min(at_us) AS began, arg_min(accept_us, (at_us, accept_us)) FILTER (accept_us IS NOT NULL) AS accept_us,
+  {", ".join([*counts, *firsts])}
 FROM happened GROUP BY number"""  # noqa: S608 - numbers of ours
 
 
@@ -85,7 +85,6 @@ def pairs(flow: Declared) -> str:
     by_cause = sorted({code for step in flow.steps if is_handler(step) for code in flow.told(step)})
     cases = [f"WHEN {code} THEN {_best(flow, code)}" for code in range(len(flow.types)) if flow.tellers(code)]
     return f"""
-CREATE TEMP TABLE pairs AS
 SELECT number, code, at_us, -best.place AS step, best.heard AS heard, nullif(best.heard_at, {_LOWEST}) AS heard_at,
   coalesce(best.in_time, false) AS in_time
 FROM (
@@ -120,7 +119,9 @@ def _struct(known: str, in_time: str, heard_at: str, place: int, event: str) -> 
 
 
 def deviations(flow: Declared, newest_us: int) -> str:
-    """All that deviates; `codes` are types, `us` microseconds, `times` how many alike the order has."""
+    """All that deviates; `codes` are types, `us` microseconds, within which it was due `within_us`, `times` how many
+    alike the order has.
+    """
     found = [
         _never_placed(flow),
         _wrong_order(flow),
@@ -184,42 +185,59 @@ def _twice(flow: Declared, code: int) -> str:
 
 
 def _late(flow: Declared, place: int, step: Step) -> str:
-    deadline = flow.deadline(step)
-    if deadline is None or step.listens_to is None:
+    within = _within(flow, step, "heard_at")
+    if not within or step.listens_to is None:
         return ""
-    of_step = f"FROM pairs WHERE step = {place} AND in_time AND at_us - heard_at"
-    row = _row(Kind.LATE, "[code]", step=str(place), us="max(at_us - heard_at)", times="count(*)")
+    accept_by = "JOIN (SELECT number, accept_us FROM orders) USING (number) " if is_answer(step) else ""
+    told = f"SELECT *, at_us - heard_at AS took, {within} AS within_us FROM pairs {accept_by}"  # noqa: S608
+    told += f"WHERE step = {place} AND in_time"
+    row = _row(
+        Kind.LATE, "[code]", step=str(place), us="max(took)", within="arg_max(within_us, took)", times="count(*)"
+    )
     return (
         # One of several that the step may tell is enough, and so is the first of two.
-        f"{row} FROM (FROM (FROM pairs WHERE step = {place} AND in_time AND at_us - heard_at > {deadline}) "
-        f"ANTI JOIN (SELECT number, heard {of_step} <= {deadline}) USING (number, heard)) GROUP BY number, code"
+        f"{row} FROM (FROM ({told} AND took > within_us) "
+        f"ANTI JOIN ({told} AND took <= within_us) USING (number, heard)) GROUP BY number, code"
     )
+
+
+def _within(flow: Declared, step: Step, heard_at: str) -> str:
+    """How long after that moment the step is due, in microseconds, as SQL; empty where it need not come."""
+    deadline, after = flow.deadline(step), flow.after_accept_by(step)
+    if deadline is None:
+        return ""
+    # guarantee: an answer has until the order's accept_by, whatever the speed
+    return str(deadline) if after is None else f"coalesce(accept_us + {after} - {heard_at}, {deadline})"
 
 
 def _not_told(flow: Declared, place: int, step: Step, newest_us: int) -> str:
     """A handler has to answer each event that it hears. A person answers an order, unless it went on otherwise."""
-    heard, deadline = flow.heard(step), flow.deadline(step)
-    if heard is None or deadline is None:
+    heard = flow.heard(step)
+    within = _within(flow, step, f"t{heard}")
+    if heard is None or not within:
         return ""
     # guarantee: an order under way deviates only when a deadline is over
-    is_over = f"> {deadline}"
+    is_over = f"> {within}"
     if is_handler(step):
-        row = _row(Kind.MISSING, "[]::INTEGER[]", step=str(place), us=f"max({newest_us} - at_us)", times="count(*)")
+        waited = f"max({newest_us} - at_us)"
+        row = _row(Kind.MISSING, "[]::INTEGER[]", step=str(place), us=waited, within=within, times="count(*)")
         heard_it = f"SELECT number, event AS heard, at_us FROM happened WHERE code = {heard}"  # noqa: S608
         answered = f"SELECT number, heard FROM pairs WHERE step = {place}"  # noqa: S608
         return (
             f"{row} FROM (FROM ({heard_it} AND {newest_us} - at_us {is_over}) "
             f"ANTI JOIN ({answered}) USING (number, heard)) GROUP BY number"
         )
-    row = _row(Kind.OVERDUE, "[]::INTEGER[]", step=str(place), us=f"{newest_us} - t{heard}")
+    row = _row(Kind.OVERDUE, "[]::INTEGER[]", step=str(place), us=f"{newest_us} - t{heard}", within=within)
     waits = _none_of(flow.others(step))
     return f"{row} FROM orders o WHERE n{heard} > 0 AND {newest_us} - t{heard} {is_over} AND {waits}"
 
 
-def _row(kind: Kind, codes: str, *, step: str = "NULL", us: str = "NULL", times: str = "1") -> str:
+def _row(
+    kind: Kind, codes: str, *, step: str = "NULL", us: str = "NULL", within: str = "NULL", times: str = "1"
+) -> str:
     return (
         f"SELECT '{kind.value}' AS kind, number, {codes}::INTEGER[] AS codes, {step}::INTEGER AS step, "
-        f"{us}::BIGINT AS us, {times}::BIGINT AS times"
+        f"{us}::BIGINT AS us, {within}::BIGINT AS within_us, {times}::BIGINT AS times"
     )
 
 

@@ -18,7 +18,7 @@
 
 # %%
 from analytics.lake import Lake
-from analytics.report.questions import REVENUE, REVENUE_BY_CITY, orders_over_time
+from analytics.questions import REVENUE, REVENUE_BY_CITY, orders_over_time
 from analytics.showing import ask, bar_width, bars, columns, frame, heat_map, say, spans
 from analytics.showing.questions import HOURS_BY_WEEKDAY, RESTAURANTS, RETURNING_CUSTOMERS, SLOW_KITCHENS, WEEKDAYS
 

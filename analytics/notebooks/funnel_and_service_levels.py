@@ -18,7 +18,7 @@
 
 # %%
 from analytics.lake import Lake
-from analytics.report.questions import DROP_OUTS, FUNNEL, OVERVIEW, STEP_LATENCY
+from analytics.questions import DROP_OUTS, FUNNEL, OVERVIEW, STEP_LATENCY
 from analytics.showing import ask, bars, frame, say, spans
 from analytics.showing.questions import LATE_STEPS, MISSED_BY_RESTAURANT, SERVICE_BY_DAY
 

@@ -19,8 +19,8 @@
 # %%
 from datetime import timedelta
 
+from analytics import questions
 from analytics.lake import Lake
-from analytics.report import questions
 from analytics.showing import ask, bar_width, bars, columns, frame, say, spans
 
 # %% [markdown]
@@ -63,7 +63,7 @@ bar = bar_width(lake)
 over_time = ask(lake, questions.orders_over_time(bar))
 busiest = over_time.sort_by([("orders", "descending"), ("placed_from", "ascending")])
 most = say(busiest, "The highest bar, {orders:order}, begins on {placed_from:%A %-d %B at %H:%M} UTC")
-columns(over_time, "placed_from", ["completed", "rejected", "open", "cancelled", "expired"], bar, claim=most)
+columns(over_time, "placed_from", over_time.column_names[2:], bar, claim=most)
 
 # %% [markdown]
 # ## How far do they get?
@@ -105,4 +105,4 @@ frame(newest.sort_by([("orders", "descending"), ("state", "ascending")]))
 # The notebooks beside this one: [funnel and service levels](funnel_and_service_levels.ipynb), [demand and
 # restaurants](demand_and_restaurants.ipynb), [the flow as it ran](the_flow_as_it_ran.ipynb), [find the
 # incident](find_the_incident.ipynb). docs/lake.md has cells for pandas, pyarrow, DuckDB and polars;
-# `analytics.report.questions` has more questions, each one SQL statement: `print(questions.FUNNEL.sql())`.
+# `analytics.questions` has more questions, each one SQL statement: `print(questions.FUNNEL.sql())`.

@@ -2,7 +2,17 @@
 
 from analytics.reading.contents import Contents
 from analytics.reading.live_files import LiveFiles, lake_filesystem
-from analytics.reading.orders import ALWAYS, EVERY_ORDER, NEEDED_COLUMNS, When, Window, common_tables, prepared
+from analytics.reading.orders import (
+    ALWAYS,
+    EVERY_ORDER,
+    NEEDED_COLUMNS,
+    UnclearTime,
+    UnusableRecords,
+    When,
+    Window,
+    common_tables,
+    prepared,
+)
 from analytics.reading.repeats import find_repeats, shared_days, without
 
 __all__ = [
@@ -11,6 +21,8 @@ __all__ = [
     "NEEDED_COLUMNS",
     "Contents",
     "LiveFiles",
+    "UnclearTime",
+    "UnusableRecords",
     "When",
     "Window",
     "common_tables",

@@ -19,13 +19,6 @@ from events import CHOREOGRAPHY, EVENT_TYPES, EVENTS, PLACED, PRECEDENCE, Event,
 _DEADLINES = "SELECT * FROM (VALUES {rows}) AS deadline(event_type, deadline_seconds)"
 
 # Each event once: the first of its rows to arrive, which is also what compaction keeps.
-_DISTINCT_EVENTS = f"""
-SELECT event_id, order_id, occurred_at, _arrived_at,
-  count(*) OVER (PARTITION BY {", ".join(IDENTITY)}) AS deliveries
-FROM records{{where}}
-QUALIFY row_number() OVER (PARTITION BY {", ".join(IDENTITY)} ORDER BY {STREAM_ORDER}) = 1
-"""  # noqa: S608 - words of ours
-
 _EVENTS = f"""(
     SELECT * FROM records
     QUALIFY row_number() OVER (PARTITION BY {", ".join(IDENTITY)} ORDER BY {STREAM_ORDER}) = 1
@@ -156,7 +149,6 @@ def common_tables(window: Window = ALWAYS, *, events: str = "") -> dict[str, str
     )
     return {
         "deadlines": _DEADLINES.format(rows=deadlines),
-        "distinct_events": _DISTINCT_EVENTS.format(where=window.where()).strip(),
         "orders": _ORDERS.format(
             cases="\n    ".join(_cases()),
             otherwise=PLACED,

@@ -7,11 +7,11 @@ leave out by themselves, whatever days the copies are of: the answer is the same
 from collections.abc import Iterable
 from datetime import date
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from analytics.files import scratch
 from analytics.table import IDENTITY, PLACE, STREAM_ORDER
 
 _EVENT = ", ".join(IDENTITY)
@@ -33,7 +33,7 @@ def shared_days(fresh: ds.Dataset, settled: ds.Dataset) -> set[date]:
 
     Reads one column of either, the order's id.
     """
-    with duckdb.connect() as connection:
+    with scratch() as connection:
         connection.register("fresh", fresh)
         connection.register("settled", settled)
         return {day for (day,) in connection.sql(_SHARED_DAYS).fetchall()}
@@ -41,7 +41,7 @@ def shared_days(fresh: ds.Dataset, settled: ds.Dataset) -> set[date]:
 
 def find_repeats(records: ds.Dataset | pa.Table) -> pa.Table:
     """The records whose event an earlier one has already brought: their `order_id` and the columns of `PLACE`."""
-    with duckdb.connect() as connection:
+    with scratch() as connection:
         connection.register("records", records)
         suspects = connection.sql(_SUSPECTS).to_arrow_table()
         if not suspects.num_rows:

@@ -1,11 +1,11 @@
 """Events dated far from all others: a report leaves them out and names them, since one of them would flatten it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import duckdb
 
 from analytics.reading import Window
 
@@ -24,25 +24,23 @@ class LeftOut:
     named: tuple[dict[str, Any], ...]
 
 
-def usual_window(records: pa.Table, window: Window, made_at: datetime) -> Window:
+def usual_window(days: Mapping[date, int], window: Window, made_at: datetime) -> Window:
     """The window without the days at its ends that are far from the others, where few events are dated.
 
-    Far is more than a year, and more than the days around which most events lie span themselves. What is within a year
-    of `made_at` is never far.
+    `days` counts the window's events by their days. Far is more than a year, and more than the days around which most
+    events lie span themselves. What is within a year of `made_at` is never far.
     """
-    days = records.group_by("event_date").aggregate([([], "count_all")]).to_pylist()
-    events = {one["event_date"]: one["count_all"] for one in days if _touches(window, one["event_date"])}
-    if not events:
+    if not days:
         return window
-    seasons = _seasons(sorted(events))
+    seasons = _seasons(sorted(days))
     today = made_at.astimezone(UTC).date()
-    most = max(seasons, key=lambda days: (_sum(events, days), -_apart(days, [today])))
+    most = max(seasons, key=lambda season: (_sum(days, season), -_apart(season, [today])))
     reach = max(_A_YEAR, most[-1] - most[0])
-    few = max(_FEW, _SMALL_PART * sum(events.values()))
+    few = max(_FEW, _SMALL_PART * sum(days.values()))
     usual = [
-        days
-        for days in seasons
-        if _apart(days, most) <= reach or _apart(days, [today]) <= _A_YEAR or _sum(events, days) > few
+        season
+        for season in seasons
+        if _apart(season, most) <= reach or _apart(season, [today]) <= _A_YEAR or _sum(days, season) > few
     ]
     since, until = window.since, window.until
     if usual[0] != seasons[0]:
@@ -52,32 +50,28 @@ def usual_window(records: pa.Table, window: Window, made_at: datetime) -> Window
     return Window(since, until)
 
 
-def left_out(records: pa.Table, window: Window, usual: Window) -> LeftOut:
-    """The events of `window` that are not in `usual`; an event that is there twice counts once."""
+def events_by_day(connection: duckdb.DuckDBPyConnection, window: Window) -> dict[date, int]:
+    """Of the table `events`."""
+    query = f"SELECT event_date, count(*) FROM events{window.where()} GROUP BY event_date"  # noqa: S608 - times of ours
+    return dict(connection.execute(query).fetchall())
+
+
+def left_out(connection: duckdb.DuckDBPyConnection, window: Window, usual: Window) -> LeftOut:
+    """Those of the table `events` that are in `window` and not in `usual`."""
     outside = [
         *([Window(window.since, usual.since)] if usual.since != window.since else []),
         *([Window(usual.until, window.until)] if usual.until != window.until else []),
     ]
-    parts = [records.filter(within(part)).select(["event_id", *_SHOWN]) for part in outside]
-    if not parts:
+    if not outside:
         return LeftOut(0, 0, ())
-    events = pa.concat_tables(parts).group_by(["event_id", *_SHOWN]).aggregate([])
-    first = events.sort_by([(name, "ascending") for name in ("occurred_at", "order_id", "event_type")])
-    orders = pc.count_distinct(events["order_id"]).as_py()
-    return LeftOut(events.num_rows, orders, tuple(first.select(_SHOWN).slice(0, _NAMED).to_pylist()))
-
-
-def within(window: Window) -> pc.Expression:
-    """Whether a row's event is in the window."""
-    condition = pc.scalar(True)
-    if window.since is not None:
-        condition &= pc.field("occurred_at") >= window.since
-    if window.until is not None:
-        condition &= pc.field("occurred_at") < window.until
-    return condition
-
-
-_SHOWN = ["order_id", "event_type", "occurred_at"]
+    events = " UNION ALL ".join(f"FROM events{part.where()}" for part in outside)
+    connection.execute(f"SELECT count(*), count(DISTINCT order_id) FROM ({events})")  # noqa: S608 - times of ours
+    [(count, orders)] = connection.fetchall()
+    first = connection.sql(
+        f"SELECT order_id, event_type, occurred_at FROM ({events}) "  # noqa: S608 - times of ours
+        f"ORDER BY occurred_at, order_id, event_type LIMIT {_NAMED}"
+    )
+    return LeftOut(count, orders, tuple(first.to_arrow_table().to_pylist()))
 
 
 def _seasons(days: list[date]) -> list[list[date]]:
@@ -96,12 +90,5 @@ def _apart(some: list[date], others: list[date]) -> timedelta:
     return max(some[0] - others[-1], others[0] - some[-1], timedelta(0))
 
 
-def _sum(events: dict[date, int], days: list[date]) -> int:
+def _sum(events: Mapping[date, int], days: list[date]) -> int:
     return sum(events[day] for day in days)
-
-
-def _touches(window: Window, day: date) -> bool:
-    since, until = window.since, window.until
-    return (since is None or day >= since.astimezone(UTC).date()) and (
-        until is None or day <= until.astimezone(UTC).date()
-    )

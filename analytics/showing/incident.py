@@ -26,8 +26,8 @@ _COUNTED = {
     "slow to be told to the restaurant": "notify_restaurant_seconds > slow_notice",
     "slow to be answered": "decide_seconds > slow_answer",
     "slow in the kitchen": "complete_seconds > slow_kitchen",
-    "rejected": f"state = '{REJECTED}'",
-    "expired": f"state = '{EXPIRED}'",
+    REJECTED: f"state = '{REJECTED}'",
+    EXPIRED: f"state = '{EXPIRED}'",
     "time runs backwards": "least(notify_restaurant_seconds, decide_seconds, notify_user_seconds, complete_seconds) "
     "< 0",
     "has an event twice": "repeats > 0",
@@ -186,8 +186,11 @@ def planted(ledger: str | None) -> Sentence:
     """What went wrong on purpose, by the ledger of `takeaway load history --scenario`, if a folder of one is named."""
     if not ledger:
         return Sentence("No ledger is named, so nothing says what the answer is: yours is as good as the data.")
-    lines = (line for file in sorted(Path(ledger).glob("*.jsonl")) for line in file.open("rb") if _PHASE in line)
-    answers = [phase for phase in map(json.loads, lines) if phase.get("answer")]
+    answers = []
+    for path in sorted(Path(ledger).glob("*.jsonl")):
+        with path.open("rb") as lines:
+            phases = [json.loads(line) for line in lines if _PHASE in line]
+        answers += [phase for phase in phases if phase["answer"]]
     if not answers:
         return Sentence(f"The ledger in {ledger} has no scenario: nothing was made to go wrong.")
     told = (f"{one['scenario']}, {one['since'][:16]} to {one['until'][:16]} UTC: {one['answer']}." for one in answers)

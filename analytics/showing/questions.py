@@ -1,6 +1,6 @@
 """What the notebooks ask besides the report's questions."""
 
-from analytics.report.questions import Question
+from analytics.questions import Question
 from events import COMPLETED, EXPIRED, REJECTED
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

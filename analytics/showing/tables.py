@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from analytics.lake import Lake
-from analytics.report.questions import Question, bucket_for
+from analytics.questions import Question, bucket_for
 from foundation.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def ask(lake: Lake, question: Question) -> pa.Table:
-    """The lake's answer to a question: one of `analytics.report.questions`, or of your own."""
+    """The lake's answer to a question: one of `analytics.questions`, or of your own."""
     return lake.sql(question.sql())
 
 

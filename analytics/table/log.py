@@ -206,10 +206,9 @@ class DeltaSnapshot:
 
     def last_entry(self, application: str) -> LogEntry | None:
         for limit in (_RECENT_COMMITS, None):
-            for commit in self._table.history(limit):
-                entry = commit.get(_BATCHES, {}).get(application)
-                if entry is not None:
-                    return msgspec.convert(entry, LogEntry)
+            for commit in logged_commits(self._table, limit):
+                if application in commit.entries:
+                    return commit.entries[application]
         return None
 
     def files(self, day: date) -> list[str]:
@@ -291,11 +290,29 @@ def _rejections_named(table: DeltaTable, what: str) -> Iterator[None]:
         raise CommitRejected(f"{table.table_uri} rejected {what}: {error}") from error
 
 
-def logged_commits(table: DeltaTable) -> Iterator[LoggedCommit]:
-    """What the log still tells of the commits up to this handle's version, the newest first."""
-    for commit in table.history():
-        entries = msgspec.convert(commit.get(_BATCHES, {}), dict[str, LogEntry])
-        yield LoggedCommit(commit["version"], commit["operation"], entries)
+def logged_commits(table: DeltaTable, limit: int | None = None) -> Iterator[LoggedCommit]:
+    """What the log still tells of the commits up to this handle's version, the newest first.
+
+    Of `limit` commits that the log has now: deltalake 1.6.3 lists what came since too, and numbers it as if the newest
+    were the handle's version.
+    """
+    commits = table.history(limit)
+    entries = [msgspec.convert(commit.get(_BATCHES, {}), dict[str, LogEntry]) for commit in commits]
+    # guarantee: what a snapshot tells of its commits is no newer than its files
+    since = _since(table, entries)
+    for back, (commit, said) in enumerate(zip(commits[since:], entries[since:], strict=True)):
+        yield LoggedCommit(table.version() - back, commit["operation"], said)
+
+
+def _since(table: DeltaTable, entries: Sequence[Mapping[str, LogEntry]]) -> int:
+    """How many of the newest commits came after the handle was loaded, by the transactions that it knows."""
+    since = 0
+    for index, said in enumerate(entries):
+        if any(entry.n > (table.transaction_version(application) or 0) for application, entry in said.items()):
+            since = index + 1
+        elif said:
+            break
+    return since
 
 
 def files_of(table: DeltaTable) -> list[AddedFile]:

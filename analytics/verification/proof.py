@@ -8,7 +8,7 @@ import msgspec
 from deltalake.exceptions import DeltaError
 
 from analytics.archiving import Verdict, judge
-from analytics.maintenance import scratch
+from analytics.files import scratch
 from analytics.table import (
     DATA_PREFIX,
     LOG_PREFIX,

@@ -14,6 +14,23 @@ class ReplayBegun(Diagnostic):
 
 
 @dataclass(frozen=True)
+class ReplayWaits(Diagnostic):
+    """It could not be begun, done or written down; all of it is tried again. What was done counts no second time."""
+
+    consumer: str
+    error: Exception
+    retry_in_seconds: float
+
+
+@dataclass(frozen=True)
+class ReplayedSoFar(Diagnostic):
+    """So many events were given by now, of all shards up to this one. Told each ten thousand."""
+
+    shard_id: str
+    events: int
+
+
+@dataclass(frozen=True)
 class Replayed(Diagnostic):
     """All of that is done.
 

@@ -5,9 +5,12 @@ from typing import Protocol
 
 from consumers.engines.feeding import Feeder
 from consumers.processing import ProcessorFactory, ShardAssignment
+from consumers.replay.diagnostics import ReplayedSoFar
 from foundation.clock import Wait
 from foundation.diagnostics import Emit
 from foundation.kinesis import Batch, Position, Record, Sentinel
+
+_TOLD_EACH = 10_000
 
 
 class PastEvents(Protocol):
@@ -38,6 +41,8 @@ def replay(past: PastEvents, factory: ProcessorFactory, stream: str, *, wait: Wa
             if not feeder.feed(Batch(stream, shard, after, tuple(records), millis_behind_latest=1)):
                 return None
             after = records[-1].sequence_number
+            if (events + len(records)) // _TOLD_EACH > events // _TOLD_EACH:
+                emit(ReplayedSoFar(shard, events + len(records)))
             events += len(records)
         # guarantee: a replay is over when all of it is done
         if not feeder.finish():

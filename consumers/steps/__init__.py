@@ -1,6 +1,6 @@
 """A step of the choreography as a consumer: hear an event, have one effect, remember it, publish the next event."""
 
-from consumers.steps.answers import Answer, read_outcome
+from consumers.steps.answers import Answer, Attempts, read_outcome
 from consumers.steps.outcomes import DynamoDBOutcomes, IdempotencyStore, happening, recalled
 from consumers.steps.stateful import Stateful, keeps_state
 from consumers.steps.states import DynamoDBStates, forget_state
@@ -8,6 +8,7 @@ from consumers.steps.step import HandlerStep, performs
 
 __all__ = [
     "Answer",
+    "Attempts",
     "DynamoDBOutcomes",
     "DynamoDBStates",
     "HandlerStep",

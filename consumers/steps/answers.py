@@ -1,7 +1,7 @@
 """What a handler answers to an event, as the events that follow and as the bytes that are remembered of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -16,19 +16,33 @@ Answer = Event | Sequence[Event] | None
 MOST_BYTES = 350_000
 
 
+class Attempts(msgspec.Struct, frozen=True):
+    """How often an effect was begun until it was had, 2 and more, and what its last failure was, in no word of data."""
+
+    count: int
+    last_failure: str | None = None
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """The events that follow from one heard, in order, and the bytes they are remembered by."""
+    """The events that follow from one heard, in order, and the bytes they are remembered by.
+
+    `attempts` is None where the first one worked, and where nothing is known of them.
+    """
 
     follows: tuple[EncodedEvent[Event], ...]
     data: bytes
+    attempts: Attempts | None = None
 
 
-class _Several(msgspec.Struct, frozen=True):
-    """Of no event, or of several. `order_id` is that of the event heard: outcomes are told apart by it."""
+class _Several(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Of no event, of several, or after several attempts. `order_id` is that of the event heard: outcomes are told
+    apart by it.
+    """
 
     order_id: str
     events: tuple[msgspec.Raw, ...]
+    attempts: Attempts | None = None
 
 
 def outcome_of(heard: EventEnvelope[Event], answer: Answer, *, actor: str, at: datetime) -> Outcome:
@@ -47,19 +61,27 @@ def outcome_of(heard: EventEnvelope[Event], answer: Answer, *, actor: str, at: d
     return Outcome(follows, data)
 
 
+def after_attempts(outcome: Outcome, order_id: str, attempts: Attempts) -> Outcome:
+    """The outcome with how many attempts it took, remembered too. An older release reads it as one without."""
+    return replace(outcome, data=_several(order_id, outcome.follows, attempts), attempts=attempts)
+
+
 def read_outcome(data: bytes) -> Outcome:
     """What is remembered. Raises `UnreadableEvent` for what is no outcome."""
     try:
-        several = msgspec.json.decode(data, type=_Remembered).events
+        read = msgspec.json.decode(data, type=_Remembered)
     except msgspec.DecodeError as error:
         raise UnreadableEvent(f"this is no outcome: {error}") from error
-    return Outcome((decoded(data),) if several is None else tuple(decoded(bytes(raw)) for raw in several), data)
+    if read.events is None:
+        return Outcome((decoded(data),), data)
+    return Outcome(tuple(decoded(bytes(raw)) for raw in read.events), data, read.attempts)
 
 
 class _Remembered(msgspec.Struct, frozen=True):
     """An event has no field `events`."""
 
     events: tuple[msgspec.Raw, ...] | None = None
+    attempts: Attempts | None = None
 
 
 def nothing(order_id: str) -> bytes:
@@ -67,8 +89,8 @@ def nothing(order_id: str) -> bytes:
     return _several(order_id, ())
 
 
-def _several(order_id: str, follows: tuple[EncodedEvent[Event], ...]) -> bytes:
-    return msgspec.json.encode(_Several(order_id, tuple(msgspec.Raw(one.data) for one in follows)))
+def _several(order_id: str, follows: tuple[EncodedEvent[Event], ...], attempts: Attempts | None = None) -> bytes:
+    return msgspec.json.encode(_Several(order_id, tuple(msgspec.Raw(one.data) for one in follows), attempts))
 
 
 def _events(answer: object, actor: str) -> tuple[Event, ...]:

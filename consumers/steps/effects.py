@@ -5,10 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from consumers.processing import AllMustWait
-from consumers.steps.answers import Outcome, read_outcome
+from consumers.steps.answers import Attempts, Outcome, after_attempts, read_outcome
 from consumers.steps.outcomes import Happening, IdempotencyStore, happening, remembered
-from consumers.verdicts import loggable
+from consumers.verdicts import loggable, without_words
 from events import Event, EventEnvelope
+
+# Events whose failed effects a process counts; of more, those that failed first are counted anew.
+_MOST_COUNTED = 10_000
 
 
 class OutcomesNotStored(AllMustWait):
@@ -35,6 +38,7 @@ class Effects:
         self._lock = threading.Lock()
         self._catching_up = threading.Lock()
         self._done: dict[Happening, _Done] = {}
+        self._failed: dict[Happening, Attempts] = {}
 
     def catch_up(self) -> None:
         """Stores what could not be stored so far. Raises `OutcomesNotStored` while that does not work."""
@@ -60,11 +64,31 @@ class Effects:
             # guarantee: no new effect begins while outcomes cannot be stored
             if refused := self._refused():
                 raise self._waits(refused[0])
-            done = _Done(heard, perform())
+            done = _Done(heard, self._had(heard, perform))
             # guarantee: an effect is noted in the process before its outcome is stored
             with self._lock:
                 self._done[happening(heard)] = done
         return self._store(done)
+
+    def _had(self, heard: EventEnvelope[Event], perform: Callable[[], Outcome]) -> Outcome:
+        """The effect, and how many attempts of this process it took."""
+        failed = self._failed.get(happening(heard), Attempts(0))
+        try:
+            outcome = perform()
+        except BaseException as error:
+            self._count(happening(heard), Attempts(failed.count + 1, without_words(error)))
+            raise
+        with self._lock:
+            self._failed.pop(happening(heard), None)
+        if not failed.count:
+            return outcome
+        return after_attempts(outcome, heard.order_id, Attempts(failed.count + 1, failed.last_failure))
+
+    def _count(self, heard: Happening, failed: Attempts) -> None:
+        with self._lock:
+            self._failed[heard] = failed
+            if len(self._failed) > _MOST_COUNTED:
+                del self._failed[next(iter(self._failed))]
 
     def _store(self, done: _Done) -> Outcome:
         try:

@@ -1,24 +1,24 @@
 """The route that streams what becomes of an order."""
 
 import asyncio
+from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter
-from litestar.types import Receive, Scope, Send
 
 from producers.api.access import may_see, only
+from producers.api.asgi import EventStream
 from producers.api.parameters import Authenticated, OrderId
 from producers.api.problems import documented, refused
 from producers.api.server_sent import MEDIA_TYPE, Why, is_over, told
-from producers.api.streams import Follower, OrderStreams
+from producers.api.streams import OrderStreams
 from producers.orders import Ordering, unknown_order
 from producers.tracking import TrackedOrder, TrackedOrders
 
-_HEADERS = [(b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no")]
 _DESCRIPTION = """\
 Server-sent events: one for each event of the order that the tracker has seen, the first ones at once, later ones as
 they come, with its id and type and the order's state by now, and nothing else. A client that comes back with `Last-
@@ -32,46 +32,6 @@ expired. Behind the first two a client is to close its side."""
 LastEventId = Annotated[
     str | None, HeaderParameter(name="Last-Event-ID", max_length=128, description="The `id` of the last event told.")
 ]
-
-
-class EventStream(Response[str]):
-    """The parts of a stream. It holds no thread, and its follower leaves when it ends, however it does."""
-
-    def __init__(self, streams: OrderStreams, follower: Follower, after: str | None) -> None:
-        super().__init__("", media_type=MEDIA_TYPE)
-        self._sent = _Sent(streams, follower, after)
-
-    def to_asgi_response(self, *_: Any, **__: Any) -> Any:
-        return self._sent
-
-
-class _Sent:
-    """The stream as an ASGI application."""
-
-    def __init__(self, streams: OrderStreams, follower: Follower, after: str | None) -> None:
-        self._streams = streams
-        self._follower = follower
-        self._after = after
-
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        gone = asyncio.ensure_future(self._close_when_gone(receive))
-        try:
-            await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": _HEADERS})
-            async for part in self._streams.parts(self._follower, self._after):
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            # guarantee: a stream that ends is one less, however it ends
-            self._streams.leave(self._follower)
-            gone.cancel()
-
-    async def _close_when_gone(self, receive: Receive) -> None:
-        try:
-            while (await receive())["type"] != "http.disconnect":
-                pass
-        except Exception:  # noqa: BLE001, S110 - as a body that does not come: an answer has begun, and now it ends
-            pass
-        self._follower.close(Why.IDLE)
 
 
 @get(
@@ -106,4 +66,9 @@ async def follow_order(
         return Response("", status_code=HTTPStatus.NO_CONTENT)
     # guarantee: a stream ends with the token that opened it
     admitted_for = request.auth - request.app.state.doorkeeper.clock.now()
-    return EventStream(streams, streams.follow(request.user, known, admitted_for), last_event_id)
+    follower = streams.follow(request.user, known, admitted_for)
+    return EventStream(
+        streams.parts(follower, last_event_id),
+        gone=partial(follower.close, Why.IDLE),
+        over=partial(streams.leave, follower),
+    )

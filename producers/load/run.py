@@ -7,7 +7,7 @@ from pathlib import Path
 
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Emit
-from producers.assembly import token_key
+from producers.assembly import marks_table, token_key
 from producers.load.assembly import orders_http, ticket_queue
 from producers.load.ledger import LedgerWriter
 from producers.load.live import LoadCounts, LoadPlan, LoadSummary, OrdersClient, Restaurants, simulate
@@ -65,9 +65,14 @@ def run_restaurants(
     ledger: Path,
     stop: threading.Event,
     emit: Emit,
+    others: bool = False,
 ) -> None:
-    """Serves every ticket that comes, until stopped. What comes beyond some times the default rate queues."""
+    """Serves every ticket that comes, until stopped. What comes beyond some times the default rate queues.
+
+    `others`: only those of restaurants whose page nobody has open.
+    """
     wait = uninterrupted_wait()
+    marks = marks_table(environ) if others else None
     with orders_http(api) as http, LedgerWriter(ledger, "restaurants") as writer:
         client = OrdersClient(http, token_key(environ), clock=SYSTEM_CLOCK, wait=wait)
         kitchens = Kitchens(seed, ROOM * DEFAULT_RATE * 3600 / speed, restaurants(seed))
@@ -80,6 +85,7 @@ def run_restaurants(
             clock=SYSTEM_CLOCK,
             wait=wait,
             emit=emit,
+            run_by_people=lambda name: marks is not None and marks.is_open(name, SYSTEM_CLOCK.now()),
         ).run(stop)
 
 

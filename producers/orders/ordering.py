@@ -4,6 +4,7 @@ The store comes first, so a repeat after any failure finds its event and publish
 acknowledged is noted last: until then every later command of the order publishes it first, so none overtakes it.
 """
 
+from collections.abc import Callable, Collection
 from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass
 from datetime import timedelta
@@ -62,8 +63,12 @@ class Ordering:
         answer_within: timedelta,
         accept_within: timedelta | None = ACCEPT_WITHIN,
         wait: Wait | None = None,
+        carried_out: Callable[[Order], None] | None = None,
     ) -> None:
-        """`accept_within` is how long an order waits for its restaurant's answer; None: for ever."""
+        """`accept_within` is how long an order waits for its restaurant's answer; None: for ever.
+
+        `carried_out` is told the order behind each command that was carried out here, a repeat too.
+        """
         self._orders = orders
         self._publisher = publisher
         self._clock = clock
@@ -71,6 +76,7 @@ class Ordering:
         self._answer_within = answer_within.total_seconds()
         self._accept_within = accept_within
         self._wait = wait or uninterrupted_wait()
+        self._carried_out = carried_out
 
     def place(
         self, command: PlaceOrder, *, customer_id: str, idempotency_key: str, traceparent: str | None
@@ -117,6 +123,10 @@ class Ordering:
     def find(self, order_id: str) -> Order | None:
         return self._orders.get(order_id)
 
+    def find_many(self, order_ids: Collection[str]) -> dict[str, Order]:
+        """Those of them that there are, by id."""
+        return self._orders.get_many(order_ids)
+
     def _decide(
         self, command: Command, order: Order, subject: str | None, idempotency_key: str | None
     ) -> Performed[Event] | Refusal:
@@ -149,6 +159,8 @@ class Ordering:
             )
         if isinstance(decided, Refusal):
             return decided
+        if self._carried_out:
+            self._carried_out(order)
         return Done(order.order_id, decided.leads_to, decided.envelope.event_id)
 
     def _publish(self, pending: tuple[Performed[Event], ...], order: Order) -> tuple[NotPublished | None, Order]:

@@ -5,13 +5,15 @@ The write that stores an event marks its order as pending; the one that notes th
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, cast
 
 from botocore.exceptions import ClientError
 
 from events import TRANSITION_BY, Event, OrderExpired, OrderPlaced, decoded
+from foundation.clock import Wait, uninterrupted_wait
+from foundation.dynamodb import batch_get
 from producers.orders.commands import Order, Performed
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ class Orders(Protocol):
 
     def get(self, order_id: str) -> Order | None:
         """The order, as the last finished write left it."""
+
+    def get_many(self, order_ids: Collection[str]) -> dict[str, Order]:
+        """Those of them that there are, each as `get` has it."""
 
     def advance(self, order: Order, performed: Performed[Event]) -> Order:
         """Adds `performed` to the order unless the stored one has left `order.state`; answers with what is stored.
@@ -70,9 +75,10 @@ PENDING_KEYS = 16
 class OrdersTable:
     """`Orders` in the DynamoDB table `table`, whose key is `order_id`."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str, *, wait: Wait | None = None) -> None:
         self._client = client
         self._table = table
+        self._wait = wait or uninterrupted_wait()
 
     def create(self, order: Order) -> Order:
         try:
@@ -88,6 +94,11 @@ class OrdersTable:
     def get(self, order_id: str) -> Order | None:
         answer = self._client.get_item(TableName=self._table, Key={"order_id": {"S": order_id}}, ConsistentRead=True)
         return _order(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, order_ids: Collection[str]) -> dict[str, Order]:
+        keys = [{"order_id": {"S": order_id}} for order_id in dict.fromkeys(order_ids)]
+        items = batch_get(self._client, self._table, keys, what="orders", wait=self._wait)
+        return {order.order_id: order for order in map(_order, items)}
 
     def advance(self, order: Order, performed: Performed[Event]) -> Order:
         advanced = order.after(performed)

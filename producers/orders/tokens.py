@@ -69,6 +69,11 @@ class TokenKey:
                 "fix: make one with `openssl rand -hex 32`"
             )
 
+    def derived(self, purpose: str) -> "TokenKey":
+        """The key of another kind of token: what it signs, no other takes."""
+        # guarantee: what is signed for one purpose is good for no other
+        return TokenKey(hmac.new(self.secret, purpose.encode(), hashlib.sha256).digest())
+
     def sign(self, subject: str, role: Role, expires_at: datetime) -> str:
         """A token for the Authorization header, good before `expires_at`."""
         claims = _base64url(msgspec.json.encode(_Claims(subject=subject, role=role, expires_at=expires_at)))

@@ -1,6 +1,6 @@
 """Gathers what the audit judges: the ledger, the stream, the messages and mails as received, and the lake."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -72,8 +72,18 @@ def require_auditable(environ: Mapping[str, str], ledger: Path) -> None:
         )
 
 
-def settle(environ: Mapping[str, str], *, within: float, wait: Wait, clock: Clock = SYSTEM_CLOCK) -> None:
-    """Waits until nothing has come onto the stream for a while and the lake has all of it; at most `within` seconds."""
+def settle(
+    environ: Mapping[str, str],
+    *,
+    within: float,
+    wait: Wait,
+    clock: Clock = SYSTEM_CLOCK,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Waits until nothing has come onto the stream for a while and the lake has all of it; at most `within` seconds.
+
+    `tell` is told how far that is.
+    """
     observer, deadline = StreamObserver(environ), clock.monotonic() + within
     quiet_since, records = clock.monotonic(), -1
     while clock.monotonic() < deadline:
@@ -82,6 +92,9 @@ def settle(environ: Mapping[str, str], *, within: float, wait: Wait, clock: Cloc
             quiet_since, records = clock.monotonic(), observer.records
         elif clock.monotonic() - quiet_since >= _QUIET_SECONDS and lake_has(environ, records):
             return
+        quiet = clock.monotonic() - quiet_since
+        left = deadline - clock.monotonic()
+        tell(f"{records:,} records on the stream, quiet for {quiet:.0f} s, {left:.0f} s left at most")
         wait(1.0)
 
 
@@ -94,6 +107,7 @@ def audited(
     wait: Wait,
     ignore_others: bool = False,
     clock: Clock = SYSTEM_CLOCK,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[Evidence, Audit]:
     """Looks until nothing is still to come, for `within` seconds at most; the last look, and its verdict."""
     deadline = clock.monotonic() + within
@@ -102,6 +116,7 @@ def audited(
         verdict = audit(evidence, bounds, ignore_others=ignore_others)
         if verdict.at_rest or clock.monotonic() >= deadline:
             return evidence, verdict
+        tell(f"{len(verdict.waits):,} still to come, {deadline - clock.monotonic():.0f} s left at most")
         wait(_AGAIN_SECONDS)
 
 

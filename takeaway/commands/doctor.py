@@ -12,7 +12,7 @@ from rich.text import Text
 from takeaway.commands.options import Json
 from takeaway.errors import UserError
 from takeaway.stack import DEFAULT, ENVIRONMENT, HOME, RUNNING, STACK
-from takeaway.terminal import PlainConsole, counted, roughly, say
+from takeaway.terminal import PlainConsole, counted, roughly, say, waiting
 
 if TYPE_CHECKING:
     from takeaway.doctor import BackEnd, Checkup, Consumer, DeadLetters, Disk, Problem, Process, Setting
@@ -54,7 +54,7 @@ def doctor(
 
     from takeaway.doctor import examine, examined_sources, findings, warnings
 
-    with PlainConsole(stderr=True).status("examining"):
+    with waiting("examining"):
         checkup = examine(examined_sources(HOME), lease_tables=lease_table or ())
     problems, warned = findings(checkup), warnings(checkup)
     if as_json:

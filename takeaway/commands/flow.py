@@ -12,8 +12,8 @@ import typer
 
 from takeaway.commands.options import MAX_SPEED, Json
 from takeaway.errors import UserError
-from takeaway.stack import lake_told_in_one_line, resolved
-from takeaway.terminal import PlainConsole, counted, in_words, piped, roughly, say, show_rows
+from takeaway.stack import HOME, answer_within, backend_that_is_up, lake_told_in_one_line, resolved
+from takeaway.terminal import PlainConsole, counted, in_words, piped, roughly, say, show_rows, waiting
 
 if TYPE_CHECKING:
     from analytics.mining import Deviation, Edge, Mined
@@ -100,9 +100,10 @@ def _mined(*, limit: int, speed: float) -> "Mined":
     from analytics.lake import Lake
     from analytics.mining import mine
 
-    environ = resolved()
-    with lake_told_in_one_line(environ), PlainConsole(stderr=True).status("reading the events of the lake"):
-        return mine(Lake.from_environment(environ).sql, speed=speed, most_orders=limit)
+    environ, within = resolved(), answer_within(speed, backend_that_is_up(HOME))
+    with lake_told_in_one_line(environ), waiting("reading the events of the lake"):
+        ask = Lake.from_environment(environ).sql
+        return mine(ask, speed=speed, answer_within=within, most_orders=limit)
 
 
 def _declared(step: "Step") -> dict[str, object]:
@@ -227,8 +228,10 @@ def _what(one: "Deviation") -> str:
     awaited = " or ".join(EVENT_TYPES[event] for event in one.step.publishes) if one.step else ""
     over = ""
     if one.seconds is not None and one.deadline is not None:
-        deadline = in_words(timedelta(seconds=one.deadline))
-        over = f"{_short(one.seconds - one.deadline)} past its deadline, {deadline} after {heard}"
+        # Before what it heard where the order's `accept_by` was over by then.
+        side, length = "before" if one.deadline < 0 else "after", abs(one.deadline)
+        deadline = in_words(timedelta(seconds=length)) if length.is_integer() else _short(length)
+        over = f"{_short(one.seconds - one.deadline)} past its deadline, {deadline} {side} {heard}"
     match one.kind:
         case Kind.NEVER_PLACED:
             what = f"it begins with {told}"

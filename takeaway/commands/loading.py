@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from foundation.diagnostics import json_lines
+from takeaway.commands import completing
 from takeaway.commands.options import (
     LEDGER,
     MAX_RATE,
@@ -24,7 +25,7 @@ from takeaway.commands.options import (
 from takeaway.commands.running import answering
 from takeaway.errors import UserError
 from takeaway.stack import require_local, resolved, signing
-from takeaway.terminal import PlainConsole, say, show_rows, writing
+from takeaway.terminal import PlainConsole, say, show_rows, waiting, writing
 
 if TYPE_CHECKING:
     from producers.load.ledger import FaultKind
@@ -119,7 +120,11 @@ def history(
     start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day, UTC.")] = datetime(2026, 6, 1),  # noqa: DTZ001
     seed: Seed = None,
     scenario: Annotated[
-        str | None, typer.Option(help="What goes wrong at dinner of the middle day; the ledger has the answer.")
+        str | None,
+        typer.Option(
+            help="What goes wrong at dinner of the middle day; the ledger has the answer.",
+            autocompletion=completing.scenarios,
+        ),
     ] = None,
     fault: Annotated[
         list[str] | None, typer.Option(help="KIND=SHARE of the events, for example duplicate=0.01. May be repeated.")
@@ -142,7 +147,7 @@ def history(
             f"a history cannot start in the year {start.year}", f"choose a day of {FIRST_YEAR} to {LAST_YEAR}"
         )
     plan = HistoryPlan(_told(seed), days, start.replace(tzinfo=UTC), per_day, scenario, _faults(fault or []))
-    with writing(out), PlainConsole(stderr=True).status(f"{days} days of orders"):
+    with writing(out), waiting(f"{days} days of orders"):
         out.parent.mkdir(parents=True, exist_ok=True)
         summary = write_history(plan, out)
     say(json.dumps(dataclasses.asdict(summary) | {"file": str(out)}) if as_json else f"{summary}\n{out}")
@@ -162,7 +167,7 @@ def realism(
     if picture is not None and picture.suffix not in {".svg", ".png"}:
         raise UserError(f"a picture cannot be a {picture.suffix or 'file without an ending'}", "name it .svg or .png")
     number = _told(seed)
-    with PlainConsole(stderr=True).status("ten markets' days"):
+    with waiting("ten markets' days"):
         measured = measure(number)
     rows = card(measured.statistics)
     missed = [row for row in rows if not row.ok]

@@ -1,11 +1,13 @@
 """Options that several commands share, and what every long-running one does with a signal."""
 
 import os
+import re
 import secrets
 import signal
 import sys
 import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -74,3 +76,41 @@ def stop_on_signal() -> threading.Event:
     signal.signal(signal.SIGTERM, heard)
     signal.signal(signal.SIGINT, heard)
     return stop
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_AGO = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])")
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """The moment that a person means: so long ago (`90s`, `10m`, `2h`, `1d`), or ISO 8601; in UTC without a zone.
+
+    Raises `UserError`.
+    """
+    try:
+        if found := _AGO.fullmatch(text.strip()):
+            return now - timedelta(**{_UNITS[found[2]]: float(found[1])})
+        told = datetime.fromisoformat(text.strip())
+        return told.replace(tzinfo=UTC) if told.tzinfo is None else told
+    except (ValueError, OverflowError) as error:
+        raise UserError(
+            f"{text!r} is no time", "90s, 10m, 2h or 1d ago, or ISO 8601, as 2026-03-14T12:00:00Z or 2026-03-14"
+        ) from error
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        from takeaway.terminal import say
+
+        say(f"takeaway {version('takeaway')}")
+        raise typer.Exit
+
+
+def about(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and nothing else.")
+    ] = False,
+) -> None:
+    """Event-driven order processing on Kinesis, with a lake that holds every event exactly once."""

@@ -11,10 +11,12 @@ import typer
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from takeaway.commands.options import LEDGER, Json, Ledger
+from takeaway.errors import UserError
 from takeaway.stack import HOME, lake_told_in_one_line, resolved
-from takeaway.terminal import PlainConsole, say
+from takeaway.terminal import say, waiting
 
 if TYPE_CHECKING:
+    from analytics.reading import Window
     from takeaway.audit import Account, Finding
 
 SECOND = timedelta(seconds=1)
@@ -28,24 +30,47 @@ SETTLING = "waiting until the stream is quiet and the lake has all of it"
 def report(
     out: Annotated[Path, typer.Option(help="Where the HTML goes; report.json is written beside it.")] = HOME
     / "report.html",
+    since: Annotated[str | None, typer.Option(help="From here on: 2026-03-14, or 2026-03-14T12:00:00Z.")] = None,
+    until: Annotated[str | None, typer.Option(help="Up to here, and not of it.")] = None,
+    last: Annotated[
+        str | None, typer.Option(help="So long until now, or --until: 90m, 24h, 7d, 4w; beside as long before it.")
+    ] = None,
+    prove: Annotated[
+        bool, typer.Option("--prove/--no-prove", help="Stamp it with `takeaway lake verify`, which reads every file.")
+    ] = True,
     ledger: Ledger = LEDGER,
     as_json: Json = False,
 ) -> None:
-    """Write the HTML report of what is in the lake: one file, no network.
+    """Write the HTML report of what is in the lake: one file, no network. Of all there is, or of a period.
 
-    Where there is a ledger on a local AWS it is stamped by the audit of that ledger's orders.
+    A period is held against as long a time right before it. Where there is a ledger on a local AWS the report is
+    stamped by the audit of that ledger's orders.
+
+    Examples: takeaway report · takeaway report --last 7d · takeaway report --since 2026-03-01 --until 2026-04-01
     """
     from takeaway.audit import Bounds, audited, settle, write_report
 
+    window = _period(since, until, last)
     environ = resolved()
     verdict = None
     if ledger.exists() and aws.reaches_only_local(environ):
-        with PlainConsole(stderr=True).status(SETTLING):
-            settle(environ, within=90, wait=uninterrupted_wait())
+        with waiting(SETTLING) as tell:
+            settle(environ, within=90, wait=uninterrupted_wait(), tell=tell)
             _, verdict = audited(environ, ledger, Bounds(), within=0, wait=uninterrupted_wait(), ignore_others=True)
-    with lake_told_in_one_line(environ):
-        written = write_report(environ, out, verdict).resolve()
+    with lake_told_in_one_line(environ), waiting("asking the lake, and drawing"):
+        written = write_report(environ, out, verdict, window, proven=prove).resolve()
     say(json.dumps({"report": str(written), "data": str(written.with_suffix(".json"))}) if as_json else written)
+
+
+def _period(since: str | None, until: str | None, last: str | None) -> "Window":
+    from analytics.reading import UnclearTime
+    from analytics.report import asked_period
+
+    try:
+        return asked_period(since, until, last, SYSTEM_CLOCK.now())
+    except UnclearTime as error:
+        what, _, fix = str(error).partition(". fix: ")
+        raise UserError(what, fix) from error
 
 
 def trace(
@@ -64,7 +89,7 @@ def trace(
     from takeaway.trace import as_facts, as_lines, not_found, order_facts, timeline_of
 
     environ = resolved()
-    with PlainConsole(stderr=True).status("looking in lake, stream and dead letters"):
+    with waiting("looking in lake, stream and dead letters"):
         facts = order_facts(environ, order_id, within=seconds, clock=SYSTEM_CLOCK, wait=uninterrupted_wait())
     if facts.found_nothing:
         raise not_found(facts)
@@ -106,8 +131,8 @@ def audit(
     environ = resolved()
     require_auditable(environ, ledger)
     started = SYSTEM_CLOCK.monotonic()
-    with PlainConsole(stderr=True).status(SETTLING):
-        settle(environ, within=settle_seconds, wait=uninterrupted_wait())
+    with waiting(SETTLING) as tell:
+        settle(environ, within=settle_seconds, wait=uninterrupted_wait(), tell=tell)
         evidence, verdict = audited(
             environ,
             ledger,
@@ -115,6 +140,7 @@ def audit(
             within=started + settle_seconds - SYSTEM_CLOCK.monotonic(),
             wait=uninterrupted_wait(),
             ignore_others=ignore_others,
+            tell=tell,
         )
     told = latencies(intended_times(ledger), evidence.effects)
     if as_json:
@@ -149,7 +175,7 @@ def _counts(account: "Account") -> dict[str, int]:
 def _audit_history(history: Path, ledger: Path | None, *, as_json: bool) -> NoReturn:
     from takeaway.audit import audit_history
 
-    with PlainConsole(stderr=True).status("reading the file and its ledger"):
+    with waiting("reading the file and its ledger"):
         verdict = audit_history(history, ledger)
     if as_json:
         facts = {"ok": verdict.ok, "receipt": verdict.receipt, "outcomes": dict(verdict.outcomes)}

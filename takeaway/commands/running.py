@@ -12,6 +12,7 @@ import typer
 from consumers.specs import named, reader_named, readers
 from foundation.diagnostics import json_lines
 from foundation.settings import variable
+from takeaway.commands import completing
 from takeaway.commands.options import LEDGER, Json, Ledger, ReallyAws, Seed, Speed, chosen, port, stop_on_signal
 from takeaway.errors import UserError
 from takeaway.local import require_free
@@ -35,18 +36,20 @@ def serve_orders(
     """Serve the orders API until SIGTERM or Ctrl-C. Its OpenAPI document is at /schema/openapi.json."""
     from producers.api.serving import serve
     from producers.assembly import orders_api
-    from takeaway.stack import DEFAULT_API_PORT
+    from takeaway.stack import DEFAULT_API_PORT, market_menu
 
     environ = signing(resolved(), make_key=True)
     listen_on = on or port("api_port") or DEFAULT_API_PORT
     require_free(listen_on, variable("api_port"))
     # uvicorn ends by the signal that it heard, once all is answered: to us it is heard, no more.
     stop_on_signal()
-    serve(orders_api(environ, json_lines("api")), port=listen_on)
+    serve(orders_api(environ, json_lines("api"), market_menu()), port=listen_on)
 
 
 def work(
-    consumer: Annotated[str, typer.Argument(help=f"One of: {', '.join(readers())}.")],
+    consumer: Annotated[
+        str, typer.Argument(help=f"One of: {', '.join(readers())}.", autocompletion=completing.readers_of_the_stream)
+    ],
     engine: Annotated[
         Engine, typer.Option(help="What feeds it: our worker, or the KCL, which needs Java.")
     ] = Engine.WORKER,
@@ -73,7 +76,9 @@ def work(
 
 
 def replay(
-    consumer: Annotated[str, typer.Argument(help="One that keeps a state, or looks on.")],
+    consumer: Annotated[
+        str, typer.Argument(help="One that keeps a state, or looks on.", autocompletion=completing.consumers)
+    ],
     as_json: Json = False,
 ) -> None:
     """Give a consumer all that the lake has, order by order. An event that it has heard before counts no second time.
@@ -121,7 +126,10 @@ def watch() -> None:
 
 def new_consumer(
     name: Annotated[str, typer.Argument(help="In snake_case.")],
-    listens_to: Annotated[str, typer.Option(metavar="TYPE[,TYPE...]", help="The events that it hears.")],
+    listens_to: Annotated[
+        str,
+        typer.Option(metavar="TYPE[,TYPE...]", help="The events that it hears.", autocompletion=completing.event_types),
+    ],
     publishes: Annotated[str | None, typer.Option(metavar="TYPE", help="An event that it may tell.")] = None,
     stateful: Annotated[bool, typer.Option("--stateful", help="It keeps a state by customer, and is pure.")] = False,
 ) -> None:
@@ -152,6 +160,9 @@ def restaurants(
     speed: Speed = 60,
     seed: Seed = None,
     ledger: Ledger = LEDGER,
+    others: Annotated[
+        bool, typer.Option("--others", help="Leave alone a restaurant whose page a person has open.")
+    ] = False,
     yes_really_aws: ReallyAws = False,
 ) -> None:
     """Simulate the restaurants alone: read tickets, accept or reject, complete. Until SIGTERM or Ctrl-C."""
@@ -169,6 +180,7 @@ def restaurants(
         ledger=ledger,
         stop=stop_on_signal(),
         emit=json_lines("load"),
+        others=others,
     )
 
 

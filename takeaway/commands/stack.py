@@ -3,22 +3,41 @@
 import json
 import os
 import shlex
-from typing import Annotated
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from foundation.clock import SYSTEM_CLOCK
 from foundation.settings import variable
+from takeaway.commands import completing
 from takeaway.commands.options import MAX_RATE, MAX_SPEED, Json, Seed, Speed, at_a_terminal, chosen, port
 from takeaway.errors import UserError
 from takeaway.local import BACKENDS, EMBEDDED, backend_named
-from takeaway.stack import HOME, endpoint, resolved, signing
-from takeaway.terminal import PlainConsole, say, typed
+from takeaway.stack import HOME, NONE, OTHERS, SIMULATED, endpoint, resolved, signing
+from takeaway.terminal import PlainConsole, say, typed, waiting
+
+if TYPE_CHECKING:
+    from producers.orders import Role
 
 BackendName = Annotated[
     str,
-    typer.Option("--backend", envvar=variable("backend"), help=f"The local AWS: {', '.join(BACKENDS)}."),
+    typer.Option(
+        "--backend",
+        envvar=variable("backend"),
+        help=f"The local AWS: {', '.join(BACKENDS)}.",
+        autocompletion=completing.backends,
+    ),
 ]
+
+
+class Simulated(StrEnum):
+    """Which restaurants are simulated."""
+
+    ALL = SIMULATED
+    OTHERS = OTHERS
+    NONE = NONE
 
 
 def demo(
@@ -57,9 +76,17 @@ def up(
         typer.Option(min=1, max=MAX_SPEED, help="How many times as fast as real kitchens.", show_default="60"),
     ] = None,
     backend: BackendName = EMBEDDED.name,
+    restaurants: Annotated[
+        Simulated | None,
+        typer.Option(
+            help="Which are simulated; others: but for those whose page a person has open.", show_default="simulated"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Start the local AWS, the API, every consumer and simulated restaurants, and leave them running.
+
+    To run a restaurant yourself: takeaway up --restaurants others. An order then waits ten minutes for its answer.
 
     Example: takeaway up, then paste the curl it prints. Ports: TAKEAWAY_AWS_PORT (4566), TAKEAWAY_API_PORT (8080).
     """
@@ -68,8 +95,17 @@ def up(
     was_up = {one.pid for one in existing(HOME).running}
     api_port, aws_port = port("api_port"), port("aws_port")
     chosen_backend = backend_named(backend)
-    with PlainConsole(stderr=True).status("starting what is not up"):
-        stack = up(HOME, backend=chosen_backend, aws_port=aws_port, api_port=api_port, aws_only=aws_only, speed=speed)
+    with waiting("starting what is not up") as tell:
+        stack = up(
+            HOME,
+            backend=chosen_backend,
+            aws_port=aws_port,
+            api_port=api_port,
+            aws_only=aws_only,
+            speed=speed,
+            tell=tell,
+            restaurants=restaurants.value if restaurants else None,
+        )
     environ = resolved()
     if as_json:
         facts = {
@@ -86,6 +122,7 @@ def up(
     say(f'For notebooks, scripts and the aws command:   eval "$({program} env)"')
     if stack.runs(API):
         say(f"API  {stack.api}   (OpenAPI: {stack.api}/schema/openapi.json)")
+        say(f"\nSign in to the pages, with links that work once and for fifteen minutes:\n\n{_links(stack.api)}")
         say(f"\nPlace an order, and follow it:\n\n{first_order(stack.api, signing(environ)[variable('token_key')])}\n")
         say("See it in the lake:  ", program, "lake sql 'select event_type, occurred_at from events order by 2'")
     say(f"Stop everything:      {program} down")
@@ -106,10 +143,10 @@ def down(
     discarded = [lake for stack in stacks if (lake := lake_at_stake(stack))]
     if discarded and not yes and at_a_terminal():
         typer.confirm(f"This discards {' and '.join(discarded)}. Go on?", abort=True)
-    stopped = 0
-    for stack in stacks:
-        stopped += len(stack.running)
-        stack.stop()
+    stopped = sum(len(stack.running) for stack in stacks)
+    with waiting("stopping") as tell:
+        for stack in stacks:
+            stack.stop(tell)
     if as_json:
         say(json.dumps({"stopped": stopped}))
     else:
@@ -127,7 +164,8 @@ def deploy(
     """
     from takeaway.stack import deploy as deploy_stack
 
-    settings = deploy_stack(endpoint(), shards=shards)
+    with waiting("deploying the stack; on AWS it takes some minutes"):
+        settings = deploy_stack(endpoint(), shards=shards)
     if as_json:
         say(json.dumps(settings))
         return
@@ -138,26 +176,55 @@ def deploy(
 def env() -> None:
     """Print this stack's variables for a shell, so that scripts and notebooks find the lake and the stream.
 
+    With what deltalake, polars and DuckDB need for a lake on plain HTTP; on a terminal also how to use it.
+
     Example: eval "$(takeaway env)"
     """
-    for name, value in sorted(resolved().items()):
+    from takeaway.stack import reader_notes, reader_variables
+
+    environ = resolved()
+    for name, value in sorted((environ | reader_variables(environ)).items()):
         if os.environ.get(name) != value:
             say(f"export {name}={shlex.quote(value)}")
+    # A shell that is asked to run them may not know comments: an interactive zsh does not.
+    for note in reader_notes() if sys.stdout.isatty() else ():
+        say(f"# {note}")
 
 
 def token(
     subject: Annotated[str, typer.Argument(help="A customer's or a restaurant's id.")],
-    role: Annotated[str, typer.Option(help="customer, restaurant or operator.")] = "customer",
+    role: Annotated[
+        str, typer.Option(help="customer, restaurant or operator.", autocompletion=completing.roles)
+    ] = "customer",
+    link: Annotated[
+        bool, typer.Option("--link", help="A sign-in link for the pages, good once and for fifteen minutes.")
+    ] = False,
 ) -> None:
-    """Print a bearer token of the orders API, good for a day.
+    """Print a bearer token of the orders API, good for a day; or a link that signs a browser in to its pages, once.
 
-    Example: curl -s $API/orders/$ORDER -H "Authorization: Bearer $(takeaway token you --role operator)"
+    Example: takeaway token restaurant-01 --role restaurant --link
+
+    Or: curl -s $API/orders/$ORDER -H "Authorization: Bearer $(takeaway token you --role operator)"
     """
     from typing import get_args
 
     from producers.orders import Role
-    from takeaway.stack import token
+    from takeaway.stack import existing, sign_in_link, token
 
     if role not in get_args(Role):
         raise UserError(f"no role is called {role!r}", f"one of: {', '.join(get_args(Role))}")
-    say(token(signing(resolved())[variable("token_key")], subject, role))  # type: ignore[arg-type]
+    key, as_role = signing(resolved())[variable("token_key")], cast("Role", role)
+    say(sign_in_link(existing(HOME).api, key, subject, as_role) if link else token(key, subject, as_role))
+
+
+def _links(api: str) -> str:
+    """One for each page, for the customer of the curl and the restaurant that it orders from."""
+    from takeaway.stack import sign_in_link
+
+    key = signing(resolved())[variable("token_key")]
+    people: tuple[tuple[str, Role], ...] = (
+        ("customer-you", "customer"),
+        ("restaurant-01", "restaurant"),
+        ("operator-you", "operator"),
+    )
+    return "\n".join(f"{role:12}{sign_in_link(api, key, subject, role)}" for subject, role in people)

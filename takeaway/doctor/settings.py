@@ -48,8 +48,8 @@ _SETTINGS = (
 )
 # What is read by itself, and not as a field of settings.
 _OTHERS = ("stack", "backend", "home", "aws_port", "api_port", "consumer", "audit_queue", "python313")
-# What is set beside the settings: by us for a process that we start, and for tests.
-_NOT_SETTINGS = ("TAKEAWAY_STARTED_FOR", "TAKEAWAY_TEST_")
+# What is set beside the settings: by us for a process that we start, for other readers of the lake, and for tests.
+_NOT_SETTINGS = ("TAKEAWAY_STARTED_FOR", "TAKEAWAY_READERS_", "TAKEAWAY_TEST_")
 _ALIKE = 0.8
 # A local AWS takes its access key for a password.
 _SECRET = ("SECRET", "TOKEN", "PASSWORD", "ACCESS_KEY")

@@ -1,23 +1,31 @@
 """Runs a replay: asks how far the lake is, opens it, gives it to the consumer, and writes the places down."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import TypeVar
 
 from analytics.assembly import bucket_and_log, customer_keys, lake_names
 from analytics.lake import Lake, NoLake
 from analytics.past import Past
 from analytics.table import ShardPaths, read_offsets
 from consumers.assembly import dead_letters, lease_table, replay_processors
-from consumers.replay import ReplayBegun, Replayed, is_first_day, replay, write_places
+from consumers.replay import ReplayBegun, Replayed, ReplayWaits, is_first_day, replay, write_places
 from consumers.settings import ConsumerSettings
 from consumers.specs import LAKE_FILLERS, Beginning, ConsumerSpec
+from events import TRACKER
 from foundation import aws
+from foundation.backoff import pause_after
 from foundation.clock import Wait
 from foundation.diagnostics import Emit
 from foundation.kinesis import SequenceNumber, Shard, creation_of, listed_shards
 from foundation.settings import from_environment
+from producers.assembly import tracked_orders
 from takeaway.errors import UserError
 from takeaway.stack import lake_told_in_one_line, require_log
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -35,25 +43,49 @@ class Replay:
 def begin_with_history(spec: ConsumerSpec, environ: Mapping[str, str], emit: Emit, wait: Wait) -> bool:
     """On the first day of a consumer that begins with history: the replay, then its places as checkpoints.
 
-    False when it was cut short: then it begins anew the next time. Killed at any moment, too.
+    What fails on the way is told and waited out, as the worker does with what comes after it. False when it was cut
+    short: then it begins anew the next time. Killed at any moment, too.
     """
     settings = from_environment(ConsumerSettings, environ)
     if spec.begins is not Beginning.HISTORY or settings.start is not None:
         return True
     table = lease_table(spec, settings, environ)
-    if not is_first_day(table, wait):
-        return True
-    kinesis = aws.client("kinesis", environ)
-    shards = listed_shards(kinesis, settings.stream)
-    places = _places(environ, settings.stream, shards)
-    done = replayed(spec, environ, emit, wait)
-    if done.cut_short:
-        return False
-    if done.version is None:
-        # The stream has all that there is.
-        return True
+
+    def given() -> Callable[[], object] | None:
+        """Writes the places down; None where the replay was cut short."""
+        if not is_first_day(table, wait):
+            return _nothing
+        kinesis = aws.client("kinesis", environ)
+        shards = listed_shards(kinesis, settings.stream)
+        creation = creation_of(kinesis, settings.stream)
+        places = _places(environ, settings.stream, shards)
+        done = replayed(spec, environ, emit, wait)
+        if done.cut_short:
+            return None
+        # Without a lake the stream has all that there is.
+        return _nothing if done.version is None else lambda: write_places(table, shards, places, creation)
+
+    tried = partial(_until_it_works, spec.name, wait=wait, emit=emit)
+    written_down = tried(given)
     # guarantee: a consumer reads the stream once its history is done
-    write_places(table, shards, places, creation_of(kinesis, settings.stream))
+    return written_down is not None and tried(written_down) is not None
+
+
+def _until_it_works(consumer: str, call: Callable[[], _T | None], *, wait: Wait, emit: Emit) -> _T | None:
+    """Its answer; None also when the wait was cut short before there was one."""
+    for failures in count(1):
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001 - whatever it is, a restart would meet it again
+            # guarantee: a consumer that begins with history outlasts an AWS that goes away
+            pause = pause_after(failures)
+            emit(ReplayWaits(consumer, error, pause))
+            if wait(pause):
+                break
+    return None
+
+
+def _nothing() -> bool:
     return True
 
 
@@ -75,6 +107,9 @@ def replayed(spec: ConsumerSpec, environ: Mapping[str, str], emit: Emit, wait: W
             return Replay(None, 0)
         past = Past(lake, spec.listens_to or None, keys.objects.texts)
         emit(ReplayBegun(spec.name, past.version))
+        if spec.name == TRACKER:
+            # What cannot be read is made anew with the rest.
+            tracked_orders(environ).remove_unreadable()
         factory = replay_processors(spec, settings, environ, emit)
         events = replay(past, factory, settings.stream, wait=wait, emit=emit)
     letters = dead_letters(environ, settings, keys)

@@ -1,7 +1,7 @@
 """Everything on this machine, in the background: local AWS, API, consumers, watcher, the lake's keeper, restaurants."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +38,8 @@ API, RESTAURANTS, LOAD, KEEPER, WATCHER = "api", "restaurants", "load", "keeper"
 _WITH_TOKENS = {API, RESTAURANTS, LOAD}
 DEFAULT_API_PORT = 8080
 DEFAULT_SPEED = 60.0
+# Which restaurants `up` simulates: all, none, or all but those whose page a person has open.
+SIMULATED, NONE, OTHERS = "simulated", "none", "others"
 STOP_GRACE_SECONDS = 30.0
 # A consumer drains, commits what waits for a file and hands its leases back; all of them at once.
 CONSUMERS_GRACE_SECONDS = max(spec.stops_within for spec in CONSUMERS.values()).total_seconds()
@@ -90,8 +92,12 @@ class Stack:
         stop_processes([one for one in self.running if one.name == name], grace=STOP_GRACE_SECONDS)
         self.running = [one for one in self.running if one.name != name]
 
-    def stop(self) -> None:
-        """In the order of the flow: what makes events first, the local AWS last, so that nobody loses its world."""
+    def stop(self, tell: Callable[[str], None] = lambda _: None) -> None:
+        """In the order of the flow: what makes events first, the local AWS last, so that nobody loses its world.
+
+        `tell` is told what is being stopped, how many are left, and how long that may take.
+        """
+        left = len(self.running)
         before_consumers = [one for one in self.running if one.name not in (*CONSUMERS, API, LOCAL_AWS)]
         for some, grace in (
             (before_consumers, STOP_GRACE_SECONDS),
@@ -99,12 +105,17 @@ class Stack:
             ([one for one in self.running if one.name in CONSUMERS], CONSUMERS_GRACE_SECONDS),
             ([one for one in self.running if one.name == LOCAL_AWS], STOP_GRACE_SECONDS),
         ):
+            if some:
+                tell(
+                    f"{', '.join(one.name for one in some)}, {grace:.0f} s at most; {left} of {len(self.running)} left"
+                )
             stop_processes(some, grace=grace)
+            left -= len(some)
         # One that ended by itself is not among them, but may have left something behind.
         stop_processes(load_services(self.home / "services.json"), grace=0)
         self.running = []
         (self.home / "services.json").unlink(missing_ok=True)
-        for name in ("endpoint", "access_key", "backend", "api_port", "speed"):
+        for name in ("endpoint", "access_key", "backend", "api_port", "speed", "restaurants"):
             (self.home / name).unlink(missing_ok=True)
 
     def _put_old_ledger_aside(self) -> None:
@@ -127,10 +138,13 @@ def up(
     api_port: int | None = None,
     aws_only: bool = False,
     speed: float | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+    restaurants: str | None = None,
 ) -> Stack:
-    """Starts what is not up yet, and answers when the API answers.
+    """Starts what is not up yet, and answers when the API answers; `tell` is told what that is.
 
-    What is up stays as it is: a port or a speed that it does not have is a `UserError`; None takes what is there.
+    What is up stays as it is: a port or a speed that it does not have is a `UserError`, and so are other restaurants;
+    None takes what is there.
     """
     stack = existing(home)
     if stack.running and not stack.runs(LOCAL_AWS):
@@ -140,6 +154,7 @@ def up(
     if not fresh:
         _require_same(backend, (home / "backend").read_text())
         _require_as_it_is(stack, aws_port, api_port, speed)
+        _require_same_restaurants(home, restaurants)
     aws_port, api_port, speed = aws_port or DEFAULT_AWS_PORT, api_port or DEFAULT_API_PORT, speed or _speed(home)
     if fresh and not aws_only and aws_port == api_port:
         raise UserError(
@@ -150,21 +165,27 @@ def up(
     try:
         if fresh:
             require_free(aws_port, variable("aws_port"))
+            tell(f"the local AWS ({backend.name}), {backend.start_seconds:.0f} s at most")
             stack.start_local_aws(backend, aws_port)
+            tell("the stack's resources on it")
             stack.deploy()
         else:
             stack.environ = resolved(home)
         # Who looks around wants to see an order in the lake soon; a lake wants bigger files.
         stack.environ.setdefault(variable("lake_file_age"), LAKE_FILE_AGE)
-        stack.environ = at_speed(speed, backend.name) | stack.environ
+        restaurants = restaurants or _restaurants(home)
+        # Where a person may run a restaurant, all have a person's time for an answer.
+        stack.environ = at_speed(speed if restaurants == SIMULATED else 1, backend.name) | stack.environ
         if not aws_only:
             known_as = stack.api
-            start_flow(stack, api_port)
+            start_flow(stack, api_port, tell)
             if stack.api != known_as:
                 # They would go on calling an API that is not there.
                 stack.end(RESTAURANTS)
-            if not stack.runs(RESTAURANTS):
-                stack.start(RESTAURANTS, "restaurants", "--api", stack.api, "--speed", str(speed))
+            write(home / "restaurants", restaurants)
+            if restaurants != NONE and not stack.runs(RESTAURANTS):
+                only = ["--others"] if restaurants == OTHERS else []
+                stack.start(RESTAURANTS, "restaurants", "--api", stack.api, "--speed", str(speed), *only)
                 write(home / "speed", f"{speed:g}")
     except BaseException:
         if fresh:
@@ -173,7 +194,7 @@ def up(
     return stack
 
 
-def start_flow(stack: Stack, api_port: int) -> None:
+def start_flow(stack: Stack, api_port: int, tell: Callable[[str], None] = lambda _: None) -> None:
     """The API, every consumer, the deadline watcher and the lake's keeper, each a process of its own, if it is not up.
 
     Returns when the API answers.
@@ -191,6 +212,7 @@ def start_flow(stack: Stack, api_port: int) -> None:
         stack.start(KEEPER, "lake", "keep")
     wait = uninterrupted_wait()
     deadline = SYSTEM_CLOCK.monotonic() + API_START_SECONDS
+    tell(f"{len(stack.running)} processes are there; the API is to answer within {API_START_SECONDS:.0f} s")
     while not answers(stack.api):
         require_alive(stack.running)
         if SYSTEM_CLOCK.monotonic() > deadline:
@@ -199,23 +221,48 @@ def start_flow(stack: Stack, api_port: int) -> None:
     require_alive(stack.running)
 
 
+_EMBEDDED = "embedded"
 # LocalStack takes seconds where the embedded AWS takes a tenth of one.
 _SHORTEST_ON_LOCALSTACK = 60
 
 
-def at_speed(speed: float, backend: str = "embedded") -> dict[str, str]:
+def answer_within(speed: float, backend: str = _EMBEDDED) -> timedelta:
+    """How long an order is to wait for its answer where simulated restaurants are so fast, in whole seconds."""
+    shortest = 0 if backend == _EMBEDDED else _SHORTEST_ON_LOCALSTACK
+    return timedelta(seconds=max(shortest, math.ceil(accept_within(speed).total_seconds())))
+
+
+def at_speed(speed: float, backend: str = _EMBEDDED) -> dict[str, str]:
     """What processes are told where simulated restaurants are so fast, unless they are told otherwise."""
-    shortest = 0 if backend == "embedded" else _SHORTEST_ON_LOCALSTACK
     return {
-        variable("accept_within_seconds"): f"{max(shortest, math.ceil(accept_within(speed).total_seconds()))}",
+        variable("accept_within_seconds"): f"{answer_within(speed, backend).total_seconds():.0f}",
         variable("speed"): f"{speed:g}",
     }
+
+
+def backend_that_is_up(home: Path) -> str:
+    """The name of the back end that an earlier command started; of the usual one where none did."""
+    told = home / "backend"
+    return told.read_text() if told.exists() else _EMBEDDED
 
 
 def _speed(home: Path) -> float:
     """That of the restaurants which are up, or the usual one."""
     told = home / "speed"
     return float(told.read_text()) if told.exists() else DEFAULT_SPEED
+
+
+def _restaurants(home: Path) -> str:
+    """Those that are up, or the usual ones."""
+    told = home / "restaurants"
+    return told.read_text() if told.exists() else SIMULATED
+
+
+def _require_same_restaurants(home: Path, wanted: str | None) -> None:
+    """The API was told how long an answer may take."""
+    if wanted is not None and (home / "restaurants").exists() and wanted != _restaurants(home):
+        there = _restaurants(home)
+        raise UserError(f"the restaurants are up as {there}, not {wanted}", f"`takeaway down` first, or {there}")
 
 
 def _require_same(backend: Backend, there: str) -> None:
@@ -283,6 +330,14 @@ def token(token_key: str, subject: str, role: "Role") -> str:
     from producers.orders import TokenKey
 
     return TokenKey(token_key.encode()).sign(subject, role, SYSTEM_CLOCK.now() + timedelta(days=1))
+
+
+def sign_in_link(api: str, token_key: str, subject: str, role: "Role") -> str:
+    """The address that signs a browser in to the pages of this role: once, and for a quarter of an hour."""
+    from producers.orders import TokenKey
+    from producers.pages.frame import SignInKey, link_url
+
+    return link_url(api, SignInKey(TokenKey(token_key.encode())).link(subject, role, SYSTEM_CLOCK.now()))
 
 
 def answers(api: str) -> bool:

@@ -9,13 +9,15 @@ from typing import Any
 import msgspec
 
 from consumers import diagnostics
+from consumers.replay import ReplayWaits
 
 # The end of a log tells how things are; what was long before is over, or was told again since.
 _TAIL_BYTES = 256 * 1024
 # What is tried again is told again: later than that it is over, whether or not that was told.
 _PATIENCE = timedelta(seconds=20)
 
-_OF_LEASES = (diagnostics.RoundFailed, diagnostics.LeaseRenewalFailed, diagnostics.CheckpointFailed)
+# Behind its history a consumer makes its leases.
+_OF_LEASES = (diagnostics.RoundFailed, diagnostics.LeaseRenewalFailed, diagnostics.CheckpointFailed, ReplayWaits)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ def rows_of(answer: "pa.Table") -> tuple[list[str], list[dict[str, Any]]]:
 
     What Python has no value for is DuckDB's text: a date outside the years 1 to 9999, an interval, bytes.
     """
-    names = _told_apart(answer.column_names)
-    columns = [_values(column) for column in answer.columns]
+    names = told_apart(answer.column_names)
+    columns = [values(column) for column in answer.columns]
     return names, [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
 
 
@@ -50,7 +50,8 @@ def _number(value: Decimal) -> int | float | str:
     return rounded if Decimal(repr(rounded)) == value else str(value)
 
 
-def _told_apart(names: Sequence[str]) -> list[str]:
+def told_apart(names: Sequence[str]) -> list[str]:
+    """The names, with a number behind those that came before."""
     taken: dict[str, None] = {}
     for name in names:
         candidate, number = name, 0
@@ -62,8 +63,9 @@ def _told_apart(names: Sequence[str]) -> list[str]:
     return list(taken)
 
 
-def _values(column: "pa.ChunkedArray[Any]") -> list[Any]:
-    if _is_only_text(column.type):
+def values(column: "pa.ChunkedArray[Any]") -> list[Any]:
+    """Python's values of a column; DuckDB's text where Python has none."""
+    if is_only_text(column.type):
         return _in_words(column)
     try:
         return column.to_pylist()
@@ -78,13 +80,13 @@ def _value(scalar: Any, text: str) -> Any:
         return text
 
 
-def _is_only_text(kind: "pa.DataType") -> bool:
+def is_only_text(kind: "pa.DataType") -> bool:
     """Whether Python's value of it would say little: intervals and bytes, also within a list or a struct."""
     import pyarrow as pa
 
     if pa.types.is_interval(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return True
-    return any(_is_only_text(kind.field(place).type) for place in range(kind.num_fields))
+    return any(is_only_text(kind.field(place).type) for place in range(kind.num_fields))
 
 
 def _in_words(column: "pa.ChunkedArray[Any]") -> list[Any]:

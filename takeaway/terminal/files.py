@@ -1,14 +1,17 @@
 """Writes files of ours: each whole or not at all; a disk that refuses is told with what to do."""
 
+import errno
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from takeaway.errors import UserError
 
 # Where `up`, `demo` and `load` keep what they need, unless TAKEAWAY_HOME names another folder.
 DEFAULT_HOME = ".takeaway"
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 
 
 @contextmanager
@@ -47,6 +50,52 @@ def write_first(path: Path, text: str) -> None:
             # Another was first; or it is a file system without links.
             if not path.exists():
                 beside.replace(path)
+
+
+@contextmanager
+def new_file(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
+    """To be written a part at a time; under its name only when all of it is there, for this user alone to read.
+
+    Raises `UserError` where there is a file of that name and it may not be replaced, and where there is no room.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder", "name a file in it")
+    if path.exists() and not overwrite:
+        raise _is_there(path)
+    beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.new")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.touch(mode=0o600)
+    try:
+        with beside.open("wb") as file:
+            yield file
+        _put(beside, path, overwrite=overwrite)
+    except OSError as error:
+        # What is written may be read elsewhere, and fail there.
+        if error.errno not in _NO_ROOM:
+            raise
+        with writing(path):
+            raise
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _put(beside: Path, path: Path, *, overwrite: bool) -> None:
+    if not overwrite:
+        # guarantee: an answer replaces no file unless told to
+        try:
+            path.hardlink_to(beside)
+        except OSError as error:
+            if path.exists():
+                raise _is_there(path) from error
+            # A file system without links.
+        else:
+            return
+    beside.replace(path)
+
+
+def _is_there(path: Path) -> UserError:
+    return UserError(f"{path} is there already", "name another file, or replace it with --overwrite")
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """The one way to a terminal: what commands print, with nothing in it that a terminal would obey but our own styles."""
 
+import codecs
+import io
 import os
 import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -35,3 +37,18 @@ class PlainConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(plain_text(segment.text), segment.style)
+
+
+class PlainOut(io.RawIOBase):
+    """Standard output for bytes that are text: at a terminal with nothing in it that a terminal would obey."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        sys.stdout.write(plain_text(self._decoder.decode(bytes(data))))
+        return len(data)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+from consumers.steps import Attempts
 from events import Header
 from foundation.kinesis import SequenceNumber, StreamPosition
 
@@ -61,13 +62,17 @@ class SetApart:
 
 @dataclass(frozen=True)
 class Remembered:
-    """An effect that a consumer had for an event heard, and the event that it tells: from the table of outcomes."""
+    """An effect that a consumer had for an event heard, and the event that it tells: from the table of outcomes.
+
+    `told` is None of an effect alone, `attempts` where the first one worked or none were kept.
+    """
 
     consumer: str
     heard: str
-    told: Header
+    told: Header | None
     channel: str | None = None
     message_id: str | None = None
+    attempts: Attempts | None = None
 
 
 @dataclass(frozen=True)

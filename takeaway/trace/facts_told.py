@@ -77,10 +77,12 @@ def _effect_facts(effect: Remembered) -> dict[str, Any]:
     return {
         "consumer": effect.consumer,
         "heard": effect.heard,
-        "tells": effect.told.event_type,
-        "event_id": effect.told.event_id,
+        "tells": effect.told.event_type if effect.told else None,
+        "event_id": effect.told.event_id if effect.told else None,
         "channel": effect.channel,
         "message_id": effect.message_id,
+        "attempts": effect.attempts.count if effect.attempts else None,
+        "last_failure": effect.attempts.last_failure if effect.attempts else None,
     }
 
 

@@ -183,7 +183,10 @@ def _remembered(
 
 
 def _effects(consumer: str, heard: str, outcome: bytes) -> list[Remembered]:
-    """One for each event that the outcome tells: none of an effect alone."""
+    """One for each event that the outcome tells; of an effect alone, one where it took several attempts."""
+    read = read_outcome(outcome)
+    if not read.follows and read.attempts:
+        return [Remembered(consumer, heard, None, attempts=read.attempts)]
     return [
         Remembered(
             consumer,
@@ -191,6 +194,7 @@ def _effects(consumer: str, heard: str, outcome: bytes) -> list[Remembered]:
             header_of(told.data),
             channel=getattr(told.envelope.event, "channel", None),
             message_id=getattr(told.envelope.event, "message_id", None),
+            attempts=read.attempts,
         )
-        for told in read_outcome(outcome).follows
+        for told in read.follows
     ]

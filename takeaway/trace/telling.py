@@ -10,7 +10,7 @@ from foundation.kinesis import StreamPosition
 from foundation.plain_text import one_line
 from takeaway.errors import UserError
 from takeaway.terminal import counted, roughly
-from takeaway.trace.facts import Looked, OrderFacts, SetApart
+from takeaway.trace.facts import Looked, OrderFacts, Remembered, SetApart
 from takeaway.trace.timeline import Happening, Repeat, Timeline, Whereabouts
 
 WIDTH = 80
@@ -45,9 +45,9 @@ def as_lines(told: Timeline, now: datetime) -> list[str]:
     for apart in told.letters:
         lines += _wrapped([_letter(apart)], first="", then="  ")
     for effect in told.untold:
-        message = f"{effect.channel} message {effect.message_id}" if effect.message_id else "its effect was had"
-        words = [f"{effect.consumer}: {message}", f"{effect.told.event_type}, which follows, was seen nowhere"]
-        lines += _wrapped(words, first="", then="  ")
+        first, *more = _effect(effect) or ["its effect was had"]
+        follows = [f"{effect.told.event_type}, which follows, was seen nowhere"] if effect.told else []
+        lines += _wrapped([f"{effect.consumer}: {first}", *more, *follows], first="", then="  ")
     looked = [line for words in _looked(told.looked) for line in _wrapped(words, first="", then="  ")]
     return [*lines, "", *_next(told, now), "", *looked]
 
@@ -90,13 +90,25 @@ def _happening(one: Happening) -> Iterator[str]:
         f"event {header.event_id}",
         *([f"at {_place(one.place)}"] if one.place else []),
         _cause(one),
-        *(f"{effect.channel} message {effect.message_id}" for effect in one.remembered if effect.message_id),
+        *(part for effect in one.remembered if effect.told for part in _effect(effect)),
     ]
     yield from _wrapped(details, first="    ", then="    ")
     for repeat in one.repeats:
         yield from _wrapped([_repeat(one, repeat)], first="    ", then="      ")
+    for effect in one.remembered:
+        if effect.told is None:
+            yield from _wrapped([f"{effect.consumer} did its part", *_effect(effect)], first="    ", then="      ")
     for letter in one.set_apart:
         yield from _wrapped([_letter(letter)], first="    ", then="      ")
+
+
+def _effect(effect: Remembered) -> list[str]:
+    """The message sent, and the attempts where it took more than one."""
+    words = [f"{effect.channel} message {effect.message_id}"] if effect.message_id else []
+    if effect.attempts:
+        failure = f": {effect.attempts.last_failure}" if effect.attempts.last_failure else ""
+        words.append(f"after {counted(effect.attempts.count, 'attempt')}{failure}")
+    return words
 
 
 def _cause(one: Happening) -> str:

@@ -100,7 +100,7 @@ def timeline_of(facts: OrderFacts) -> Timeline:
         happenings=tuple(happenings),
         unreadable=tuple(sorted(facts.unreadable, key=lambda one: (one.arrived_at, _place_key(one.place)))),
         letters=tuple(one for one in facts.set_apart if one.place not in known),
-        untold=tuple(one for one in facts.remembered if one.told.event_id not in events),
+        untold=tuple(one for one in facts.remembered if one.told and one.told.event_id not in events),
         upcoming=upcoming([_heard(one) for one in happenings], accept_by=_accept_by(facts.sightings)),
         ended_by=ended_by(types[one.header.event_id] for one in happenings),
         lacks_placing=not any(one.header.event_type in BEGINNINGS for one in happenings),
@@ -144,7 +144,9 @@ def _happening(facts: OrderFacts, seen: Sequence[Sighting], types: dict[str, str
             if one.place is not None
         ),
         set_apart=letters,
-        remembered=tuple(one for one in facts.remembered if one.told.event_id == header.event_id),
+        remembered=tuple(
+            one for one in facts.remembered if header.event_id == (one.told.event_id if one.told else one.heard)
+        ),
     )
 
 

@@ -23,7 +23,7 @@ from consumers.mail.letter import Letter
 from consumers.mail.ses import Mail
 from consumers.notifiers.restaurant import Ticket, TicketTopic
 from consumers.processing import AllMustWait, ShardStop, Unavailable, Unprocessable
-from consumers.verdicts import Suspected, Verdict, loggable, may_be_of_content, verdict_of
+from consumers.verdicts import Suspected, Verdict, loggable, may_be_of_content, verdict_of, without_words
 from events.wire import UnreadableEvent
 from foundation import aws
 from foundation.calls import CallFailed
@@ -309,3 +309,21 @@ def test_a_topic_or_a_sender_that_is_none_is_no_fault_of_the_message() -> None:
         TicketTopic(refuses, "arn").send(TICKET)
     with pytest.raises(Unavailable):
         Mail(refuses, "orders@takeaway.example").send(LETTER)
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (answered("Throttling"), "ClientError: SendEmail answered Throttling"),
+        (unavailable(answered("Throttling")), "Unavailable: SendEmail answered Throttling"),
+        (unavailable(TimeoutError("ada@example.com")), "Unavailable: TimeoutError"),
+        (Unavailable("to ada@example.com"), "Unavailable"),
+        (KeyError("ada@example.com"), "KeyError"),
+    ],
+)
+def test_what_is_kept_of_a_failure_says_what_it_was_and_quotes_nothing(error: Exception, kept: str) -> None:
+    assert without_words(error) == kept
+
+
+def test_what_is_kept_of_a_failure_is_short() -> None:
+    assert len(without_words(answered("C" * 5000))) == 120

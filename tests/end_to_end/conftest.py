@@ -8,9 +8,12 @@ import pytest
 
 from takeaway.local import aws as local_aws
 from takeaway.local import processes
+from takeaway.stack.flow import at_speed
 from tests.conftest import the_backend
+from tests.support.browser import a_browser
 from tests.support.command_line import Takeaway, run_takeaway
-from tests.support.flow import Flow
+from tests.support.flow import BACKEND, Flow
+from tests.support.pages import CONSUMERS, Site
 from tests.support.tables import Tables
 
 
@@ -35,3 +38,22 @@ def flow(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Flow]:
     yield flow
     flow.stop_all()
     processes.stop_processes([backend], grace=5)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The pages of an API process with consumers beside it, and a browser; one for all tests of a module."""
+    home = tmp_path_factory.mktemp("pages")
+    with a_browser() as browser:
+        backend, reached = the_backend().start(local_aws.free_port(), home / "logs", following=True)
+        flow = Flow.deployed(home, reached, shards=1)
+        # People answer here.
+        flow.environ |= at_speed(1, BACKEND)
+        try:
+            flow.start_api()
+            for consumer in CONSUMERS:
+                flow.start_consumer(consumer)
+            yield Site(flow, browser)
+        finally:
+            flow.stop_all()
+            processes.stop_processes([backend], grace=5)

@@ -1,8 +1,11 @@
-"""`takeaway trace` beside a real flow: archived, seconds old, doubled, set apart, unknown; and no customer is named."""
+"""`takeaway trace` beside a real flow: archived, seconds old, doubled, tried again, set apart, unknown; and no customer
+is named.
+"""
 
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -12,6 +15,7 @@ from foundation import aws
 from takeaway.audit.stream import retained_records
 from takeaway.stack.flow import api_url, token
 from tests.support.flow import Flow, until
+from tests.support.proxy import Answer, Request, proxy
 
 pytestmark = pytest.mark.end_to_end
 
@@ -67,11 +71,36 @@ def put(flow: Flow, order_id: str, data: bytes) -> None:
     kinesis.put_record(StreamName=flow.environ["TAKEAWAY_STREAM"], PartitionKey=order_id, Data=data)
 
 
+# A code that botocore does not try again by itself; the words quote the customer.
+PAUSED = (
+    "<ErrorResponse><Error><Code>AccountSendingPausedException</Code><Message>to ada@example.com</Message></Error>"
+    "<RequestId>1</RequestId></ErrorResponse>"
+)
+
+
+class TakesTheThird:
+    """An SES that refuses the first two mails."""
+
+    refused = 0
+
+    def behave(self, request: Request, forward: Callable[[], Answer]) -> Answer | None:
+        if self.refused < 2 and b"Action=SendEmail" in request.body:
+            self.refused += 1
+            return Answer(400, (("Content-Type", "text/xml"),), PAUSED.encode())
+        return forward()
+
+
 @pytest.mark.timeout(400)
 def test_one_order_through_all_that_may_become_of_it(flow: Flow) -> None:
-    flow.start_api()
-    for consumer in ("restaurant_notifier", "user_notifier"):
-        flow.start_consumer(consumer)
+    with proxy(flow.environ["AWS_ENDPOINT_URL"], TakesTheThird().behave) as through:
+        flow.start_api()
+        flow.start_consumer("restaurant_notifier")
+        flow.start_consumer("user_notifier", AWS_ENDPOINT_URL=through)
+        all_that_may_become_of_it(flow)
+        assert flow.stop("user_notifier") == 0
+
+
+def all_that_may_become_of_it(flow: Flow) -> None:
     order = placed(flow)
     # Before there is a lake.
     begun = until(lambda: len((facts := traced(flow, order))["events"]) == 2 and facts, every=1)
@@ -89,6 +118,9 @@ def test_one_order_through_all_that_may_become_of_it(flow: Flow) -> None:
     assert flow.stop("archiver") == 0
     command(flow, f"/{order}/accept", {"ready_in_minutes": 20}, "restaurant-1", "restaurant")
     until(lambda: "user_notified" in where(traced(flow, order)), every=1)
+    (mail,) = next(one for one in traced(flow, order)["events"] if one["event_type"] == "user_notified")["effects"]
+    assert (mail["attempts"], mail["last_failure"]) == (3, REFUSED)
+    assert f"after 3 attempts: {REFUSED}" in " ".join(run(flow, "trace", order).split())
     command(flow, f"/{order}/complete", {}, "restaurant-1", "restaurant")
     fresh = traced(flow, order)
     assert where(fresh) == NOTIFIED_IN_LAKE | dict.fromkeys(
@@ -125,5 +157,6 @@ def test_one_order_through_all_that_may_become_of_it(flow: Flow) -> None:
     assert "fix: " in told
 
 
+REFUSED = "Unavailable: SendEmail answered AccountSendingPausedException"
 NOTIFIED_IN_LAKE = {"order_placed": "lake", "restaurant_notified": "lake"}
 ALL_THREE = ("archiver", "restaurant_notifier", "user_notifier")

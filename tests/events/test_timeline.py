@@ -216,6 +216,15 @@ def test_accept_by_is_a_deadline_at_any_speed() -> None:
         assert (dues["restaurant"], dues["ordering"]) == (ACCEPT_BY, ACCEPT_BY + MINUTE)
 
 
+def test_an_order_that_does_not_say_by_when_has_what_any_speed_leaves_for_an_answer() -> None:
+    placed = at(1, an_envelope(an_order_placed()))
+    notified = at(2, NOTIFIED)
+    for speed, seconds in ((1.0, 600), (10.0, 60), (3600.0, 20)):
+        dues = {actor: due for actor, _, due in waiting([placed, notified], speed=speed)}
+        assert dues["restaurant"] == notified.arrived_at + timedelta(seconds=seconds)
+        assert dues["ordering"] == placed.arrived_at + timedelta(seconds=seconds) + MINUTE
+
+
 def test_deadlines_go_by_arrival_whatever_an_events_own_clock_says() -> None:
     years_late = an_envelope(an_order_placed(), occurred_at=datetime.fromisoformat("1999-01-01T00:00:00Z"))
     placed = at(1, years_late)

@@ -13,13 +13,17 @@ from foundation.diagnostics import Diagnostic
 from producers.api.app import create_app
 from producers.api.streams import StreamLimits
 from producers.orders.table import Orders
+from producers.pages.frame import Pages, SignInKey, frame
+from producers.pages.orders import Changes, left, order_pages
+from producers.pages.orders.changes import ChangesLimits
 from producers.publishing.publisher import EventPublisher
 from producers.tracking import TrackedOrders
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
+from tests.support.fakes.marks import FakeMarks
 from tests.support.fakes.orders import FakeOrders
 from tests.support.fakes.tracker_table import FakeTrackerTable
-from tests.support.worlds.orders_api import KEY, OrdersApi
+from tests.support.worlds.orders_api import KEY, MENU, OrdersApi
 
 
 class Standin:
@@ -44,6 +48,11 @@ class App:
     def __init__(self) -> None:
         self._orders, self._publisher, self._clock = Standin(FakeOrders), Standin(EventPublisher), Standin(Clock)
         self._diagnostics, self._tracked = Standin(list), Standin(TrackedOrders)
+        self._marks = Standin(FakeMarks)
+        pages = Pages(SignInKey(KEY), cast("Clock", self._clock))
+        # A stream says that it is there, and ends.
+        changes = Changes(cast("TrackedOrders", self._tracked), self._emit, ChangesLimits(longest=timedelta(0)))
+        marks = cast("FakeMarks", self._marks)
         self._litestar = create_app(
             cast("Orders", self._orders),
             cast("TrackedOrders", self._tracked),
@@ -53,6 +62,10 @@ class App:
             self._emit,
             # A stream says what there is, and ends.
             stream_limits=StreamLimits(idle=timedelta(0)),
+            additions=[
+                frame(pages, marks, self._emit, leaving=left(marks)),
+                order_pages(MENU, marks, changes)(pages, self._emit),
+            ],
         )
 
     def _emit(self, diagnostic: Diagnostic) -> None:
@@ -65,9 +78,11 @@ class App:
         publisher: EventPublisher,
         time: FakeClock,
         diagnostics: list[Diagnostic],
+        marks: FakeMarks,
     ) -> Litestar:
         self._orders.actual, self._publisher.actual, self._clock.actual = orders, publisher, time.clock
         self._diagnostics.actual, self._tracked.actual = diagnostics, tracked
+        self._marks.actual = marks
         return self._litestar
 
 
@@ -81,6 +96,7 @@ def api(app: App) -> Iterator[OrdersApi]:
     time = FakeClock()
     kinesis, orders, tracker = FakeKinesis(time.clock), FakeOrders(), FakeTrackerTable()
     diagnostics: list[Diagnostic] = []
+    marks = FakeMarks()
     publisher = EventPublisher(kinesis.client, "orders", clock=time.clock, wait=time.wait, emit=diagnostics.append)
-    with publisher, TestClient(app.over(orders, tracker.orders(), publisher, time, diagnostics)) as http:
-        yield OrdersApi(http, kinesis, orders, tracker, publisher, time, diagnostics)
+    with publisher, TestClient(app.over(orders, tracker.orders(), publisher, time, diagnostics, marks)) as http:
+        yield OrdersApi(http, kinesis, orders, tracker, publisher, time, diagnostics, marks)

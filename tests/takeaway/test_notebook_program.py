@@ -119,7 +119,8 @@ def test_opened_untrusted_each_figure_is_a_picture(lab: str, page: Page, path: P
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
         for output in cell.get("outputs", [])
     )
-    page.goto(lab.replace(notebook.FIRST, path.name))
+    # In a workspace of its own: JupyterLab opens again what was open before.
+    page.goto(lab.replace(f"/lab/tree/{notebook.FIRST}", f"/lab/workspaces/{path.stem}/tree/{path.name}"))
     pictures = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-RenderedImage img")
     pictures.nth(figures - 1).wait_for(state="attached")
     assert pictures.count() == figures > 2

@@ -4,6 +4,7 @@ A ticket's message is deleted after its last answer, so what a crash interrupts 
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -73,7 +74,7 @@ def longest_ticket(speed: float = 1.0) -> timedelta:
 
 
 class Restaurants:
-    """All restaurants of a market at once; any ticket on the queue is theirs."""
+    """All restaurants of a market at once; any ticket on the queue is theirs, but for those that people run."""
 
     def __init__(
         self,
@@ -86,7 +87,10 @@ class Restaurants:
         clock: Clock,
         wait: Wait,
         emit: Emit,
+        run_by_people: Callable[[str], bool] = lambda _: False,
     ) -> None:
+        """`run_by_people` says of a restaurant's id whether its tickets are left to a person."""
+        self._run_by_people = run_by_people
         self._queue = queue
         self._api = api
         self._ledger = ledger
@@ -134,6 +138,9 @@ class Restaurants:
                 self._states[ticket.order_id] = EXPIRED if ticket.reason == EXPIRED else CANCELLED
             self._delete(message)
             return
+        # guarantee: the tickets of a restaurant that a person runs are left to them
+        if self._is_left_to_people(ticket):
+            return
         with self._lock:
             finished = ticket.event_id in self._finished or self._is_withdrawn(ticket)
             # Served at this moment for another delivery: this one comes back when that is over, well or badly.
@@ -152,6 +159,14 @@ class Restaurants:
             self._settle(message, ticket)
             return
         agenda.after(answer_after, lambda: self._answer(message, ticket, plan, agenda))
+
+    def _is_left_to_people(self, ticket: Ticket) -> bool:
+        """The message comes back when its time of being hidden is over: the person may have left by then."""
+        try:
+            return self._time_left(ticket) > 0 and self._run_by_people(ticket.restaurant_id)
+        except (BotoCoreError, ClientError) as error:
+            self._emit(TicketQueueFailed("ask whose it is", f"{type(error).__name__}: {error}"))
+            return True
 
     def _time_left(self, ticket: Ticket) -> float:
         if ticket.accept_by is None:

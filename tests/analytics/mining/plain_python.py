@@ -25,7 +25,11 @@ class Found:
     newest: datetime | None = None
 
 
-def mined_plainly(rows: Sequence[Row], steps: Sequence[Step], speed: float = 1.0) -> Found:
+def mined_plainly(
+    rows: Sequence[Row],
+    steps: Sequence[Step],
+    speed: float = 1.0,
+) -> Found:
     return _Plainly(rows, steps, speed).found
 
 
@@ -72,16 +76,17 @@ class _Plainly:
     def _places(self, *, handlers: bool) -> list[int]:
         return [at for at, step in enumerate(self.steps) if (step.bound_by is Bound.HANDLER) is handlers]
 
-    def _deadline(self, place: int) -> timedelta | None:
+    def _deadline(self, place: int, heard: Row, accept_by: datetime | None) -> timedelta | None:
         step = self.steps[place]
         if step.deadline is None or step.listens_to is None or not step.publishes:
             return None
         if step.bound_by is Bound.HANDLER:
             return step.deadline
         if {OrderAccepted, OrderRejected, OrderCancelled, OrderExpired} & {*step.publishes}:
-            # Until an order expires there are ten seconds at least.
-            saved = timedelta(minutes=10) - max(timedelta(minutes=10) / self.speed, timedelta(seconds=20))
-            return step.deadline - saved
+            # The order's own word, and without one some seconds at least.
+            answer = max(timedelta(minutes=10) / self.speed, timedelta(seconds=20))
+            answer = answer if accept_by is None else accept_by - heard["occurred_at"]
+            return step.deadline - timedelta(minutes=10) + answer
         return step.deadline / self.speed
 
     def _order(self, order_id: str, events: list[Row]) -> None:
@@ -124,6 +129,8 @@ class _Plainly:
     def _pair(self, events: list[Row], by_type: Any, note: Any, *, is_placed: bool, starts: set[str]) -> None:
         answers: dict[tuple[int, str], list[Row]] = defaultdict(list)
         answered: set[tuple[int, str]] = set()
+        said = [(row["occurred_at"], row["accept_by"]) for row in events if row["accept_by"] is not None]
+        accept_by = min(said)[1] if said else None
         wrong: dict[str, list[tuple[float | None, int | None]]] = defaultdict(list)
         for row in events:
             name = row["event_type"]
@@ -141,12 +148,13 @@ class _Plainly:
                 continue
             self.found.edges[best.place, name].append(best.took)
             if best.heard is not None:
-                answers[best.place, best.heard["event_id"]].append(row | {"took": best.took})
+                within = self._deadline(best.place, best.heard, accept_by)
+                answers[best.place, best.heard["event_id"]].append(row | {"took": best.took, "within": within})
         for name, several in wrong.items():
             seconds, place = max(several, key=lambda one: -1.0 if one[0] is None else one[0])
             note("wrong order", [name], place, seconds, len(several))
         self._late(answers, note)
-        self._not_told(by_type, answered, note)
+        self._not_told(by_type, answered, note, accept_by)
 
     def _candidate(self, row: Row, at: int, by_type: Any) -> "_Candidate | None":
         """What the step at this place may have told it of; a step that hears nothing is the last one thought of."""
@@ -163,19 +171,20 @@ class _Plainly:
     def _late(self, answers: dict[tuple[int, str], list[Row]], note: Any) -> None:
         late: dict[tuple[int, str], list[float]] = defaultdict(list)
         for (at, _), told in answers.items():
-            deadline = self._deadline(at)
+            deadline = told[0]["within"]
             if deadline is not None and min(row["took"] for row in told) > deadline.total_seconds():
                 for row in told:
                     late[at, row["event_type"]].append(row["took"])
         for (at, name), took in late.items():
             note("late", [name], at, max(took), len(took))
 
-    def _not_told(self, by_type: Any, answered: set[tuple[int, str]], note: Any) -> None:
+    def _not_told(self, by_type: Any, answered: set[tuple[int, str]], note: Any, accept_by: datetime | None) -> None:
         assert self.newest is not None
         commands = [name for place in self._places(handlers=False) for name in self.told[place]]
         for at, step in enumerate(self.steps):
-            deadline, heard = self._deadline(at), by_type.get(self.heard[at], [])
-            if deadline is None or not heard or not step.publishes:
+            heard = by_type.get(self.heard[at], [])
+            deadline = self._deadline(at, heard[0], accept_by) if heard else None
+            if deadline is None or not step.publishes:
                 continue
             if step.bound_by is Bound.HANDLER:
                 waits = [

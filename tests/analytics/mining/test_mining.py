@@ -34,8 +34,9 @@ from tests.support.worlds.kept_folder import KeptFolder
 
 pytestmark = pytest.mark.slow
 
-_MINED = ("order_id", "event_type", "event_id", "cause", "occurred_at", "_arrived_at")
-_SCHEMA = pa.schema([(name, pa.string() if "_at" not in name else pa.timestamp("us", "UTC")) for name in _MINED])
+_TIMES = ("occurred_at", "_arrived_at", "accept_by")
+_MINED = ("order_id", "event_type", "event_id", "cause", *_TIMES)
+_SCHEMA = pa.schema([(name, pa.timestamp("us", "UTC") if name in _TIMES else pa.string()) for name in _MINED])
 
 # One that stays as it is, whatever the product's grows by: for tests that say in numbers what follows from it.
 SCORE = (
@@ -77,9 +78,9 @@ FLOWS = (
 )
 
 
-def asking(rows: Sequence[dict[str, Any]]) -> Callable[[str], pa.Table]:
+def asking(rows: Sequence[dict[str, Any]], schema: pa.Schema = _SCHEMA) -> Callable[[str], pa.Table]:
     """What `Lake.sql` is for a lake of these events, each there once."""
-    events = pa.Table.from_pylist([{name: row[name] for name in _MINED} for row in rows], schema=_SCHEMA)
+    events = pa.Table.from_pylist([{name: row[name] for name in schema.names} for row in rows], schema=schema)
 
     def ask(query: str) -> pa.Table:
         with duckdb.connect() as connection:
@@ -142,7 +143,7 @@ offsets = st.one_of(
     st.sampled_from([0, 60, 61, 600, 601, 7200, 7201, -1, -5 * HOUR, 9 * HOUR, -3 * YEAR, 700 * YEAR]),
 )
 changes = st.tuples(
-    st.sampled_from(["drop", "again", "move", "disown", "late arrival", "as", "nothing"]),
+    st.sampled_from(["drop", "again", "move", "disown", "late arrival", "as", "promise", "nothing"]),
     st.integers(0, 9),
     offsets,
     st.sampled_from(TYPES),
@@ -172,14 +173,23 @@ def history_of(orders: list[Any]) -> list[dict[str, Any]]:
                 of_order.append(_moved(one, seconds) | {"event_id": f"{one['event_id']}/again/{len(of_order)}"})
             elif change == "move":
                 one |= _moved(one, seconds)
-            elif change == "disown":
-                one["cause"] = "of another order"
-            elif change == "late arrival":
-                one["_arrived_at"] += timedelta(seconds=abs(seconds) % YEAR)
-            elif change == "as":
-                one["event_type"] = event_type
+            else:
+                one |= _otherwise(change, one, seconds, event_type)
         rows += of_order
     return rows
+
+
+def _otherwise(change: str, row: dict[str, Any], seconds: int, event_type: str) -> dict[str, Any]:
+    match change:
+        case "disown":
+            return {"cause": "of another order"}
+        case "late arrival":
+            return {"_arrived_at": row["_arrived_at"] + timedelta(seconds=abs(seconds) % YEAR)}
+        case "as":
+            return {"event_type": event_type}
+        case "promise":
+            return {"accept_by": row["occurred_at"] + timedelta(seconds=seconds)}
+    return {}
 
 
 def _moved(row: dict[str, Any], seconds: int) -> dict[str, Any]:
@@ -190,6 +200,7 @@ def _moved(row: dict[str, Any], seconds: int) -> dict[str, Any]:
 @given(orders=histories, steps=st.sampled_from(FLOWS), speed=st.sampled_from([1.0, 60.0]))
 @example(orders=[(GOOD, 0, [("as", 3, 0, "order_rejected")])], steps=FLOWS[3], speed=1.0)
 @example(orders=[(GOOD, 0, [("again", 2, 601, "")])], steps=FLOWS[2], speed=1.0)
+@example(orders=[(GOOD[:1], 0, [("promise", 0, 60, "")]), (GOOD, 0, [])], steps=CHOREOGRAPHY, speed=60.0)
 @example(
     orders=[(GOOD, 0, [("drop", 0, 0, "")]), ((), 0, [("as", 0, 0, "order_teleported")])], steps=FLOWS[0], speed=1.0
 )
@@ -199,7 +210,7 @@ def test_whatever_happened_plain_python_finds_the_same(orders: list[Any], steps:
 
 def test_many_orders_at_once_and_in_no_order() -> None:
     chance = random.Random(7)
-    kinds = ["drop", "again", "move", "disown", "as"]
+    kinds = ["drop", "again", "move", "disown", "as", "promise"]
     orders: list[Any] = [(GOOD, 0, [("as", 4, 0, "order_rejected")])]
     for event_type in chance.choices(TYPES, k=300):
         change = (chance.choice(kinds), chance.randrange(9), chance.choice([0, 61, -9, 7201]), event_type)
@@ -245,6 +256,49 @@ def test_an_order_under_way_deviates_when_its_deadline_is_over(
 
     assert mined_at(deadline).kinds == {}
     assert mined_at(deadline + 1e-6).kinds == {kind: 1}
+
+
+@pytest.mark.parametrize("speed", [1.0, 60.0, 3600.0])
+def test_an_answer_has_until_the_orders_accept_by_whatever_the_speed(speed: float) -> None:
+    """As on LocalStack, where an order has a minute when the speed would leave it twenty seconds."""
+    accept_by = NOON + timedelta(seconds=60)
+
+    def kinds(*steps: str, after: float, newest: float) -> dict[Kind, int]:
+        rows = caused(an_order(*steps))
+        rows[0]["accept_by"], rows[-1]["occurred_at"] = accept_by, NOON + timedelta(seconds=after)
+        later = an_event("order_placed", order_id="newest", after=newest)
+        found = check([*rows, later], CHOREOGRAPHY, speed).kinds
+        return {kind: count for kind, count in found.items() if kind in {Kind.LATE, Kind.OVERDUE}}
+
+    assert kinds("restaurant_notified", after=1, newest=60) == {}
+    assert kinds("restaurant_notified", after=1, newest=61) == {Kind.OVERDUE: 1}
+    assert kinds("restaurant_notified", "order_rejected", after=59, newest=59) == {}
+    assert kinds("restaurant_notified", "order_rejected", after=61, newest=61) == {Kind.LATE: 1}
+    assert kinds("restaurant_notified", "order_expired", after=119, newest=119) == {}
+    assert kinds("restaurant_notified", "order_expired", after=121, newest=121) == {Kind.LATE: 1}
+    # The ticket itself came too late.
+    found = mine(asking(_promised(accept_by)), CHOREOGRAPHY).deviations
+    assert [(one.seconds, one.deadline) for one in found if one.kind is Kind.OVERDUE] == [(1, -9)]
+
+
+def _promised(accept_by: datetime) -> list[dict[str, Any]]:
+    rows = caused(an_order("restaurant_notified"))
+    rows[0]["accept_by"], rows[1]["occurred_at"] = accept_by, accept_by + timedelta(seconds=9)
+    return [*rows, an_event("order_placed", order_id="newest", after=70)]
+
+
+def test_where_no_order_says_it_an_answer_has_what_the_back_end_leaves_it() -> None:
+    rows = [*caused(an_order("restaurant_notified")), an_event("order_placed", order_id="newest", after=10 + 59)]
+    assert mine(asking(rows), SCORE, speed=60).kinds == {Kind.OVERDUE: 1}
+    assert mine(asking(rows), SCORE, speed=60, answer_within=timedelta(seconds=60)).kinds == {}
+
+
+def test_a_lake_without_the_column_is_mined_all_the_same() -> None:
+    rows = [*caused(an_order("restaurant_notified")), an_event("order_placed", order_id="newest", after=700)]
+    without = [{name: value for name, value in row.items() if name != "accept_by"} for row in rows]
+    assert mine(asking(without, _SCHEMA.remove(_SCHEMA.get_field_index("accept_by"))), SCORE) == mine(
+        asking(rows), SCORE
+    )
 
 
 def test_an_event_is_no_newer_than_it_arrived() -> None:

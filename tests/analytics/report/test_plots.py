@@ -1,7 +1,7 @@
 """The figures: what they show, and that they fit into any page."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from xml.etree import ElementTree as ET
@@ -10,25 +10,41 @@ import matplotlib as mpl
 import pyarrow as pa
 import pytest
 
+from analytics.questions.asking import working_set
 from analytics.report import plots
-from analytics.report.questions import FUNNEL, STEP_LATENCY, answers, orders_over_time
+from analytics.report.questions import (
+    FUNNEL,
+    LATENCY_BY_HOUR,
+    STEP_LATENCY,
+    Question,
+    orders_over_time,
+    revenue_over_time,
+)
 from tests.support.lake_rows import GOOD, a_table, an_event, an_order, some_orders
 
 pytestmark = pytest.mark.slow
 
 Figure = Callable[..., str]
-BUCKET = timedelta(minutes=5)
+BUCKET, DAY = timedelta(minutes=5), timedelta(days=1)
 FIGURES: dict[str, Figure] = {
     "funnel": plots.funnel,
     "step_latency": plots.step_latency,
+    "latency_by_hour": plots.latency_by_hour,
     "orders_over_time": partial(plots.orders_over_time, bucket=BUCKET),
+    "revenue_over_time": partial(plots.revenue_over_time, bucket=DAY),
 }
 each_figure = pytest.mark.parametrize(("name", "figure"), FIGURES.items(), ids=FIGURES)
 
 
+def answers(records: pa.Table, asked: Sequence[Question]) -> dict[str, pa.Table]:
+    with working_set(records) as taken:
+        return taken.answers(asked)
+
+
 @pytest.fixture(scope="module")
 def asked() -> dict[str, pa.Table]:
-    return answers(a_table(some_orders()), [FUNNEL, STEP_LATENCY, orders_over_time(BUCKET)])
+    asked = [FUNNEL, STEP_LATENCY, LATENCY_BY_HOUR, orders_over_time(BUCKET), revenue_over_time(DAY)]
+    return answers(a_table(some_orders()), asked)
 
 
 def words(svg: str) -> list[str]:

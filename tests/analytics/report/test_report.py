@@ -1,5 +1,8 @@
 """The report: one page that stands alone, says what the answers say, and cannot be made to run anything."""
 
+import base64
+import csv
+import io
 import json
 import shlex
 from collections import Counter
@@ -7,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
+from itertools import pairwise
 from typing import Any
 
 import duckdb
@@ -14,20 +18,10 @@ import pyarrow as pa
 import pytest
 
 from analytics.reading.orders import Window
-from analytics.report.report import (
-    About,
-    AuditStamp,
-    Report,
-    duration,
-    journey,
-    make_report,
-    moment,
-    money,
-    number,
-    render_report,
-    report_data,
-    share,
-)
+from analytics.report.data import as_csv, report_data
+from analytics.report.page import render_report
+from analytics.report.report import About, Report, Stamp, make_report
+from analytics.report.words import change, duration, journey, moment, money, number, share
 from tests.support.builders import NOON
 from tests.support.lake_rows import GOOD, a_table, an_event, an_order, some_orders
 
@@ -122,7 +116,7 @@ def test_words_from_outside_are_shown_and_never_run() -> None:
         an_event("order_placed", order_id="rejected"),
         an_event("order_rejected", order_id="rejected", reason=words["reason"]),
     ]
-    page = a_page(rows, title=words["title"], audit=AuditStamp(words["receipt"], ok=True))
+    page = a_page(rows, title=words["title"], audit=Stamp(words["receipt"], ok=True))
     assert page.all("script", "img") == []
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
     for place, where in enumerate(words):
@@ -130,11 +124,15 @@ def test_words_from_outside_are_shown_and_never_run() -> None:
 
 
 def test_an_order_id_cannot_smuggle_a_command_into_the_line_to_paste(page_of_four: Page) -> None:
-    assert f"40 s notified restaurant-1 {journey('d; rm -rf ~')}" in page_of_four.text
+    assert f"{journey('d; rm -rf ~')} 40 s notified restaurant-1" in page_of_four.text
+
+
+def test_a_plain_order_is_traced() -> None:
+    assert journey("order-1") == "takeaway trace order-1"
 
 
 @pytest.mark.parametrize(
-    "order_id", ["order-1", "d; rm -rf ~", "$(id)", "`id`", "it's", '"; id; "', "'; drop table events; --", "\\", "!x"]
+    "order_id", ["--help", "d; rm -rf ~", "$(id)", "`id`", "it's", '"; id; "', "'; drop table events; --", "\\", "!x"]
 )
 def test_the_line_to_paste_is_one_command_that_asks_for_this_order(order_id: str) -> None:
     *command, query = shlex.split(journey(order_id))
@@ -149,11 +147,11 @@ def test_the_line_to_paste_is_one_command_that_asks_for_this_order(order_id: str
     ("audit", "says", "not_says"),
     [
         (None, "Not audited", "Audited"),
-        (AuditStamp("600 orders · 0 lost", ok=True), "Audited 600 orders · 0 lost", "problem"),
-        (AuditStamp("600 orders · 3 lost", ok=False), "The audit found a problem 600 orders · 3 lost", "Audited"),
+        (Stamp("600 orders · 0 lost", ok=True), "Audited 600 orders · 0 lost", "problem"),
+        (Stamp("600 orders · 3 lost", ok=False), "The audit found a problem 600 orders · 3 lost", "Audited"),
     ],
 )
-def test_the_stamp_says_what_the_audit_said(audit: AuditStamp | None, says: str, not_says: str) -> None:
+def test_the_stamp_says_what_the_audit_said(audit: Stamp | None, says: str, not_says: str) -> None:
     page = a_page([], audit=audit)
     assert says in page.text
     assert not_says not in page.text
@@ -174,12 +172,14 @@ def test_without_a_window_the_page_names_the_first_and_the_last_event() -> None:
 
 def test_the_cards_say_the_answers(page_of_four: Page) -> None:
     for words in (
-        "Orders 4 placed in the window",
+        "Orders 4 placed in the period",
         "Completed 2 50.0% of orders",
         "Rejected 1 25.0% of orders",
         "Open 1 25.0% of orders",
         "Median until accepted 20 s",
         "Median until completed 40 s",
+        "Customers 1 who placed orders",
+        "Returning customers 1 with 100.0% of orders",
         "Revenue EUR 1,234.56 JPY 5,000 of completed orders",
     ):
         assert words in page_of_four.text
@@ -195,10 +195,12 @@ def test_every_answer_has_its_sql_in_the_page(report: Report, page: Page) -> Non
 def test_the_page_can_be_read_without_seeing_it(page: Page) -> None:
     assert page.all("html")[0]["lang"] == "en"
     levels = [int(tag[1]) for tag, _ in page.elements if tag in {"h1", "h2", "h3", "h4"}]
-    assert levels == [1] + [2] * (len(levels) - 1)
-    assert len(page.all("caption")) == len(page.all("table")) == 6
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert len(page.all("caption")) == len(page.all("table")) == 12
     assert all(figure["role"] == "img" and len(figure["aria-label"]) > 40 for figure in page.all("figure"))
-    assert len(page.all("figure")) == 3
+    assert len(page.all("figure")) == 6
     assert all(cell.get("scope") in {"col", "row"} for cell in page.all("th"))
     ids = Counter(attributes["id"] for _, attributes in page.elements if "id" in attributes)
     assert max(ids.values()) == 1
@@ -209,8 +211,11 @@ def test_the_page_can_be_read_without_seeing_it(page: Page) -> None:
 def test_the_figures_labels_hold_their_numbers(page_of_four: Page) -> None:
     labels = [figure["aria-label"] for figure in page_of_four.all("figure")]
     assert "placed 4, notified 4, accepted 2, completed 2" in labels[0]
-    assert "notify the restaurant 10 s to 10 s" in labels[1].replace("\N{NO-BREAK SPACE}", " ")
-    assert "at most 4 in 1 s" in labels[2].replace("\N{NO-BREAK SPACE}", " ")
+    plain = [label.replace("\N{NO-BREAK SPACE}", " ") for label in labels]
+    assert "restaurant_notifier tells restaurant_notified after order_placed: 4 times, half within 10 s" in plain[1]
+    assert "notify the restaurant 10 s to 10 s" in plain[2]
+    assert "Slowest is prepare and complete" in plain[3]
+    assert "at most 4 in 1 s" in plain[4]
 
 
 def test_a_window_in_which_all_is_well_makes_a_page_too() -> None:
@@ -223,7 +228,7 @@ def test_a_window_in_which_all_is_well_makes_a_page_too() -> None:
 @pytest.mark.parametrize("rows", [[], [an_event("order_completed")]], ids=["no events", "no placing"])
 def test_a_window_without_orders_says_so(rows: list[dict[str, Any]]) -> None:
     page = a_page(rows)
-    assert "No orders were placed in this window" in page.text
+    assert "No orders were placed in this period" in page.text
     assert page.all("figure") == []
 
 
@@ -282,6 +287,7 @@ def test_the_sql_of_a_report_that_leaves_events_out_gives_its_answers() -> None:
     with duckdb.connect(":memory:") as anyones:
         anyones.execute("SET TimeZone = 'UTC'")
         anyones.register("records", a_table(rows))
+        anyones.register("events", a_table(rows))
         for question in report.questions:
             assert anyones.sql(report.sql(question)).to_arrow_table().to_pylist() == report.rows(question.name)
 
@@ -293,15 +299,18 @@ def test_the_same_events_make_the_same_page(page_of_four: Page) -> None:
 def test_the_data_is_plain_json_with_the_same_answers_and_their_sql() -> None:
     rows = some_orders()
     window = Window(NOON, NOON + timedelta(hours=2))
-    report = a_report(rows, window=window, lake_version=3, audit=AuditStamp("fine", ok=True))
+    report = a_report(rows, window=window, lake_version=3, audit=Stamp("fine", ok=True))
     data = json.loads(json.dumps(report_data(report)))
-    assert {name: data[name] for name in data if name != "answers"} == {
+    assert data["before"]["since"] == (NOON - timedelta(hours=2)).isoformat()
+    assert data["before"]["answers"]["overview"][0]["orders"] == 0
+    assert {name: data[name] for name in data if name not in {"answers", "before"}} == {
         "title": "Orders",
         "made_at": "2026-03-14T15:00:00+00:00",
         "since": "2026-03-14T12:00:00+00:00",
         "until": "2026-03-14T14:00:00+00:00",
         "lake_version": 3,
         "audit": {"ok": True, "receipt": "fine"},
+        "proof": None,
         "left_out": {"events": 0, "orders": 0, "named": []},
     }
     assert data["answers"]["overview"]["rows"][0]["orders"] == len(
@@ -309,13 +318,14 @@ def test_the_data_is_plain_json_with_the_same_answers_and_their_sql() -> None:
     )
     with duckdb.connect(":memory:") as anyones:
         anyones.register("records", a_table(rows))
+        anyones.register("events", a_table(rows))
         for answer in data["answers"].values():
             assert anyones.sql(answer["sql"]).to_arrow_table().num_rows == len(answer["rows"])
 
 
 def test_a_report_without_a_window_or_an_audit_says_null() -> None:
     data = report_data(a_report(an_order(*GOOD)))
-    assert [data[name] for name in ("since", "until", "lake_version", "audit")] == [None] * 4
+    assert [data[name] for name in ("since", "until", "lake_version", "audit", "proof", "before")] == [None] * 6
 
 
 @pytest.mark.parametrize(
@@ -381,3 +391,76 @@ def test_counts_and_moments_read_well() -> None:
     assert (number(1_234_567), number(None)) == ("1,234,567", NOTHING)
     assert moment(datetime.fromisoformat("2026-03-14T13:00:00.9+01:00")) == "2026-03-14 12:00:00"
     assert moment(None) == NOTHING
+
+
+def test_no_word_of_the_data_is_a_formula_in_a_csv() -> None:
+    words = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "plain", 'a "quote", and a comma']
+    text = as_csv(pa.table({"word": words, "number": list(range(-3, 4))}))
+    assert list(csv.reader(io.StringIO(text))) == [
+        ["word", "number"],
+        *([f"'{word}", str(number)] for word, number in zip(words[:5], range(-3, 2), strict=True)),
+        ["plain", "2"],
+        ['a "quote", and a comma', "3"],
+    ]
+
+
+def test_each_answer_is_in_the_page_as_a_file(report: Report, page: Page) -> None:
+    links = {link["download"]: link["href"] for link in page.all("a") if "download" in link}
+    assert set(links) <= {f"{name}.csv" for name in report.answers}
+    assert len(links) == len(report.answers) == len(report.questions)
+    for name, answer in report.answers.items():
+        held = base64.b64decode(links[f"{name}.csv"].removeprefix("data:text/csv;charset=utf-8;base64,"))
+        assert held.decode("utf-8-sig") == as_csv(answer)
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "words"),
+    [
+        (110, 100, "+10.0%"),
+        (90, 100, "\N{MINUS SIGN}10.0%"),
+        (350, 100, "+250%"),
+        (100, 100, "as before"),
+        (100_001, 100_000, "nearly as before"),
+        (5, 0, "none before"),
+        (0, 0, "as before"),
+        (None, 5, NOTHING),
+    ],
+)
+def test_a_change_is_told_in_parts_of_what_was(now: float | None, before: float, words: str) -> None:
+    assert change(now, before) == words
+
+
+def test_the_cards_tell_the_change_against_the_period_before() -> None:
+    rows = [
+        *[row for number in range(4) for row in an_order(*GOOD, order_id=f"before {number}", after=-3600)],
+        *[row for number in range(5) for row in an_order(*GOOD, order_id=f"now {number}", after=60)],
+    ]
+    text = a_page(rows, window=Window(NOON, NOON + timedelta(hours=2))).text
+    assert "Changes are against the period before, 2026-03-14 10:00:00 to 2026-03-14 12:00:00." in text
+    assert "Orders 5 placed in the period +25.0% from 4" in text
+    assert "Revenue EUR 95.00 of completed orders +25.0% from EUR 76.00" in text
+    assert "does not go back" not in text
+
+
+def test_a_lake_that_begins_within_the_period_before_is_told() -> None:
+    text = a_page(an_order(*GOOD), window=Window(NOON, NOON + 2 * timedelta(days=1))).text
+    assert "The lake does not go back to its beginning : its first day is 2026-03-14" in text
+
+
+def test_a_period_in_the_future_names_the_days_that_there_are() -> None:
+    page = a_page(an_order(*GOOD), window=Window(since=NOON + timedelta(days=900)))
+    assert "No orders were placed in this period" in page.text
+    assert "The lake has events from 2026-03-14 to 2026-03-14." in page.text
+
+
+def test_a_missing_day_is_a_gap_and_no_error() -> None:
+    days = [0, 1, 3]
+    rows = [row for day in days for row in an_order(*GOOD, order_id=f"{day}", after=86400.0 * day)]
+    report = a_report(rows, made_at=NOON + timedelta(days=5))
+    assert [row["placed_from"].day for row in report.rows("revenue_over_time")] == [14, 15, 17]
+    assert "Revenue by day" in Page(render_report(report)).text
+
+
+def test_an_order_that_waits_too_long_is_listed_with_the_command_that_tells_why() -> None:
+    rows = [*an_order(order_id="order-1"), *an_order(order_id="newest", after=3600)]
+    assert "takeaway trace order-1 59 min restaurant_notified restaurant-1" in a_page(rows).text

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from analytics.showing import around, became, finding, planted, unusual
-from producers.load.history.history import HistoryPlan
+from producers.load.history.history import HistoryPlan, ledger_beside
 from tests.support.worlds.history_lake import history_lake
 
 pytestmark = pytest.mark.slow
@@ -23,7 +23,8 @@ DINNER = datetime(2026, 6, 2, 18, tzinfo=UTC)
     ],
 )
 def test_the_incident_of_a_scenario_is_found(scenario: str, place: str, what: str, tmp_path: Path) -> None:
-    lake, ledger = history_lake(tmp_path, HistoryPlan(seed=7, days=3, orders_a_day=400, scenario=scenario))
+    plan = HistoryPlan(seed=7, days=3, orders_a_day=400, scenario=scenario)
+    lake, ledger = history_lake(tmp_path, plan).lake, ledger_beside(tmp_path / "history.jsonl")
     one = finding(unusual(lake))
     assert one is not None
     assert (one.place, one.what, one.hour) == (place, what, DINNER)
@@ -42,7 +43,8 @@ def test_the_incident_of_a_scenario_is_found(scenario: str, place: str, what: st
 
 
 def test_where_nothing_went_wrong_nothing_is_found(tmp_path: Path) -> None:
-    lake, ledger = history_lake(tmp_path, HistoryPlan(seed=7, days=3, orders_a_day=400))
+    lake = history_lake(tmp_path, HistoryPlan(seed=7, days=3, orders_a_day=400)).lake
+    ledger = ledger_beside(tmp_path / "history.jsonl")
     assert finding(unusual(lake)) is None
     assert (around(lake, None).num_rows, became(lake, None).num_rows) == (0, 0)
     assert "no scenario" in str(planted(str(ledger)))

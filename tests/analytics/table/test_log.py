@@ -52,6 +52,20 @@ def test_a_snapshot_does_not_see_what_came_after_it(log: CommitLog) -> None:
     snapshot = log.snapshot()
     log.snapshot().commit((), {A: entry(1)})
     assert snapshot.version_of(A) == 0
+    assert snapshot.last_entry(A) is None
+
+
+def test_what_a_snapshot_tells_of_the_log_is_no_newer_than_its_files(log: CommitLog) -> None:
+    log.snapshot().commit((), {A: entry(1)})
+    snapshot = log.snapshot()
+    told = list(snapshot.history())
+    for n in (2, 3):
+        log.snapshot().commit((), {A: entry(n)})
+        log.snapshot().commit((), {B: entry(n)})
+    assert list(snapshot.history()) == told
+    assert [commit.version for commit in told] == [1, 0]
+    assert snapshot.last_entry(A) == entry(1)
+    assert snapshot.last_entry(B) is None
 
 
 def test_a_stale_snapshot_cannot_commit_for_the_same_application(log: CommitLog) -> None:

@@ -35,7 +35,7 @@ from producers import assembly as producers
 from producers.load.ledger import LedgerWriter, expected_events
 from producers.orders.commands import Order, Performed, perform, place
 from takeaway import cli
-from takeaway.commands import customers
+from takeaway.commands.lake import customers
 from takeaway.local.aws import local_environ
 from takeaway.stack.stores import STORES
 from tests.events.test_timeline import PLACED, at

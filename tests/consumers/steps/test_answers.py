@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.processing import ShardStop, Unprocessable
-from consumers.steps.answers import MOST_BYTES, nothing, outcome_of, read_outcome
+from consumers.steps.answers import MOST_BYTES, Attempts, after_attempts, nothing, outcome_of, read_outcome
 from events.envelope import derive_event_id
 from events.orders import EVENTS, Event, UserNotified, VoucherIssued
 from events.wire import UnreadableEvent
@@ -64,6 +64,17 @@ def test_an_answer_too_large_to_be_remembered_is_the_records_fault() -> None:
     large = msgspec.structs.replace(TOLD, message_id="m" * 128)
     with pytest.raises(Unprocessable, match=rf"actor answers 2000 events of .* {MOST_BYTES:,} can be remembered"):
         outcome([large] * 2000)
+
+
+@pytest.mark.parametrize("answer", [None, TOLD, [TOLD, VOUCHER]])
+def test_how_many_attempts_it_took_is_remembered_beside_what_follows(answer: Any) -> None:
+    made, attempts = outcome(answer), Attempts(3, "Unavailable")
+    after = after_attempts(made, "order-1", attempts)
+    assert read_outcome(after.data) == after
+    assert (after.follows, after.attempts) == (made.follows, attempts)
+    assert read_outcome(made.data).attempts is None
+    # As an older release reads it.
+    assert msgspec.json.decode(after.data)["events"] == [msgspec.json.decode(one.data) for one in made.follows]
 
 
 @pytest.mark.parametrize("data", [b"torn", b"[]", b"7", b'{"order_id":"order-1"}', b'{"events":[{}]}'])

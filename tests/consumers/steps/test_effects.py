@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,15 +16,17 @@ from consumers.batching.rules import BatchRules
 from consumers.dead_letters.letters import DeadLetter
 from consumers.dead_letters.set_apart import SetsApart
 from consumers.engines.feeding import Feeder
-from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment
-from consumers.steps.effects import OutcomesNotStored
+from consumers.processing import ProcessorFactory, RecordProcessor, ShardAssignment, Unavailable
+from consumers.steps import effects
+from consumers.steps.answers import Attempts, Outcome, outcome_of, read_outcome
+from consumers.steps.effects import Effects, OutcomesNotStored
 from consumers.steps.step import HandlerStep, performs
 from events.envelope import EventEnvelope
 from events.orders import Event, OrderAccepted, UserNotified
 from events.wire import EncodedEvent, encode
 from foundation.diagnostics import Diagnostic
 from foundation.kinesis.records import Batch, Record, Sentinel
-from tests.support.builders import a_batch, an_envelope, an_order_accepted
+from tests.support.builders import NOON, a_batch, an_envelope, an_order_accepted
 from tests.support.fakes.clock import FakeClock
 
 SHARD = "shardId-000000000000"
@@ -216,6 +219,52 @@ def test_what_another_holder_stored_meanwhile_stands() -> None:
     before = dict(world.table.stored)
     assert processor.process(accepted(1)).failure is None
     assert world.table.stored == before
+
+
+class FailsTwice:
+    """A mail service that does not take the first two mails to each of so many orders, and quotes them."""
+
+    def __init__(self, mails: int) -> None:
+        self.failures = [Unavailable(f"ada@example.com: {number}") for number in range(2 * mails)]
+
+    def __call__(self) -> None:
+        if self.failures:
+            raise self.failures.pop()
+
+
+def attempts_of(world: World) -> list[Attempts | None]:
+    return [read_outcome(data).attempts for data in world.table.stored.values()]
+
+
+def test_how_many_attempts_an_effect_took_is_remembered_with_it_and_no_word_of_its_failures() -> None:
+    world = World(under_way=FailsTwice(1))
+    assert world.feeder(world.process()(assigned())).feed(accepted(1))
+    assert world.feeder(world.process()(assigned())).feed(accepted(2))
+    assert attempts_of(world) == [Attempts(3, "Unavailable"), None]
+    assert not any(b"ada" in data for data in world.table.stored.values())
+    assert world.told == ["order-1", "order-2"]
+
+
+def test_what_waits_to_be_stored_is_no_attempt() -> None:
+    world = World(under_way=FailsTwice(1))
+    world.table.refuses = refuses_until(world.time, 600, "AccessDeniedException")
+    assert world.feeder(world.process()(assigned())).feed(accepted(1))
+    assert attempts_of(world) == [Attempts(3, "Unavailable")]
+
+
+def test_a_process_counts_the_attempts_of_so_many_effects_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(effects, "_MOST_COUNTED", 3)
+    made = Effects(Table())
+    heard = [an_envelope(an_order_accepted(), order_id=f"order-{number}") for number in range(4)]
+
+    def fails() -> Outcome:
+        raise TimeoutError
+
+    for one in heard:
+        with pytest.raises(TimeoutError):
+            made.once(one, fails)
+    counted = [made.once(one, partial(outcome_of, one, None, actor="a", at=NOON)).attempts for one in heard]
+    assert counted == [None, *[Attempts(2, "TimeoutError")] * 3]
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Collection
 from datetime import datetime
 
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
@@ -43,6 +44,11 @@ class FakeOrders:
         with self._lock:
             self._raise_scripted()
             return self._orders.get(order_id)
+
+    def get_many(self, order_ids: Collection[str]) -> dict[str, Order]:
+        with self._lock:
+            self._raise_scripted()
+            return {name: self._orders[name] for name in order_ids if name in self._orders}
 
     def advance(self, order: Order, performed: Performed[Event]) -> Order:
         with self._lock:

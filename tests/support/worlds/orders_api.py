@@ -12,13 +12,30 @@ from events.orders import Event
 from events.wire import decode
 from foundation.diagnostics import Diagnostic
 from producers.orders.tokens import Role, TokenKey
+from producers.pages.frame import SignInKey
+from producers.pages.orders import Dish, Menu, MenuRestaurant
 from producers.publishing.publisher import EventPublisher
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.kinesis import FakeKinesis
+from tests.support.fakes.marks import FakeMarks
 from tests.support.fakes.orders import FakeOrders
 from tests.support.fakes.tracker_table import FakeTrackerTable
 
 KEY = TokenKey(b"a key for tests, of enough bytes!")
+MENU = Menu(
+    [
+        MenuRestaurant(
+            "restaurant-1",
+            "Chez Ada",
+            "Utrecht",
+            (Dish("soup", "Soup", "starter", 500), Dish("pizza", "Pizza <b>", "main", 950)),
+        )
+    ],
+    "EUR",
+    "Europe/Amsterdam",
+)
+# What a browser says of a page of this site; the test client calls the site so.
+ORIGIN = {"Origin": "http://testserver.local"}
 
 
 @dataclass
@@ -32,6 +49,7 @@ class OrdersApi:
     publisher: EventPublisher
     time: FakeClock
     diagnostics: list[Diagnostic]
+    marks: FakeMarks = field(default_factory=FakeMarks)
     body: dict[str, Any] = field(
         default_factory=lambda: {
             "restaurant_id": "restaurant-1",
@@ -53,6 +71,13 @@ class OrdersApi:
     @property
     def restaurant(self) -> dict[str, str]:
         return self.token("restaurant-1", "restaurant")
+
+    def signed_in(self, subject: str, role: Role) -> dict[str, str]:
+        """Signs the browser in by a link, and answers with the headers of what its pages write."""
+        link = SignInKey(KEY).link(subject, role, self.time.now())
+        answer = self.http.post("/sign-in", data={"link": link}, headers=ORIGIN)
+        assert answer.status_code == 200, answer.text
+        return ORIGIN | {"X-CSRF-Token": self.http.get(f"/session/{role}").json()["csrf_token"]}
 
     def placed(self) -> str:
         """A new order's id."""

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -22,7 +25,8 @@ from foundation.settings import from_environment
 from producers.orders.tokens import TokenKey
 from takeaway import cli
 from takeaway.audit.verdict import LOST, Audit, Bounds, Finding
-from takeaway.commands import customers, flow, reading
+from takeaway.commands import flow, reading
+from takeaway.commands.lake import customers
 from takeaway.errors import UserError
 from takeaway.local import backends
 from takeaway.local.aws import local_environ
@@ -157,6 +161,37 @@ def test_an_audit_without_a_ledger(takeaway: Takeaway, local_aws: LocalAws) -> N
 def test_a_load_towards_real_aws_is_refused(takeaway: Takeaway) -> None:
     settings = {"TAKEAWAY_STREAM": "s", "TAKEAWAY_TOKEN_KEY": "k" * 32, "AWS_REGION": "eu-west-1"}
     expect(takeaway("load", "--orders", "1", **settings), "would reach real AWS", "--yes-really-aws")
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert CliRunner().invoke(cli.app, ["--version"]).stdout == f"takeaway {version('takeaway')}\n"
+
+
+def every_command(group: Any, *words: str) -> Iterator[tuple[str, ...]]:
+    yield words
+    for name, command in getattr(group, "commands", {}).items():
+        yield from every_command(command, *words, name)
+
+
+def test_each_command_shows_its_help_by_the_short_option_too() -> None:
+    every = list(every_command(typer.main.get_command(cli.app)))
+    assert len(every) > 40
+    for words in every:
+        done = CliRunner().invoke(cli.app, [*words, "-h"])
+        assert (done.exit_code, "Usage:" in done.stdout) == (0, True), words
+
+
+def test_a_shell_is_given_what_can_follow() -> None:
+    """By the protocol that the script of `--install-completion` speaks."""
+
+    def offered(words: str) -> list[str]:
+        asked = {"COMP_WORDS": f"takeaway {words}", "COMP_CWORD": str(len(words.split(" ")))}
+        environ = {"_TAKEAWAY_COMPLETE": "complete_bash", **asked}
+        return CliRunner().invoke(cli.app, [], env=environ, prog_name="takeaway").stdout.split()
+
+    assert "restaurant_notifier" in offered("work re")
+    assert offered("dlq ls --consumer arch") == ["archiver"]
+    assert sorted(offered("lake v")) == ["vacuum", "verify"]
 
 
 def test_help_needs_nothing_and_is_quick_to_import() -> None:

@@ -12,7 +12,7 @@ from consumers import assembly
 from foundation.clock import Wait
 from foundation.diagnostics import Emit
 from takeaway import cli
-from takeaway.commands import dead_letters, dropping
+from takeaway.commands.letters import dead_letters, dropping
 from takeaway.errors import UserError
 from takeaway.local.aws import local_environ
 from tests.support.worlds.redrive_world import SHARD, World, a_letter

@@ -1,5 +1,6 @@
 """`down` discards no lake with rows before it was told to, where there is a person to ask."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ class Up:
     running: list[str] = field(default_factory=lambda: ["local-aws", "api"])
     stopped: bool = False
 
-    def stop(self) -> None:
+    def stop(self, _: Callable[[str], None]) -> None:
         self.stopped = True
 
 

@@ -23,7 +23,7 @@ from producers.load.history.history import HistoryPlan, ledger_beside, write_his
 from producers.load.ledger import SilentEnd, ledger_lines
 from takeaway import cli
 from takeaway.commands import flow
-from takeaway.commands import lake as lake_commands
+from takeaway.commands.lake import asking
 from tests.support.lake_rows import GOOD, an_event, an_order
 from tests.support.subscribers import CORE
 from tests.support.worlds.kept_folder import KeptFolder
@@ -45,6 +45,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> tuple[Rows, set[str]]:
     for line in out.read_bytes().splitlines():
         one = decode(line)
         row = an_event(one.event_type, order_id=one.order_id, occurred_at=one.occurred_at)
+        row["accept_by"] = getattr(one.event, "accept_by", None)
         rows.append(row | {"event_id": one.event_id, "cause": one.cause, "producer": one.producer})
     return rows, silent
 
@@ -60,7 +61,8 @@ def clean(day: tuple[Rows, set[str]]) -> Rows:
 def lake_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Rows], None]:
     folder = KeptFolder(tmp_path)
     monkeypatch.setattr(flow, "resolved", dict)
-    monkeypatch.setattr(lake_commands, "resolved", dict)
+    monkeypatch.setattr(flow, "HOME", tmp_path)
+    monkeypatch.setattr(asking, "resolved", dict)
     monkeypatch.setattr(Lake, "from_environment", lambda _: folder.lake())
     return folder.add
 
@@ -244,6 +246,25 @@ def test_people_of_a_faster_load_have_less_time_and_handlers_have_not(lake_of: C
     assert facts["deviations"][0]["what"] == "order_accepted 20.0 s past its deadline, 20 s after restaurant_notified"
 
 
+def test_where_no_order_says_by_when_the_back_end_that_is_up_does(
+    lake_of: Callable[[Rows], None], tmp_path: Path
+) -> None:
+    placed, notified = an_order("restaurant_notified")
+    lake_of([placed, notified, an_event("order_placed", order_id="newest", after=10 + 59)])
+    code, facts = check("--speed", "60")
+    assert (code, [one["kind"] for one in facts["deviations"]]) == (1, ["overdue"])
+    (tmp_path / "backend").write_text("localstack")
+    assert check("--speed", "60")[0] == 0
+
+
+def test_an_order_is_due_by_its_own_accept_by_and_told_so(lake_of: Callable[[Rows], None]) -> None:
+    placed, notified = an_order("restaurant_notified")
+    placed["accept_by"] = placed["occurred_at"] + timedelta(seconds=65)
+    lake_of([placed, notified, an_event("order_placed", order_id="newest", after=69)])
+    (overdue,) = (one for one in check("--speed", "60")[1]["deviations"] if one["kind"] == "overdue")
+    assert overdue["what"].endswith("4.0 s past its deadline, 55 s after restaurant_notified")
+
+
 def test_without_events_it_says_how_to_get_some(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(flow, "resolved", dict)
     monkeypatch.setattr("takeaway.stack.lake_errors.told_of_lake", lambda *_: None)
@@ -290,6 +311,7 @@ def test_each_kind_has_words() -> None:
         Deviation(Kind.TWICE, "o", ("order_placed",), None, None, 2),
         Deviation(Kind.LATE, "o", ("order_rejected",), restaurant, 601.5, 1, 600.0),
         Deviation(Kind.OVERDUE, "o", (), restaurant, 86_400.0 * 9, 1, 600.0),
+        Deviation(Kind.OVERDUE, "o", (), restaurant, 1.0, 1, -9.5),
     ]
     assert [flow._what(one) for one in of] == [
         "it begins with order_accepted",
@@ -300,6 +322,7 @@ def test_each_kind_has_words() -> None:
         "order_placed 2 times",
         "order_rejected 1.5 s past its deadline, 10 min after restaurant_notified",
         "no order_accepted or order_rejected, 9 days past its deadline, 10 min after restaurant_notified",
+        "no order_accepted or order_rejected, 10.5 s past its deadline, 9.5 s before restaurant_notified",
     ]
 
 

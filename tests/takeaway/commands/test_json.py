@@ -101,7 +101,7 @@ def test_realism(tmp_path: Path) -> None:
 
 def test_a_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(reading, "resolved", dict)
-    monkeypatch.setattr("takeaway.audit.write_report", lambda _environ, out, _verdict: out)
+    monkeypatch.setattr("takeaway.audit.write_report", lambda _environ, out, *_, **__: out)
     arguments = ["report", "--json", "--out", str(tmp_path / "r.html"), "--ledger", str(tmp_path / "none")]
     facts = json.loads(CliRunner().invoke(cli.app, arguments).stdout)
     assert facts == {"report": str(tmp_path / "r.html"), "data": str(tmp_path / "r.json")}

@@ -15,8 +15,8 @@ from analytics.lake import Lake
 from events.wire import encode
 from foundation.bucket import Bucket
 from takeaway import cli
-from takeaway.commands import backfill as backfill_command
-from takeaway.commands import lake as lake_commands
+from takeaway.commands.lake import asking, keeping
+from takeaway.commands.lake import backfill as backfill_command
 from takeaway.errors import UserError
 from takeaway.terminal.bad_lines import BadLines
 from tests.support.builders import NOON, an_envelope
@@ -38,7 +38,8 @@ class _Spans:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
     world = lake_of_small_files()
-    monkeypatch.setattr(lake_commands, "resolved", dict)
+    monkeypatch.setattr(asking, "resolved", dict)
+    monkeypatch.setattr(keeping, "resolved", dict)
     monkeypatch.setattr(backfill_command, "resolved", dict)
     monkeypatch.setattr(backfill_command, "HOME", tmp_path / "home")
     monkeypatch.setattr(Lake, "from_environment", lambda _: _Spans())
@@ -60,7 +61,7 @@ def test_the_files_that_count_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path
     folder = FolderLake(tmp_path / "events")
     replaced = folder.archive(*an_order(*GOOD))
     current = folder.compact(DAY)
-    monkeypatch.setattr(lake_commands, "resolved", dict)
+    monkeypatch.setattr(asking, "resolved", dict)
     monkeypatch.setattr(Lake, "from_environment", lambda _: folder.lake())
     assert lake("files").stdout.splitlines() == [str(folder.root / current)]
     assert json.loads(lake("files", "--json").stdout) == [str(folder.root / current)]
@@ -71,7 +72,7 @@ def test_the_files_that_count_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path
 def queried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = FolderLake(tmp_path / "events")
     folder.archive(*an_order(*GOOD, total=1900))
-    monkeypatch.setattr(lake_commands, "resolved", dict)
+    monkeypatch.setattr(asking, "resolved", dict)
     monkeypatch.setattr(Lake, "from_environment", lambda _: folder.lake())
 
 

@@ -22,15 +22,17 @@ class Day:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, leases: int = 0, done: Replay | None = None) -> None:
         self.did: list[str] = []
         self.leases = {str(number): Lease(str(number), SequenceNumber("1")) for number in range(leases)}
-        table = SimpleNamespace(create=lambda _: True, list=lambda: self.leases, add=self._add)
         put: Callable[[str, Any], None] = lambda name, value: monkeypatch.setattr(history, name, value)  # noqa: E731
         put("from_environment", lambda *_: SimpleNamespace(start=None, stream="orders"))
-        put("lease_table", lambda *_: table)
+        put("lease_table", lambda *_: self.table(self._add))
         put("aws", SimpleNamespace(client=lambda *_: None))
         put("listed_shards", lambda *_: [SHARD])
         put("creation_of", lambda *_: "creation-1")
         put("_places", self._places)
         put("replayed", lambda *_: self._replayed(done or Replay(7, 3)))
+
+    def table(self, add: Callable[[Lease], bool]) -> SimpleNamespace:
+        return SimpleNamespace(create=lambda _: True, list=lambda: self.leases, add=add)
 
     def _places(self, *_: Any) -> dict[str, SequenceNumber]:
         self.did.append("asked how far the lake is")
@@ -83,6 +85,34 @@ def test_a_lake_whose_log_is_gone_is_no_empty_history(monkeypatch: pytest.Monkey
     monkeypatch.setattr(history, "require_log", log_is_gone)
     with pytest.raises(UserError, match="the log is gone"):
         replayed(CONSUMERS["tracker"], {}, lambda _: None, lambda _: False)
+
+
+def test_what_fails_on_the_first_day_is_told_and_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    day, told, failing = Day(monkeypatch), list[Any](), list[Exception]()
+    places, add = day._places, day._add
+
+    def fails_first(name: str, does: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            if name not in {str(error) for error in failing}:
+                failing.append(ConnectionError(name))
+                raise failing[-1]
+            return does(*arguments)
+
+        return call
+
+    monkeypatch.setattr(history, "_places", fails_first("places", places))
+    monkeypatch.setattr(history, "lease_table", lambda *_: day.table(fails_first("add", add)))
+    assert begin_with_history(CONSUMERS["promo_issuer"], {}, told.append, lambda _: False)
+    assert day.did == ["asked how far the lake is", "replayed", "lease at 17"]
+    assert [one.error for one in told] == failing
+    assert all(one.retry_in_seconds > 0 for one in told)
+
+
+def test_a_stop_ends_the_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    day = Day(monkeypatch)
+    monkeypatch.setattr(history, "_places", lambda *_: int("none"))
+    assert not begin_with_history(CONSUMERS["promo_issuer"], {}, lambda _: None, lambda _: True)
+    assert day.did == []
 
 
 def test_one_that_has_begun_and_one_that_has_no_history_go_on(monkeypatch: pytest.MonkeyPatch) -> None:

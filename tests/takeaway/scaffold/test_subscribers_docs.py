@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from consumers.specs import readers
 from takeaway.local.aws import free_port
 from takeaway.local.processes import load_services
 from tests.support import ROOT
@@ -114,6 +115,8 @@ def removed(clone: Clone, name: str) -> None:
 @pytest.mark.timeout(600)
 def test_it_is_started_beside_a_running_flow_and_removed_alone(tmp_path: Path) -> None:
     clone, home = Clone.at(tmp_path / "clone"), tmp_path / "clone/.takeaway"
+    # Or a copy would make itself a LocalStack first.
+    (clone.folder / ".localstack").symlink_to(ROOT / ".localstack")
     ports = {"TAKEAWAY_AWS_PORT": str(free_port()), "TAKEAWAY_API_PORT": str(free_port())}
     run = partial(run_takeaway, home=clone.folder, **clone.environ, **ports)
 
@@ -122,7 +125,8 @@ def test_it_is_started_beside_a_running_flow_and_removed_alone(tmp_path: Path) -
         return sum(json.loads(line).get("told") == told for line in lines if '"StepPerformed"' in line)
 
     def reads(consumer: str) -> bool:
-        return '"ShardStarted"' in (home / f"logs/{consumer}.log").read_text()
+        log = home / f"logs/{consumer}.log"
+        return log.exists() and '"ShardStarted"' in log.read_text()
 
     def in_the_lake() -> int:
         query = "select count(*) as rows from events where event_type = 'points_earned'"
@@ -134,6 +138,8 @@ def test_it_is_started_beside_a_running_flow_and_removed_alone(tmp_path: Path) -
     try:
         up = run("up", "--speed", "1000", TAKEAWAY_LAKE_FILE_AGE="2")
         assert up.returncode == 0, up.stderr
+        # What still starts would read the code that is edited below.
+        until(lambda: all(map(reads, readers())))
         before = living()
         # The archiver that runs knows neither the new event nor who tells it.
         with_own_event(clone)

@@ -1,13 +1,14 @@
 """What processes are told where simulated restaurants are fast."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from events.choreography import accept_within
 from foundation.settings import from_environment
 from producers.settings import OrdersApiSettings
-from takeaway.stack.flow import at_speed
+from takeaway.stack.flow import at_speed, backend_that_is_up
 
 
 @pytest.mark.parametrize(
@@ -28,3 +29,9 @@ def test_on_a_slow_back_end_an_answer_has_a_minute(backend: str) -> None:
 def test_what_a_person_has_set_stays() -> None:
     asked = at_speed(60) | {"TAKEAWAY_ACCEPT_WITHIN_SECONDS": "45"}
     assert asked == {"TAKEAWAY_ACCEPT_WITHIN_SECONDS": "45", "TAKEAWAY_SPEED": "60"}
+
+
+def test_the_back_end_that_is_up_is_known_and_without_one_the_usual_one(tmp_path: Path) -> None:
+    assert backend_that_is_up(tmp_path) == "embedded"
+    (tmp_path / "backend").write_text("docker")
+    assert backend_that_is_up(tmp_path) == "docker"

@@ -1,5 +1,6 @@
 """A file of ours is there whole or as it was before; a disk that refuses is told with what to do about it."""
 
+import errno
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import pytest
 from takeaway.errors import UserError
 from takeaway.local import processes
 from takeaway.local.processes import Service
-from takeaway.terminal.files import private_folder, write, write_first
+from takeaway.terminal.files import new_file, private_folder, write, write_first
 
 
 def test_a_file_and_its_folder_are_made(tmp_path: Path) -> None:
@@ -68,3 +69,57 @@ def test_a_log_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file where the folder should be")
     with pytest.raises(UserError, match=r"logs/archiver\.log cannot be written: "):
         processes.start_process(Service("archiver", "nothing"), environ={}, logs=tmp_path / "logs")
+
+
+def test_a_new_file_is_there_when_all_of_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "answer.csv"
+    with new_file(path, overwrite=False) as file:
+        file.write(b"half ")
+        assert not path.exists()
+        file.write(b"and half")
+    assert path.read_bytes() == b"half and half"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(ValueError, match="no"):
+        _broken_off(path)
+    assert path.read_bytes() == b"half and half"
+    assert list(path.parent.iterdir()) == [path]
+    with new_file(path, overwrite=True) as file:
+        file.write(b"other")
+    assert path.read_bytes() == b"other"
+
+
+def _broken_off(path: Path) -> None:
+    with new_file(path, overwrite=True) as file:
+        file.write(b"other")
+        raise ValueError("no")
+
+
+def _beside_another(path: Path) -> None:
+    with new_file(path, overwrite=False) as file:
+        file.write(b"mine")
+        path.write_text("another's")
+
+
+def test_a_file_that_is_there_or_comes_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "answer.csv"
+    with pytest.raises(UserError, match="is there already"):
+        _beside_another(path)
+    assert path.read_text() == "another's"
+    with pytest.raises(UserError, match="is there already"), new_file(path, overwrite=False):
+        pass
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(UserError, match="is a folder"), new_file(tmp_path, overwrite=True):
+        pass
+    with pytest.raises(UserError, match="cannot be written"), new_file(path / "below", overwrite=False):
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_without_room_is_told_and_what_was_read_elsewhere_is_not_blamed_on_it(
+    tmp_path: Path, number: int
+) -> None:
+    with pytest.raises(UserError, match="cannot be written"), new_file(tmp_path / "answer", overwrite=False):
+        raise OSError(number, "no room")
+    with pytest.raises(OSError, match="AWS Error"), new_file(tmp_path / "answer", overwrite=False):
+        raise OSError("AWS Error")
+    assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from consumers.steps.answers import nothing, outcome_of
+from consumers.steps.answers import Attempts, after_attempts, nothing, outcome_of
 from events.wire import encode
 from foundation import aws
 from foundation.kinesis import HashKeyRange, SequenceNumber, Shard
@@ -159,5 +159,25 @@ def test_an_effect_alone_and_several_events_are_no_trouble(monkeypatch: pytest.M
     time, not_looked = FakeClock(), list[str]()
     sightings = [*seen(ACCEPTED, 1), *seen(REJECTED, 2)]
     found = gathering._remembered(ENVIRON, sightings, not_looked, time.clock, time.wait)
-    assert [one.told.event_id for one in found] == [one.envelope.event_id for one in several.follows]
+    assert [one.told and one.told.event_id for one in found] == [one.envelope.event_id for one in several.follows]
     assert not_looked == []
+
+
+def test_attempts_are_gathered_of_an_effect_alone_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = SimpleNamespace(outcomes_table="outcomes", keep_outcomes=timedelta(days=1), application=str)
+    attempts = Attempts(3, "Unavailable")
+    outcomes = {
+        heard.event_id: after_attempts(outcome_of(heard, answer, actor="a", at=NOON), ORDER, attempts).data
+        for heard, answer in ((ACCEPTED, TOLD.event), (REJECTED, None))
+    }
+    monkeypatch.setattr(gathering, "from_environment", lambda *_: settings)
+    monkeypatch.setattr(aws, "client", lambda *_: None)
+    monkeypatch.setattr(gathering, "DynamoDBOutcomes", Outcomes)
+    monkeypatch.setattr(Outcomes, "recall", lambda _, ids: {one: outcomes[one] for one in ids if one in outcomes})
+    time = FakeClock()
+    sightings = [*seen(ACCEPTED, 1), *seen(REJECTED, 2)]
+    found = gathering._remembered(ENVIRON, sightings, [], time.clock, time.wait)
+    told = {
+        one.heard: (one.told and one.told.event_type, one.attempts) for one in found if one.consumer == "user_notifier"
+    }
+    assert told == {ACCEPTED.event_id: ("user_notified", attempts), REJECTED.event_id: (None, attempts)}

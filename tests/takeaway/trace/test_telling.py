@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from consumers.steps import Attempts
 from foundation.kinesis import SequenceNumber
 from takeaway.trace import OrderFacts, as_facts, as_lines, not_found, timeline_of
-from takeaway.trace.facts import Looked, ShardRead, Sighting, Source, Unreadable
+from takeaway.trace.facts import Looked, Remembered, ShardRead, Sighting, Source, Unreadable
 from tests.support.builders import NOON, an_envelope
 from tests.takeaway.trace.an_order import (
     ACCEPTED,
@@ -141,3 +142,28 @@ def test_an_order_that_was_never_placed_is_told_so() -> None:
     lines = as_lines(timeline_of(in_lake(NOTIFIED, another(ACCEPTED, "accept"))), NOW)
     assert lines[0] == "order order-1 · no placing of it was seen · 2 events"
     assert f"its cause {PLACED.event_id} was not seen" in " ".join(lines)
+
+
+def test_attempts_of_an_effect_stand_where_it_took_more_than_one() -> None:
+    attempts = Attempts(3, "Unavailable: SendEmail answered Throttling")
+    remembered = (
+        an_effect(PLACED, NOTIFIED),
+        replace(an_effect(ACCEPTED, TOLD), attempts=attempts),
+        Remembered("voucher_mailer", PLACED.event_id, None, attempts=Attempts(2)),
+    )
+    told = timeline_of(replace(in_lake(PLACED, NOTIFIED, ACCEPTED, TOLD), remembered=remembered))
+    text = " ".join(" ".join(as_lines(told, NOW)).split())
+    assert "ses message mail-1 after 3 attempts: Unavailable: SendEmail answered Throttling" in text.replace(" ·", "")
+    assert "voucher_mailer did its part · after 2 attempts" in text
+    assert text.count("attempts") == 2
+    placed, notified, _, told_customer = as_facts(told, NOW)["events"]
+    (effect,) = told_customer["effects"]
+    assert (effect["attempts"], effect["last_failure"]) == (3, attempts.last_failure)
+    assert (notified["effects"][0]["attempts"], notified["effects"][0]["last_failure"]) == (None, None)
+    assert (placed["effects"][0]["tells"], placed["effects"][0]["attempts"]) == (None, 2)
+
+
+def test_attempts_of_an_effect_whose_event_was_seen_nowhere_are_told_too() -> None:
+    effect = replace(an_effect(ACCEPTED, TOLD), attempts=Attempts(2, "TimeoutError"))
+    text = " ".join(" ".join(as_lines(timeline_of(replace(in_lake(ACCEPTED), remembered=(effect,))), NOW)).split())
+    assert "user_notifier: ses message mail-1 · after 2 attempts: TimeoutError user_notified, which" in text

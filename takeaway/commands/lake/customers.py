@@ -15,7 +15,7 @@ from foundation.settings import setting, variable
 from takeaway.commands.options import Json, confirm
 from takeaway.errors import UserError
 from takeaway.stack import HOME, STORES, Store, require_log, resolved
-from takeaway.terminal import counted, say
+from takeaway.terminal import counted, say, waiting
 
 FORGOTTEN = "no key for it, or no longer"
 
@@ -43,13 +43,16 @@ def forget(
     _confirm(environ, customer_id, yes)
     now = SYSTEM_CLOCK.now()
     table, tracked = orders_table(environ), tracked_orders(environ)
-    try:
-        orders = list(table.of_customer(customer_id))
-    except ClientError as error:
-        raise _no_index(error) from error
-    names = sorted({*_orders_in_lake(environ, customer_id), *(order.order_id for order in orders)})
+    with waiting("looking for the customer's orders") as tell:
+        try:
+            orders = list(table.of_customer(customer_id))
+        except ClientError as error:
+            raise _no_index(error) from error
+        tell(f"{counted(len(orders), 'order')} in the table; now the lake")
+        names = sorted({*_orders_in_lake(environ, customer_id), *(order.order_id for order in orders)})
     # The orders go last: broken off before, they are found again.
-    dropped = customer_keys(environ).objects.forget([customer_id, *map(order_subject, names)])
+    with waiting(f"dropping the keys of {counted(len(names), 'order')}"):
+        dropped = customer_keys(environ).objects.forget([customer_id, *map(order_subject, names)])
     places = sum(forget_in_ledger(folder, customer_id) for folder in HOME.glob("ledger*"))
     # guarantee: an order under way is not removed
     removed = [order.order_id for order in orders if order.is_over(now) and table.remove(order)]

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from takeaway.commands.options import Json
 from takeaway.errors import UserError
 from takeaway.stack import HOME, lake_told_in_one_line, require_log, resolved
-from takeaway.terminal import PlainConsole, say
+from takeaway.terminal import PlainConsole, say, waiting
 
 STDIN = "-"
 _BLOCK = 1024 * 1024
@@ -38,7 +38,8 @@ def backfill(
     from analytics import assembly
 
     environ = resolved()
-    name = _name(file, backfill_id)
+    with waiting(f"reading {file} for its name"):
+        name = _name(file, backfill_id)
     apart = _bad_lines(file, name, bad_lines)
     with lake_told_in_one_line(environ), _opened(file) as (stream, size), _bar(file, size) as advance:
         require_log(environ)

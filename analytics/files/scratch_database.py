@@ -12,11 +12,14 @@ MEMORY = 512 * 1024 * 1024
 
 
 @contextmanager
-def scratch(memory: int = MEMORY) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An empty database that is gone afterwards, on UTC. `memory` is in bytes. TMPDIR says where."""
+def scratch(memory: int = MEMORY, *, stored: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty database that is gone afterwards, on UTC. `memory` is in bytes. TMPDIR says where.
+
+    Tables are in memory, and spill as they are; `stored` ones are in a file, compressed: for those that are larger.
+    """
     with tempfile.TemporaryDirectory(prefix="takeaway-") as folder:
         path = Path(folder)
-        with duckdb.connect() as connection:
+        with duckdb.connect(str(path / "tables") if stored else ":memory:") as connection:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET preserve_insertion_order = false")
             connection.execute(f"SET memory_limit = '{memory}B'")

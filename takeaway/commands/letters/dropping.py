@@ -11,8 +11,8 @@ import typer
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK
 from foundation.ids import random_id
-from takeaway.commands import dead_letters
-from takeaway.commands.dead_letters import DryRun, Keys, OfConsumer, OfError, bar, chosen
+from takeaway.commands.letters import dead_letters
+from takeaway.commands.letters.dead_letters import DryRun, Keys, OfConsumer, OfError, bar, chosen
 from takeaway.commands.options import Json, stop_on_signal
 from takeaway.errors import UserError
 from takeaway.stack import resolved

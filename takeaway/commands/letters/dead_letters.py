@@ -13,10 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from foundation.clock import SYSTEM_CLOCK
 from foundation.diagnostics import Emit, json_lines
 from foundation.settings import from_environment
+from takeaway.commands import completing
 from takeaway.commands.options import Json, confirm, stop_on_signal
 from takeaway.errors import UserError
 from takeaway.stack import resolved
-from takeaway.terminal import PlainConsole, counted, piped, say, show_rows
+from takeaway.terminal import PlainConsole, Tell, counted, piped, say, show_rows, waiting
 from takeaway.terminal.letters import GroupBy, by_record, facts, grouped, masked_text, payload
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ _TOGETHER = 500
 _MOST_BYTES = 32 * 1024 * 1024
 _MOST_SHOWN = 20
 
-OfConsumer = Annotated[str | None, typer.Option("--consumer", help="Only the letters of this consumer.")]
+OfConsumer = Annotated[
+    str | None,
+    typer.Option("--consumer", help="Only the letters of this consumer.", autocompletion=completing.consumers),
+]
 OfError = Annotated[str | None, typer.Option(help="Only letters with this stack hash, as `dlq ls` shows it.")]
 Keys = Annotated[
     list[str] | None,
@@ -52,9 +56,10 @@ def ls(
     Example: takeaway dlq ls --group-by error
     """
     letters = of_stack(resolved())
-    found = readable(letters, keys_of(letters, consumer, dropped=dropped))
     now = SYSTEM_CLOCK.now()
-    rows = grouped((stored.letter for stored in found), group_by) if group_by else by_record(found, now)
+    with waiting("reading the letters") as tell:
+        found = _told(readable(letters, keys_of(letters, consumer, dropped=dropped)), tell)
+        rows = grouped((stored.letter for stored in found), group_by) if group_by else by_record(found, now)
     if as_json:
         say(json.dumps(rows, default=piped))
     elif rows:
@@ -62,6 +67,12 @@ def ls(
         show_rows(tuple(rows[0]) if group_by else listed, [_readable_row(row) for row in rows], PlainConsole())
     else:
         say(NONE)
+
+
+def _told(letters: "Iterable[StoredLetter]", tell: Tell) -> "Iterator[StoredLetter]":
+    for number, letter in enumerate(letters, start=1):
+        yield letter
+        tell(f"{number:,} so far")
 
 
 def show(

@@ -1,4 +1,4 @@
-"""lake ls, files, sql, verify, keep, compact, vacuum: query the lake, look after it, and prove it right."""
+"""lake verify, keep, compact, vacuum: look after the lake, and prove it right."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,87 +11,11 @@ from foundation import aws
 from foundation.diagnostics import json_lines
 from foundation.settings import variable
 from takeaway.commands.options import Json, stop_on_signal
-from takeaway.errors import UserError
 from takeaway.stack import lake_told_in_one_line, require_lake, resolved
-from takeaway.terminal import PlainConsole, counted, jsonable, piped, rows_of, say, show_rows
+from takeaway.terminal import PlainConsole, counted, say, show_rows, waiting
 
 if TYPE_CHECKING:
     from analytics.verification import StreamRecord
-
-_SPANS = "SELECT event_date, min(occurred_at) AS first, max(occurred_at) AS last FROM events GROUP BY event_date"
-
-
-def sql(query: str, as_json: Json = False) -> None:
-    """Run any SQL (DuckDB's) over the tables `events`, `orders` and `records`. In a pipe: tab-separated, nothing cut.
-
-    As JSON an object a row: of columns of one name the second is `a_1`; NaN and infinities are text.
-    Example: takeaway lake sql "select event_type, count(*) from events group by all order by 2 desc"
-    """
-    import duckdb
-
-    from analytics.lake import Lake
-
-    environ = resolved()
-    try:
-        with lake_told_in_one_line(environ):
-            answer = Lake.from_environment(environ).sql(query)
-    except duckdb.Error as error:
-        raise UserError(
-            f"that SQL does not run: {error}",
-            "the tables are `events`, `orders` and `records`; `describe orders` names its columns",
-        ) from error
-    names, rows = rows_of(answer)
-    if as_json:
-        say(json.dumps(jsonable(rows), allow_nan=False))
-    else:
-        show_rows(names, rows, PlainConsole())
-
-
-def files(as_json: Json = False) -> None:
-    """Print the address of every Parquet file that counts now, a line each, for readers that know no Delta log.
-
-    Example: takeaway lake files
-    """
-    from analytics.lake import Lake
-
-    environ = resolved()
-    with lake_told_in_one_line(environ):
-        addresses = Lake.from_environment(environ).files()
-    say(json.dumps(addresses) if as_json else "\n".join(addresses))
-
-
-def ls(as_json: Json = False) -> None:
-    """List the days: files, rows, bytes of Parquet, the first and last event, and whether they are compacted.
-
-    Example: takeaway lake ls
-    """
-    from analytics.assembly import bucket_and_log
-    from analytics.lake import Lake
-    from analytics.table import is_compacted
-
-    environ = resolved()
-    with lake_told_in_one_line(environ):
-        spans = {row["event_date"]: row for row in Lake.from_environment(environ).sql(_SPANS).to_pylist()}
-        files = bucket_and_log(environ)[1].snapshot().all_files()
-    rows = []
-    for day in sorted({file.day for file in files}):
-        of_day = [file for file in files if file.day == day]
-        span = spans.get(day, {"first": None, "last": None})
-        rows.append(
-            {
-                "day": day.isoformat(),
-                "files": len(of_day),
-                "rows": sum(file.rows for file in of_day),
-                "bytes": sum(file.size for file in of_day),
-                "first": span["first"],
-                "last": span["last"],
-                "compacted": all(is_compacted(file.path) for file in of_day),
-            }
-        )
-    if as_json:
-        say(json.dumps(rows, default=piped))
-    else:
-        show_rows(tuple(rows[0]), rows, PlainConsole())
 
 
 def verify(
@@ -109,7 +33,7 @@ def verify(
     from analytics.verification import verify as prove
 
     environ = resolved()
-    with lake_told_in_one_line(environ), PlainConsole(stderr=True).status("reading the log and every file"):
+    with lake_told_in_one_line(environ), waiting("reading the log and every file"):
         bucket, log = bucket_and_log(environ)
         verified = prove(bucket, log, _retained(environ) if against_stream else None)
     if as_json:
@@ -152,8 +76,11 @@ def compact(
         if dry_run:
             _tell_days(chosen, as_json)
             return
-        with PlainConsole(stderr=True).status(f"compacting {counted(len(chosen), 'day')}"):
-            rows = [_compacted(day) for day in compacting.run(chosen)]
+        rows = []
+        with waiting(f"compacting {counted(len(chosen), 'day')}") as tell:
+            for day in compacting.run(chosen):
+                rows.append(_compacted(day))
+                tell(f"{len(rows):,} done, the last was {day.day}")
     if as_json:
         say(json.dumps(rows))
     elif rows:
@@ -177,12 +104,13 @@ def vacuum(
     from analytics import assembly
 
     environ = resolved()
-    with lake_told_in_one_line(environ):
+    with lake_told_in_one_line(environ), waiting("looking for objects that no reader needs") as tell:
         require_lake(environ)
         cleaning = assembly.vacuum(environ)
         found = cleaning.removable(timedelta(hours=retention_hours))
-        for one in found if yes else ():
+        for number, one in enumerate(found if yes else (), start=1):
             cleaning.remove(one)
+            tell(f"{number:,} of {len(found):,} removed")
     if as_json:
         rows = [{"key": one.key, "bytes": one.size, "why": one.why} for one in found]
         say(json.dumps({"removed": yes, "objects": rows}))

@@ -1,0 +1,1 @@
+"""lake ...: query the lake, look after it, load history into it, and forget customers."""
