@@ -104,6 +104,26 @@ GUARANTEES = (
         "test_what_is_dropped_of_a_long_timeline_is_counted_once",
     ),
     Guarantee(
+        "an order is open until it has its end and waits for nothing",
+        becomes("order.deadlines"),
+        "test_an_order_is_open_until_it_has_its_end_and_every_step_of_it_has_come",
+    ),
+    Guarantee(
+        "what the tracker has not read yet is not called missed",
+        never,
+        "test_what_was_due_as_far_as_the_tracker_has_read_is_missed",
+    ),
+    Guarantee(
+        "all open pages of a process share one look",
+        always,
+        "test_twenty_pages_that_ask_at_once_are_given_one_look",
+    ),
+    Guarantee(
+        "what a look had no time for is unknown, and comes first at the next one",
+        deleted,
+        "test_what_a_look_has_no_time_for_is_unknown_and_comes_first_at_the_next",
+    ),
+    Guarantee(
         "an order is due while it waits for something by a deadline",
         becomes("order.deadlines and not timeline.accept_by"),
         "test_an_order_is_due_at_its_soonest_deadline_and_not_at_all_when_it_waits_for_nothing",
