@@ -234,6 +234,31 @@ GUARANTEES = (
         "test_a_code_follows_neither_from_the_order_nor_from_its_events",
     ),
     Guarantee(
+        "a page shows its own orders alone",
+        becomes("order is None"),
+        "test_a_page_shows_and_changes_the_orders_of_its_own_people_alone",
+    ),
+    Guarantee(
+        "a page hears of its own orders alone",
+        always,
+        "test_a_page_hears_at_once_of_its_own_orders_alone",
+    ),
+    Guarantee(
+        "pages' streams are bounded in all",
+        never,
+        "test_streams_are_bounded_in_all_and_for_each_principal",
+    ),
+    Guarantee(
+        "a page's stream ends with its session",
+        becomes("watcher.closed_for"),
+        "test_a_stream_ends_with_its_session",
+    ),
+    Guarantee(
+        "the tickets of a restaurant that a person runs are left to them",
+        never,
+        "test_the_tickets_of_a_restaurant_that_a_person_runs_are_left_until_they_have_gone",
+    ),
+    Guarantee(
         "every answer has the headers of safety",
         deleted,
         "test_every_answer_of_every_route_has_the_headers_of_safety",
