@@ -60,8 +60,11 @@ endif
 prove: install ## take each guarantee out of a copy of the code, and see its test fail; a worker for each core
 	@$(BIN)/python -m pytest -n logical -m prove tests/test_guarantees.py $(ARGS)
 
-notebook: install ## run the tour of the lake on the lake of `make up`, or any other; build/notebooks has it
-	@$(BIN)/python -m tests.support.notebooks build/notebooks
+notebook: install ## open the notebooks in JupyterLab on the lake of `make up`, or any other; ARGS=--no-browser
+	@$(BIN)/python -m takeaway.programs.notebook $(ARGS)
+
+run-notebooks: install ## run all notebooks on that lake without JupyterLab; build/run-notebooks has them
+	@$(BIN)/python -m tests.support.notebooks build/run-notebooks
 
 chaos: install ## kill, freeze and disturb the real processes, and audit what is left; BACKEND=localstack: not in CI
 	@TAKEAWAY_TEST_BACKEND=$(or $(BACKEND),embedded) $(PYTEST) -m chaos $(ARGS)

@@ -17,6 +17,7 @@ from deltalake.exceptions import TableNotFoundError
 from analytics.reading import (
     ALWAYS,
     EVERY_ORDER,
+    Contents,
     LiveFiles,
     When,
     Window,
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 
 class NoLake(LookupError):
     """There is nothing to read yet. Says where, and what to do."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: how it came here is of no use."""
+        return [f"NoLake: {self}"]
 
 
 class Lake:
@@ -83,6 +88,28 @@ class Lake:
     def version(self) -> int:
         """Counts the table's commits: equal versions of one lake have equal rows."""
         return self._files.version
+
+    @cached_property
+    def contents(self) -> Contents:
+        """How much is there. Reads the log alone, of the newest day the times, and of a small lake the orders' ids."""
+        files = self._files.all
+        days = sorted({file.day for file in files})
+        rows = sum(file.rows for file in files)
+        of_last_day = self._files.dataset([file for file in files if file.day == days[-1]])
+        newest = pc.max(of_last_day.to_table(columns=["occurred_at"])["occurred_at"]).as_py()
+        orders = None
+        if rows <= _MOST_ROWS_AT_A_GLANCE:
+            orders = pc.count_distinct(self.dataset().to_table(columns=["order_id"])["order_id"]).as_py()
+        size = sum(file.size for file in files)
+        return Contents(
+            self._files.root, self.version, rows, len(files), size, len(days), days[0], days[-1], newest, orders
+        )
+
+    def __repr__(self) -> str:
+        return str(self.contents)
+
+    def _repr_html_(self) -> str:
+        return self.contents.html()
 
     @property
     def repeats(self) -> pa.Table:
@@ -212,6 +239,7 @@ _FIX = (
     f"run the archiver (`takeaway work {ARCHIVER}`) and place an order; the first file comes when it is due, after "
     "TAKEAWAY_LAKE_FILE_AGE at the latest"
 )
+_MOST_ROWS_AT_A_GLANCE = 1_000_000
 # DuckDB hands them to Arrow with another value, without their offset, or as bytes of its own.
 _AS_TEXT = {"UHUGEINT", "BIGNUM", "BIT", "TIME WITH TIME ZONE"}
 _NONE = EVENT_SCHEMA.empty_table().select(["order_id", *PLACE])

@@ -30,7 +30,7 @@ from foundation.dynamodb import LeftUnread
 from foundation.kinesis import Batch, Position, Record, position_key
 from foundation.threads import StartThread
 from producers.assembly import read_shards, tracked_orders
-from producers.tracking import Contested, ReadShards, TimelineFull, TrackedOrder, TrackedOrders
+from producers.tracking import Contested, OrderUnreadable, ReadShards, TimelineFull, TrackedOrder, TrackedOrders
 
 # How far a shard is read is noted that often at most, in seconds.
 NOTED_EVERY = 2.0
@@ -170,7 +170,8 @@ class OrderEvents:
             try:
                 # guarantee: what is tracked is stored before the tracker's checkpoint
                 self._orders.join(order_id, seen(events), self._there.get(order_id))
-            except TimelineFull as error:
+            # guarantee: an order whose item cannot be read is set apart and holds up no other
+            except (TimelineFull, OrderUnreadable) as error:
                 raise Unprocessable(str(error)) from error
             except Contested as error:
                 raise Unavailable(str(error)) from error

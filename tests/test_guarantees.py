@@ -54,6 +54,16 @@ class Guarantee:
 
 GUARANTEES = (
     Guarantee(
+        "an order whose item cannot be read is set apart and holds up no other",
+        becomes("TimelineFull"),
+        "test_an_order_whose_item_cannot_be_read_is_set_apart_and_the_others_go_on",
+    ),
+    Guarantee(
+        "an item that is no order keeps no other order from being read",
+        replaced("suppress(OrderUnreadable)", "suppress()"),
+        "test_an_order_whose_item_cannot_be_read_is_set_apart_and_the_others_go_on",
+    ),
+    Guarantee(
         "what is kept of an effect's failure has no word of its message",
         becomes("f'{type(error).__name__}: {error}'"),
         "test_what_is_kept_of_a_failure_says_what_it_was_and_quotes_nothing",
@@ -224,6 +234,31 @@ GUARANTEES = (
         "test_a_code_follows_neither_from_the_order_nor_from_its_events",
     ),
     Guarantee(
+        "a page shows its own orders alone",
+        becomes("order is None"),
+        "test_a_page_shows_and_changes_the_orders_of_its_own_people_alone",
+    ),
+    Guarantee(
+        "a page hears of its own orders alone",
+        always,
+        "test_a_page_hears_at_once_of_its_own_orders_alone",
+    ),
+    Guarantee(
+        "pages' streams are bounded in all",
+        never,
+        "test_streams_are_bounded_in_all_and_for_each_principal",
+    ),
+    Guarantee(
+        "a page's stream ends with its session",
+        becomes("watcher.closed_for"),
+        "test_a_stream_ends_with_its_session",
+    ),
+    Guarantee(
+        "the tickets of a restaurant that a person runs are left to them",
+        never,
+        "test_the_tickets_of_a_restaurant_that_a_person_runs_are_left_until_they_have_gone",
+    ),
+    Guarantee(
         "every answer has the headers of safety",
         deleted,
         "test_every_answer_of_every_route_has_the_headers_of_safety",
@@ -352,6 +387,11 @@ GUARANTEES = (
         "processes that make a file at once agree on what it says",
         replaced("path.hardlink_to(beside)", "beside.replace(path)"),
         "test_what_several_make_at_once_is_what_the_first_made",
+    ),
+    Guarantee(
+        "no page of explore asks anywhere but here",
+        deleted,
+        "test_a_browser_is_told_to_ask_nowhere_else",
     ),
     Guarantee(
         "an answer replaces no file unless told to",

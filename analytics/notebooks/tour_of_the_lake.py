@@ -3,7 +3,7 @@
 #   jupytext:
 #     formats: ipynb,py:percent
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -13,31 +13,33 @@
 #
 # **How did the orders go: how many came, how far did they get, and where did they wait?**
 #
-# Everything below is read from the lake that the environment names. Start Jupyter from a shell that ran
-# `eval "$(takeaway env)"`. The numbers shown here are those of a made-up week: some 2,900 orders of
-# `takeaway load history --seed 7`, with a kitchen meltdown at dinner on the fourth day.
+# All numbers are computed from the lake that the environment names. As committed that is a made-up week in which one
+# kitchen melts down at a dinner; `make notebook` opens this on your own lake.
 
 # %%
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
+from analytics import questions
 from analytics.lake import Lake
-from analytics.report import plots, questions
-from analytics.report.showing import Drawing, ask, frame, in_words
+from analytics.showing import ask, bar_width, bars, columns, frame, say, spans
 
 # %% [markdown]
 # ## The answer
 
 # %%
 lake = Lake.from_environment()
-glance = ask(lake, questions.OVERVIEW)
-print(in_words(glance, "Of {orders:,} orders {completed:,} were completed, {rejected:,} rejected; {open:,} are open."))
-print(in_words(glance, "Half were accepted within {median_seconds_to_accepted:.0f} s of being placed."))
+answer = "Of {orders:order} {completed} were completed and {rejected} rejected; {open} are still open. "
+median = "Half of the accepted ones had their answer within {median_seconds_to_accepted:duration} of being placed."
+say(ask(lake, questions.OVERVIEW), answer + median, "No order of this lake has been placed and accepted yet.")
 
 # %% [markdown]
 # ## What is there
 #
 # Three tables: `records` has every record of the stream exactly once, `events` every event once, `orders` a row an
 # order.
+
+# %%
+lake
 
 # %%
 frame(lake.sql("SELECT event_type, count(*) AS events FROM events GROUP BY ALL ORDER BY events DESC, event_type"))
@@ -54,31 +56,35 @@ journey = lake.order(longest["order_id"][0].as_py())
 frame(journey.select(["event_type", "occurred_at", "producer", "reason"]))
 
 # %% [markdown]
-# ## Orders come in two waves a day
-#
-# Each bar is six hours, in UTC.
+# ## When do orders come?
 
 # %%
-bar = timedelta(hours=6)
-Drawing(plots.orders_over_time(ask(lake, questions.orders_over_time(bar)), bar))
+bar = bar_width(lake)
+over_time = ask(lake, questions.orders_over_time(bar))
+busiest = over_time.sort_by([("orders", "descending"), ("placed_from", "ascending")])
+most = say(busiest, "The highest bar, {orders:order}, begins on {placed_from:%A %-d %B at %H:%M} UTC")
+columns(over_time, "placed_from", over_time.column_names[2:], bar, claim=most)
 
 # %% [markdown]
-# ## Most of those that are lost are turned down by the restaurant
+# ## How far do they get?
 
 # %%
-Drawing(plots.funnel(ask(lake, questions.FUNNEL)))
+completed = say(ask(lake, questions.FUNNEL).slice(3), "{orders:order} were completed, {share:share} of all")
+bars(ask(lake, questions.FUNNEL), "stage", "orders", share="share", claim=completed)
 
 # %%
-frame(ask(lake, questions.DROP_OUTS)).head(8)
+frame(ask(lake, questions.DROP_OUTS), most=8)
 
 # %% [markdown]
-# ## People are slower than programs, and both are nearly always in time
+# ## How long does each step take?
 #
 # From p50 over p95 to p99; the orange mark is the choreography's deadline.
 
 # %%
 latency = ask(lake, questions.STEP_LATENCY)
-Drawing(plots.step_latency(latency))
+slowest = latency.sort_by([("p95", "descending")])
+claim = say(slowest, "The longest step is to {step}: 95 of 100 take {p95:duration} at most")
+spans(latency, "step", deadline="deadline_seconds", claim=claim)
 
 # %%
 frame(latency.select(["step", "orders", "p50", "p95", "p99", "deadline_seconds", "late"]))
@@ -89,12 +95,14 @@ frame(latency.select(["step", "orders", "p50", "p95", "p99", "deadline_seconds",
 # A window names days, and so files: those of other days are not opened.
 
 # %%
-dinner = datetime(2026, 6, 4, 16, tzinfo=UTC), datetime(2026, 6, 4, 22, tzinfo=UTC)
-at_dinner = lake.sql("SELECT state, count(*) AS orders FROM orders WHERE placed_at IS NOT NULL GROUP BY 1", *dinner)
-frame(at_dinner.sort_by([("orders", "descending")]))
+day = lake.contents.last_day
+newest = lake.sql("SELECT state, count(*) AS orders FROM orders GROUP BY 1", day, day + timedelta(days=1))
+frame(newest.sort_by([("orders", "descending"), ("state", "ascending")]))
 
 # %% [markdown]
 # ## Where to go on
 #
-# [docs/lake.md](../../docs/lake.md) has cells for pandas, pyarrow, DuckDB and polars; `analytics.report.questions` has
-# more questions, each one SQL statement: `print(questions.FUNNEL.sql())`; `takeaway report` asks them all.
+# The notebooks beside this one: [funnel and service levels](funnel_and_service_levels.ipynb), [demand and
+# restaurants](demand_and_restaurants.ipynb), [the flow as it ran](the_flow_as_it_ran.ipynb), [find the
+# incident](find_the_incident.ipynb). docs/lake.md has cells for pandas, pyarrow, DuckDB and polars;
+# `analytics.questions` has more questions, each one SQL statement: `print(questions.FUNNEL.sql())`.

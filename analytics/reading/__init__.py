@@ -1,5 +1,6 @@
 """Reading the lake's table as it stands: live files, repeats left out, orders as rows."""
 
+from analytics.reading.contents import Contents
 from analytics.reading.live_files import LiveFiles, lake_filesystem
 from analytics.reading.orders import (
     ALWAYS,
@@ -18,6 +19,7 @@ __all__ = [
     "ALWAYS",
     "EVERY_ORDER",
     "NEEDED_COLUMNS",
+    "Contents",
     "LiveFiles",
     "UnclearTime",
     "UnusableRecords",

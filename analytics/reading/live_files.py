@@ -20,7 +20,7 @@ class LiveFiles:
 
     def __init__(self, table: DeltaTable, filesystem: fs.FileSystem) -> None:
         """`filesystem` is rooted at the table."""
-        self._address = table.table_uri.removeprefix("file://").rstrip("/")
+        self.root = table.table_uri.removeprefix("file://").rstrip("/")
         self.version = table.version()
         self.all = files_of(table)
         sizes = {file.path: file.size for file in self.all}
@@ -41,7 +41,7 @@ class LiveFiles:
 
     def address(self, file: AddedFile) -> str:
         """What other programs call it: `s3://bucket/events/...`, or a path."""
-        return f"{self._address}/{file.path}"
+        return f"{self.root}/{file.path}"
 
     def between(self, window: Window) -> list[AddedFile]:
         """The files of the days that the window touches."""

@@ -17,7 +17,7 @@ from producers.api.access import may_see, only
 from producers.api.parameters import Authenticated, OrderId
 from producers.api.problems import Problem, documented, refused
 from producers.orders import Order, Ordering, TrackerUnread, error_kind, unknown_order
-from producers.tracking import BadCursor, Page, TrackedOrder, TrackedOrders
+from producers.tracking import BadCursor, OrderUnreadable, Page, TrackedOrder, TrackedOrders
 
 MOST_LISTED = 100
 _LISTED = 20
@@ -106,7 +106,7 @@ def see_order(
     try:
         known = tracked.get(order_id) or TrackedOrder(order_id)
     # guarantee: an order is shown while the tracker's table cannot be asked
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, OrderUnreadable) as error:
         emit(TrackerUnread(error_kind(error)))
         return _view(order, None)
     return _view(order, known.timeline)

@@ -1,7 +1,7 @@
 """The order tracker's store: what was seen of each order, joined write by write; lists of orders, and what is due."""
 
 from producers.tracking.deadlines import Deadline
-from producers.tracking.item import TimelineFull, TrackedOrder
+from producers.tracking.item import OrderUnreadable, TimelineFull, TrackedOrder
 from producers.tracking.pages import BadCursor, ListedOrder, Page
 from producers.tracking.read_shards import ReadShards
 from producers.tracking.table import DUE_KEYS, OPEN_KEYS, Contested, DueOrder, OpenOrder, TrackedOrders
@@ -15,6 +15,7 @@ __all__ = [
     "DueOrder",
     "ListedOrder",
     "OpenOrder",
+    "OrderUnreadable",
     "Page",
     "ReadShards",
     "TimelineFull",

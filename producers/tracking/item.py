@@ -35,6 +35,10 @@ class TimelineFull(Exception):
     """What was seen of an order does not fit into an item: its events have ids of a size that only garbage has."""
 
 
+class OrderUnreadable(Exception):
+    """An item of the table is no order, as far as this release can read."""
+
+
 @dataclass(frozen=True)
 class TrackedOrder:
     """What is known of an order, as the `version`th write of its item left it; none has been for 0.
@@ -118,11 +122,18 @@ def to_item(order: TrackedOrder) -> "dict[str, UniversalAttributeValueTypeDef]":
 
 
 def from_item(item: "Item", speed: float) -> TrackedOrder:
-    return TrackedOrder(
-        item["order_id"]["S"],
-        _decoder.decode(zlib.decompress(bytes(item["known"]["B"]))),
-        int(item["version"]["N"]),
-        speed,
-        datetime.fromtimestamp(int(item["expires_at"]["N"]), UTC),
-        bytes(item["settled"]["B"]) if "settled" in item else b"",
-    )
+    """Raises `OrderUnreadable`."""
+    try:
+        return TrackedOrder(
+            item["order_id"]["S"],
+            _decoder.decode(zlib.decompress(bytes(item["known"]["B"]))),
+            int(item["version"]["N"]),
+            speed,
+            datetime.fromtimestamp(int(item["expires_at"]["N"]), UTC),
+            bytes(item["settled"]["B"]) if "settled" in item else b"",
+        )
+    except (LookupError, ValueError, OverflowError, OSError, zlib.error, msgspec.MsgspecError) as error:
+        raise OrderUnreadable(
+            f"the tracker's item of order {item['order_id']['S']} cannot be read: {type(error).__name__}. fix: "
+            "`takeaway replay tracker` makes it anew; then `takeaway dlq redrive --consumer tracker`"
+        ) from error

@@ -1,6 +1,7 @@
 """Orders as the tracker knows them, in a DynamoDB table: written on condition of their version, read by many keys."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from producers.tracking.item import (
     KEPT,
     NEVER_SEEN,
     PARTS,
+    OrderUnreadable,
     TrackedOrder,
     from_item,
     micros,
@@ -25,6 +27,8 @@ from producers.tracking.pages import Page, Part, page_of, position_of
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import PutItemInputTypeDef, QueryInputTypeDef
+
+    from producers.tracking.item import Item
 
 # Each conflict is another's write that worked, so a few are enough for two writers.
 MOST_TRIES = 20
@@ -70,23 +74,29 @@ class TrackedOrders:
         self._wait = wait
 
     def get(self, order_id: str) -> TrackedOrder | None:
+        """Raises `OrderUnreadable`."""
         answer = self._client.get_item(TableName=self._table, Key={"order_id": {"S": order_id}}, ConsistentRead=True)
         return from_item(answer["Item"], self._speed) if "Item" in answer else None
 
     def get_many(self, order_ids: Collection[str], *, consistent: bool = True) -> dict[str, TrackedOrder]:
-        """Those of them that there are. Raises `LeftUnread` when not all could be read."""
+        """Those of them that there are and can be read. Raises `LeftUnread` when not all could be asked for."""
         keys = [{"order_id": {"S": order_id}} for order_id in dict.fromkeys(order_ids)]
         items = batch_get(
             self._client, self._table, keys, what="tracked orders", wait=self._wait, consistent=consistent
         )
-        orders = [from_item(item, self._speed) for item in items]
-        return {order.order_id: order for order in orders}
+        orders: dict[str, TrackedOrder] = {}
+        for item in items:
+            # guarantee: an item that is no order keeps no other order from being read
+            with suppress(OrderUnreadable):
+                order = from_item(item, self._speed)
+                orders[order.order_id] = order
+        return orders
 
     def join(self, order_id: str, more: SeenEvents, there: TrackedOrder | None = None) -> TrackedOrder:
         """Adds these events to what is known of the order; answers with what is stored then.
 
-        `there` is what was read of it, if it was. Nothing is written where all is known. Raises `TimelineFull`, and
-        `Contested`.
+        `there` is what was read of it, if it was. Nothing is written where all is known. Raises `TimelineFull`,
+        `OrderUnreadable` and `Contested`.
         """
         expires_at = max((one.arrived_at for one in more.events), default=NEVER_SEEN) + KEPT
         for _ in range(MOST_TRIES):
@@ -183,6 +193,16 @@ class TrackedOrders:
             self._client.delete_item(TableName=self._table, Key={"order_id": {"S": name}})
         return len(removed)
 
+    def remove_unreadable(self) -> int:
+        """Removes the items that are no orders, to be made anew; answers how many. Reads all of the table."""
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._table, FilterExpression="attribute_not_exists(read_until)", ConsistentRead=True
+        )
+        unreadable = [item for page in pages for item in page["Items"] if not _is_order(item)]
+        for item in unreadable:
+            self._client.delete_item(TableName=self._table, Key={"order_id": item["order_id"]})
+        return len(unreadable)
+
     def _put(self, order: TrackedOrder, expected: int) -> bool:
         """False when the item is not as it was read. An answer that was lost looks like that too, and is read again."""
         put: PutItemInputTypeDef = {
@@ -233,6 +253,14 @@ class TrackedOrders:
         found = self._client.query(**query)
         last = found.get("LastEvaluatedKey")
         return Part(found["Items"], last["listed_as"]["S"] if last else None)
+
+
+def _is_order(item: "Item") -> bool:
+    try:
+        from_item(item, 1.0)
+    except OrderUnreadable:
+        return False
+    return True
 
 
 def _contested(order_id: str) -> Contested:

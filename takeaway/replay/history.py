@@ -14,12 +14,14 @@ from consumers.assembly import dead_letters, lease_table, replay_processors
 from consumers.replay import ReplayBegun, Replayed, ReplayWaits, is_first_day, replay, write_places
 from consumers.settings import ConsumerSettings
 from consumers.specs import LAKE_FILLERS, Beginning, ConsumerSpec
+from events import TRACKER
 from foundation import aws
 from foundation.backoff import pause_after
 from foundation.clock import Wait
 from foundation.diagnostics import Emit
 from foundation.kinesis import SequenceNumber, Shard, creation_of, listed_shards
 from foundation.settings import from_environment
+from producers.assembly import tracked_orders
 from takeaway.errors import UserError
 from takeaway.stack import lake_told_in_one_line, require_log
 
@@ -105,6 +107,9 @@ def replayed(spec: ConsumerSpec, environ: Mapping[str, str], emit: Emit, wait: W
             return Replay(None, 0)
         past = Past(lake, spec.listens_to or None, keys.objects.texts)
         emit(ReplayBegun(spec.name, past.version))
+        if spec.name == TRACKER:
+            # What cannot be read is made anew with the rest.
+            tracked_orders(environ).remove_unreadable()
         factory = replay_processors(spec, settings, environ, emit)
         events = replay(past, factory, settings.stream, wait=wait, emit=emit)
     letters = dead_letters(environ, settings, keys)

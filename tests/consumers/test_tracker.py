@@ -3,6 +3,7 @@
 import base64
 import random
 import uuid
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -66,6 +67,10 @@ class Shard:
     @property
     def orders(self) -> set[str]:
         return {name for name, item in self.table.items.items() if "known" in item}
+
+    def events_of(self, order_id: str) -> int:
+        order = self.table.orders().get(order_id)
+        return order.known.count if order else 0
 
     def bytes_of(self, order_id: str = "order-1") -> bytes:
         order = self.table.orders().get(order_id)
@@ -311,3 +316,26 @@ def test_a_note_that_cannot_be_written_is_told_and_holds_up_no_order(monkeypatch
     progress = shard.processor().process(a_batch(*records(placed("order-1"))))
     assert (progress.resume_after, progress.failure) == (SequenceNumber("1"), None)
     assert [type(one) for one in shard.told] == [ReadUntilNotNoted]
+
+
+@pytest.mark.parametrize("known", [{"B": b"torn"}, {"B": zlib.compress(b"torn")}, {"S": "none"}, None])
+def test_an_order_whose_item_cannot_be_read_is_set_apart_and_the_others_go_on(known: Any) -> None:
+    shard = Shard()
+    shard.processor().process(a_batch(*records(*(an_envelope(order_id=name) for name in ("a", "b")))))
+    broken = {name: value for name, value in shard.table.items["a"].items() if name != "known"}
+    shard.table.items["a"] = broken if known is None else broken | {"known": known}
+    more = records(*(an_envelope(order_id=name, cause="again") for name in ("a", "b", "c")), first=3)
+    progress = shard.processor().process(a_batch(*more))
+    assert (progress.resume_after, progress.failure) == (SequenceNumber("5"), None)
+    (letter,) = shard.letters.written
+    assert letter.record.data == more[0].data
+    assert "the tracker's item of order a cannot be read" in letter.error
+    assert "takeaway replay tracker" in letter.error
+    assert {name: shard.events_of(name) for name in ("b", "c")} == {"b": 2, "c": 1}
+    # What cannot be read is made anew; how far the shard is read stays noted, and so do the other orders.
+    until = shard.read_until()
+    assert shard.table.orders().remove_unreadable() == 1
+    assert shard.orders == {"b", "c"}
+    assert shard.read_until() == until is not None
+    shard.processor().process(a_batch(*records(an_envelope(order_id="a")), *more))
+    assert shard.events_of("a") == 2

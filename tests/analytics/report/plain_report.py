@@ -18,7 +18,7 @@ Event = Mapping[str, Any]
 Answer = list[dict[str, Any]]
 
 _MINUTE, _TEN, _TWO_HOURS = 60.0, 600.0, 7200.0
-_CLASSES = {name: event for event, name in EVENT_TYPES.items()}
+_CLASSES: dict[str, Any] = {name: event for event, name in EVENT_TYPES.items()}
 _ENDS = {"completed", "rejected", "cancelled", "expired"}
 _WAITS = {
     "placed": ("restaurant_notified", _MINUTE),

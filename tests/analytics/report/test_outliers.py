@@ -80,6 +80,7 @@ def test_ten_are_named_in_order_and_all_are_counted_once() -> None:
     assert [row["occurred_at"] for row in out.named] == [BEGINNING] * 3 + [END] * 7
 
 
+@pytest.mark.slow
 @given(st.lists(st.datetimes(timezones=st.just(UTC)), max_size=20))
 def test_whatever_the_dates_all_is_in_the_window_or_left_out(moments: list[datetime]) -> None:
     rows = [an_event("order_placed", order_id=str(place), occurred_at=at) for place, at in enumerate(moments)]

@@ -146,6 +146,7 @@ def paths(api: OrdersApi) -> list[str]:
     return [re.sub(r"\{[^}]*\}", lambda one: examples.get(one[0], "x"), path) for path in found]
 
 
+@pytest.mark.slow
 def test_every_answer_of_every_route_has_the_headers_of_safety(api: OrdersApi) -> None:
     api.signed_in("customer-1", "customer")
     for path in [*paths(api), "/no/such/path"]:

@@ -85,14 +85,17 @@ class FakeTrackerTable:
             self.items.pop(Key["order_id"]["S"], None)
 
     def get_paginator(self, operation: str) -> "FakeTrackerTable":
-        assert operation == "query"
+        assert operation in {"query", "scan"}
         return self
 
-    def paginate(self, *, IndexName: str, ExpressionAttributeValues: Any, **how: Any) -> Any:  # noqa: N803
-        """The orders of a customer, or those that are due, one a page."""
+    def paginate(self, *, IndexName: str = "", ExpressionAttributeValues: Any = None, **how: Any) -> Any:  # noqa: N803
+        """The orders of a customer, or those that are due, or without an index all, one a page."""
         values = ExpressionAttributeValues
         with self._lock:
-            if IndexName == "customer":
+            if not IndexName:
+                assert how["FilterExpression"] == "attribute_not_exists(read_until)"
+                found = [item for item in self.items.values() if "read_until" not in item]
+            elif IndexName == "customer":
                 found = [item for item in self.items.values() if item.get("customer_id") == values[":customer"]]
             else:
                 of_key = [item for item in self.items.values() if item.get("due_key") == values[":key"]]

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
 from analytics.archiving import decode_records
 from analytics.lake import Lake
 from consumers.subscribers.promo_issuer import Customer, decide
-from events import OrderCompleted, UnreadableEvent, decode, encode, following
+from events import EventEnvelope, OrderCompleted, UnreadableEvent, decode, encode, following
 from foundation.kinesis import Record
 from producers.load.history import HistoryPlan, ledger_beside, write_history
 from producers.load.ledger import FaultKind, Ledger, read_ledger
@@ -25,7 +25,7 @@ FAULTS = {
     FaultKind.DUPLICATE: 0.02,
     FaultKind.LATE: 0.01,
     FaultKind.OUT_OF_ORDER: 0.01,
-    FaultKind.CLOCK_SKEW: 0.01,
+    FaultKind.CLOCK_SKEW: 0.03,
     FaultKind.TRUNCATED: 0.005,
 }
 _COMMITS = 5
@@ -59,6 +59,8 @@ class HistoryLake:
             except ValueError:
                 continue
             if said["event_id"] in promised:
+                accept_by = said.get("accept_by")
+                said["accept_by"] = datetime.fromisoformat(accept_by) if accept_by else None
                 said["occurred_at"] = datetime.fromisoformat(said["occurred_at"])
                 found.setdefault(said["event_id"], said | {"_arrived_at": line.arrived_at})
         return list(found.values())
@@ -93,7 +95,8 @@ def _with_vouchers(lines: list[bytes]) -> Iterator[bytes]:
         if isinstance(envelope.event, OrderCompleted) and envelope.event_id not in heard:
             heard.add(envelope.event_id)
             customer = envelope.event.customer_id
-            customers[customer], voucher = decide(customers[customer], envelope, code=lambda: "CODE")
+            completed = cast("EventEnvelope[OrderCompleted]", envelope)
+            customers[customer], voucher = decide(customers[customer], completed, code=lambda: "CODE")
             if voucher is not None:
                 at = envelope.occurred_at + timedelta(milliseconds=20)
                 yield encode(following(envelope, voucher, occurred_at=at, producer="promo_issuer"))

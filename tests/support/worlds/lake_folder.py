@@ -27,10 +27,13 @@ class FolderLake:
 
     def archive(self, *rows: dict[str, Any]) -> str:
         """A file of rows of one day; answers its path."""
+        return self.archive_table(rows[0][PARTITION_KEY], a_table(rows))
+
+    def archive_table(self, day: date, rows: pa.Table) -> str:
+        """The same of a table, all of whose rows are of that day."""
         self._commits += 1
-        day = rows[0][PARTITION_KEY]
         name = f"orders-shardId-000000000000-{self._commits:012}-1-0.parquet"
-        return self._commit(f"{PARTITION_KEY}={day}/{name}", day, a_table(rows))
+        return self._commit(f"{PARTITION_KEY}={day}/{name}", day, rows)
 
     def compact(self, day: date, *, row_group: int = 1000) -> str:
         """The day's events once each, sorted, in one file; answers its path."""
