@@ -262,7 +262,9 @@ def _require_same_restaurants(home: Path, wanted: str | None) -> None:
     """The API was told how long an answer may take."""
     if wanted is not None and (home / "restaurants").exists() and wanted != _restaurants(home):
         there = _restaurants(home)
-        raise UserError(f"the restaurants are up as {there}, not {wanted}", f"`takeaway down` first, or {there}")
+        raise UserError(
+            f"the restaurants are up as {there}, not {wanted}", f"`takeaway down` first, or --restaurants {there}"
+        )
 
 
 def _require_same(backend: Backend, there: str) -> None:

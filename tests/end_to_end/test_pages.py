@@ -174,10 +174,10 @@ def test_twenty_tabs_of_a_browser_share_one_stream_and_all_move(site: Site) -> N
         expect(state_of(tab)).to_have_text("being prepared")
     # The leader goes, and another tab follows in its place.
     tabs[0].close()
-    until(lambda: len([url for url in site.asked if url.endswith("/customer/events")]) > len(streams), within=90)
     site.api(restaurant, "restaurant", f"/orders/{order_id}/complete", {})
     for tab in tabs[1:]:
         expect(state_of(tab)).to_have_text("ready")
+    assert len([url for url in site.asked if url.endswith("/customer/events")]) > len(streams)
 
 
 def test_a_browser_that_was_offline_shows_what_it_missed_when_it_is_back(site: Site) -> None:

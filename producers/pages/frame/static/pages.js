@@ -198,6 +198,9 @@ const channel = page.stream && new BroadcastChannel(`takeaway ${page.stream} ${p
 let failures = 0, waiting = 0, source = null, letGo = null, asking = null;
 
 function hear(message) {
+  // A tab that has just opened, and the one that follows for it.
+  if (message.isNew && source) channel.postMessage({ sign: byId("live").textContent });
+  if (message.sign) live(message.sign);
   if (message.live) live(message.live);
   if (message.changed) refresh(message.changed);
   else if (message.live === "live") refresh();
@@ -267,7 +270,11 @@ function end() {
 function goOn() {
   failures = 0;
   refresh();
-  if (letGo && !source) follow();
+  // Anew, since a stream of before may be dead and not know it.
+  if (letGo) {
+    unfollow();
+    follow();
+  }
   begin();
 }
 
@@ -281,6 +288,7 @@ if (page.stream) {
   addEventListener("offline", () => live("offline"));
   addEventListener("pagehide", end);
   addEventListener("pageshow", ({ persisted }) => persisted && goOn());
+  channel.postMessage({ isNew: true });
   begin();
 }
 
