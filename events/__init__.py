@@ -16,7 +16,7 @@ from events.choreography import (
     handler_steps,
     heard_by,
 )
-from events.drawing import asyncapi, mermaid, tree
+from events.drawing import arrows, asyncapi, mermaid, tree
 from events.envelope import EventEnvelope, EventT_co, derive_event_id, first, following, name_based_uuid, partition_key
 from events.fields import Field, UnstorableField, fields_of
 from events.money import amount
@@ -180,6 +180,7 @@ __all__ = [
     "accept_by_of",
     "accept_within",
     "amount",
+    "arrows",
     "asyncapi",
     "decode",
     "decode_only",

@@ -27,6 +27,17 @@ def mermaid(noted: Mapping[tuple[Step, str], str] | None = None, choreography: S
     return "\n".join(dict.fromkeys(lines))
 
 
+def arrows(choreography: Sequence[Step] = CHOREOGRAPHY) -> tuple[tuple[str, str, str], ...]:
+    """Who tells, the event's type, who listens: each once, in the order of the choreography."""
+    found = [
+        (step.actor, EVENT_TYPES[event], listener)
+        for step in choreography
+        for event in step.publishes
+        for listener in _listeners(step, event, choreography)
+    ]
+    return tuple(dict.fromkeys(found))
+
+
 def tree() -> list[tuple[str, Step, str]]:
     """The flow downwards, from what begins it: each event type indented below the one it follows, its step, its name.
 

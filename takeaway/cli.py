@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from foundation.aws import NoRegion
 from foundation.clock import SYSTEM_CLOCK
 from foundation.error_codes import error_code
-from takeaway.commands import doctor, loading, logs, options, reading, running, sent, stack
+from takeaway.commands import doctor, explore, loading, logs, options, reading, running, sent, stack, top
 from takeaway.commands import flow as flow_commands
 from takeaway.commands.lake import asking, backfill, customers, keeping
 from takeaway.commands.letters import dead_letters, dropping
@@ -44,6 +44,7 @@ app.command("deploy")(stack.deploy)
 app.command("env")(stack.env)
 app.command("token")(stack.token)
 app.command("doctor")(doctor.doctor)
+app.command("top")(top.top)
 app.command("logs")(logs.logs)
 app.command("serve")(running.serve_orders)
 app.command("work")(running.work)
@@ -51,6 +52,7 @@ app.command("replay")(running.replay)
 app.command("watch")(running.watch)
 app.command("restaurants")(running.restaurants)
 app.command("report")(reading.report)
+app.command("explore")(explore.explore)
 app.command("trace")(reading.trace)
 app.command("audit")(reading.audit)
 sent_things.command("mail")(sent.mail)

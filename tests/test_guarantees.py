@@ -104,6 +104,26 @@ GUARANTEES = (
         "test_what_is_dropped_of_a_long_timeline_is_counted_once",
     ),
     Guarantee(
+        "an order is open until it has its end and waits for nothing",
+        becomes("order.deadlines"),
+        "test_an_order_is_open_until_it_has_its_end_and_every_step_of_it_has_come",
+    ),
+    Guarantee(
+        "what the tracker has not read yet is not called missed",
+        never,
+        "test_what_was_due_as_far_as_the_tracker_has_read_is_missed",
+    ),
+    Guarantee(
+        "all open pages of a process share one look",
+        always,
+        "test_twenty_pages_that_ask_at_once_are_given_one_look",
+    ),
+    Guarantee(
+        "what a look had no time for is unknown, and comes first at the next one",
+        deleted,
+        "test_what_a_look_has_no_time_for_is_unknown_and_comes_first_at_the_next",
+    ),
+    Guarantee(
         "an order is due while it waits for something by a deadline",
         becomes("order.deadlines and not timeline.accept_by"),
         "test_an_order_is_due_at_its_soonest_deadline_and_not_at_all_when_it_waits_for_nothing",
@@ -212,6 +232,31 @@ GUARANTEES = (
         "a voucher's code follows from nothing that others know",
         becomes("'A2345672345A'"),
         "test_a_code_follows_neither_from_the_order_nor_from_its_events",
+    ),
+    Guarantee(
+        "a page shows its own orders alone",
+        becomes("order is None"),
+        "test_a_page_shows_and_changes_the_orders_of_its_own_people_alone",
+    ),
+    Guarantee(
+        "a page hears of its own orders alone",
+        always,
+        "test_a_page_hears_at_once_of_its_own_orders_alone",
+    ),
+    Guarantee(
+        "pages' streams are bounded in all",
+        never,
+        "test_streams_are_bounded_in_all_and_for_each_principal",
+    ),
+    Guarantee(
+        "a page's stream ends with its session",
+        becomes("watcher.closed_for"),
+        "test_a_stream_ends_with_its_session",
+    ),
+    Guarantee(
+        "the tickets of a restaurant that a person runs are left to them",
+        never,
+        "test_the_tickets_of_a_restaurant_that_a_person_runs_are_left_until_they_have_gone",
     ),
     Guarantee(
         "every answer has the headers of safety",
@@ -342,6 +387,11 @@ GUARANTEES = (
         "processes that make a file at once agree on what it says",
         replaced("path.hardlink_to(beside)", "beside.replace(path)"),
         "test_what_several_make_at_once_is_what_the_first_made",
+    ),
+    Guarantee(
+        "no page of explore asks anywhere but here",
+        deleted,
+        "test_a_browser_is_told_to_ask_nowhere_else",
     ),
     Guarantee(
         "an answer replaces no file unless told to",

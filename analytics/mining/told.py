@@ -33,12 +33,15 @@ def told_select(events: str, where: str = "", steps: Sequence[Step] = CHOREOGRAP
     flow = declared(steps)
     types = ", ".join(f"({_text(name)}, {code})" for code, name in enumerate(flow.types))
     deadlines = ", ".join(
-        f"({place}, {deadline})" for place, step in enumerate(steps) if (deadline := _heard_by(flow, step))
+        f"({place}, {deadline}, {_after_accept_by(flow, step)})"
+        for place, step in enumerate(steps)
+        if (deadline := _heard_by(flow, step))
     )
     return f"""WITH types AS (SELECT * FROM (VALUES {types}) AS type(event_type, code)),
-deadlines_us AS (SELECT * FROM (VALUES {deadlines}) AS deadline(step, deadline_us)),
+deadlines_us AS (SELECT * FROM (VALUES {deadlines}) AS deadline(step, deadline_us, after_us)),
 happened AS (
-  SELECT order_id AS number, code, hash(event_id) AS event, hash(cause) AS cause, epoch_us(occurred_at) AS at_us
+  SELECT order_id AS number, code, hash(event_id) AS event, hash(cause) AS cause, epoch_us(occurred_at) AS at_us,
+    epoch_us(accept_by) AS accept_us
   FROM {events} JOIN types USING (event_type){where}
 ),
 orders AS (
@@ -48,13 +51,23 @@ pairs AS (
 {indent(statements.pairs(flow).strip(), "  ")}
 )
 SELECT step, event_type AS tells, (at_us - heard_at) / 1e6 AS seconds,
-  coalesce(min(at_us - heard_at) OVER (PARTITION BY number, step, heard) > deadline_us, false) AS late
-FROM pairs JOIN types USING (code) LEFT JOIN deadlines_us USING (step)
+  coalesce(
+    min(at_us - heard_at) OVER (PARTITION BY number, step, heard)
+      > coalesce(accept_us + after_us - heard_at, deadline_us),
+    false
+  ) AS late
+FROM pairs JOIN types USING (code) JOIN (SELECT number, accept_us FROM orders) USING (number)
+  LEFT JOIN deadlines_us USING (step)
 WHERE in_time"""  # noqa: S608 - words and numbers of ours
 
 
 def _heard_by(flow: Declared, step: Step) -> int | None:
     return None if step.listens_to is None else flow.deadline(step)
+
+
+def _after_accept_by(flow: Declared, step: Step) -> str:
+    after = flow.after_accept_by(step)
+    return "NULL::BIGINT" if after is None else str(after)
 
 
 def _seconds(flow: Declared, step: Step) -> str:

@@ -25,6 +25,8 @@ _COLUMNS = (
     *("event_id", "event_type", "order_id", "occurred_at", "cause", "restaurant_id", "customer_id", "city", "items"),
     *("total", "currency", "reason", "_arrived_at", "event_date"),
 )
+# Of lakes that no archiver of this release has opened.
+_MAY_LACK = {"accept_by": "NULL::TIMESTAMPTZ"}
 
 
 @contextmanager
@@ -83,7 +85,8 @@ def _take_in(
 ) -> None:
     """Rows are read a batch at a time: what Arrow reads ahead by itself is in no limit of DuckDB's."""
     dataset = records if isinstance(records, ds.Dataset) else ds.dataset(records)
-    columns = [*_COLUMNS, *(PLACE if repeats.num_rows else ())]
+    lacking = {name: null for name, null in _MAY_LACK.items() if name not in dataset.schema.names}
+    columns = [*_COLUMNS, *(_MAY_LACK.keys() - lacking.keys()), *(PLACE if repeats.num_rows else ())]
     scanner = dataset.scanner(
         columns=columns, filter=_within(window), batch_size=_BATCH_ROWS, batch_readahead=1, fragment_readahead=1
     )
@@ -94,7 +97,9 @@ def _take_in(
         if repeats.num_rows
         else "false"
     )
-    connection.execute(f"CREATE TABLE taken AS SELECT {', '.join(_COLUMNS)}, {is_repeat} AS is_repeat FROM incoming")
+    others = ", ".join(f"{lacking.get(name, name)} AS {name}" for name in _MAY_LACK)
+    selected = f"{', '.join(_COLUMNS)}, {others}, {is_repeat} AS is_repeat"
+    connection.execute(f"CREATE TABLE taken AS SELECT {selected} FROM incoming")
     connection.unregister("incoming")
     connection.unregister("repeats")
     connection.execute("CREATE VIEW records AS SELECT * EXCLUDE is_repeat FROM taken")

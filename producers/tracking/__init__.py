@@ -4,15 +4,17 @@ from producers.tracking.deadlines import Deadline
 from producers.tracking.item import OrderUnreadable, TimelineFull, TrackedOrder
 from producers.tracking.pages import BadCursor, ListedOrder, Page
 from producers.tracking.read_shards import ReadShards
-from producers.tracking.table import DUE_KEYS, Contested, DueOrder, TrackedOrders
+from producers.tracking.table import DUE_KEYS, OPEN_KEYS, Contested, DueOrder, OpenOrder, TrackedOrders
 
 __all__ = [
     "DUE_KEYS",
+    "OPEN_KEYS",
     "BadCursor",
     "Contested",
     "Deadline",
     "DueOrder",
     "ListedOrder",
+    "OpenOrder",
     "OrderUnreadable",
     "Page",
     "ReadShards",

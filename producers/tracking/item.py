@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from events import OrderTimeline, SeenEvents, order_timeline
+from events import FINAL, OrderTimeline, SeenEvents, order_timeline
 from producers.tracking.deadlines import Deadline, open_deadlines
 
 if TYPE_CHECKING:
@@ -112,6 +112,9 @@ def to_item(order: TrackedOrder) -> "dict[str, UniversalAttributeValueTypeDef]":
             item[name] = {"S": value}
     if order.settled:
         item["settled"] = {"B": order.settled}
+    # guarantee: an order is open until it has its end and waits for nothing
+    if timeline.order_state not in FINAL or timeline.waits_for:
+        item["open_key"] = {"N": str(part_of(order.order_id))}
     # guarantee: an order is due while it waits for something by a deadline
     if order.deadlines:
         item |= {"due_key": {"N": str(part_of(order.order_id))}, "due_at": {"N": micros(order.deadlines[0].due)}}

@@ -4,12 +4,14 @@ import json
 import threading
 from dataclasses import asdict
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from consumers.specs import named, reader_named, readers
+from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import json_lines
 from foundation.settings import variable
 from takeaway.commands import completing
@@ -18,6 +20,9 @@ from takeaway.errors import UserError
 from takeaway.local import require_free
 from takeaway.stack import HOME, require_local, resolved, signing
 from takeaway.terminal import counted, say, typed
+
+if TYPE_CHECKING:
+    from takeaway.overview.page import Lookout
 
 
 class Engine(StrEnum):
@@ -43,7 +48,17 @@ def serve_orders(
     require_free(listen_on, variable("api_port"))
     # uvicorn ends by the signal that it heard, once all is answered: to us it is heard, no more.
     stop_on_signal()
-    serve(orders_api(environ, json_lines("api"), market_menu()), port=listen_on)
+    from producers.pages.operations import operations_pages
+
+    @cache
+    def lookout() -> "Lookout":
+        # Loaded when a page is first opened: an API is to answer soon.
+        from takeaway.overview.page import lookout
+
+        return lookout(environ, HOME, SYSTEM_CLOCK, uninterrupted_wait())
+
+    operations = operations_pages(lambda: lookout().look())
+    serve(orders_api(environ, json_lines("api"), market_menu(), rooms=[operations]), port=listen_on)
 
 
 def work(

@@ -1,7 +1,9 @@
 """The whole flow in about a minute: a local AWS of its own, real processes, a load, the audit's receipt, the report."""
 
+import os
 import shlex
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,6 +58,12 @@ class DemoPlan:
     seed: int
 
 
+_STOPPING = (
+    b"\nstopping: waits for the load to end, for the consumers to finish what they have, and for the audit; "
+    b"Ctrl-C again ends it now\n"
+)
+
+
 class Interrupted:
     """The first Ctrl-C or SIGTERM asks for an orderly end; the second one means now."""
 
@@ -75,6 +83,8 @@ class Interrupted:
         if self.event.is_set():
             raise KeyboardInterrupt
         self.event.set()
+        # By itself: what prints may be in the middle of a line, and holds a lock.
+        os.write(sys.stderr.fileno(), _STOPPING)
 
 
 def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:

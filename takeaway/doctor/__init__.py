@@ -13,7 +13,9 @@ from takeaway.doctor.facts import (
     Setting,
 )
 from takeaway.doctor.judge import findings, size_in_words, warnings
-from takeaway.doctor.settings import examined_sources
+from takeaway.doctor.machine import own_variables, processes
+from takeaway.doctor.resources import back_end, dead_letters
+from takeaway.doctor.settings import examined_sources, pace_seconds, stack_settings
 
 __all__ = [
     "BackEnd",
@@ -25,9 +27,15 @@ __all__ = [
     "Process",
     "Section",
     "Setting",
+    "back_end",
+    "dead_letters",
     "examine",
     "examined_sources",
     "findings",
+    "own_variables",
+    "pace_seconds",
+    "processes",
     "size_in_words",
+    "stack_settings",
     "warnings",
 ]

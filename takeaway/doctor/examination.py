@@ -9,7 +9,6 @@ from typing import Any
 
 from botocore.exceptions import NoCredentialsError
 
-from analytics.table import table_uri
 from consumers.settings import ConsumerSettings
 from consumers.specs import CONSUMERS, ConsumerSpec, readers
 from foundation import aws
@@ -199,6 +198,8 @@ def _letters(name: str, answer: DeadLetters | Unanswered, there: Mapping[str, st
 
 
 def _lake(answer: LakeState | Unanswered, there: Mapping[str, str]) -> LakeState:
+    from analytics.table import table_uri
+
     if isinstance(answer, Unanswered):
         return LakeState(table_uri(there["lake_bucket"]), trouble=answer.reason)
     return answer

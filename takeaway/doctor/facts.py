@@ -79,6 +79,12 @@ class Process:
     def works(self) -> bool:
         return self.up and not self.frozen
 
+    @property
+    def state(self) -> str:
+        if not self.up:
+            return "has ended"
+        return "is frozen" if self.frozen else "is up"
+
 
 @dataclass(frozen=True)
 class BackEnd:

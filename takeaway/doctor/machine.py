@@ -34,6 +34,11 @@ def started(home: Path, environ: Mapping[str, str]) -> tuple[Process, ...]:
     return tuple(_looked_at(one, home, environ) for one in load_services(home / "services.json"))
 
 
+def processes(home: Path) -> tuple[Process, ...]:
+    """What `takeaway up` started there and did not stop, by its pid alone: none of it is asked anything."""
+    return tuple(_by_pid(one) for one in load_services(home / "services.json"))
+
+
 def own_variables(home: Path) -> dict[str, Mapping[str, str]]:
     """The variables of each process that `takeaway up` started, by its name; without those that hide them."""
     found: dict[str, Mapping[str, str]] = {}
@@ -63,6 +68,11 @@ def local_date(url: str, path: str) -> datetime | None:
 
 
 def _looked_at(running: Running, home: Path, environ: Mapping[str, str]) -> Process:
+    found = _by_pid(running)
+    return _api(found, home, environ) if running.name == API and found.works else found
+
+
+def _by_pid(running: Running) -> Process:
     found = Process(running.name, running.pid, up=False, log=running.log)
     try:
         process = running.process()
@@ -72,8 +82,7 @@ def _looked_at(running: Running, home: Path, environ: Mapping[str, str]) -> Proc
     except psutil.NoSuchProcess:
         return replace(found, last_words=_last_words(running))
     seconds = SYSTEM_CLOCK.now().timestamp() - running.created
-    found = replace(found, up=True, frozen=frozen, up_seconds=seconds)
-    return _api(found, home, environ) if running.name == API and not frozen else found
+    return replace(found, up=True, frozen=frozen, up_seconds=seconds)
 
 
 def _last_words(running: Running) -> str:

@@ -8,14 +8,8 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from botocore.exceptions import ClientError
-from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
 
-from analytics.reading import LiveFiles, lake_filesystem
-from analytics.table import table_uri
 from consumers.dead_letters import NoLetter, kind_of
 from events import KNOWN_EVENTS
 from foundation import aws
@@ -30,6 +24,8 @@ from takeaway.stack import DEFAULT_STACK, Asked, Unanswered
 from takeaway.terminal import counted
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import DeltaTable
     from mypy_boto3_s3 import S3Client
 
 # On AWS the first question also looks for credentials, and each place that may have them takes its time.
@@ -171,6 +167,13 @@ def dead_letters(s3: "S3Client", bucket: str, consumer: str, seconds: float, clo
 
 def lake(environ: Mapping[str, str], bucket: str) -> LakeState:
     """What its log says, and the newest files of which events there are that this release does not know."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    from analytics.table import table_uri
+
     where = table_uri(bucket)
     limits = {"connect_timeout": "2s", "timeout": "3s", "max_retries": "1"}
     try:
@@ -188,7 +191,9 @@ def lake(environ: Mapping[str, str], bucket: str) -> LakeState:
     )
 
 
-def _undeclared(table: DeltaTable, files: pa.Table, environ: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
+def _undeclared(table: "DeltaTable", files: "pa.Table", environ: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
+    from analytics.reading import LiveFiles, lake_filesystem
+
     if not {"event_type", "schema_version"} <= {field.name for field in table.schema().fields}:
         return ()
     by_age = files.sort_by([("modification_time", "descending")]).column("path").to_pylist()

@@ -44,16 +44,26 @@ class Asked(Generic[Answer]):
 
     def answer(self) -> Answer | Unanswered:
         """The answer, or why there is none. Raises when there are no credentials to ask with, or for a bug."""
-        from deltalake.exceptions import DeltaError
-
         try:
             return self._future.result(max(0.0, self._until - self._clock.monotonic()))
         except TimeoutError:
             return Unanswered(f"no answer within {self._seconds:g} s")
         except NoCredentialsError:
             raise
-        except (ClientError, BotoCoreError, OSError, DeltaError) as error:
+        except (ClientError, BotoCoreError, OSError) as error:
             return Unanswered(reason(error))
+        except Exception as error:
+            # Loaded where it is needed alone: most questions are none to the lake.
+            from deltalake.exceptions import DeltaError
+
+            if not isinstance(error, DeltaError):
+                raise
+            return Unanswered(reason(error))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its thread is done: with one that hangs, it is better not asked again."""
+        return self._future.done()
 
     def _ask(self) -> None:
         try:

@@ -5,6 +5,7 @@ Reads any lease table in the KCL's format. `takeaway doctor` reads this room, an
 
 from takeaway.standing.collector import LOOK_SECONDS, Collector, Reader, SeenReader
 from takeaway.standing.judge import Judgement, Verdict, allowance, judged
+from takeaway.standing.lease_standing import standing_of, timed, waits_for
 from takeaway.standing.logs import LoggedTrouble, logged_trouble
 from takeaway.standing.shard_standing import ShardStanding
 from takeaway.standing.stream_end import Ahead
@@ -22,4 +23,7 @@ __all__ = [
     "allowance",
     "judged",
     "logged_trouble",
+    "standing_of",
+    "timed",
+    "waits_for",
 ]

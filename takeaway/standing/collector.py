@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from consumers.engines.worker.leases import Lease, LeaseTable, may_start, position_text, to_create
+from consumers.engines.worker.leases import Lease, LeaseTable, to_create
 from foundation.clock import Clock, Wait
 from foundation.error_codes import error_code
-from foundation.kinesis import Sentinel, SequenceNumber, decoding, listed_shards
+from foundation.kinesis import Sentinel, decoding, listed_shards
+from takeaway.standing.lease_standing import standing_of, timed, waits_for, with_ahead
 from takeaway.standing.shard_standing import ShardStanding
 from takeaway.standing.stream_end import Ahead, ahead_of
 
@@ -26,8 +27,6 @@ _RENEWALS = 1.5
 _LONGEST_WATCH_SECONDS = 8.0
 # At most, with an answer that takes its time.
 LOOK_SECONDS = 2 * _SHARDS_SECONDS + _LONGEST_WATCH_SECONDS + 2
-# Between the clock that noted a movement and the one that noted a stream's creation.
-_CLOCKS_APART = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
@@ -86,36 +85,33 @@ class Collector:
         after, renewed = self._watched(table, before, ahead, reader, started)
         looked = self._clock.monotonic() - started
         standings = {
-            shard_id: _standing(lease, after.get(shard_id, lease), ahead[shard_id], renewed.get(shard_id), made_at)
+            shard_id: standing_of(lease, after.get(shard_id, lease), ahead[shard_id], renewed.get(shard_id), made_at)
             for shard_id, lease in before.items()
         }
         standings = {
             shard_id: replace(
-                one,
-                waits_for=_waits_for(before[shard_id], before),
-                standing_seconds=looked if one.moved_at is None else self._seconds_since(one.moved_at),
-                trouble_seconds=self._seconds_since(one.trouble.since if one.trouble else None),
-                held_seconds=self._held_seconds(after.get(shard_id, before[shard_id])),
+                timed(one, after.get(shard_id, before[shard_id]), self._now(), looked),
+                waits_for=waits_for(before[shard_id], before),
             )
             for shard_id, one in standings.items()
         }
         again = {shard_id: after[shard_id] for shard_id, one in standings.items() if one.moved and one.unread}
         for shard_id, now in self._ahead(again, reader).items():
             was = standings[shard_id]
-            standings[shard_id] = replace(_with(was, now), waiting_seconds_before=was.waiting_seconds, moved=True)
+            standings[shard_id] = replace(with_ahead(was, now), waiting_seconds_before=was.waiting_seconds, moved=True)
         for shard_id, lease in missing.items():
             if ahead[shard_id].unread is False:
                 continue
             # No worker has made its lease yet: it stands since its first record came.
-            one = _standing(lease, lease, ahead[shard_id], None, None)
-            standings[shard_id] = replace(one, waits_for=_waits_for(lease, before | missing), leased=False)
+            one = standing_of(lease, lease, ahead[shard_id], None, None)
+            standings[shard_id] = replace(one, waits_for=waits_for(lease, before | missing), leased=False)
         return SeenReader(ran=True, shards=tuple(standings[shard_id] for shard_id in sorted(standings)))
 
     def _never_read(self, reader: Reader) -> tuple[ShardStanding, ...]:
         shards = listed_shards(self._kinesis, self._stream)
         leases = {shard.shard_id: Lease(shard.shard_id, Sentinel.TRIM_HORIZON) for shard in shards}
         ahead = self._ahead(leases, reader)
-        return tuple(_standing(lease, lease, ahead[shard_id], False, None) for shard_id, lease in leases.items())
+        return tuple(standing_of(lease, lease, ahead[shard_id], False, None) for shard_id, lease in leases.items())
 
     def _missing(self, leases: Mapping[str, Lease]) -> dict[str, Lease]:
         if not leases:
@@ -185,63 +181,6 @@ class Collector:
     def _now(self) -> datetime:
         return self._now_at_start + timedelta(seconds=self._clock.monotonic() - self._started)
 
-    def _seconds_since(self, moment: datetime | None) -> float | None:
-        return None if moment is None else max(0.0, (self._now() - moment).total_seconds())
-
-    def _held_seconds(self, lease: Lease) -> float | None:
-        """A holder that has not noted anything yet has only just come."""
-        note = lease.note
-        if note is None:
-            return None
-        return self._seconds_since(note.held_since) if note.by in {"", lease.holder} else 0.0
-
-
-def _standing(
-    before: Lease, after: Lease, ahead: Ahead, renewed: bool | None, stream_made_at: datetime | None
-) -> ShardStanding:
-    note = after.note if after.note and after.note.position in {"", position_text(after.checkpoint)} else None
-    own = note is not None and note.by in {"", after.holder}
-    # Trouble that was there at one glance only may pass: it has to be told by two heartbeats.
-    told = note.trouble if note is not None and own else None
-    if told is not None and not told.stopped:
-        first = before.note.trouble if before.note is not None else None
-        told = told if first is not None and first.since == told.since else None
-    is_place = isinstance(after.checkpoint, SequenceNumber)
-    moved_at = note.moved_at if note is not None else None
-    older = moved_at is not None and stream_made_at is not None and moved_at + _CLOCKS_APART < stream_made_at
-    standing = ShardStanding(
-        after.shard_id,
-        position_text(after.checkpoint),
-        after.holder,
-        finished=after.finished,
-        moved=before.checkpoint != after.checkpoint,
-        moved_at=moved_at,
-        takeovers=after.owner_switches,
-        renewed=renewed,
-        trouble=told,
-        of_older_stream=is_place and (older or ahead.refused),
-        unreadable=after.trouble,
-    )
-    return _with(standing, ahead)
-
 
 def _tells_moves(lease: Lease) -> bool:
     return lease.note is not None and lease.note.moved_at is not None
-
-
-def _with(standing: ShardStanding, ahead: Ahead) -> ShardStanding:
-    return replace(
-        standing,
-        end=ahead.end,
-        unread=ahead.unread,
-        unread_records=ahead.records,
-        waiting_seconds=ahead.waiting_seconds,
-        millis_behind=ahead.millis_behind,
-        unseen=ahead.unseen,
-    )
-
-
-def _waits_for(lease: Lease, leases: Mapping[str, Lease]) -> tuple[str, ...]:
-    if lease.finished or lease.trouble or may_start(lease, leases):
-        return ()
-    return tuple(sorted(parent for parent in lease.parents if parent in leases and not leases[parent].finished))

@@ -16,10 +16,11 @@ from tests.support.flow import until
 from tests.support.pages import Site, a_restaurant, tab_to
 from tests.support.tables import Tables
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
 
-# Longer than anything takes that works: nothing is asserted about time.
-PATIENTLY = 30_000
+# Longer than anything takes that works, on a machine that is busy with other things too: nothing is asserted of time.
+PATIENTLY = 90_000
+expect.set_options(timeout=PATIENTLY)
 NASTY = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>{{7*7}}'
 NAMES = (NASTY, "مطعم الزيتون", "🍜 名前 Zoë", "x" * 1000, "'\"&`")
 
@@ -70,7 +71,7 @@ def test_an_order_goes_from_menu_to_mail_through_the_pages_alone(site: Site, tab
     order_id = order_by_form(page, restaurant)
 
     def seen(event_type: str, what: Any) -> None:
-        expect(what).to_be_visible(timeout=PATIENTLY)
+        expect(what).to_be_visible()
         at = SYSTEM_CLOCK.now()
         behind = (at - site.arrived(order_id, event_type)).total_seconds()
         tables.add("from the stream to the customer's page", event=event_type, seconds=f"{behind:.2f}")
@@ -79,7 +80,7 @@ def test_an_order_goes_from_menu_to_mail_through_the_pages_alone(site: Site, tab
     seen("restaurant_notified", page.get_by_text("The restaurant has your order"))
     is_accessible(page)
     ticket = board.locator(f"#ticket-{order_id}")
-    expect(ticket).to_contain_text(f"2 \u00d7 {restaurant.dishes[0].name}", timeout=PATIENTLY)
+    expect(ticket).to_contain_text(f"2 \u00d7 {restaurant.dishes[0].name}")
     is_accessible(board)
     ticket.get_by_label("Ready in").fill("25")
     ticket.get_by_role("button", name="Accept").click()
@@ -91,10 +92,10 @@ def test_an_order_goes_from_menu_to_mail_through_the_pages_alone(site: Site, tab
     is_accessible(board)
     board.get_by_role("button", name=f"Complete order {order_id[:8]}").click()
     seen("order_completed", state_of(page).get_by_text("ready", exact=True))
-    expect(page.locator("#mails time")).to_have_count(2, timeout=PATIENTLY)
+    expect(page.locator("#mails time")).to_have_count(2)
     is_accessible(page)
     page.get_by_role("link", name="Your orders").click()
-    expect(page.locator(f"#order-{order_id}")).to_contain_text("ready", timeout=PATIENTLY)
+    expect(page.locator(f"#order-{order_id}")).to_contain_text("ready")
     is_accessible(page)
     types = [one["event_type"] for one in site.api("customer-a", "customer", f"/orders/{order_id}")["timeline"]]
     expected = ["order_placed", "restaurant_notified", "order_accepted", "user_notified", "order_completed"]
@@ -107,14 +108,14 @@ def test_a_rejection_says_why_and_a_customer_may_cancel_until_the_answer(site: S
     board = site.signed_in(restaurant.restaurant_id, "restaurant")
     order_id = order_by_form(page, restaurant)
     ticket = board.locator(f"#ticket-{order_id}")
-    ticket.get_by_role("combobox").select_option("out_of_stock", timeout=PATIENTLY)
+    ticket.get_by_role("combobox").select_option("out_of_stock")
     ticket.get_by_role("button", name="Reject").click()
     expect(page.get_by_text("Rejected: out of stock")).to_be_visible()
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
     is_accessible(page)
     page.get_by_role("link", name="Your orders").click()
     other = order_by_form(page, restaurant)
-    expect(board.locator(f"#ticket-{other}")).to_be_visible(timeout=PATIENTLY)
+    expect(board.locator(f"#ticket-{other}")).to_be_visible()
     page.get_by_role("button", name="Cancel this order").click()
     expect(page.get_by_text("Cancelled by you")).to_be_visible()
     expect(board.locator("#over")).to_contain_text(other[:8])
@@ -138,7 +139,7 @@ def test_of_two_tabs_that_answer_one_order_one_wins_and_the_other_is_told_what_w
     second, customer = site.signed_in(restaurant, "restaurant"), site.signed_in("customer-c", "customer")
     customer.goto(f"{site.origin}/customer/orders/{order_id}")
     for page in (first, second):
-        expect(page.locator(f"#ticket-{order_id}")).to_be_visible(timeout=PATIENTLY)
+        expect(page.locator(f"#ticket-{order_id}")).to_be_visible()
     stale(second)
     stale(customer)
     first.get_by_role("button", name="Accept order").click()
@@ -170,13 +171,13 @@ def test_twenty_tabs_of_a_browser_share_one_stream_and_all_move(site: Site) -> N
     assert len(streams) <= 2
     site.api(restaurant, "restaurant", f"/orders/{order_id}/accept", {"ready_in_minutes": 20})
     for tab in tabs:
-        expect(state_of(tab)).to_have_text("being prepared", timeout=PATIENTLY)
+        expect(state_of(tab)).to_have_text("being prepared")
     # The leader goes, and another tab follows in its place.
     tabs[0].close()
-    until(lambda: len([url for url in site.asked if url.endswith("/customer/events")]) > len(streams), within=30)
+    until(lambda: len([url for url in site.asked if url.endswith("/customer/events")]) > len(streams), within=90)
     site.api(restaurant, "restaurant", f"/orders/{order_id}/complete", {})
     for tab in tabs[1:]:
-        expect(state_of(tab)).to_have_text("ready", timeout=PATIENTLY)
+        expect(state_of(tab)).to_have_text("ready")
 
 
 def test_a_browser_that_was_offline_shows_what_it_missed_when_it_is_back(site: Site) -> None:
@@ -192,8 +193,8 @@ def test_a_browser_that_was_offline_shows_what_it_missed_when_it_is_back(site: S
     site.api(restaurant, "restaurant", f"/orders/{order_id}/accept", {"ready_in_minutes": 20})
     expect(state_of(page)).to_have_text("waiting")
     page.context.set_offline(False)
-    expect(state_of(page)).to_have_text("being prepared", timeout=PATIENTLY)
-    expect(page.locator("#live")).to_have_text("live", timeout=PATIENTLY)
+    expect(state_of(page)).to_have_text("being prepared")
+    expect(page.locator("#live")).to_have_text("live")
 
 
 def test_a_session_that_ends_while_the_page_is_open_is_told_and_nothing_is_lost(site: Site) -> None:
@@ -227,7 +228,7 @@ def test_a_page_that_only_looks_is_told_too_when_its_session_ends(site: Site) ->
     context.add_cookies([{"name": "takeaway_customer", "value": session, "url": site.origin}])
     page = context.new_page()
     page.goto(f"{site.origin}/customer")
-    expect(page.get_by_role("alert")).to_contain_text("Your session is over.", timeout=PATIENTLY)
+    expect(page.get_by_role("alert")).to_contain_text("Your session is over.")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -238,7 +239,7 @@ def test_what_people_typed_is_shown_as_text_in_a_browser(site: Site, name: str) 
     page, board = site.signed_in("customer-g", "customer"), site.signed_in(restaurant, "restaurant")
     page.goto(f"{site.origin}/customer/orders/{order_id}")
     expect(page.get_by_role("heading", level=1)).to_have_text(name)
-    expect(board.locator(f"#ticket-{order_id}")).to_contain_text(name, timeout=PATIENTLY)
+    expect(board.locator(f"#ticket-{order_id}")).to_contain_text(name)
     for one in (page, board):
         assert one.evaluate("window.hit") is None
         assert one.locator("main img, main script").count() == 0

@@ -38,7 +38,7 @@ class Site:
     def a_browser(self, **like: Any) -> BrowserContext:
         """A browser of one person. Whatever its pages ask for, and whatever they complain about, is written down."""
         context = self.browser.new_context(**like)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(90_000)
         context.on("request", lambda request: self.asked.append(request.url))
         context.on("console", self._note)
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
@@ -74,7 +74,7 @@ class Site:
             json=body or None,
             headers={"Authorization": f"Bearer {token}"},
             trust_env=False,
-            timeout=30,
+            timeout=60,
         )
         assert answer.is_success, answer.text
         return answer.json()
@@ -100,7 +100,7 @@ class Site:
             found = [one["arrived_at"] for one in timeline if one["event_type"] == event_type]
             return datetime.fromisoformat(found[0]) if found else None
 
-        return until(seen, within=30)  # type: ignore[no-any-return]
+        return until(seen, within=90)  # type: ignore[no-any-return]
 
 
 def a_restaurant(place: int) -> Any:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,6 +37,7 @@ class ChangesLimits:
     look: timedelta = timedelta(seconds=0.5)
     newest: int = 30
     quiet_looks: int = 60
+    recent: int = 256
 
 
 CHANGES_LIMITS = ChangesLimits()
@@ -96,6 +98,7 @@ class Changes:
         self._stop = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._looks_left: dict[str, int] = {}
+        self._recent: deque[Order] = deque(maxlen=limits.recent)
 
     async def start(self) -> None:
         self._stop = stop = threading.Event()
@@ -107,8 +110,16 @@ class Changes:
         self._loop = None
 
     def carried_out(self, order: Order) -> None:
+        with self._lock:
+            self._recent.append(order)
         if (loop := self._loop) is not None:
             loop.call_soon_threadsafe(self._tell, order)
+
+    def recent(self, principal: Principal) -> list[str]:
+        """Ids of this principal's orders that a command of this process has led on lately, the newest first."""
+        with self._lock:
+            orders = list(self._recent)
+        return list(dict.fromkeys(order.order_id for order in reversed(orders) if may_see(principal, order)))
 
     def follow(self, principal: Principal, admitted_for: timedelta) -> Watcher:
         """Raises a 503 `Problem` when there are as many streams as there may be. `admitted_for`: by the session."""

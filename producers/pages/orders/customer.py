@@ -14,7 +14,7 @@ from litestar.params import FromPath
 from events import PLACED, OrderTimeline
 from foundation.diagnostics import Emit
 from producers.api import Authenticated, EventStream, OrderId, may_see, refused
-from producers.orders import CancelOrder, Order, Ordering, Refusal, TrackerUnread, error_kind, unknown_order
+from producers.orders import CancelOrder, Order, Ordering, Principal, Refusal, TrackerUnread, error_kind, unknown_order
 from producers.pages.frame import Form, Pages, seen_by, written_by
 from producers.pages.orders.changes import Changes
 from producers.pages.orders.menu import Menu
@@ -33,9 +33,10 @@ def choose_restaurant(
     menu: NamedDependency[Menu],
     ordering: NamedDependency[Ordering],
     tracked: NamedDependency[TrackedOrders],
+    changes: NamedDependency[Changes],
     emit: NamedDependency[Emit],
 ) -> Response[str]:
-    own = _own_orders(request.user.subject, ordering, tracked, emit)
+    own = _own_orders(request.user, ordering, tracked, changes, emit)
     return pages.page(request, "customer.html", menu=menu, orders=own)
 
 
@@ -45,9 +46,10 @@ def own_orders(
     pages: NamedDependency[Pages],
     ordering: NamedDependency[Ordering],
     tracked: NamedDependency[TrackedOrders],
+    changes: NamedDependency[Changes],
     emit: NamedDependency[Emit],
 ) -> Response[str]:
-    return pages.part("own_orders.html", orders=_own_orders(request.user.subject, ordering, tracked, emit))
+    return pages.part("own_orders.html", orders=_own_orders(request.user, ordering, tracked, changes, emit))
 
 
 @get("/customer/restaurants/{restaurant_id:str}", guards=_SEEN, sync_to_thread=False)
@@ -150,13 +152,13 @@ def _facts(order: Order, timeline: OrderTimeline | None) -> dict[str, Any]:
 
 
 def _own_orders(
-    customer_id: str, ordering: Ordering, tracked: TrackedOrders, emit: Emit
+    who: Principal, ordering: Ordering, tracked: TrackedOrders, changes: Changes, emit: Emit
 ) -> list[tuple[Order, Any]] | None:
     """The customer's newest orders, each with when it earned a voucher; None when the list cannot be read."""
-    page = if_read(lambda: tracked.of_customer(customer_id, limit=MOST_SHOWN), emit)
+    page = if_read(lambda: tracked.of_customer(who.subject, limit=MOST_SHOWN), emit)
     if page is None:
         return None
-    ids = [one.order_id for one in page.orders]
+    ids = list({one.order_id: None for one in page.orders} | dict.fromkeys(changes.recent(who)))
     orders, seen = ordering.find_many(ids), if_read(lambda: tracked.get_many(ids, consistent=False), emit) or {}
     return [(orders[name], voucher_at(seen[name].timeline) if name in seen else None) for name in ids if name in orders]
 

@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from events import ACCEPTED, PLACED
 from foundation.diagnostics import Emit
 from producers.api import Authenticated, OrderId, mismatched
-from producers.orders import AcceptOrder, CompleteOrder, Ordering, Refusal, RejectOrder, RestaurantCommand
+from producers.orders import AcceptOrder, CompleteOrder, Ordering, Principal, Refusal, RejectOrder, RestaurantCommand
 from producers.pages.frame import Form, Pages, seen_by, written_by
 from producers.pages.marks import OpenedRestaurants
 from producers.pages.orders.changes import Changes
@@ -41,10 +41,11 @@ def see_board(
     presence: NamedDependency[Presence],
     ordering: NamedDependency[Ordering],
     tracked: NamedDependency[TrackedOrders],
+    changes: NamedDependency[Changes],
     emit: NamedDependency[Emit],
 ) -> Response[str]:
     presence.opened.open(request.user.subject, request.auth)
-    own = _board(request.user.subject, pages, ordering, tracked, emit)
+    own = _board(request.user, pages, ordering, tracked, changes, emit)
     return pages.page(request, "restaurant.html", board=own)
 
 
@@ -54,9 +55,10 @@ def board_part(
     pages: NamedDependency[Pages],
     ordering: NamedDependency[Ordering],
     tracked: NamedDependency[TrackedOrders],
+    changes: NamedDependency[Changes],
     emit: NamedDependency[Emit],
 ) -> Response[str]:
-    return pages.part("board.html", board=_board(request.user.subject, pages, ordering, tracked, emit))
+    return pages.part("board.html", board=_board(request.user, pages, ordering, tracked, changes, emit))
 
 
 @post("/restaurant/orders/{order_id:str}/accept", guards=_WRITTEN, status_code=HTTPStatus.OK, sync_to_thread=True)
@@ -101,19 +103,23 @@ def _perform(command: RestaurantCommand, order_id: str, request: Authenticated, 
         raise in_words(done, "restaurant")
 
 
-def _board(restaurant_id: str, pages: Pages, ordering: Ordering, tracked: TrackedOrders, emit: Emit) -> Board | None:
+def _board(
+    who: Principal, pages: Pages, ordering: Ordering, tracked: TrackedOrders, changes: Changes, emit: Emit
+) -> Board | None:
     """None when the list cannot be read. Where each order stands is as the orders context has it, never behind."""
 
     def listed() -> set[str]:
         lists = (
-            tracked.of_restaurant(restaurant_id, limit=MOST_OPEN, state=PLACED),
-            tracked.of_restaurant(restaurant_id, limit=MOST_OPEN, state=ACCEPTED),
-            tracked.of_restaurant(restaurant_id, limit=MOST_NEWEST),
+            tracked.of_restaurant(who.subject, limit=MOST_OPEN, state=PLACED),
+            tracked.of_restaurant(who.subject, limit=MOST_OPEN, state=ACCEPTED),
+            tracked.of_restaurant(who.subject, limit=MOST_NEWEST),
         )
         return {order.order_id for page in lists for order in page.orders}
 
     found: set[str] | None = if_read(listed, emit)
-    return None if found is None else board(ordering.find_many(found).values(), pages.clock.now())
+    if found is None:
+        return None
+    return board(ordering.find_many({*found, *changes.recent(who)}).values(), pages.clock.now())
 
 
 RESTAURANTS = (see_board, board_part, accept, reject, complete, changes_of_restaurant)

@@ -29,7 +29,7 @@ WINDOWS = {
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> HistoryLake:
     folder: Path = tmp_path_factory.mktemp("history")
-    plan = HistoryPlan(7, DAYS, orders_a_day=60, scenario="kitchen-meltdown", faults=FAULTS)
+    plan = HistoryPlan(7, DAYS, orders_a_day=150, scenario="kitchen-meltdown", faults=FAULTS)
     return history_lake(folder, plan)
 
 
@@ -88,6 +88,9 @@ def test_the_history_has_all_that_the_numbers_are_of(world: HistoryLake, occurre
     assert len(world.lines) > len(occurred) == quality["rows"]
     assert report.rows("missed_deadlines")
     assert any(row["late"] for row in report.rows("flow"))
+    assert any(row["voucher"] and row["ordered_again"] for row in report.rows("vouchers"))
+    under_way = a_report(world, WINDOWS["in the middle of meals"])
+    assert under_way.rows("oldest_open")
 
 
 @pytest.mark.parametrize("name", ["overview", "flow", "data_quality", "items", "vouchers", "missed_deadlines"])

@@ -148,17 +148,21 @@ def test_whatever_a_read_fails_with_it_is_read_again(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("producers.api.streams.pause_after", lambda _: 0.002)
     table, told = FakeTrackerTable(), list[Diagnostic]()
     table.orders().join("order-1", seen(places(PLACED, NOTIFIED)))
-    whole = table.items["order-1"]
-    table.items["order-1"] = {**whole, "known": {"B": b"not compressed"}}
+    tracked = table.orders()
+    get_many = tracked.get_many
+
+    def odd(*_: Any, **__: Any) -> Any:
+        raise ValueError("nothing that a table is known to answer")
 
     async def scene() -> None:
-        some = OrderStreams(table.orders(), StreamLimits(look=SOON), told.append)
+        monkeypatch.setattr(tracked, "get_many", odd)
+        some = OrderStreams(tracked, StreamLimits(look=SOON), told.append)
         await some.start()
         follower = some.follow(who(1), TrackedOrder("order-1"), DAY)
         while not told:
             await asyncio.sleep(0.002)
-        assert told == [TrackerUnread("error")]
-        table.items["order-1"] = whole
+        assert told == [TrackerUnread("ValueError")]
+        monkeypatch.setattr(tracked, "get_many", get_many)
         await follower.changed.wait()
         await some.stop()
 

@@ -7,9 +7,20 @@ import pytest
 from events.envelope import EventEnvelope
 from events.orders import Event
 from events.timeline import SeenEvent, seen
-from producers.tracking import Deadline, TrackedOrder
-from producers.tracking.item import micros
-from tests.events.test_timeline import ACCEPT_BY, ACCEPTED, COMPLETED, MINUTE, NOTIFIED, PLACED, TOLD, at, places
+from producers.tracking import OPEN_KEYS, Deadline, TrackedOrder
+from producers.tracking.item import micros, part_of
+from tests.events.test_timeline import (
+    ACCEPT_BY,
+    ACCEPTED,
+    COMPLETED,
+    MINUTE,
+    NOTIFIED,
+    PLACED,
+    TOLD,
+    TOLD_READY,
+    at,
+    places,
+)
 from tests.support.builders import NOON, an_envelope, an_order_placed
 from tests.support.fakes.tracker_table import FakeTrackerTable
 
@@ -62,6 +73,33 @@ def test_what_is_settled_is_due_no_more_and_the_next_deadline_is() -> None:
     assert there.deadlines == order.deadlines[1:]
     assert table.orders().settle(there, there.deadlines) == there.deadlines
     assert not {"due_at", "due_key"} & table.items[ORDER].keys()
+
+
+def test_an_order_is_open_until_it_has_its_end_and_every_step_of_it_has_come() -> None:
+    table = FakeTrackerTable()
+    orders, key = table.orders(), part_of(ORDER)
+    orders.join(ORDER, seen(places(PLACED, NOTIFIED, ACCEPTED, TOLD)))
+    there = orders.get(ORDER)
+    assert there
+    orders.settle(there, there.deadlines)
+    [found], more = orders.open(key)
+    assert (found.order_id, found.state, found.placed_at, more) == (ORDER, "accepted", NOON, False), "nothing is due"
+    orders.join(ORDER, seen([at(9, COMPLETED)]))
+    assert [one.state for one in orders.open(key)[0]] == ["completed"], "its customer is not told yet"
+    orders.join(ORDER, seen([at(10, TOLD_READY)]))
+    assert orders.open(key) == ([], False)
+
+
+def test_open_orders_are_listed_the_oldest_first() -> None:
+    table = FakeTrackerTable()
+    for number, order_id in ((2, "order-1"), (1, "order-17"), (3, "order-29")):
+        placed = an_envelope(order_id=order_id, occurred_at=NOON + number * MINUTE)
+        table.orders().join(order_id, seen([at(number, placed)]))
+    found = [one for key in OPEN_KEYS for one in table.orders().open(key)[0]]
+    assert {one.order_id for one in found} == {"order-1", "order-17", "order-29"}
+    for key in OPEN_KEYS:
+        moments = [one.placed_at for one in table.orders().open(key)[0]]
+        assert moments == sorted(moments)
 
 
 def test_what_is_settled_stays_so_when_more_is_seen_of_the_order() -> None:

@@ -115,7 +115,9 @@ class FakeTrackerTable:
                 key=_at,
                 reverse=True,
             )
-        looked_at = behind[: query["Limit"]]
+        if query["IndexName"] == "open":
+            behind.reverse()
+        looked_at = behind[: query.get("Limit")]
         shown = [one for one in looked_at if state in (None, one["state"])]
         return {"Items": shown, **({"LastEvaluatedKey": looked_at[-1]} if len(behind) > len(looked_at) else {})}
 

@@ -25,7 +25,7 @@ FAULTS = {
     FaultKind.DUPLICATE: 0.02,
     FaultKind.LATE: 0.01,
     FaultKind.OUT_OF_ORDER: 0.01,
-    FaultKind.CLOCK_SKEW: 0.01,
+    FaultKind.CLOCK_SKEW: 0.03,
     FaultKind.TRUNCATED: 0.005,
 }
 _COMMITS = 5
@@ -59,6 +59,8 @@ class HistoryLake:
             except ValueError:
                 continue
             if said["event_id"] in promised:
+                accept_by = said.get("accept_by")
+                said["accept_by"] = datetime.fromisoformat(accept_by) if accept_by else None
                 said["occurred_at"] = datetime.fromisoformat(said["occurred_at"])
                 found.setdefault(said["event_id"], said | {"_arrived_at": line.arrived_at})
         return list(found.values())

@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -118,14 +119,14 @@ class Market:
             pause=shortly,
         )
 
-    def serve(self, speed: float = SPEED) -> "Serving":
-        return Serving(self, speed)
+    def serve(self, speed: float = SPEED, run_by_people: Callable[[str], bool] = lambda _: False) -> "Serving":
+        return Serving(self, speed, run_by_people)
 
 
 class Serving:
     """Restaurants alone, running until left."""
 
-    def __init__(self, market: Market, speed: float) -> None:
+    def __init__(self, market: Market, speed: float, run_by_people: Callable[[str], bool]) -> None:
         self._stop = threading.Event()
         self._writer = LedgerWriter(market.directory, "restaurants")
         client = OrdersClient(
@@ -140,6 +141,7 @@ class Serving:
             clock=SYSTEM_CLOCK,
             wait=shortly,
             emit=market.diagnostics.append,
+            run_by_people=run_by_people,
         )
         self._thread = threading.Thread(target=self.restaurants.run, args=(self._stop,))
 
@@ -504,3 +506,21 @@ def test_a_ticket_stays_hidden_for_longer_than_a_kitchen_may_take(market: Market
     with market.serve(speed=speed) as serving:
         serving.until(lambda: market.queue.hidden_for)
     assert min(market.queue.hidden_for) >= least
+
+
+def test_the_tickets_of_a_restaurant_that_a_person_runs_are_left_until_they_have_gone(market: Market) -> None:
+    # Its ticket comes onto the queue by itself.
+    order_id, _ = a_ticket(market.api)
+    asked, are_here = list[str](), [True]
+
+    def run_by_people(restaurant_id: str) -> bool:
+        asked.append(restaurant_id)
+        return are_here[0]
+
+    with market.serve(run_by_people=run_by_people) as serving:
+        serving.until(lambda: asked)
+        assert {type(envelope.event) for envelope in market.api.stream()} == {OrderPlaced}
+        are_here[0] = False
+        market.queue.redeliver()
+        serving.until(lambda: order_id in serving.served().completed)
+    assert set(asked) == {"restaurant-1"}

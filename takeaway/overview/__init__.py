@@ -1,0 +1,43 @@
+"""A running stack at one moment: gathered with a time limit for each part, as one value, and told on a terminal."""
+
+from takeaway.overview.facts import (
+    ConsumerFlow,
+    ConsumerOnShard,
+    EventFlow,
+    Lag,
+    MissedDeadline,
+    MissedDeadlines,
+    OpenOrder,
+    OpenOrders,
+    Orders,
+    Overview,
+    ShardFlow,
+    StepTime,
+    Unknown,
+    WaitingOrder,
+)
+from takeaway.overview.facts_told import as_facts
+from takeaway.overview.findings import problems
+from takeaway.overview.gathering import Gatherer
+from takeaway.overview.screen import lines
+
+__all__ = [
+    "ConsumerFlow",
+    "ConsumerOnShard",
+    "EventFlow",
+    "Gatherer",
+    "Lag",
+    "MissedDeadline",
+    "MissedDeadlines",
+    "OpenOrder",
+    "OpenOrders",
+    "Orders",
+    "Overview",
+    "ShardFlow",
+    "StepTime",
+    "Unknown",
+    "WaitingOrder",
+    "as_facts",
+    "lines",
+    "problems",
+]
