@@ -35,12 +35,16 @@ def cells(notebook: Path) -> list[dict[str, Any]]:
 
 
 def outputs(notebook: Path) -> list[dict[str, Any]]:
-    """All that its cells show, by kinds, pictures as their dots: their bytes depend on the machine's zlib."""
+    """All that its cells show, by kinds. Pictures as their dots, since their bytes depend on the machine's zlib; frames
+    as their HTML alone, since pandas' text depends on the width of the terminal.
+    """
     return [_plain(output["data"]) for cell in cells(notebook) for output in cell.get("outputs", [])]
 
 
 def _plain(data: dict[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = {kind: "".join(text) for kind, text in data.items()}
+    if "text/html" in plain:
+        del plain["text/plain"]
     if "image/png" in plain:
         plain["image/png"] = imread(io.BytesIO(base64.b64decode(plain["image/png"]))).tobytes()
     return plain

@@ -1,5 +1,6 @@
 """`make notebook`: JupyterLab with the lake's variables, on this machine alone; figures are pictures untrusted too."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -45,19 +46,24 @@ def test_without_a_display_no_browser_is_looked_for(environ: Mapping[str, str], 
 
 
 def run(folder: Path, environ: Mapping[str, str], *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(  # noqa: S603 - our own arguments
-        [sys.executable, "-m", "takeaway.programs.notebook", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TAKEAWAY_HOME": str(folder / "home"), **environ},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    """The program, with what it says in a pipe, and its errors in a file that kernels may outlive."""
+    with (folder / "errors").open("w", encoding="utf-8") as errors:
+        return subprocess.Popen(  # noqa: S603 - our own arguments
+            [sys.executable, "-m", "takeaway.programs.notebook", *arguments],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TAKEAWAY_HOME": str(folder / "home"), **environ},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
 
 
 @pytest.mark.slow
 def test_without_a_stack_it_says_how_to_start_one(tmp_path: Path) -> None:
-    said, error = run(tmp_path, {"AWS_CONFIG_FILE": "none", "AWS_SHARED_CREDENTIALS_FILE": "none"}).communicate()
+    started = run(tmp_path, {"AWS_CONFIG_FILE": "none", "AWS_SHARED_CREDENTIALS_FILE": "none"})
+    said, _ = started.communicate()
+    error = (tmp_path / "errors").read_text(encoding="utf-8")
+    assert started.returncode == 2
     assert (said, error.count("error: "), error.count("fix: ")) == ("", 1, 1)
     assert "takeaway up" in error
     assert not (tmp_path / "build").exists()
@@ -83,14 +89,18 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     wait = uninterrupted_wait()
     try:
         while not answers(address):
-            assert started.poll() is None, started.communicate()
+            assert started.poll() is None, (folder / "errors").read_text(encoding="utf-8")
             wait(0.2)
         yield address
     finally:
         started.terminate()
-        said, error = started.communicate()
-    # The address was told once, and nothing has been logged.
-    assert (said, "token" in error) == ("", False)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            started.wait(10)
+        # A server that is told to end while its kernels start may wait for itself for ever.
+        started.kill()
+        said, _ = started.communicate()
+    # The address was told once, and its token is in no log.
+    assert (said, "token" in (folder / "errors").read_text(encoding="utf-8")) == ("", False)
 
 
 def answers(address: str) -> bool:
