@@ -1,7 +1,9 @@
 """Serves the app on 127.0.0.1 behind a token, under a policy that lets no page of it ask anywhere else."""
 
 import os
+import sys
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -42,8 +44,24 @@ def serve(environ: Mapping[str, str], *, port: int, token: str, ready: Callable[
             await super().startup(*arguments, **named)
             ready()
 
-    config = uvicorn.Config(local_only(built, port), host="127.0.0.1", port=port, log_level="warning")
-    Server(config).run()
+    config = uvicorn.Config(
+        local_only(built, port),
+        host="127.0.0.1",
+        port=port,
+        log_level="warning",
+        # A page that is open is no reason to stay.
+        timeout_graceful_shutdown=2,
+    )
+    server = Server(config)
+    # uvicorn ends what is open, and then gives the signal that it heard again.
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(1)
+    # What is left are threads of marimo's sessions, which wait for pages that have gone.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def local_only(app: App, port: int) -> App:

@@ -6,16 +6,15 @@ from events import ACCEPTED, CANCELLED, COMPLETED, EXPIRED, PLACED, REJECTED, Or
 from producers.api import Problem, refused
 from producers.orders import KeyReused, Refusal, Role, WrongState
 
+GOOD: tuple[OrderState, ...] = (ACCEPTED, COMPLETED)
+BAD: tuple[OrderState, ...] = (REJECTED, CANCELLED, EXPIRED)
+# An order that came to a bad end is called by that end's own name.
 STATES: dict[OrderState, str] = {
     PLACED: "waiting",
     ACCEPTED: "being prepared",
     COMPLETED: "ready",
-    REJECTED: "rejected",
-    CANCELLED: "cancelled",
-    EXPIRED: "expired",
+    **{state: str(state) for state in BAD},
 }
-GOOD: tuple[OrderState, ...] = (ACCEPTED, COMPLETED)
-BAD: tuple[OrderState, ...] = (REJECTED, CANCELLED, EXPIRED)
 REASONS: dict[str, str] = {
     "too_busy": "too busy",
     "out_of_stock": "out of stock",
