@@ -20,7 +20,6 @@ from foundation.kinesis import listed_shards
 from foundation.settings import from_environment
 from producers.deadlines import Reach, Watcher
 from producers.orders import Ordering, OrdersTable, Relay, RelayThread, TokenKey
-from producers.pages.marks import MarksTable
 from producers.publishing import EventPublisher
 from producers.settings import MarksSettings, OrdersApiSettings, PublisherSettings, TokenSettings, TrackerSettings
 from producers.tracking import ReadShards, TrackedOrders
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from producers.api.app import Addition
     from producers.pages.frame import Pages
+    from producers.pages.marks import MarksTable
     from producers.pages.orders import Menu
 
     # Pages of a room of their own, made with what all pages share.
@@ -89,7 +89,9 @@ def token_key(environ: Mapping[str, str]) -> TokenKey:
     return TokenKey(from_environment(TokenSettings, environ).token_key.encode())
 
 
-def marks_table(environ: Mapping[str, str]) -> MarksTable:
+def marks_table(environ: Mapping[str, str]) -> "MarksTable":
+    from producers.pages.marks import MarksTable
+
     settings = from_environment(MarksSettings, environ)
     return MarksTable(aws.client("dynamodb", environ, DYNAMODB), settings.outcomes_table)
 

@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("analytics", "consumers", "events", "foundation", "producers")
+# What people look at, and no consumer imports.
+LEFT_OUT = ("analytics/notebooks", "analytics/questions", "analytics/report", "analytics/showing", "producers/pages")
 # Code, the golden bytes that a consumer reads before it starts, and what mails say.
 OWN_FILES = ("*.py", "golden/*.json", "mail/templates/*")
 DISTRIBUTIONS = (
@@ -48,7 +50,8 @@ def write(target: Path) -> None:
 
 def _own() -> dict[str, Path]:
     files = (file for package in PACKAGES for kind in OWN_FILES for file in (ROOT / package).rglob(kind))
-    return {file.relative_to(ROOT).as_posix(): file for file in files}
+    named = {file.relative_to(ROOT).as_posix(): file for file in files}
+    return {name: file for name, file in named.items() if not name.startswith(tuple(f"{room}/" for room in LEFT_OUT))}
 
 
 def _installed() -> dict[str, Path]:

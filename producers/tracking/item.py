@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from events import FINAL, OrderTimeline, SeenEvents, order_timeline
+from events import FINAL, TRACKER, OrderTimeline, SeenEvents, order_timeline
 from producers.tracking.deadlines import Deadline, open_deadlines
 
 if TYPE_CHECKING:
@@ -135,5 +135,5 @@ def from_item(item: "Item", speed: float) -> TrackedOrder:
     except (LookupError, ValueError, OverflowError, OSError, zlib.error, msgspec.MsgspecError) as error:
         raise OrderUnreadable(
             f"the tracker's item of order {item['order_id']['S']} cannot be read: {type(error).__name__}. fix: "
-            "`takeaway replay tracker` makes it anew; then `takeaway dlq redrive --consumer tracker`"
+            f"`takeaway replay {TRACKER}` makes it anew; then `takeaway dlq redrive --consumer {TRACKER}`"
         ) from error

@@ -15,6 +15,8 @@ _STORAGE = re.compile(r"<Code>|[Oo]bject ?[Ss]tore|Generic S3|sending request|\b
 _NEWER = re.compile(r"Unsupported|not supported|newer")
 # DuckDB's words about what Arrow could not read for it.
 _WHILE_READING = "reading the stream registered as"
+# What DuckDB says of its own files on this machine.
+_NOT_WRITTEN = "Could not write file"
 
 
 @contextmanager
@@ -74,6 +76,11 @@ def told_of_lake(error: Exception, environ: Mapping[str, str]) -> UserError | No
         return UserError(
             f"cannot read a file of the lake in bucket {bucket!r}: {reason(error)}",
             "`takeaway lake verify` names each that is missing or torn; bring them back from versions of the bucket",
+        )
+    if isinstance(error, duckdb.IOException) and _NOT_WRITTEN in text:
+        return UserError(
+            f"what does not fit into memory cannot be written: {reason(error)}",
+            "make room there, or name another folder in TMPDIR",
         )
     if isinstance(error, DeltaError) and not _STORAGE.search(text):
         return UserError(

@@ -56,7 +56,7 @@ def test_a_full_log_stops_nobody_and_a_report_or_ledger_without_room_says_so(flo
     before = report.read_bytes()
     refused = run_limited(flow, 4096, "report", "--out", str(report), "--ledger", str(flow.ledger))
     assert refused.returncode == 2, refused.stderr
-    assert f"error: {report} cannot be written: File too large\nfix: make room" in refused.stderr
+    assert re.search(r"error: .* cannot be written: .*File too large\nfix: make room", refused.stderr), refused.stderr
     assert report.read_bytes() == before
     assert not list(flow.home.glob("*.new"))
 

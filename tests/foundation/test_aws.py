@@ -238,12 +238,16 @@ def test_each_loads_its_own_library_alone() -> None:
 # Where a process begins, and what starts others.
 ENTRY_POINTS = {
     "analytics/lake.py",
+    "analytics/notebooks/find_the_incident.py",
     "consumers/entrypoints/aws_lambda.py",
     "consumers/entrypoints/kcl.py",
     "takeaway/commands/options.py",
     "takeaway/commands/stack.py",
+    "takeaway/explore/serving.py",
+    "takeaway/explore/sights.py",
     "takeaway/local/processes.py",
     "takeaway/programs/embedded.py",
+    "takeaway/programs/notebook.py",
     "takeaway/stack/environment.py",
 }
 

@@ -43,16 +43,16 @@ class SignInKey:
 
     def csrf_token(self, session: str) -> str:
         """What a page of this session sends with every write: a page of another site cannot know it."""
-        secret = self.token_key.derived("takeaway pages: CSRF tokens").secret
+        secret = self.token_key.derived("pages: CSRF tokens").secret
         return hmac.new(secret, session.encode(), hashlib.sha256).hexdigest()
 
     @property
     def _links(self) -> TokenKey:
-        return self.token_key.derived("takeaway pages: sign-in links")
+        return self.token_key.derived("pages: sign-in links")
 
     @property
     def _sessions(self) -> TokenKey:
-        return self.token_key.derived("takeaway pages: sessions")
+        return self.token_key.derived("pages: sessions")
 
 
 def link_url(origin: str, value: str) -> str:

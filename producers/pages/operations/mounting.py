@@ -89,7 +89,7 @@ def _timeline(tracked: TrackedOrders, order_id: str) -> object:
         raise Problem(
             "unknown-order",
             HTTPStatus.NOT_FOUND,
-            "The tracker has seen no event of such an order.",
+            "No event of such an order was seen.",
             "Name an order as its id is; `takeaway trace` also looks in the lake and on the stream.",
         )
     return order.timeline

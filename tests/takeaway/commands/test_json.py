@@ -99,6 +99,7 @@ def test_realism(tmp_path: Path) -> None:
     assert picture.read_text().startswith("<?xml")
 
 
+@pytest.mark.slow
 def test_a_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(reading, "resolved", dict)
     monkeypatch.setattr("takeaway.audit.write_report", lambda _environ, out, *_, **__: out)
