@@ -485,6 +485,7 @@ def test_the_engine_says_whose_failure_it_is_and_that_one_has_stopped() -> None:
 MOODS = st.lists(st.sampled_from(["takes", "raises", "half", "slow", "full"]), max_size=12)
 
 
+@pytest.mark.slow
 @given(
     moods=st.tuples(MOODS, MOODS, MOODS),
     lags=st.tuples(st.booleans(), st.booleans(), st.booleans()),

@@ -318,6 +318,7 @@ def test_keys_that_cannot_be_saved_keep_the_rows_out_of_sight(scene: Scene) -> N
     assert len(lake.archived()) == rows.num_rows
 
 
+@pytest.mark.slow
 def test_who_has_no_lake_yet_can_still_be_forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def nothing(_environ: Any) -> Lake:
         raise NoLake("no lake")

@@ -276,6 +276,7 @@ def test_a_shard_is_split_in_between_and_its_child_has_to_be_read() -> None:
     assert flow.types(order_id) == ["order_placed", "restaurant_notified", "order_expired"]
 
 
+@pytest.mark.slow
 def test_orders_of_which_the_tracker_says_too_little_keep_none_from_expiring() -> None:
     flow = Flow()
     keys = [key for key in (f"key-{number}" for number in range(2000)) if part_of(derive_order_id(CUSTOMER, key)) == 3]
