@@ -16,7 +16,7 @@ from takeaway.commands import flow as flow_commands
 from takeaway.commands.lake import asking, backfill, customers, keeping
 from takeaway.commands.letters import dead_letters, dropping
 from takeaway.errors import UserError
-from takeaway.stack import HOME, WRONG_KEY, endpoint, told_of_lake, unreachable, wrong_key
+from takeaway.stack import HOME, WRONG_KEY, endpoint, is_still_asked, told_of_lake, unreachable, wrong_key
 from takeaway.terminal import say, write
 
 OUR_PACKAGES = {"analytics", "consumers", "events", "foundation", "producers", "takeaway"}
@@ -91,7 +91,7 @@ def main() -> None:
     # What this writes and what it starts writes is for its user alone: keys, logs, ledgers, customers' data.
     os.umask(0o077)
     try:
-        app()
+        _run()
     except UserError as error:
         _fail(error.what, error.fix)
     except (BotoCoreError, NoRegion) as error:
@@ -113,6 +113,18 @@ def main() -> None:
         if of_lake := told_of_lake(error, endpoint()):
             _fail(of_lake.what, of_lake.fix)
         _fail(*_defect(error))
+
+
+def _run() -> None:
+    try:
+        app()
+    except SystemExit as ended:
+        if is_still_asked() and isinstance(ended.code, int):
+            # As the interpreter ends, a library that is still asking would abort the process.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(ended.code)
+        raise
 
 
 def is_ours(error: Exception) -> bool:

@@ -48,7 +48,7 @@ from takeaway.stack.lake_errors import lake_told_in_one_line, require_lake, requ
 from takeaway.stack.menu import market_menu
 from takeaway.stack.readers import reader_notes, reader_variables
 from takeaway.stack.stores import STORES, Store
-from takeaway.stack.time_limit import Asked, Unanswered, reason
+from takeaway.stack.time_limit import Asked, Unanswered, is_still_asked, reason
 
 __all__ = [
     "API",
@@ -84,6 +84,7 @@ __all__ = [
     "endpoint_sources",
     "existing",
     "first_order",
+    "is_still_asked",
     "lake_at_stake",
     "lake_told_in_one_line",
     "market_menu",

@@ -22,6 +22,12 @@ _CAUSE = "↳"
 # What Delta's kernel puts around a cause.
 _FRAME = re.compile(r"^((Kernel error|Generic delta kernel error|Invalid Input Error): )+|: ParsedLogPath .*")
 _CONNECT_SECONDS = 2.0
+_THREAD = "asking"
+
+
+def is_still_asked() -> bool:
+    """Whether a question that was given up still waits for its answer."""
+    return any(thread.name == _THREAD for thread in threading.enumerate())
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Asked(Generic[Answer]):
         self._clock = clock
         self._until = clock.monotonic() + seconds
         self._future: Future[Answer] = Future()
-        threading.Thread(target=self._ask, name="asking", daemon=True).start()
+        threading.Thread(target=self._ask, name=_THREAD, daemon=True).start()
 
     def answer(self) -> Answer | Unanswered:
         """The answer, or why there is none. Raises when there are no credentials to ask with, or for a bug."""
