@@ -17,7 +17,7 @@ from tests.support.flow import our_processes
 pytestmark = pytest.mark.end_to_end
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_the_demo_proves_its_flow_and_leaves_nothing_behind(takeaway: Takeaway, tmp_path: Path) -> None:
     done = takeaway("demo", "--orders", "30", "--rate", "30", "--speed", "1000", "--seed", "5")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -31,7 +31,7 @@ def test_the_demo_proves_its_flow_and_leaves_nothing_behind(takeaway: Takeaway, 
     assert our_processes(tmp_path / ".takeaway") == []
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_ctrl_c_in_the_middle_ends_in_order_and_loses_nothing(tmp_path: Path) -> None:
     home = tmp_path / ".takeaway"
     with subprocess.Popen(

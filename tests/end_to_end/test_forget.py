@@ -22,6 +22,7 @@ from producers.load.ledger import read_ledger
 from takeaway.local.aws import free_port
 from takeaway.stack import resolved
 from tests.support.command_line import Takeaway
+from tests.support.dynamodb import table_names
 from tests.support.flow import pause, until
 from tests.support.tables import Tables
 
@@ -73,7 +74,7 @@ class Scan:
     def _texts(self) -> Iterator[tuple[str, bytes]]:
         yield from self._buckets()
         yield from self._with_the_keys()
-        for table in self.client("dynamodb").list_tables()["TableNames"]:
+        for table in table_names(self.client("dynamodb")):
             for page in self.client("dynamodb").get_paginator("scan").paginate(TableName=table):
                 yield self._of_table(table), repr(page["Items"]).encode()
         for path in sorted(self._home.rglob("*")):

@@ -15,7 +15,7 @@ from takeaway.stack.flow import api_url
 from tests.support.command_line import Takeaway
 from tests.support.flow import Flow
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
 LOG_BYTES = 1500
 LIMITED = "tests.end_to_end.limited"

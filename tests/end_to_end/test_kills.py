@@ -46,7 +46,7 @@ def records_seen(observer: StreamObserver) -> int:
     return observer.records
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("victim", [*readers(), "api"])
 def test_killed_again_and_again_under_load(flow: Flow, victim: str, tables: Tables) -> None:
     flow.start_api()

@@ -17,7 +17,7 @@ from takeaway.replay import replayed
 from tests.support.builders import an_envelope, an_order_completed
 from tests.support.flow import Flow, pause, until
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
 
 READY = an_order_completed(customer_name="Ada Lovelace", customer_email="ada@example.com")
@@ -72,7 +72,7 @@ def test_the_tracker_knows_of_each_order_what_the_lake_tells_byte_for_byte(flow:
     def tracked() -> dict[str, bytes]:
         return {name: timeline_bytes(order.timeline) for name, order in orders.get_many(lake).items()}
 
-    until(lambda: tracked() == lake, within=30, every=0.5)
+    until(lambda: tracked() == lake, within=60, every=0.5)
     assert len(lake) == 81
     known = orders.get_many(lake)
     assert {order.timeline.order_state for order in known.values()} <= set(FINAL)

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+# A demo waits for the orders that are not answered, which expire after a minute on LocalStack.
+_ENDS_WITHIN_SECONDS = 220
 Takeaway = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -16,6 +18,6 @@ def run_takeaway(*arguments: str, home: Path, **variables: str) -> "subprocess.C
         env={**os.environ, "TAKEAWAY_HOME": str(home / ".takeaway"), "NO_COLOR": "1", "COLUMNS": "200", **variables},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=_ENDS_WITHIN_SECONDS,
         check=False,
     )

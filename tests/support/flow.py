@@ -139,7 +139,8 @@ class Flow:
     def stop_all(self) -> None:
         processes.stop_processes(self.running.values(), grace=20)
 
-    def finish_load(self, within: float = 90) -> None:
+    def finish_load(self, within: float = 180) -> None:
+        """Longer than orders that are not answered wait until they expire, which is a minute on LocalStack."""
         until(lambda: self.running["load"].process() is None, within=within)
         assert processes.exit_code(self.running["load"]) == 0, self.log("load")
 

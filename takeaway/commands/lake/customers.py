@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
+import typer.core
 from botocore.exceptions import BotoCoreError, ClientError
 
 from foundation import aws
@@ -76,6 +77,15 @@ def forget(
         say(json.dumps(told))
     else:
         say("\n".join(_in_words(told)))
+
+
+class TakesTokens(typer.core.TyperCommand):
+    """Its arguments may begin with a dash, even like an option: one token in 64 does, and some begin with -h."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        options = {name for parameter in self.get_params(ctx) for name in parameter.opts}
+        tokens = [word for word in args if word not in options and word != "--"]
+        return super().parse_args(ctx, [*(word for word in args if word in options), "--", *tokens])
 
 
 def resolve(

@@ -376,7 +376,7 @@ def test_what_has_no_end_is_refused(arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("token", ["-abc", "--abc", "-", "plain"])
+@pytest.mark.parametrize("token", ["-abc", "--abc", "-", "plain", "-hWwk2_x.0.ab", "--jsonly"])
 def test_a_token_that_begins_with_a_dash_is_a_token(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 

@@ -41,6 +41,7 @@ from takeaway.standing.collector import Collector, Reader, SeenReader
 from tests.conftest import BACKEND_NAME, LocalAws
 from tests.support.builders import NOON, a_record, an_envelope
 from tests.support.command_line import run_takeaway
+from tests.support.dynamodb import table_names
 from tests.support.fakes.clock import FakeClock
 from tests.support.worlds.lake_world import some_keys
 
@@ -87,7 +88,7 @@ def whats(checkup: Checkup) -> list[str]:
 
 @pytest.mark.local_aws
 def test_a_fresh_stack_is_well_and_is_left_as_it_was(ward: Ward) -> None:
-    tables = ward.client("dynamodb").list_tables()["TableNames"]
+    tables = table_names(ward.client("dynamodb"))
     checkup = ward.examine()
     assert findings(checkup) == ()
     assert checkup.back_end is not None
@@ -104,7 +105,7 @@ def test_a_fresh_stack_is_well_and_is_left_as_it_was(ward: Ward) -> None:
     assert [letters.count for letters in checkup.dead_letters] == [0] * len(CONSUMERS)
     assert checkup.lake is not None
     assert checkup.lake.version is None
-    assert ward.client("dynamodb").list_tables()["TableNames"] == tables
+    assert table_names(ward.client("dynamodb")) == tables
     assert list(ward.home.iterdir()) == []
 
 
