@@ -21,13 +21,13 @@ from takeaway.audit.verdict import audit
 from takeaway.local import backends
 from tests.conftest import the_backend
 from tests.end_to_end.test_compensation import Commands
-from tests.support.flow import BACKEND, Flow, pause, until
+from tests.support.flow import Flow, pause, until
 from tests.support.proxy import INTERNAL_ERROR, Answer, Request, proxy
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
 # What is accepted here is accepted once its ticket is told, which takes LocalStack longer.
-ACCEPT_WITHIN = 10 if BACKEND == backends.EMBEDDED.name else 25
+ACCEPT_WITHIN = 10 if the_backend() is backends.EMBEDDED else 25
 SHARDS = 1
 # Two hours for the food are two seconds.
 SPEED = "3600"
