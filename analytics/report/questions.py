@@ -25,7 +25,6 @@ from analytics.questions import (
     STUCK_ORDERS,
     VOUCHERS,
     Question,
-    bucket_for,
     orders_over_time,
     revenue_over_time,
 )
@@ -62,35 +61,3 @@ def every_question(bucket: timedelta) -> tuple[Question, ...]:
         VOUCHERS,
         DATA_QUALITY,
     )
-
-
-__all__ = [
-    "BUSIEST_RESTAURANTS",
-    "COMPARED",
-    "CUSTOMERS",
-    "CUSTOMERS_BY_ORDERS",
-    "DATA_QUALITY",
-    "DROP_OUTS",
-    "FIVE_QUESTIONS",
-    "FLOW",
-    "FUNNEL",
-    "HOUR_BY_WEEKDAY",
-    "ITEMS",
-    "LATENCY_BY_HOUR",
-    "MISSED_DEADLINES",
-    "OLDEST_OPEN",
-    "ORDERS_PER_HOUR",
-    "OVERVIEW",
-    "REVENUE",
-    "REVENUE_BY_CITY",
-    "REVENUE_BY_RESTAURANT",
-    "SLOW_RESTAURANTS",
-    "STEP_LATENCY",
-    "STUCK_ORDERS",
-    "VOUCHERS",
-    "Question",
-    "bucket_for",
-    "every_question",
-    "orders_over_time",
-    "revenue_over_time",
-]

@@ -69,7 +69,13 @@ class Watcher:
             if isinstance(answer, Unacknowledged | TooEarly):
                 return self._failed(order_id, type(answer).__name__)
             told[expiry] = _given_up(order_id, expiry, answer, now)
-        late = overdue(steps, self._read_until()) if steps else ()
+        late: tuple[Deadline, ...] = ()
+        if steps:
+            read_until = self._read_until()
+            # guarantee: a step is judged by an order that is read behind how far the tracker was
+            order = self._tracked.get(order_id) or order
+            steps = due(order.deadlines, now)[1]
+            late = overdue(steps, read_until)
         told |= {one: _step_overdue(order_id, one.step) for one in late if one.step}
         # guarantee: what is due is seen to once
         for news in self._tracked.settle(order, tuple(told)):

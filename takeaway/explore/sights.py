@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from analytics.lake import Lake
-from analytics.report.questions import STUCK_ORDERS, Question, bucket_for, every_question
+from analytics.questions import STUCK_ORDERS, Question, bucket_for
+from analytics.report.questions import every_question
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from takeaway.errors import UserError
 from takeaway.stack import lake_told_in_one_line

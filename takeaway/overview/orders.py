@@ -48,9 +48,10 @@ class OrdersLook:
         Raises what DynamoDB and Kinesis answer.
         """
         oldest = [one.order_id for one in found.orders[:_OLDEST]]
-        read = self.tracked.get_many([*oldest, *lately[:_LATELY]], consistent=False)
-        timelines = [one.timeline for one in read.values()]
+        # Before the orders: one that was read earlier would lack what the tracker has read since.
         reached = self.read_shards.until(self.open_shards())
+        read = self.tracked.get_many([*oldest, *lately[:_LATELY]])
+        timelines = [one.timeline for one in read.values()]
         return orders_told(found.orders, timelines, oldest, now, reached=reached, more=found.more, speed=self.speed)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from events import CHOREOGRAPHY, EVENT_TYPES, Bound, OrderTimeline, Step
 from foundation.percentiles import percentile
+from producers.deadlines import MARGIN
 from takeaway.overview.facts import MissedDeadline, StepTime
 
 _Key = tuple[str, str]
@@ -60,7 +61,7 @@ def missed_deadlines(timelines: Iterable[OrderTimeline], reached: datetime | Non
         MissedDeadline(timeline.order_id, one.actor, one.owner, one.tells, one.due)
         for timeline in timelines
         for one in timeline.waits_for
-        if one.is_overdue(reached)
+        if one.is_overdue(reached - MARGIN)
     ]
     return tuple(sorted(found, key=lambda one: (one.due, one.order_id)))
 

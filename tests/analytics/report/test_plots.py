@@ -10,16 +10,9 @@ import matplotlib as mpl
 import pyarrow as pa
 import pytest
 
+from analytics.questions import FUNNEL, LATENCY_BY_HOUR, STEP_LATENCY, Question, orders_over_time, revenue_over_time
 from analytics.questions.asking import working_set
 from analytics.report import plots
-from analytics.report.questions import (
-    FUNNEL,
-    LATENCY_BY_HOUR,
-    STEP_LATENCY,
-    Question,
-    orders_over_time,
-    revenue_over_time,
-)
 from tests.support.lake_rows import GOOD, a_table, an_event, an_order, some_orders
 
 pytestmark = pytest.mark.slow

@@ -11,13 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from analytics.questions.asking import working_set
-from analytics.reading.orders import ALWAYS, Window
-from analytics.report.questions import (
+from analytics.questions import (
     BUSIEST_RESTAURANTS,
     DATA_QUALITY,
     DROP_OUTS,
-    FIVE_QUESTIONS,
     FUNNEL,
     OLDEST_OPEN,
     ORDERS_PER_HOUR,
@@ -29,9 +26,11 @@ from analytics.report.questions import (
     STUCK_ORDERS,
     Question,
     bucket_for,
-    every_question,
     orders_over_time,
 )
+from analytics.questions.asking import working_set
+from analytics.reading.orders import ALWAYS, Window
+from analytics.report.questions import FIVE_QUESTIONS, every_question
 from events.choreography import CHOREOGRAPHY
 from events.orders import EVENT_TYPES
 from tests.support.builders import NOON

@@ -84,14 +84,25 @@ class Flow:
         )
 
     def watcher(
-        self, seed: int = 0, *, clock: Clock | None = None, before_expiry: Callable[[], None] = lambda: None
+        self,
+        seed: int = 0,
+        *,
+        clock: Clock | None = None,
+        before_expiry: Callable[[], None] = lambda: None,
+        before_asking: Callable[[], None] = lambda: None,
     ) -> Watcher:
+        """`before_asking` happens before each question how far the tracker has read."""
+
+        def read_until() -> datetime | None:
+            before_asking()
+            return reach.until()
+
         ordering = cast("Ordering", _Expires(self.ordering(clock), before_expiry))
         reach = Reach(lambda: self.open_shards, self.table.shards(), clock=self.time.clock)
         return Watcher(
             self.table.orders(speed=self.speed),
             ordering,
-            reach.until,
+            read_until,
             clock=clock or self.time.clock,
             wait=self.time.wait,
             emit=self.told.append,

@@ -201,6 +201,17 @@ def test_no_step_is_overdue_before_the_tracker_has_read_past_its_deadline() -> N
     assert told.heard == flow.of(order_id)[0].event_id
 
 
+def test_a_step_that_comes_while_it_is_asked_how_far_the_tracker_is_is_not_overdue() -> None:
+    flow = Flow()
+    order_id = flow.place()
+    flow.track()
+    flow.time.advance(59)
+    flow.notify(order_id)
+    flow.time.advance(60)
+    assert flow.watcher(before_asking=flow.track).look()
+    assert flow.told == []
+
+
 def test_a_step_is_told_overdue_once_whatever_starts_again_and_the_next_deadline_comes() -> None:
     flow = Flow()
     order_id = flow.place()
