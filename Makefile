@@ -54,8 +54,11 @@ test: install ## all tests on the embedded back end; BACKEND=localstack: what ne
 ifeq ($(BACKEND),)
 	@$(PYTEST) -m "not ($(APART))" $(ARGS)
 else
-	@TAKEAWAY_TEST_BACKEND=$(BACKEND) $(PYTEST) -m "(local_aws or end_to_end) and not ($(APART))" $(ARGS)
+	@TAKEAWAY_TEST_BACKEND=$(BACKEND) $(PYTEST) -m "(local_aws or end_to_end) and not (long or $(APART))" $(ARGS)
 endif
+
+long: install ## the flows that take LocalStack a minute and more, on it; the rest there is `make test BACKEND=localstack`
+	@TAKEAWAY_TEST_BACKEND=$(or $(BACKEND),localstack) $(PYTEST) -m "long and not ($(APART))" $(ARGS)
 
 prove: install ## take each guarantee out of a copy of the code, and see its test fail; a worker for each core
 	@$(BIN)/python -m pytest -n logical -m prove tests/test_guarantees.py $(ARGS)
@@ -87,7 +90,7 @@ interop: install ## beside the real KCL: change the engine and keep the place, a
 states: install ## the larger state spaces, and every property with ten times as many examples
 	@$(PYTEST) -m "nightly or hypothesis" --examples nightly $(ARGS)
 
-nightly: ## the longer proofs: states, chaos-lake, -outcomes and -relay, interop, chaos on LocalStack; over an hour
+nightly: ## the longer proofs: states, chaos-lake, -outcomes and -relay, interop, long and chaos on LocalStack; over an hour
 	@.ci/nightly
 
 bench: ## every benchmark, one after the other: the better part of an hour; the KCL's needs Java

@@ -21,7 +21,7 @@ from takeaway.audit.verdict import audit
 from takeaway.local import backends
 from tests.conftest import the_backend
 from tests.end_to_end.test_compensation import Commands
-from tests.support.flow import Flow, pause, until
+from tests.support.flow import TOLD_AGAIN, Flow, pause, until
 from tests.support.proxy import INTERNAL_ERROR, Answer, Request, proxy
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
@@ -122,8 +122,9 @@ def test_what_nobody_asks_for_happens_whatever_was_down_meanwhile(flow: Flow) ->
 
 
 def require_told_once(flow: Flow, answered: str, silent: str, meanwhile: str) -> None:
-    verdict = audit(gather(flow.environ, flow.ledger))
-    assert (verdict.findings, verdict.open_orders, verdict.orders) == ((), 0, 3)
+    verdict = flow.look(TOLD_AGAIN)
+    assert verdict.ok, verdict.findings
+    assert (verdict.open_orders, verdict.orders) == (0, 3)
     for order_id in (silent, meanwhile):
         assert types_of(flow, order_id)["order_expired"] == 1
         assert sent(flow, order_id, "ticket") <= sent(flow, order_id, "withdrawal")

@@ -31,6 +31,7 @@ def test_the_demo_proves_its_flow_and_leaves_nothing_behind(takeaway: Takeaway, 
     assert our_processes(tmp_path / ".takeaway") == []
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_ctrl_c_in_the_middle_ends_in_order_and_loses_nothing(tmp_path: Path) -> None:
     home = tmp_path / ".takeaway"
@@ -59,6 +60,7 @@ def test_ctrl_c_in_the_middle_ends_in_order_and_loses_nothing(tmp_path: Path) ->
     assert our_processes(home) == []
 
 
+@pytest.mark.long
 def test_a_killed_demo_takes_its_processes_with_it(tmp_path: Path) -> None:
     home = tmp_path / ".takeaway"
     with subprocess.Popen(

@@ -144,6 +144,7 @@ def in_lake(environ: dict[str, str], order_ids: set[str]) -> bool:
     return order_ids <= set(rows.column("order_id").to_pylist())
 
 
+@pytest.mark.long
 @pytest.mark.timeout(480)
 def test_a_forgotten_customer_is_found_nowhere_but_where_it_is_told(
     takeaway: Takeaway, tmp_path: Path, tables: Tables, monkeypatch: pytest.MonkeyPatch

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from consumers.specs import readers
-from takeaway.audit.verdict import Bounds
 from takeaway.local import aws as local_aws
 from takeaway.stack.flow import api_url
 from tests.support.command_line import Takeaway
-from tests.support.flow import Flow
+from tests.support.flow import TOLD_AGAIN, Flow
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
@@ -32,6 +31,7 @@ def run_limited(flow: Flow, size: int, *arguments: str) -> "subprocess.Completed
     )
 
 
+@pytest.mark.long
 def test_a_full_log_stops_nobody_and_a_report_or_ledger_without_room_says_so(flow: Flow) -> None:
     size = str(LOG_BYTES)
     for consumer in readers():
@@ -41,7 +41,7 @@ def test_a_full_log_stops_nobody_and_a_report_or_ledger_without_room_says_so(flo
     flow.finish_load()
     flow.drain()
     assert {consumer: flow.stop(consumer) for consumer in readers()} == dict.fromkeys(readers(), 0)
-    verdict = flow.audit(Bounds())
+    verdict = flow.audit(TOLD_AGAIN)
     assert verdict.ok, verdict.findings
     assert verdict.orders == 30
     sizes = {consumer: len(flow.log(consumer)) for consumer in readers()}

@@ -70,6 +70,7 @@ def issued(flow: Flow) -> dict[str, list[int]]:
     return {name: sorted(numbers) for name, numbers in found.items()}
 
 
+@pytest.mark.long
 def test_each_fifth_order_of_all_history_earns_one_voucher_though_the_job_is_killed(flow: Flow) -> None:
     chance = random.Random(7)
     events = [completed(number, int(chance.paretovariate(0.8)) % CUSTOMERS) for number in range(ORDERS)]

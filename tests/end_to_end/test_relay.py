@@ -122,6 +122,7 @@ class Clients:
         assert answer.is_success, answer.text
 
 
+@pytest.mark.long
 @pytest.mark.timeout(60 + 30 * KILLS)
 def test_what_a_killed_api_has_stored_another_one_tells(flow: Flow, reached: dict[str, str], tables: Tables) -> None:
     flow.start_api()

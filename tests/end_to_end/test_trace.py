@@ -90,6 +90,7 @@ class TakesTheThird:
         return forward()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_one_order_through_all_that_may_become_of_it(flow: Flow) -> None:
     with proxy(flow.environ["AWS_ENDPOINT_URL"], TakesTheThird().behave) as through:

@@ -49,6 +49,7 @@ def in_lake(flow: Flow) -> dict[str, bytes]:
     return {order_id: timeline_bytes(order_timeline(order_id, known)) for order_id, known in found.items()}
 
 
+@pytest.mark.long
 def test_the_tracker_knows_of_each_order_what_the_lake_tells_byte_for_byte(flow: Flow) -> None:
     flow.start_api()
     for consumer in readers():

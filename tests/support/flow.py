@@ -29,6 +29,8 @@ from takeaway.stack.flow import api_url, at_speed
 SPEED = 1000
 # LocalStack is slower: leases last longer there, and so does the time for an answer.
 BACKEND = os.environ.get("TAKEAWAY_TEST_BACKEND", "embedded")
+# On a machine that is too slow a lease is lost, or an answer comes too late: an event is told again then, no effect is.
+TOLD_AGAIN = Bounds(repeated_events=1_000)
 _PAUSE = threading.Event()
 
 

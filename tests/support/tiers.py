@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "slow": "make test",
     "local_aws": "make test",
     "end_to_end": "make test",
+    "long": "make long",
     "nightly": "make states",
     "prove": "make prove",
     "chaos": "make chaos",
@@ -114,7 +115,7 @@ def write_tiers(reporter: pytest.TerminalReporter, local_aws: str) -> None:
     _write_seconds(reporter, seconds)
     reporter.section("tiers")
     for tier, outcomes in counts.items():
-        where = f"{tier} on {local_aws}" if tier in {"local_aws", "end_to_end", "chaos"} else tier
+        where = f"{tier} on {local_aws}" if tier in {"local_aws", "end_to_end", "long", "chaos"} else tier
         told = ", ".join(f"{number} {outcome}" for outcome, number in outcomes.items())
         reporter.write_line(f"{where:26} {told or f'NOT RUN: deselected; `{COMMANDS[tier]}` does'}")
 

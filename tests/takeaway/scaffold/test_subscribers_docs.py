@@ -111,6 +111,7 @@ def removed(clone: Clone, name: str) -> None:
     (clone.folder / "README.md").write_text(readme, encoding="utf-8")
 
 
+@pytest.mark.long
 @pytest.mark.end_to_end
 @pytest.mark.timeout(600)
 def test_it_is_started_beside_a_running_flow_and_removed_alone(tmp_path: Path) -> None:
