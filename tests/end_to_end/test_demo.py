@@ -40,7 +40,7 @@ def test_at_a_terminal_ctrl_c_in_the_middle_says_what_it_waits_for_and_loses_not
     # None expires on a machine that is slow.
     variables = {"TAKEAWAY_HOME": str(home), "TAKEAWAY_ACCEPT_WITHIN_SECONDS": "600"}
     command = ("demo", "--orders", "5000", "--rate", "30", "--seed", "5")
-    with at_a_terminal(*command, **variables) as terminal:
+    with at_a_terminal(*command, variables=variables) as terminal:
         until(lambda: re.search(r"[1-9]\d*[^ ]* completed", terminal.written), within=120)
         for part in ("takeaway demo  takeaway on", "of 5,000", "shardId-000000000001", "in the lake", *readers()):
             terminal.until(part)
@@ -58,7 +58,7 @@ def test_at_a_terminal_ctrl_c_in_the_middle_says_what_it_waits_for_and_loses_not
 @pytest.mark.timeout(300)
 def test_a_second_ctrl_c_ends_all_at_once_also_what_was_to_stay(tmp_path: Path) -> None:
     home = tmp_path / ".takeaway"
-    with at_a_terminal("demo", "--keep", "--orders", "5000", TAKEAWAY_HOME=str(home)) as terminal:
+    with at_a_terminal("demo", "--keep", "--orders", "5000", variables={"TAKEAWAY_HOME": str(home)}) as terminal:
         terminal.until("started:")
         terminal.until(ALTERNATE)
         assert len(our_processes(home)) > len(readers())

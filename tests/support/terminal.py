@@ -17,7 +17,12 @@ CTRL_C = "\x03"
 ALTERNATE, BACK = "\x1b[?1049h", "\x1b[?1049l"
 CURSOR_HIDDEN, CURSOR_SHOWN = "\x1b[?25l", "\x1b[?25h"
 # The terminal becomes that of the session, so that Ctrl-C is a signal.
-_AT_ITS_TERMINAL = "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+_AT_ITS_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 class Terminal:
@@ -72,8 +77,10 @@ class Terminal:
 
 
 @contextmanager
-def at_a_terminal(*arguments: str, columns: int = 80, lines: int = 24, **variables: str) -> Iterator[Terminal]:
-    """`takeaway` with these arguments and variables, at a terminal of this size."""
+def at_a_terminal(
+    *arguments: str, variables: Mapping[str, str], columns: int = 80, lines: int = 24
+) -> Iterator[Terminal]:
+    """`takeaway` with these arguments, and these variables beside those of the process, at a terminal of this size."""
     environ = {**os.environ, **variables, "TERM": "xterm-256color"}
     for name in ("COLUMNS", "LINES", "NO_COLOR"):
         environ.pop(name, None)
