@@ -140,11 +140,12 @@ def _run_load(stack: Stack, plan: DemoPlan, interrupted: Interrupted, console: C
     )
     # The last order has its time for an answer, and the last file comes at its age.
     seconds = plan.orders / plan.rate + float(stack.environ[variable("accept_within_seconds")]) + float(LAKE_FILE_AGE)
-    watch = Watch(stack, plan.orders, seconds, load, StreamObserver(stack.environ), interrupted)
+    observer, wait = StreamObserver(stack.environ), uninterrupted_wait()
+    watch = Watch(stack, plan.orders, seconds, load, observer, interrupted, SYSTEM_CLOCK, wait)
     if not console.is_terminal:
         watch.until_done(lambda view: console.print(plain(view), highlight=False, soft_wrap=True), _PIPED)
         return
-    gatherer = Gatherer(stack.environ, stack.home, clock=SYSTEM_CLOCK, wait=uninterrupted_wait())
+    gatherer = Gatherer(stack.environ, stack.home, clock=SYSTEM_CLOCK, wait=wait)
     live = Live(console=console, screen=True, auto_refresh=False)
     with looking(gatherer, _OVERVIEW_SECONDS) as newest, _shown_by(interrupted), live:
         watch.until_done(

@@ -1,10 +1,9 @@
 """Watches a demo's load until the last event of the last order is in the lake."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from foundation.clock import SYSTEM_CLOCK
+from foundation.clock import Clock, Wait
 from takeaway.audit import StreamAway, StreamObserver, lake_has, lake_rows, ledger_facts
 from takeaway.demo.screen import View
 from takeaway.errors import UserError
@@ -36,18 +35,20 @@ class Watch:
     load: Running
     observer: StreamObserver
     interrupted: Interrupted
+    clock: Clock
+    wait: Wait
     lake_rows: int = 0
     phase: str = "orders are being placed"
 
     def __post_init__(self) -> None:
-        self._started = SYSTEM_CLOCK.monotonic()
+        self._started = self.clock.monotonic()
         self._drain_deadline: float | None = None
         self._looked = self._lake_looked = self._shown = float("-inf")
 
     def view(self) -> View:
         return View(
             self.phase,
-            SYSTEM_CLOCK.monotonic() - self._started,
+            self.clock.monotonic() - self._started,
             self.expected,
             self.orders,
             dict(self.observer.counts),
@@ -57,24 +58,23 @@ class Watch:
         )
 
     def until_done(self, show: Callable[[View], None], pace: Pace) -> None:
-        pause = threading.Event()
         while not self._is_done(pace):
-            if SYSTEM_CLOCK.monotonic() - self._shown >= pace.show:
+            if self.clock.monotonic() - self._shown >= pace.show:
                 self._show(show)
             if self.interrupted.event.is_set() and self.load.process() is not None:
                 # What it waits for is to be seen before it is waited for.
                 self._show(show)
                 stop_processes([self.load], grace=_LOAD_GRACE_SECONDS)
-            pause.wait(min(pace.look, pace.show))
+            self.wait(min(pace.look, pace.show))
         self._show(show)
 
     def _show(self, show: Callable[[View], None]) -> None:
         show(self.view())
-        self._shown = SYSTEM_CLOCK.monotonic()
+        self._shown = self.clock.monotonic()
 
     def _is_done(self, pace: Pace) -> bool:
         """Looks, if it is time to."""
-        now = SYSTEM_CLOCK.monotonic()
+        now = self.clock.monotonic()
         if now - self._looked < pace.look:
             return False
         self._looked = now
