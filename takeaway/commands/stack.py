@@ -148,7 +148,8 @@ def down(
     if discarded and not yes and at_a_terminal():
         typer.confirm(f"This discards {' and '.join(discarded)}. Go on?", abort=True)
     stopped = sum(len(stack.running) for stack in stacks)
-    with waiting("stopping") as tell:
+    ending = "waits for the processes to finish what they have"
+    with Interrupted(ending).watching(), waiting("stopping") as tell:
         for stack in stacks:
             stack.stop(tell)
     if as_json:

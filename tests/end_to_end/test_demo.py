@@ -11,8 +11,8 @@ import pytest
 
 from consumers.specs import readers
 from tests.support.command_line import Takeaway
-from tests.support.flow import our_processes, until
-from tests.support.terminal import ALTERNATE, BACK, CTRL_C, at_a_terminal
+from tests.support.flow import our_processes
+from tests.support.terminal import BACK, CTRL_C, at_a_terminal
 
 pytestmark = pytest.mark.end_to_end
 
@@ -41,14 +41,14 @@ def test_at_a_terminal_ctrl_c_in_the_middle_says_what_it_waits_for_and_loses_not
     variables = {"TAKEAWAY_HOME": str(home), "TAKEAWAY_ACCEPT_WITHIN_SECONDS": "600"}
     command = ("demo", "--orders", "5000", "--rate", "30", "--seed", "5")
     with at_a_terminal(*command, variables=variables) as terminal:
-        until(lambda: re.search(r"[1-9]\d*[^ ]* completed", terminal.written), within=120)
+        terminal.until(r"[1-9]\d* completed")
         for part in ("takeaway demo  takeaway on", "of 5,000", "shardId-000000000001", "in the lake", *readers()):
             terminal.until(part)
         terminal.press(CTRL_C)
         terminal.until("stopping: waits for the load's end and the audit; Ctrl-C again ends it at once")
-        assert terminal.ended() == 0, terminal.written[-3000:]
+        assert terminal.ended() == 0, terminal.text[-3000:]
         assert terminal.is_as_before()
-        printed = terminal.written.rpartition(BACK)[2]
+        printed = terminal.text.rpartition(BACK)[2]
     # Also where the screen is gone, with what then follows.
     assert "stopping: waits for the load's end" in printed
     assert re.search(r"[1-9]\d* orders · .* 0 lost · 0 doubled", printed), printed
@@ -60,12 +60,12 @@ def test_a_second_ctrl_c_ends_all_at_once_also_what_was_to_stay(tmp_path: Path) 
     home = tmp_path / ".takeaway"
     with at_a_terminal("demo", "--keep", "--orders", "5000", variables={"TAKEAWAY_HOME": str(home)}) as terminal:
         terminal.until("started:")
-        terminal.until(ALTERNATE)
+        terminal.until("of 5,000")
         assert len(our_processes(home)) > len(readers())
         terminal.press(CTRL_C)
         terminal.until("stopping: ")
         terminal.press(CTRL_C)
-        assert terminal.ended() == INTERRUPTED, terminal.written[-3000:]
+        assert terminal.ended() == INTERRUPTED, terminal.text[-3000:]
         assert terminal.is_as_before()
     assert our_processes(home) == []
 

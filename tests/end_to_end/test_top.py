@@ -154,8 +154,8 @@ def permissions(service: str, operation: str, params: dict[str, Any]) -> set[tup
 
 def it_ends_at_once_and_leaves_the_terminal_as_it_was(flow: Flow, end: str | signal.Signals) -> None:
     with at_a_terminal("top", variables=flow.environ) as terminal:
-        terminal.until(ALTERNATE)
         terminal.until("open orders")
+        assert ALTERNATE in terminal.written
         if isinstance(end, str):
             terminal.press(end)
         else:

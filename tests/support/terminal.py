@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 
 from tests.support.flow import until
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 CTRL_C = "\x03"
 ALTERNATE, BACK = "\x1b[?1049h", "\x1b[?1049l"
 CURSOR_HIDDEN, CURSOR_SHOWN = "\x1b[?25l", "\x1b[?25h"
@@ -26,7 +28,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 class Terminal:
-    """`written` is all that came so far, with what a terminal would obey."""
+    """`written` is all that came so far, with what a terminal would obey; `text` is without colours."""
 
     def __init__(self, arguments: tuple[str, ...], environ: Mapping[str, str], columns: int, lines: int) -> None:
         self._master, self._slave = pty.openpty()
@@ -39,9 +41,14 @@ class Terminal:
         )
         threading.Thread(target=self._read, daemon=True).start()
 
-    def until(self, text: str, within: float = 120) -> None:
-        until(lambda: text in self.written or self.process.poll() is not None, within=within)
-        assert text in self.written, self.written[-3000:]
+    @property
+    def text(self) -> str:
+        return _COLOURS.sub("", self.written)
+
+    def until(self, pattern: str, within: float = 120) -> None:
+        """Until there is such a text, as a regular expression finds it."""
+        until(lambda: re.search(pattern, self.text) or self.process.poll() is not None, within=within)
+        assert re.search(pattern, self.text), self.text[-3000:]
 
     def press(self, keys: str) -> None:
         os.write(self._master, keys.encode())
