@@ -16,7 +16,7 @@ from takeaway.commands.options import MAX_RATE, MAX_SPEED, Json, Seed, Speed, at
 from takeaway.errors import UserError
 from takeaway.local import BACKENDS, EMBEDDED, backend_named
 from takeaway.stack import HOME, NONE, OTHERS, SIMULATED, endpoint, resolved, signing
-from takeaway.terminal import PlainConsole, say, typed, waiting
+from takeaway.terminal import Interrupted, PlainConsole, say, typed, waiting
 
 if TYPE_CHECKING:
     from producers.orders import Role
@@ -95,7 +95,11 @@ def up(
     was_up = {one.pid for one in existing(HOME).running}
     api_port, aws_port = port("api_port"), port("aws_port")
     chosen_backend = backend_named(backend)
-    with waiting("starting what is not up") as tell:
+    if was_up:
+        ending = f"ends at once, and what is up stays up: `{typed()} down` ends it"
+    else:
+        ending = "waits until what was started has finished what it does, and has ended"
+    with Interrupted(ending, at_once=True).watching(), waiting("starting what is not up") as tell:
         stack = up(
             HOME,
             backend=chosen_backend,
@@ -144,7 +148,8 @@ def down(
     if discarded and not yes and at_a_terminal():
         typer.confirm(f"This discards {' and '.join(discarded)}. Go on?", abort=True)
     stopped = sum(len(stack.running) for stack in stacks)
-    with waiting("stopping") as tell:
+    ending = "waits for the processes to finish what they have"
+    with Interrupted(ending).watching(), waiting("stopping") as tell:
         for stack in stacks:
             stack.stop(tell)
     if as_json:

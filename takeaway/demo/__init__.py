@@ -1,6 +1,6 @@
-"""`takeaway demo`: the whole flow for a minute, and its screen."""
+"""`takeaway demo`: the whole flow for a minute, and what its screen adds to that of `takeaway top`."""
 
+from takeaway.demo.load_bar import load_bar
 from takeaway.demo.run import DemoPlan, demo
-from takeaway.demo.screen import load_bar
 
 __all__ = ["DemoPlan", "demo", "load_bar"]

@@ -1,52 +1,46 @@
 """The whole flow in about a minute: a local AWS of its own, real processes, a load, the audit's receipt, the report."""
 
-import os
 import shlex
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from types import FrameType
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 
-from foundation.clock import SYSTEM_CLOCK
+from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.settings import variable
 from takeaway.audit import (
     Audit,
     Bounds,
     Latency,
-    StreamAway,
     StreamObserver,
     audited,
     intended_times,
-    lake_has,
-    lake_rows,
     latencies,
     ledger_facts,
     write_report,
 )
-from takeaway.demo.screen import View, plain, render
-from takeaway.errors import UserError
-from takeaway.local import Backend, Running, exit_code, free_port, stop_processes
-from takeaway.stack import LOAD, Stack, api_url, at_speed, require_alive, start_flow
-from takeaway.terminal import private_folder, typed
+from takeaway.demo.screen import plain, screen
+from takeaway.demo.watching import Pace, Watch
+from takeaway.live import looking
+from takeaway.local import Backend, free_port
+from takeaway.overview import Gatherer
+from takeaway.stack import LOAD, Stack, at_speed, start_flow
+from takeaway.terminal import Interrupted, private_folder, say, typed
 
-# After the load has ended: how long the last events may take to reach the lake before that is called a loss.
-DRAIN_SECONDS = 45.0
-# And how long what was sent may take to be seen.
+# How long what was sent may take to be seen.
 REST_SECONDS = 30.0
 # A demo wants to show fresh files; a lake wants big ones. Only the demo commits this often.
 LAKE_FILE_AGE = "5"
-# One read a second is what the consumers' shares leave for looking on.
-_LOOK_SECONDS = 1.0
-_LAKE_LOOK_SECONDS = 2.0
-_PLAIN_LINE_SECONDS = 5.0
+# One read of a shard a second is what the consumers' shares leave for looking on. At a terminal the overview has half
+# of it, and the count of what passes the other half.
+_OVERVIEW_SECONDS = 2.0
+_AT_A_TERMINAL = Pace(look=2.0, show=0.5)
+_PIPED = Pace(look=1.0, show=5.0)
 
 
 @dataclass(frozen=True)
@@ -58,33 +52,10 @@ class DemoPlan:
     seed: int
 
 
-_STOPPING = (
-    b"\nstopping: waits for the load to end, for the consumers to finish what they have, and for the audit; "
-    b"Ctrl-C again ends it now\n"
-)
-
-
-class Interrupted:
-    """The first Ctrl-C or SIGTERM asks for an orderly end; the second one means now."""
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._heard) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _heard(self, _number: int, _frame: FrameType | None) -> None:
-        if self.event.is_set():
-            raise KeyboardInterrupt
-        self.event.set()
-        # By itself: what prints may be in the middle of a line, and holds a lock.
-        os.write(sys.stderr.fileno(), _STOPPING)
+_WHILE_STARTING = "waits for what is being started, and ends it"
+_WHILE_LOADED = "waits for the load's end and the audit"
+_WHILE_AUDITED = "waits for the audit, and for the processes to finish what they have"
+_WHILE_ENDING = "waits for the processes to finish what they have"
 
 
 def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
@@ -95,16 +66,20 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
     started = SYSTEM_CLOCK.monotonic()
     private_folder(home)
     stack = Stack(home, following=not keep)
-    interrupted = Interrupted()
+    interrupted = Interrupted(_WHILE_STARTING)
     kept = False
     with interrupted.watching():
         try:
             console.print(
                 f"seed {plan.seed} · {plan.orders} orders at {plan.rate:g}/s · kitchens {plan.speed:g} times as fast"
             )
-            api_port = _start(stack, plan, console)
+            if not _start(stack, plan, interrupted.event, console):
+                console.print("stopped before the first order was placed")
+                return 0
+            interrupted.waits_for = _WHILE_LOADED
             flow_started = SYSTEM_CLOCK.monotonic()
-            _run_load(stack, plan, api_port, interrupted.event, console)
+            _run_load(stack, plan, interrupted, console)
+            interrupted.waits_for = _WHILE_AUDITED
             seconds = SYSTEM_CLOCK.monotonic() - flow_started
             if not ledger_facts(home / "ledger"):
                 console.print("stopped before the first order was placed")
@@ -120,6 +95,7 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
             kept = keep and not interrupted.event.is_set()
             return 0 if ok else 1
         finally:
+            interrupted.waits_for = _WHILE_ENDING
             if kept:
                 program = typed()
                 console.print("everything stays up. See the lake, then stop it:", highlight=False)
@@ -132,101 +108,62 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
             console.print(f"{SYSTEM_CLOCK.monotonic() - started:.0f} s in all", style="dim")
 
 
-def _start(stack: Stack, plan: DemoPlan, console: Console) -> int:
-    with console.status(f"starting a local AWS ({plan.backend.name})"):
-        stack.start_local_aws(plan.backend, free_port())
-    with console.status("deploying the stack"):
-        stack.deploy()
-    stack.environ[variable("lake_file_age")] = LAKE_FILE_AGE
-    stack.environ = at_speed(plan.speed, plan.backend.name) | stack.environ
-    api_port = free_port()
-    with console.status("starting the API and every consumer"):
-        start_flow(stack, api_port)
+def _start(stack: Stack, plan: DemoPlan, stop: threading.Event, console: Console) -> bool:
+    """False where it was stopped before all was up."""
+
+    def flow() -> None:
+        stack.environ[variable("lake_file_age")] = LAKE_FILE_AGE
+        stack.environ = at_speed(plan.speed, plan.backend.name) | stack.environ
+        start_flow(stack, free_port())
+
+    steps: tuple[tuple[str, Callable[[], object]], ...] = (
+        (f"starting a local AWS ({plan.backend.name})", lambda: stack.start_local_aws(plan.backend, free_port())),
+        ("deploying the stack", stack.deploy),
+        ("starting the API and every consumer", flow),
+    )
+    for what, step in steps:
+        if stop.is_set():
+            return False
+        with console.status(what):
+            step()
     names = ", ".join(f"{one.name} (pid {one.pid})" for one in stack.running)
     console.print(f"started: {names}", style="dim", highlight=False, soft_wrap=True)
-    return api_port
+    return not stop.is_set()
 
 
-def _run_load(stack: Stack, plan: DemoPlan, api_port: int, stop: threading.Event, console: Console) -> None:
+def _run_load(stack: Stack, plan: DemoPlan, interrupted: Interrupted, console: Console) -> None:
     """Places the orders and watches until the last event of the last one is in the lake."""
     load = stack.start(
         LOAD,
         *("load", "--restaurants", "--orders", str(plan.orders), "--rate", str(plan.rate), "--speed", str(plan.speed)),
-        *("--seed", str(plan.seed), "--api", api_url(api_port), "--ledger", str(stack.home / "ledger")),
+        *("--seed", str(plan.seed), "--api", stack.api, "--ledger", str(stack.home / "ledger")),
     )
-    watch = _Watch(stack, plan, load, StreamObserver(stack.environ), stop)
-    if console.is_terminal:
-        with Live(render(watch.view()), console=console, refresh_per_second=4, transient=True) as live:
-            watch.until_done(lambda view: live.update(render(view)), every=_LOOK_SECONDS)
-    else:
+    # The last order has its time for an answer, and the last file comes at its age.
+    seconds = plan.orders / plan.rate + float(stack.environ[variable("accept_within_seconds")]) + float(LAKE_FILE_AGE)
+    observer, wait = StreamObserver(stack.environ), uninterrupted_wait()
+    watch = Watch(stack, plan.orders, seconds, load, observer, interrupted, SYSTEM_CLOCK, wait)
+    if not console.is_terminal:
+        watch.until_done(lambda view: console.print(plain(view), highlight=False, soft_wrap=True), _PIPED)
+        return
+    gatherer = Gatherer(stack.environ, stack.home, clock=SYSTEM_CLOCK, wait=wait)
+    live = Live(console=console, screen=True, auto_refresh=False)
+    with looking(gatherer, _OVERVIEW_SECONDS) as newest, _shown_by(interrupted), live:
         watch.until_done(
-            lambda view: console.print(plain(view), highlight=False, soft_wrap=True), every=_PLAIN_LINE_SECONDS
+            lambda view: live.update(Group(*screen(view, newest(), console.width, console.height)), refresh=True),
+            _AT_A_TERMINAL,
         )
 
 
-@dataclass
-class _Watch:
-    """One demo's load being watched; `view()` is what there is to see."""
-
-    stack: Stack
-    plan: DemoPlan
-    load: Running
-    observer: StreamObserver
-    stop: threading.Event
-    lake_rows: int = 0
-    phase: str = "orders are being placed"
-
-    def __post_init__(self) -> None:
-        self._started = SYSTEM_CLOCK.monotonic()
-
-    def view(self) -> View:
-        elapsed = timedelta(seconds=SYSTEM_CLOCK.monotonic() - self._started)
-        return View(self.phase, elapsed, self.plan.orders, self.observer, self.lake_rows, self.stack.running)
-
-    def until_done(self, show: Callable[[View], None], *, every: float) -> None:
-        shown = lake_looked_at = 0.0
-        drain_deadline: float | None = None
-        pause = threading.Event()
-        while True:
-            self._look()
-            now = SYSTEM_CLOCK.monotonic()
-            if now - lake_looked_at >= _LAKE_LOOK_SECONDS:
-                self.lake_rows, lake_looked_at = lake_rows(self.stack.environ), now
-            if now - shown >= every:
-                show(self.view())
-                shown = now
-            if drain_deadline is None:
-                if self.stop.is_set():
-                    stop_processes([self.load], grace=20)
-                if self.load.process() is None:
-                    self._require_load_ended_well()
-                    self.phase = "the last events are on their way into the lake"
-                    drain_deadline = now + DRAIN_SECONDS
-                else:
-                    others = [one for one in self.stack.running if one is not self.load]
-                    require_alive(others)
-            elif self._drained() or now > drain_deadline:
-                if shown != now:
-                    show(self.view())
-                return
-            pause.wait(_LOOK_SECONDS)
-
-    def _look(self) -> None:
-        try:
-            self.observer.look()
-        except StreamAway:
-            # One bad answer is nothing; a local AWS that is gone is what there is to say.
-            require_alive(one for one in self.stack.running if one is not self.load)
-
-    def _drained(self) -> bool:
-        promised = {fact.event_id for fact in ledger_facts(self.stack.home / "ledger") if fact.certain}
-        if not promised <= self.observer.seen:
-            return False
-        return self.lake_rows >= self.observer.records or lake_has(self.stack.environ, self.observer.records)
-
-    def _require_load_ended_well(self) -> None:
-        if exit_code(self.load) not in (0, 1) and not self.stop.is_set():
-            raise UserError("the load ended with an error", f"read {self.load.log}")
+@contextmanager
+def _shown_by(interrupted: Interrupted) -> Iterator[None]:
+    """While the screen shows what a Ctrl-C waits for, no line is written into it; the line is left behind it."""
+    interrupted.silent = True
+    try:
+        yield
+    finally:
+        interrupted.silent = False
+        if interrupted.event.is_set():
+            say(interrupted.told, file=sys.stderr)
 
 
 def _conclude(verdict: Audit, told: Sequence[Latency], console: Console, *, ok: bool) -> None:

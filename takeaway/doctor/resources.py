@@ -131,8 +131,12 @@ def stack(environ: Mapping[str, str], clients: Callable[[str], Any], seconds: fl
     return Resource("stack", name, there=True, detail=answer, status=answer)
 
 
-def dead_letters(s3: "S3Client", bucket: str, consumer: str, seconds: float, clock: Clock) -> DeadLetters:
+def dead_letters(
+    s3: "S3Client", bucket: str, consumer: str, seconds: float, clock: Clock, *, read: int = _LETTERS_READ
+) -> DeadLetters:
     """How many there are, and of which kinds of error. A message may quote a record, so only its kind is kept.
+
+    Of so many, the newest, that is `read`; with none, letters are listed alone.
 
     What is not counted after `seconds`, or not read, is left: that there are some is told however many there are.
     Those that were dropped wait for nothing, and are not counted.
@@ -148,9 +152,9 @@ def dead_letters(s3: "S3Client", bucket: str, consumer: str, seconds: float, clo
         if len(written) > _LETTERS_COUNTED or clock.monotonic() > until:
             more = page.get("IsTruncated", False) or len(written) > _LETTERS_COUNTED
             break
-    newest = heapq.nlargest(_LETTERS_READ, written)
+    newest = heapq.nlargest(max(1, read), written)
     letters, kinds = Bucket(s3, bucket), Counter[str]()
-    for _, key in newest:
+    for _, key in newest[:read]:
         if kinds and clock.monotonic() > until:
             break
         kinds[_error_kind(letters, key)] += 1

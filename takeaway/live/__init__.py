@@ -1,5 +1,6 @@
-"""The live screen of `takeaway top`: single keys beside looks that come again and again."""
+"""The live screens of `takeaway top` and `takeaway demo`: looks again and again, and single keys."""
 
+from takeaway.live.looking import looking
 from takeaway.live.watching import watch
 
-__all__ = ["watch"]
+__all__ = ["looking", "watch"]

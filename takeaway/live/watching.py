@@ -1,9 +1,13 @@
 """The live screen: looks again and again beside the keys, and opens the trace of an order that it names."""
 
+import signal
+import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -12,7 +16,9 @@ from rich.text import Text
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from takeaway.errors import UserError
 from takeaway.live.keys import BACK, DOWN, ENTER, UP, Keys, single_keys
+from takeaway.live.looking import looking
 from takeaway.overview import Gatherer, Overview, lines, order_ids
+from takeaway.terminal import say
 
 # A key is heard at once; what was gathered is shown this soon.
 _GLANCE_SECONDS = 0.25
@@ -72,46 +78,47 @@ class Shown:
 
 
 def watch(gatherer: Gatherer, environ: Mapping[str, str], *, every: float, console: Console) -> None:
-    """Until q or Ctrl-C, at once: what is under way is read only, and is left alone."""
-    looked: list[Overview | Exception] = []
-    ended = threading.Event()
-    threading.Thread(target=_look_on, args=(gatherer, every, looked, ended), name="looking", daemon=True).start()
+    """Until q, Ctrl-C or SIGTERM, at once: what is under way is read only, and is left alone."""
     shown = Shown()
+    with _ended_by_signals(), looking(gatherer, every) as newest:
+        try:
+            with single_keys() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
+                while _step(shown, keys, newest, lambda order_id: _traced(environ, order_id)):
+                    live.update(Group(*shown.lines(console.width, console.height)), refresh=True)
+        except KeyboardInterrupt:
+            say("takeaway top has ended; the stack goes on as it was", file=sys.stderr)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends what is inside. More would only disturb the terminal being put back."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def heard(_number: int, _frame: FrameType | None) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, heard) for number in numbers}
     try:
-        with single_keys() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
-            while _step(shown, keys, looked, lambda order_id: _traced(environ, order_id)):
-                live.update(Group(*shown.lines(console.width, console.height)), refresh=True)
-    except KeyboardInterrupt:
-        return
+        yield
     finally:
-        ended.set()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _step(
     shown: Shown,
     keys: Keys,
-    looked: list[Overview | Exception],
+    newest: Callable[[], Overview | None],
     ask: "Callable[[str], Future[Sequence[str]]]",
 ) -> bool:
     key = keys.read(_GLANCE_SECONDS)
-    while looked:
-        found = looked.pop(0)
-        if isinstance(found, Exception):
-            raise found
+    found = newest()
+    if found is not None and found is not shown.overview:
         shown.looked(found)
     shown.answered()
     return key is None or shown.pressed(key, ask)
-
-
-def _look_on(gatherer: Gatherer, every: float, looked: list[Overview | Exception], ended: threading.Event) -> None:
-    while not ended.is_set():
-        began = SYSTEM_CLOCK.monotonic()
-        try:
-            looked.append(gatherer.look())
-        except Exception as error:  # noqa: BLE001 - raised where the screen is
-            looked.append(error)
-            return
-        ended.wait(max(0.0, every - (SYSTEM_CLOCK.monotonic() - began)))
 
 
 def _traced(environ: Mapping[str, str], order_id: str) -> "Future[Sequence[str]]":

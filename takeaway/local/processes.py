@@ -98,13 +98,18 @@ def exit_code(running: Running) -> int | None:
 def stop_processes(running: Iterable[Running], *, grace: float) -> list[Running]:
     """SIGTERM to all of them; after `grace` seconds SIGKILL to what is left of them and of all that they started.
 
-    Returns those of which something had to be killed, also where the one that was started has long ended.
+    Returns those of which something had to be killed, also where the one that was started has long ended. A
+    `KeyboardInterrupt` ends the grace: all are killed, and it goes on.
     """
     asked = list(running)
     leaders = [process for one in asked if (process := one.process())]
     for process in leaders:
         _signal(process.pid, signal.SIGTERM)
-    _, stubborn = psutil.wait_procs(leaders, timeout=grace)
+    try:
+        _, stubborn = psutil.wait_procs(leaders, timeout=grace)
+    except KeyboardInterrupt:
+        _kill({*leaders, *_related({_mark(one.log) for one in asked})})
+        raise
     related = _related({_mark(one.log) for one in asked})
     _kill({*stubborn, *related})
     for one in asked:

@@ -101,7 +101,7 @@ class Gatherer:
         bucket = environ.get(variable("dead_letter_bucket"), "")
         self._letters = {
             name: Question(
-                partial(dead_letters, s3, bucket, name, _COUNT_SECONDS, clock), within, clock, _LETTERS_EVERY
+                partial(dead_letters, s3, bucket, name, _COUNT_SECONDS, clock, read=0), within, clock, _LETTERS_EVERY
             )
             for name in (CONSUMERS if bucket else ())
         }

@@ -1,7 +1,7 @@
 """An overview as lines for a terminal, as wide and as high as there is room. Pure; a colour is never all that tells.
 
 Made for 80 columns and 24 lines. With 60 columns those that say least are left out; with more lines there are more
-shards, orders and deadlines.
+shards, orders and deadlines, and the events as they come.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from datetime import datetime
 
 from rich.text import Text
 
+from events import EVENT_TYPES
 from foundation.kinesis import WRITE_BYTES_PER_SECOND, WRITE_RECORDS_PER_SECOND
 from foundation.plain_text import one_line
 from takeaway.overview.facts import ConsumerFlow, Overview, ShardFlow, StepTime, Unknown
@@ -28,6 +29,7 @@ _KEYS = "↑↓ choose · enter trace · q quit"
 # So much of an order's id tells it from others; the trace is given all of it.
 _ORDER = 13
 _SHORT = 8
+_LIFE = {event_type: number for number, event_type in enumerate(EVENT_TYPES.values())}
 
 
 @dataclass(frozen=True)
@@ -54,27 +56,38 @@ def order_ids(overview: Overview) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
-def lines(overview: Overview, width: int, height: int, *, chosen: str | None = None, keys: bool = False) -> list[Text]:
-    """At most `height` lines of at most `width` columns. `chosen` is the order whose trace a key opens."""
+def lines(
+    overview: Overview,
+    width: int,
+    height: int,
+    *,
+    chosen: str | None = None,
+    keys: bool = False,
+    title: str = "takeaway top",
+    notes: Sequence[Text] = (),
+) -> list[Text]:
+    """At most `height` lines of at most `width` columns. `chosen` is the order whose trace a key opens.
+
+    `notes` are lines of another's own below the headline, of which `title` says whose screen it is.
+    """
     footer = [_footer(overview, width, chosen, keys=keys)]
-    head = [_headline(overview), *_said(overview, width, height)]
+    head = [_headline(overview, title), *notes, *_said(overview, width, height)]
     consumers = _table(_CONSUMER_COLUMNS, _consumer_rows(overview), width, chosen)
     orders = _table(_ORDER_COLUMNS, _order_rows(overview), width, chosen)
     state = [_states(overview), _slowest(overview)]
     room = height - len(head) - len(consumers) - len(state) - len(footer)
     shards = _shards(overview, width, max(2, room - max(2, min(len(orders), room // 2))))
     room -= len(shards)
-    shown = [*head, *shards, *consumers, *state, *(orders[: max(0, room)] if room > 1 else [])]
+    orders = orders[:room] if room > 1 else []
+    shown = [*head, *shards, *consumers, *state, *orders, *_events(overview, width, room - len(orders))]
     for line in shown:
         line.truncate(width, overflow="ellipsis")
     return [*shown[: max(1, height - len(footer))], *footer]
 
 
-def _headline(overview: Overview) -> Text:
+def _headline(overview: Overview, title: str) -> Text:
     where = overview.endpoint.removeprefix("http://")
-    return Text.assemble(
-        ("takeaway top", "bold"), f"  {overview.stack} on {where}  {overview.at:%H:%M:%S} UTC", no_wrap=True
-    )
+    return Text.assemble((title, "bold"), f"  {overview.stack} on {where}  {overview.at:%H:%M:%S} UTC", no_wrap=True)
 
 
 def _said(overview: Overview, width: int, height: int) -> list[Text]:
@@ -175,6 +188,18 @@ def _order_rows(overview: Overview) -> list[Row]:
         late = f"late {_ago(missed.due, overview.at)}"
         rows.append(Row((missed.order_id[:_ORDER], "missed", late, what, missed.owner), "yellow", missed.order_id))
     return rows
+
+
+def _events(overview: Overview, width: int, room: int) -> list[Text]:
+    """Where all of them have room, in the order of an order's life."""
+    if isinstance(overview.events, Unknown):
+        return []
+    ranked = sorted(overview.events, key=lambda one: _LIFE.get(one.event_type, len(_LIFE)))
+    since = Column(f"since {overview.since:%H:%M:%S}", right=True)
+    columns = (Column("event"), since, Column("events/s", right=True))
+    rows = [Row((one.event_type, f"{one.count:,}", f"{one.per_second:,.1f}")) for one in ranked]
+    told = _table(columns, rows, width, None)
+    return told if len(told) <= room else []
 
 
 def _states(overview: Overview) -> Text:

@@ -95,8 +95,18 @@ class Stack:
     def stop(self, tell: Callable[[str], None] = lambda _: None) -> None:
         """In the order of the flow: what makes events first, the local AWS last, so that nobody loses its world.
 
-        `tell` is told what is being stopped, how many are left, and how long that may take.
+        `tell` is told what is being stopped, how many are left, and how long that may take. A `KeyboardInterrupt` ends
+        all of them at once, and goes on.
         """
+        try:
+            self._stop_in_order(tell)
+        except KeyboardInterrupt:
+            stop_processes(self.running, grace=0)
+            self._forget()
+            raise
+        self._forget()
+
+    def _stop_in_order(self, tell: Callable[[str], None]) -> None:
         left = len(self.running)
         before_consumers = [one for one in self.running if one.name not in (*CONSUMERS, API, LOCAL_AWS)]
         for some, grace in (
@@ -113,6 +123,8 @@ class Stack:
             left -= len(some)
         # One that ended by itself is not among them, but may have left something behind.
         stop_processes(load_services(self.home / "services.json"), grace=0)
+
+    def _forget(self) -> None:
         self.running = []
         (self.home / "services.json").unlink(missing_ok=True)
         for name in ("endpoint", "access_key", "backend", "api_port", "speed", "restaurants"):
@@ -144,7 +156,7 @@ def up(
     """Starts what is not up yet, and answers when the API answers; `tell` is told what that is.
 
     What is up stays as it is: a port or a speed that it does not have is a `UserError`, and so are other restaurants;
-    None takes what is there.
+    None takes what is there. Where nothing was up and it fails, it ends what it has started.
     """
     stack = existing(home)
     if stack.running and not stack.runs(LOCAL_AWS):
@@ -189,7 +201,7 @@ def up(
                 write(home / "speed", f"{speed:g}")
     except BaseException:
         if fresh:
-            stack.stop()
+            stack.stop(lambda told: tell(f"ending {told}"))
         raise
     return stack
 

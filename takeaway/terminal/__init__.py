@@ -3,6 +3,7 @@
 from takeaway.terminal.answers import jsonable, rows_of
 from takeaway.terminal.bad_lines import BadLines
 from takeaway.terminal.files import DEFAULT_HOME, new_file, private_folder, write, write_first, writing
+from takeaway.terminal.interrupted import Interrupted
 from takeaway.terminal.saying import PlainConsole, PlainOut, say, typed
 from takeaway.terminal.streamed import Form, write_rows
 from takeaway.terminal.tables import counted, in_words, piped, roughly, show_rows
@@ -12,6 +13,7 @@ __all__ = [
     "DEFAULT_HOME",
     "BadLines",
     "Form",
+    "Interrupted",
     "PlainConsole",
     "PlainOut",
     "Tell",

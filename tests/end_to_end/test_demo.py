@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +12,11 @@ import pytest
 from consumers.specs import readers
 from tests.support.command_line import Takeaway
 from tests.support.flow import our_processes
+from tests.support.terminal import BACK, CTRL_C, at_a_terminal
 
 pytestmark = pytest.mark.end_to_end
+
+INTERRUPTED = 130
 
 
 @pytest.mark.timeout(300)
@@ -23,6 +25,7 @@ def test_the_demo_proves_its_flow_and_leaves_nothing_behind(takeaway: Takeaway, 
     assert done.returncode == 0, done.stdout + done.stderr
     receipt = r"30 orders · (\d+ \w+ · )+\d+ events · 0 lost · 0 doubled · 0 repeated events · 0 bad events quarantined"
     assert re.search(receipt + " · 0 repeated effects", done.stdout)
+    assert re.search(r"^ *\d+\.\ds  orders are being placed  order_placed=\d+ ", done.stdout, re.MULTILINE)
     started = dict(re.findall(r"(\w+) \(pid (\d+)\)", done.stdout))
     assert started.keys() >= {*readers(), "watcher"}
     assert len(set(started.values())) == len(started)
@@ -33,30 +36,39 @@ def test_the_demo_proves_its_flow_and_leaves_nothing_behind(takeaway: Takeaway, 
 
 @pytest.mark.long
 @pytest.mark.timeout(300)
-def test_ctrl_c_in_the_middle_ends_in_order_and_loses_nothing(tmp_path: Path) -> None:
+def test_at_a_terminal_ctrl_c_in_the_middle_says_what_it_waits_for_and_loses_nothing(tmp_path: Path) -> None:
     home = tmp_path / ".takeaway"
-    with subprocess.Popen(
-        [sys.executable, "-m", "takeaway.cli", "demo", "--orders", "5000", "--rate", "30", "--seed", "5"],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "TAKEAWAY_HOME": str(home),
-            "NO_COLOR": "1",
-            "COLUMNS": "200",
-            # None expires on a machine that is slow.
-            "TAKEAWAY_ACCEPT_WITHIN_SECONDS": "600",
-        },
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as demo:
-        assert demo.stdout is not None
-        for line in demo.stdout:
-            if re.search(r"order_accepted=[1-9]", line):
-                break
-        demo.send_signal(signal.SIGINT)
-        printed = demo.stdout.read()
-        assert demo.wait(90) == 0, printed
+    # None expires on a machine that is slow.
+    variables = {"TAKEAWAY_HOME": str(home), "TAKEAWAY_ACCEPT_WITHIN_SECONDS": "600"}
+    command = ("demo", "--orders", "5000", "--rate", "30", "--seed", "5")
+    with at_a_terminal(*command, variables=variables) as terminal:
+        terminal.until(r"[1-9]\d* completed")
+        for part in ("takeaway demo  takeaway on", "of 5,000", "shardId-000000000001", "in the lake", *readers()):
+            terminal.until(part)
+        terminal.press(CTRL_C)
+        terminal.until("stopping: waits for the load's end and the audit; Ctrl-C again ends it at once")
+        assert terminal.ended() == 0, terminal.text[-3000:]
+        assert terminal.is_as_before()
+        printed = terminal.text.rpartition(BACK)[2]
+    # Also where the screen is gone, with what then follows.
+    assert "stopping: waits for the load's end" in printed
     assert re.search(r"[1-9]\d* orders · .* 0 lost · 0 doubled", printed), printed
+    assert our_processes(home) == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_a_second_ctrl_c_ends_all_at_once_also_what_was_to_stay(tmp_path: Path) -> None:
+    home = tmp_path / ".takeaway"
+    with at_a_terminal("demo", "--keep", "--orders", "5000", variables={"TAKEAWAY_HOME": str(home)}) as terminal:
+        terminal.until("started:")
+        terminal.until("of 5,000")
+        assert len(our_processes(home)) > len(readers())
+        terminal.press(CTRL_C)
+        terminal.until("stopping: ")
+        terminal.press(CTRL_C)
+        assert terminal.ended() == INTERRUPTED, terminal.text[-3000:]
+        assert terminal.is_as_before()
     assert our_processes(home) == []
 
 

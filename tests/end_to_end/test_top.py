@@ -1,6 +1,7 @@
 """`takeaway top --once --json` beside a flow whose notifier is frozen: how far behind it is, whose, and which order."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,11 +9,16 @@ from typing import Any
 
 import pytest
 
-from foundation.clock import SYSTEM_CLOCK
+from foundation import aws
+from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
+from producers.tracking import TrackedOrders
 from takeaway.local import processes
+from takeaway.overview import Gatherer, Unknown
 from tests.end_to_end.test_trace import CUSTOMER, ORDER, command
+from tests.support import ROOT
 from tests.support.flow import Flow, frozen, until
 from tests.support.tables import Tables
+from tests.support.terminal import ALTERNATE, CTRL_C, at_a_terminal
 
 pytestmark = pytest.mark.end_to_end
 
@@ -50,7 +56,9 @@ def lag_of(flow: Flow, name: str) -> Callable[[], dict[str, Any] | None]:
 
 
 @pytest.mark.timeout(300)
-def test_a_frozen_notifier_is_named_with_its_lag_its_owner_and_the_oldest_order(flow: Flow, tables: Tables) -> None:
+def test_a_frozen_notifier_is_named_with_its_lag_its_owner_and_the_oldest_order(
+    flow: Flow, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
     flow.start_api()
     notifier = flow.start_consumer("user_notifier")
     flow.start_consumer("archiver")
@@ -79,8 +87,79 @@ def test_a_frozen_notifier_is_named_with_its_lag_its_owner_and_the_oldest_order(
     assert max(map(len, screen.stdout.splitlines())) <= 80
     found = until(lambda: _with_open(facts(flow), 6), within=90)
     assert set(found["orders"]["open"]["oldest"]) <= {"placed", "accepted"}
+    assert asked_of_aws(flow, monkeypatch, behind[0]) == allowed()
+    for end in (CTRL_C, "q", signal.SIGTERM):
+        it_ends_at_once_and_leaves_the_terminal_as_it_was(flow, end)
     tables.add("takeaway top", what="a frozen notifier named, start included", seconds=f"{seconds:.1f}")
 
 
 def _with_open(told: dict[str, Any], count: int) -> dict[str, Any] | None:
     return told if sum(told["orders"].get("open", {}).get("by_state", {}).values()) == count else None
+
+
+def allowed() -> set[tuple[str, str]]:
+    """Each action and what it is allowed on, by the policy in docs/top.md."""
+    policy = json.loads((ROOT / "docs" / "top.md").read_text().partition("```json\n")[2].partition("```")[0])
+    return {
+        (action, resource)
+        for statement in policy["Statement"]
+        for action in statement["Action"]
+        for resource in statement["Resource"]
+    }
+
+
+def asked_of_aws(flow: Flow, monkeypatch: pytest.MonkeyPatch, order_id: str) -> set[tuple[str, str]]:
+    """What the operations page has AWS do for its looks and for an order's journey, where there is a letter."""
+    bucket = flow.environ["TAKEAWAY_DEAD_LETTER_BUCKET"]
+    aws.client("s3", flow.environ).put_object(Bucket=bucket, Key="archiver/orders/shardId-000000000000/1-0.json")
+    asked: set[tuple[str, str]] = set()
+    made = aws.client
+
+    def client(service: str, *arguments: Any) -> Any:
+        found = made(service, *arguments)
+
+        def note(params: dict[str, Any], model: Any, **_: Any) -> None:
+            asked.update(permissions(service, model.name, params))
+
+        found.meta.events.register(f"provide-client-params.{service}", note)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(aws, "client", client)
+        gatherer = Gatherer(flow.environ, flow.home, clock=SYSTEM_CLOCK, wait=uninterrupted_wait(), within=60)
+        for _ in range(2):
+            looked = gatherer.look()
+        tracker = flow.environ["TAKEAWAY_TRACKER_TABLE"]
+        dynamodb = aws.client("dynamodb", flow.environ)
+        assert TrackedOrders(dynamodb, tracker, speed=1, wait=uninterrupted_wait()).get(order_id)
+    assert not isinstance(looked.letters, Unknown)
+    assert {one.consumer: one.count for one in looked.letters}["archiver"] == 1
+    return asked
+
+
+def permissions(service: str, operation: str, params: dict[str, Any]) -> set[tuple[str, str]]:
+    """The action of IAM and the resources that a call needs, written as in docs/top.md."""
+    if service == "s3":
+        bucket = params["Bucket"].replace("000000000000-us-east-1", "ACCOUNT-REGION")
+        whole = operation == "ListObjectsV2"
+        return {(f"s3:{'ListBucket' if whole else operation}", f"arn:aws:s3:::{bucket}{'' if whole else '/*'}")}
+    action, arn = f"{service}:{operation}", f"arn:aws:{service}:REGION:ACCOUNT"
+    if service == "kinesis":
+        # With an iterator the stream goes without saying.
+        return {(action, f"{arn}:stream/{params.get('StreamName', 'takeaway-orders')}")}
+    index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
+    tables = params.get("RequestItems") or [params["TableName"]]
+    return {(action, f"{arn}:table/{table}{index}") for table in tables}
+
+
+def it_ends_at_once_and_leaves_the_terminal_as_it_was(flow: Flow, end: str | signal.Signals) -> None:
+    with at_a_terminal("top", variables=flow.environ) as terminal:
+        terminal.until("open orders")
+        assert ALTERNATE in terminal.written
+        if isinstance(end, str):
+            terminal.press(end)
+        else:
+            terminal.process.send_signal(end)
+        assert terminal.ended() == 0
+        assert terminal.is_as_before(), terminal.written[-500:]
+        assert ("the stack goes on as it was" in terminal.written) == (end != "q")

@@ -15,8 +15,11 @@ from takeaway.local import processes
 from takeaway.local.aws import free_port
 from tests.support.command_line import Takeaway
 from tests.support.flow import our_processes, until
+from tests.support.terminal import CTRL_C, at_a_terminal
 
 pytestmark = pytest.mark.end_to_end
+
+INTERRUPTED = 130
 
 
 def bash(script: str) -> str:
@@ -50,6 +53,17 @@ def with_secret(home: Path, secret: str) -> tuple[set[str], set[str]]:
     )
 
 
+def a_ctrl_c_at_its_start_says_what_it_waits_for_and_leaves_nothing(ports: dict[str, str], home: Path) -> None:
+    with at_a_terminal("up", variables={**ports, "TAKEAWAY_HOME": str(home)}) as terminal:
+        until((home / "services.json").exists, within=120)
+        terminal.press(CTRL_C)
+        terminal.until("stopping: waits until what was started has finished what it does, and has ended; Ctrl-C again")
+        assert terminal.ended() == INTERRUPTED
+        assert terminal.is_as_before()
+    assert our_processes(home) == []
+    assert not (home / "services.json").exists()
+
+
 def knows_nothing_of_the_ledger_before(takeaway: Takeaway, ports: dict[str, str]) -> None:
     """A new local AWS, in the folder of one that is gone."""
     assert takeaway("up", "--speed", "1000", **ports, TAKEAWAY_LAKE_FILE_AGE="2").returncode == 0
@@ -62,6 +76,7 @@ def knows_nothing_of_the_ledger_before(takeaway: Takeaway, ports: dict[str, str]
 @pytest.mark.timeout(480)
 def test_up_a_curl_the_lake_and_down(takeaway: Takeaway, tmp_path: Path) -> None:
     ports = {"TAKEAWAY_AWS_PORT": str(free_port()), "TAKEAWAY_API_PORT": str(free_port())}
+    a_ctrl_c_at_its_start_says_what_it_waits_for_and_leaves_nothing(ports, tmp_path / ".takeaway")
     up = takeaway("up", "--speed", "1000", **ports, TAKEAWAY_LAKE_FILE_AGE="2")
     try:
         assert up.returncode == 0, up.stderr

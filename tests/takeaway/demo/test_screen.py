@@ -1,64 +1,80 @@
-"""The demo's screen: every end of an order is on it, on the smallest usual terminal."""
+"""The demo's screen is that of `takeaway top`, with two lines of its own; nothing of either is lost at 80 by 24."""
 
-import io
 from collections import Counter
-from datetime import timedelta
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
 
-from rich.console import Console
+import pytest
 
+from consumers.specs import readers
 from events.choreography import CHOREOGRAPHY
 from events.orders import EVENT_TYPES
 from events.states import FINAL
-from takeaway.demo.screen import View, plain, render
-from takeaway.local import Running
-from tests.support.builders import NOON
-
-if TYPE_CHECKING:
-    from takeaway.audit import StreamObserver
+from takeaway.demo.screen import View, plain, screen
+from takeaway.overview import EventFlow, Overview
+from tests.takeaway.overview.an_overview import a_process, an_overview
 
 TOLD = {EVENT_TYPES[event] for step in CHOREOGRAPHY for event in step.publishes}
-ENDED = {"order_completed": 540, "order_rejected": 18, "order_cancelled": 8, "order_expired": 6}
+ENDED = {"order_completed": 540, "order_rejected": 18, "order_cancelled": 12, "order_expired": 6}
+COUNTS = Counter({**dict.fromkeys(TOLD, 600), **ENDED})
+STOPPING = "stopping: waits for the load's end and the audit; Ctrl-C again ends it at once"
 
 
-def a_process(name: str, *, up: bool) -> Running:
-    return cast("Running", SimpleNamespace(name=name, pid=7, process=lambda: object() if up else None))
+def a_view(phase: str = "orders are being placed", *, placed: int = 600, stopping: str = "") -> View:
+    return View(phase, 43.2, 49.0, 600, COUNTS | {"order_placed": placed}, 3123, 3100, stopping)
 
 
-def a_view(*processes: Running) -> View:
-    counts = Counter(dict.fromkeys(TOLD, 600)) | Counter(order_placed=600)
-    latest = [SimpleNamespace(occurred_at=NOON, order_id="order-1", event_type="order_placed")] * 8
-    observer = SimpleNamespace(events=3123, counts=Counter({**counts, **ENDED}), latest=latest)
-    phase = "the last events are on their way into the lake"
-    return View(phase, timedelta(seconds=43), 600, cast("StreamObserver", observer), 3100, processes)
+def flowing() -> Overview:
+    return an_overview(events=tuple(EventFlow(name, 600, 12.5) for name in sorted(TOLD)))
 
 
-def shown(view: View) -> list[str]:
-    out = io.StringIO()
-    Console(file=out, width=80, height=24, color_system=None, force_terminal=True).print(render(view))
-    return out.getvalue().splitlines()[:24]
+def shown(view: View, overview: Overview | None, width: int = 80, height: int = 24) -> list[str]:
+    return [line.plain for line in screen(view, overview, width, height)]
 
 
-def test_all_ends_and_all_events_are_on_a_terminal_of_80_by_24() -> None:
-    up = [a_process(name, up=True) for name in ("api", "restaurant_notifier", "user_notifier", "archiver", "load")]
-    lines = shown(a_view(*up))
-    assert all(len(line) <= 80 for line in lines)
-    assert "540 completed   18 rejected   8 cancelled   6 expired   28 under way" in lines
-    rows = [line.split() for line in lines]
-    for name in TOLD:
-        [row] = [row for row in rows if name in row and "order-1" not in row]
-        assert f"{ENDED.get(name, 600)}" in row
-    assert "up: api · restaurant_notifier · user_notifier · archiver · load" in lines
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
+@pytest.mark.parametrize("stopping", ["", STOPPING])
+def test_what_the_demo_knows_and_what_top_shows_are_all_there(width: int, height: int, stopping: str) -> None:
+    told = shown(a_view("the last events are on their way into the lake", stopping=stopping), flowing(), width, height)
+    assert len(told) <= height
+    assert all(len(line) <= width for line in told)
+    assert told[0].startswith("takeaway demo  takeaway on 127.0.0.1")
+    own = told[2:4] if stopping else told[1:3]
+    assert own[0].startswith("the last events are on their way into the lake  ")
+    assert own[0].endswith("600 of 600  43 of about 49 s")
+    assert own[1] == "540 completed  18 rejected  12 cancelled  6 expired  3,100 of 3,123 in the lake"
+    assert (told[1] == stopping) == bool(stopping)
+    for said in ("no problems", "shardId-000000000001", "3 placed   8 accepted", "slowest step restaurant", "44c4f842"):
+        assert any(said in line for line in told), said
+    for name in readers():
+        assert any(line.split()[1:2] == [name] and "pid 4242" in line for line in told), name
     assert {f"order_{state}" for state in FINAL} == ENDED.keys()
 
 
-def test_a_process_that_ended_is_told() -> None:
-    lines = shown(a_view(a_process("api", up=True), a_process("load", up=False)))
-    assert "up: api" in lines
-    assert "load (pid 7) ended" in lines
+def test_each_event_with_its_count_and_rate_is_there_where_it_has_room() -> None:
+    told = shown(a_view(), flowing(), 120, 40)
+    rows = [line.split() for line in told]
+    assert all([name, "600", "12.5"] in rows for name in TOLD)
+    assert not any(line.startswith("voucher_issued") for line in shown(a_view(), flowing()))
+
+
+def test_a_process_that_ended_is_told_as_by_top() -> None:
+    told = shown(a_view(), an_overview(processes=(a_process("watcher", up=False),)))
+    assert "✗ watcher (pid 4242) has ended" in told
+
+
+@pytest.mark.parametrize(("placed", "done"), [(0, 0), (300, 15), (600, 30), (700, 30)])
+def test_the_bar_says_how_many_orders_are_placed(placed: int, done: int) -> None:
+    line = shown(a_view(placed=placed), flowing(), 120, 40)[1]
+    assert line == (f"orders are being placed  {'━' * done}{'·' * (30 - done)}  {placed} of 600  43 of about 49 s")
+
+
+def test_before_the_first_look_there_is_what_the_demo_knows() -> None:
+    told = shown(a_view(stopping=STOPPING), None)
+    assert (told[0], told[1], told[-1]) == ("takeaway demo", STOPPING, "looking")
+    assert len(told) == 5
 
 
 def test_a_pipe_has_every_count() -> None:
     line = plain(a_view())
-    assert all(f" {name}={ENDED.get(name, 600)} " in line for name in TOLD)
+    assert line.startswith(" 43.2s  orders are being placed  order_placed=600 ")
+    assert line.endswith("  lake_rows=3100")
+    assert all(f" {name}={COUNTS[name]} " in line for name in TOLD)

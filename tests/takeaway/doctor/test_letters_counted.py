@@ -11,7 +11,7 @@ from tests.support.worlds.lake_world import some_keys
 from tests.support.worlds.redrive_world import a_letter
 
 
-def looked_at(*keys: str, letters: int = 0, seconds_a_call: float = 0.0) -> DeadLetters:
+def looked_at(*keys: str, letters: int = 0, seconds_a_call: float = 0.0, **how: int) -> DeadLetters:
     """A page has two keys."""
     bucket, clock = FakeBucket("dead-letters", keys_per_page=2), FakeClock()
     stored = S3DeadLetters(bucket.client, bucket.name, some_keys())
@@ -28,7 +28,7 @@ def looked_at(*keys: str, letters: int = 0, seconds_a_call: float = 0.0) -> Dead
         return through(apply)  # type: ignore[arg-type]
 
     gate.through = takes_its_time  # type: ignore[method-assign]
-    return resources.dead_letters(slow, bucket.name, "restaurant_notifier", 2.0, clock.clock)
+    return resources.dead_letters(slow, bucket.name, "restaurant_notifier", 2.0, clock.clock, **how)
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,9 @@ def test_no_more_are_counted_than_so_many(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(resources, "_LETTERS_COUNTED", 3)
     found = looked_at(letters=7)
     assert (found.count, found.more) == (3, True)
+
+
+def test_letters_may_be_counted_and_none_read() -> None:
+    found = looked_at(letters=5, read=0)
+    assert (found.count, found.looked_at, found.kinds) == (5, 0, ())
+    assert found.newest_at is not None

@@ -6,9 +6,7 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,14 +18,15 @@ from events import EVENT_TYPES
 from foundation.diagnostics import LogWasFull, json_lines
 from foundation.plain_text import one_line, plain_text
 from takeaway import cli
-from takeaway.audit import StreamObserver
 from takeaway.commands import doctor
-from takeaway.demo.screen import View, plain, render
+from takeaway.demo.screen import View, plain, screen
 from takeaway.doctor import Checkup
 from takeaway.doctor.facts import Problem, Section
+from takeaway.overview import EventFlow
 from takeaway.terminal import PlainConsole, say, show_rows
 from tests.support import ROOT
 from tests.support.builders import NOON
+from tests.takeaway.overview.an_overview import an_overview
 
 # A title, a colour of C1, a name that turns round, an isolate, a line of its own, an overwriting return, half a pair.
 EVIL = "\x1b]0;owned\x07 \x9b31m \u202egnp.exe \u2066 \u2028 \r \ud800 \x08 \u200b[/bold][link=http://evil]"
@@ -50,11 +49,12 @@ def a_checkup() -> None:
 
 
 def a_live_screen() -> None:
-    seen = SimpleNamespace(occurred_at=NOON, order_id=EVIL, event_type=EVIL)
-    observer = SimpleNamespace(events=1, counts=dict.fromkeys(_TYPES, 1), latest=[seen])
-    view = View(EVIL, timedelta(), 1, cast("StreamObserver", observer), 1, [])
-    PlainConsole().print(render(view))
-    PlainConsole().print(plain(view))
+    view = View(EVIL, 1.0, 2.0, 1, dict.fromkeys(_TYPES, 1), 1, 1, EVIL)
+    console = PlainConsole()
+    for overview in (None, an_overview(stack=EVIL, events=(EventFlow(EVIL, 1, 1.0),))):
+        for line in screen(view, overview, 100, 60):
+            console.print(line)
+    console.print(plain(view))
 
 
 def a_table() -> None:
