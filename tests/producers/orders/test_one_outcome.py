@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from events.orders import Event, OrderAccepted, OrderCancelled, OrderCompleted, OrderExpired, OrderRejected
@@ -154,6 +154,8 @@ ATTEMPTS = st.lists(st.builds(Attempt, st.integers(0, WATCHES), st.integers(1, 9
     # Seconds between two calls: most are none, and accept_by is 600 s after the placing.
     passes=st.lists(st.sampled_from([0, 0, 0, 0, 1, 299, 300, 599, 600]), max_size=40),
 )
+# Of two watchers each dies, one of them between store and stream, and no command comes.
+@example(attempts=[Attempt(WATCHES, 1), Attempt(WATCHES, 3)], turns=[], passes=[600])
 def test_however_commands_meet_an_order_has_one_outcome(
     attempts: list[Attempt], turns: list[int], passes: list[int]
 ) -> None:
@@ -182,9 +184,11 @@ def test_however_commands_meet_an_order_has_one_outcome(
         },
         between,
     )
-    # Those whose process died, and all others, ask again.
+    # Those whose process died, and all others, ask again, or look again.
     for attempt in attempts:
-        if attempt.number != WATCHES:
+        if attempt.number == WATCHES:
+            assert world.watcher().look()
+        else:
             answers.append((attempt.number, performed(world.ordering(), attempt.number)))
     require_one_outcome(world, attempts, answers)
     # Where no command comes, a watcher does, hours later: whatever was answered stays, and what was not has expired.
