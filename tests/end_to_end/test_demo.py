@@ -34,7 +34,7 @@ def test_the_demo_proves_its_flow_and_leaves_nothing_behind(takeaway: Takeaway, 
     assert our_processes(tmp_path / ".takeaway") == []
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_at_a_terminal_ctrl_c_in_the_middle_says_what_it_waits_for_and_loses_nothing(tmp_path: Path) -> None:
     home = tmp_path / ".takeaway"
     # None expires on a machine that is slow.
