@@ -85,7 +85,7 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
                 console.print("stopped before the first order was placed")
                 return 0
             evidence, verdict = audited(
-                stack.environ, home / "ledger", Bounds(), within=REST_SECONDS, wait=interrupted.event.wait
+                stack.environ, home / "ledger", Bounds(), within=REST_SECONDS, wait=uninterrupted_wait()
             )
             told = latencies(intended_times(home / "ledger"), evidence.effects)
             ok = verdict.ok and (interrupted.event.is_set() or (verdict.at_rest and not verdict.open_orders))

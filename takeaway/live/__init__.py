@@ -1,6 +1,6 @@
 """The live screens of `takeaway top` and `takeaway demo`: looks again and again, and single keys."""
 
-from takeaway.live.looking import looking
+from takeaway.live.looks import looking
 from takeaway.live.watching import watch
 
 __all__ = ["looking", "watch"]

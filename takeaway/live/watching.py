@@ -16,7 +16,7 @@ from rich.text import Text
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from takeaway.errors import UserError
 from takeaway.live.keys import BACK, DOWN, ENTER, UP, Keys, single_keys
-from takeaway.live.looking import looking
+from takeaway.live.looks import looking
 from takeaway.overview import Gatherer, Overview, lines, order_ids
 from takeaway.terminal import say
 

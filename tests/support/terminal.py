@@ -45,15 +45,15 @@ class Terminal:
     def text(self) -> str:
         return _COLOURS.sub("", self.written)
 
-    def until(self, pattern: str, within: float = 120) -> None:
+    def until(self, pattern: str, within: float = 240) -> None:
         """Until there is such a text, as a regular expression finds it."""
         until(lambda: re.search(pattern, self.text) or self.process.poll() is not None, within=within)
-        assert re.search(pattern, self.text), self.text[-3000:]
+        assert re.search(pattern, self.text), f"it ended without {pattern!r}: {self.text[-3000:]}"
 
     def press(self, keys: str) -> None:
         os.write(self._master, keys.encode())
 
-    def ended(self, within: float = 120) -> int:
+    def ended(self, within: float = 240) -> int:
         """Its exit code, once the terminal has all that it wrote."""
         code = self.process.wait(within)
         termios.tcdrain(self._slave)
