@@ -14,7 +14,7 @@ from takeaway.stack.flow import api_url, sign_in_link
 from takeaway.stack.menu import market_menu
 from tests.support.flow import Flow, until
 
-CONSUMERS = ("restaurant_notifier", "user_notifier", "archiver")
+CONSUMERS = ("restaurant_notifier", "user_notifier", "archiver", "promo_issuer", "voucher_mailer")
 
 
 @dataclass
@@ -92,13 +92,13 @@ class Site:
         }
         return str(self.api(customer, "customer", "/orders", body)["order_id"])
 
-    def arrived(self, order_id: str, event_type: str) -> datetime:
-        """When the event came onto the stream."""
+    def arrived(self, order_id: str, event_type: str, before: int = 0) -> datetime:
+        """When the event came onto the stream, behind `before` others of its type."""
 
         def seen() -> datetime | None:
             timeline = self.api("operator", "operator", f"/orders/{order_id}")["timeline"]
             found = [one["arrived_at"] for one in timeline if one["event_type"] == event_type]
-            return datetime.fromisoformat(found[0]) if found else None
+            return datetime.fromisoformat(found[before]) if len(found) > before else None
 
         return until(seen, within=90)  # type: ignore[no-any-return]
 
