@@ -156,8 +156,10 @@ def _own_orders(
     if page is None:
         return None
     ids = list({one.order_id: None for one in page.orders} | dict.fromkeys(recent.of(who)))
-    orders, seen = ordering.find_many(ids), if_read(lambda: tracked.get_many(ids, consistent=False), emit) or {}
-    return [(orders[name], voucher_at(seen[name].timeline) if name in seen else None) for name in ids if name in orders]
+    seen = if_read(lambda: tracked.get_many(ids, consistent=False), emit) or {}
+    # The tracker is seconds behind: what it does not know yet is the newest.
+    newest = sorted(ordering.find_many(ids).values(), key=lambda one: one.placing.envelope.occurred_at, reverse=True)
+    return [(one, voucher_at(seen[one.order_id].timeline) if one.order_id in seen else None) for one in newest]
 
 
 CUSTOMERS = (

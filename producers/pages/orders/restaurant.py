@@ -16,6 +16,7 @@ from producers.orders import AcceptOrder, CompleteOrder, Ordering, Principal, Re
 from producers.pages.frame import Form, Pages, seen_by, written_by
 from producers.pages.marks import OpenedRestaurants
 from producers.pages.orders.customer import if_read, stream_for
+from producers.pages.orders.menu import Menu
 from producers.pages.orders.recent import RecentOrders
 from producers.pages.orders.views import Board, board
 from producers.pages.orders.words import in_words
@@ -38,6 +39,7 @@ class Presence:
 def see_board(
     request: Authenticated,
     pages: NamedDependency[Pages],
+    menu: NamedDependency[Menu],
     presence: NamedDependency[Presence],
     ordering: NamedDependency[Ordering],
     tracked: NamedDependency[TrackedOrders],
@@ -46,7 +48,7 @@ def see_board(
 ) -> Response[str]:
     presence.opened.open(request.user.subject, request.auth)
     own = _board(request.user, pages, ordering, tracked, recent, emit)
-    return pages.page(request, "restaurant.html", board=own)
+    return pages.page(request, "restaurant.html", board=own, restaurant=menu.find(request.user.subject))
 
 
 @get("/restaurant/board-part", guards=_SEEN, sync_to_thread=True)
