@@ -15,7 +15,7 @@ from tests.support.browser import asked_elsewhere, violations
 from tests.support.command_line import Takeaway
 from tests.support.flow import until
 from tests.support.pages import Site, a_restaurant, tab_to
-from tests.support.steps import IN_ORDER, SHOWS, VOUCHER, SeenOrder
+from tests.support.steps import IN_ORDER, VOUCHER, SeenOrder
 from tests.support.tables import Tables
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
@@ -86,9 +86,8 @@ def test_the_fifteen_steps_of_an_order_are_seen_on_the_pages(site: Site, tables:
     is_accessible(order.journey.page)
     order.completed()
     is_accessible(page)
-    for shows in SHOWS:
-        behind = f"{order.seconds_behind(shows):.2f}"
-        tables.add("from the stream to the customer's page", event=shows, seconds=behind)
+    for event, seconds in order.seconds_behind().items():
+        tables.add("from the stream to the customer's page", event=event, seconds=f"{seconds:.2f}")
     order.archived()
     order.mailed("ada@example.com")
     page.get_by_role("link", name="Your orders").click()
