@@ -105,13 +105,13 @@ def orders_api(
     """
     from producers.api.app import create_app
     from producers.pages.frame import Pages, SignInKey, frame
-    from producers.pages.orders import Changes, Menu, left, order_pages
+    from producers.pages.orders import Menu, left, order_pages
 
     settings = from_environment(OrdersApiSettings, environ)
     key, orders, marks = token_key(environ), orders_table(environ), marks_table(environ)
     pages = Pages(SignInKey(key), SYSTEM_CLOCK)
     publisher, tracked = event_publisher(environ, emit), tracked_orders(environ)
-    own = order_pages(menu or Menu((), "EUR", "UTC"), marks, Changes(tracked, emit))
+    own = order_pages(menu or Menu((), "EUR", "UTC"), marks)
     app = create_app(
         orders,
         tracked,

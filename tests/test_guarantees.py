@@ -220,7 +220,7 @@ GUARANTEES = (
     ),
     Guarantee(
         "a stream ends with its order, or when nothing comes of it for long",
-        becomes("follower.closed_for"),
+        becomes("stream.why_over()"),
         "test_a_stream_ends_when_nothing_comes_for_long_and_is_not_there_for_ever",
     ),
     Guarantee(
@@ -249,13 +249,8 @@ GUARANTEES = (
         "test_a_page_hears_at_once_of_its_own_orders_alone",
     ),
     Guarantee(
-        "pages' streams are bounded in all",
-        never,
-        "test_streams_are_bounded_in_all_and_for_each_principal",
-    ),
-    Guarantee(
-        "a page's stream ends with its session",
-        becomes("watcher.closed_for"),
+        "a stream lasts no longer than its client is admitted for",
+        becomes("self.limits.longest"),
         "test_a_stream_ends_with_its_session",
     ),
     Guarantee(

@@ -61,7 +61,8 @@ def _nothing(_: Order) -> None:
 class Addition:
     """What is served beside the orders API.
 
-    `dependencies` are values by the names that handlers ask for them, beside the API's own `ordering` and `tracked`.
+    `dependencies` are values by the names that handlers ask for them, beside the API's own `ordering`, `tracked`
+    and `streams`.
     `state` is what guards find in the application's state. `carried_out` is told each order that a command of this
     process has led on, on the request's thread, once its event is on the stream.
     """
@@ -93,8 +94,10 @@ def create_app(
 
     `log_requests` has each answer told, as `Answered`.
     """
+    streams = OrderStreams(tracked, stream_limits, emit)
 
     def carried_out(order: Order) -> None:
+        streams.carried_out(order)
         for addition in additions:
             addition.carried_out(order)
 
@@ -107,7 +110,6 @@ def create_app(
         accept_within=accept_within,
         carried_out=carried_out,
     )
-    streams = OrderStreams(tracked, stream_limits, emit)
     app = Litestar(
         # By a router of their own: Litestar wraps a handler twice when another is added to its path later.
         [

@@ -1,7 +1,7 @@
-"""The route that streams what becomes of an order."""
+"""The route that streams what becomes of an order, and what it sends."""
 
 import asyncio
-from functools import partial
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
 
@@ -11,12 +11,11 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter
 
 from producers.api.access import may_see, only
-from producers.api.asgi import EventStream
 from producers.api.parameters import Authenticated, OrderId
 from producers.api.problems import documented, refused
-from producers.api.server_sent import MEDIA_TYPE, Why, is_over, told
-from producers.api.streams import OrderStreams
-from producers.orders import Ordering, unknown_order
+from producers.api.server_sent import MEDIA_TYPE, Why, end, is_over, told
+from producers.api.streams import OrderStreams, Stream
+from producers.orders import Order, Ordering, Principal, unknown_order
 from producers.tracking import TrackedOrder, TrackedOrders
 
 _DESCRIPTION = """\
@@ -32,6 +31,39 @@ expired. Behind the first two a client is to close its side."""
 LastEventId = Annotated[
     str | None, HeaderParameter(name="Last-Event-ID", max_length=128, description="The `id` of the last event told.")
 ]
+
+
+class Follower(Stream):
+    """The stream of one order. What it has not sent yet is never more than the order as it is now.
+
+    `after`: the `id` of the last event that its client was told, by this stream or an earlier one.
+    """
+
+    def __init__(
+        self, principal: Principal, order: TrackedOrder, admitted_for: timedelta, after: str | None = None
+    ) -> None:
+        super().__init__(principal, admitted_for, order.order_id)
+        self.order = order
+        self._after = after
+
+    def show(self, order: TrackedOrder) -> None:
+        # What was read from another replica may be older.
+        if order.version > self.order.version:
+            self.order = order
+            self.changed.set()
+
+    def hear(self, order: Order) -> None:
+        """What it tells has ids and a version that only the tracker knows."""
+
+    def take(self) -> bytes:
+        parts, self._after = told(self.order, self._after)
+        return b"".join(parts)
+
+    def end(self, why: Why) -> bytes:
+        return end(self.order, why)
+
+    def why_over(self) -> Why | None:
+        return Why.OVER if is_over(self.order) else self.closed_for
 
 
 @get(
@@ -66,9 +98,4 @@ async def follow_order(
         return Response("", status_code=HTTPStatus.NO_CONTENT)
     # guarantee: a stream ends with the token that opened it
     admitted_for = request.auth - request.app.state.doorkeeper.clock.now()
-    follower = streams.follow(request.user, known, admitted_for)
-    return EventStream(
-        streams.parts(follower, last_event_id),
-        gone=partial(follower.close, Why.IDLE),
-        over=partial(streams.leave, follower),
-    )
+    return streams.answer(Follower(request.user, known, admitted_for, last_event_id))

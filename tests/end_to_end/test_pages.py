@@ -12,8 +12,10 @@ from foundation.clock import SYSTEM_CLOCK
 from producers.orders.tokens import Principal
 from producers.pages.frame.sign_in import SignInKey
 from tests.support.browser import asked_elsewhere, violations
+from tests.support.command_line import Takeaway
 from tests.support.flow import until
 from tests.support.pages import Site, a_restaurant, tab_to
+from tests.support.steps import IN_ORDER, VOUCHER, SeenOrder
 from tests.support.tables import Tables
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(600)]
@@ -59,47 +61,42 @@ def order_by_form(page: Page, restaurant: Any) -> str:
     return page.url.rpartition("/")[2]
 
 
-def test_an_order_goes_from_menu_to_mail_through_the_pages_alone(site: Site, tables: Tables) -> None:
-    restaurant = a_restaurant(0)
+def test_the_fifteen_steps_of_an_order_are_seen_on_the_pages(site: Site, tables: Tables, takeaway: Takeaway) -> None:
+    restaurant, who = a_restaurant(0), "customer-a"
+    for _ in range(4):
+        # With the fifth the customer earns a voucher.
+        earlier = site.placed(who, restaurant.restaurant_id)
+        site.api(restaurant.restaurant_id, "restaurant", f"/orders/{earlier}/accept", {"ready_in_minutes": 20})
+        site.api(restaurant.restaurant_id, "restaurant", f"/orders/{earlier}/complete", {})
     board = site.signed_in(restaurant.restaurant_id, "restaurant")
     expect(board.get_by_text("Nothing to answer")).to_be_visible()
     is_accessible(board)
-    page = site.signed_in("customer-a", "customer")
+    page = site.signed_in(who, "customer")
     assert "#" not in page.url
     assert page.evaluate("document.referrer") in ("", f"{site.origin}/sign-in")
     is_accessible(page)
-    order_id = order_by_form(page, restaurant)
 
-    def seen(event_type: str, what: Any) -> None:
-        expect(what).to_be_visible()
-        at = SYSTEM_CLOCK.now()
-        behind = (at - site.arrived(order_id, event_type)).total_seconds()
-        tables.add("from the stream to the customer's page", event=event_type, seconds=f"{behind:.2f}")
-
-    expect(state_of(page)).to_have_text("waiting")
-    seen("restaurant_notified", page.get_by_text("The restaurant has your order"))
+    order = SeenOrder.followed(order_by_form(page, restaurant), site, page, board, takeaway)
+    order.placed_and_told_to_the_restaurant(restaurant.dishes[0].name)
     is_accessible(page)
-    ticket = board.locator(f"#ticket-{order_id}")
-    expect(ticket).to_contain_text(f"2 \u00d7 {restaurant.dishes[0].name}")
     is_accessible(board)
-    ticket.get_by_label("Ready in").fill("25")
-    ticket.get_by_role("button", name="Accept").click()
-    expect(board.get_by_role("status")).to_contain_text("Accepted: ready in 25 minutes.")
-    seen("order_accepted", page.get_by_text("being prepared", exact=True))
-    seen("user_notified", page.locator("#mails"))
+    order.accepted()
     is_accessible(page)
-    expect(board.locator("#in-kitchen")).to_contain_text(order_id[:8])
     is_accessible(board)
-    board.get_by_role("button", name=f"Complete order {order_id[:8]}").click()
-    seen("order_completed", state_of(page).get_by_text("ready", exact=True))
-    expect(page.locator("#mails time")).to_have_count(2)
+    is_accessible(order.journey.page)
+    order.completed()
     is_accessible(page)
+    for event, seconds in order.seconds_behind().items():
+        tables.add("from the stream to the customer's page", event=event, seconds=f"{seconds:.2f}")
+    order.archived()
+    order.mailed("ada@example.com")
     page.get_by_role("link", name="Your orders").click()
-    expect(page.locator(f"#order-{order_id}")).to_contain_text("ready")
+    listed = page.locator(f"#order-{order.order_id}")
+    expect(listed).to_contain_text("ready")
+    expect(listed).to_contain_text("It earned a voucher")
     is_accessible(page)
-    types = [one["event_type"] for one in site.api("customer-a", "customer", f"/orders/{order_id}")["timeline"]]
-    expected = ["order_placed", "restaurant_notified", "order_accepted", "user_notified", "order_completed"]
-    assert types == [*expected, "user_notified"]
+    types = [one["event_type"] for one in site.api(who, "customer", f"/orders/{order.order_id}")["timeline"]]
+    assert [one for one in types if one != VOUCHER] == [*IN_ORDER]
 
 
 def test_a_rejection_says_why_and_a_customer_may_cancel_until_the_answer(site: Site) -> None:

@@ -14,8 +14,7 @@ from producers.api.app import create_app
 from producers.api.streams import StreamLimits
 from producers.orders.table import Orders
 from producers.pages.frame import Pages, SignInKey, frame
-from producers.pages.orders import Changes, left, order_pages
-from producers.pages.orders.changes import ChangesLimits
+from producers.pages.orders import left, order_pages
 from producers.publishing.publisher import EventPublisher
 from producers.tracking import TrackedOrders
 from tests.support.fakes.clock import FakeClock
@@ -50,8 +49,6 @@ class App:
         self._diagnostics, self._tracked = Standin(list), Standin(TrackedOrders)
         self._marks = Standin(FakeMarks)
         pages = Pages(SignInKey(KEY), cast("Clock", self._clock))
-        # A stream says that it is there, and ends.
-        changes = Changes(cast("TrackedOrders", self._tracked), self._emit, ChangesLimits(longest=timedelta(0)))
         marks = cast("FakeMarks", self._marks)
         self._litestar = create_app(
             cast("Orders", self._orders),
@@ -61,10 +58,10 @@ class App:
             cast("Clock", self._clock),
             self._emit,
             # A stream says what there is, and ends.
-            stream_limits=StreamLimits(idle=timedelta(0)),
+            stream_limits=StreamLimits(longest=timedelta(0)),
             additions=[
                 frame(pages, marks, self._emit, leaving=left(marks)),
-                order_pages(MENU, marks, changes)(pages, self._emit),
+                order_pages(MENU, marks)(pages, self._emit),
             ],
         )
 

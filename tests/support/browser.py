@@ -11,6 +11,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 MISSING = "there is no chromium on the PATH, so no page is tried in a browser. fix: `apt-get install chromium`"
+# A busy machine takes its time to start a browser.
+MOST_MILLISECONDS = 240_000
 # What axe calls these keeps people from using a page.
 SERIOUS = {"serious", "critical"}
 
@@ -24,7 +26,7 @@ def a_browser() -> Iterator[Browser]:
             pytest.fail(MISSING)
         pytest.skip(MISSING)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"], timeout=MOST_MILLISECONDS)
         yield browser
         browser.close()
 

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Callable
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -13,11 +12,12 @@ from litestar.params import FromPath
 
 from events import PLACED, OrderTimeline
 from foundation.diagnostics import Emit
-from producers.api import Authenticated, EventStream, OrderId, may_see, refused
+from producers.api import Authenticated, OrderId, OrderStreams, may_see, refused
 from producers.orders import CancelOrder, Order, Ordering, Principal, Refusal, TrackerUnread, error_kind, unknown_order
 from producers.pages.frame import Form, Pages, seen_by, written_by
 from producers.pages.orders.changes import Changes
 from producers.pages.orders.menu import Menu
+from producers.pages.orders.recent import RecentOrders
 from producers.pages.orders.views import line, mails, voucher_at
 from producers.pages.orders.words import in_words
 from producers.tracking import TrackedOrders
@@ -33,10 +33,10 @@ def choose_restaurant(
     menu: NamedDependency[Menu],
     ordering: NamedDependency[Ordering],
     tracked: NamedDependency[TrackedOrders],
-    changes: NamedDependency[Changes],
+    recent: NamedDependency[RecentOrders],
     emit: NamedDependency[Emit],
 ) -> Response[str]:
-    own = _own_orders(request.user, ordering, tracked, changes, emit)
+    own = _own_orders(request.user, ordering, tracked, recent, emit)
     return pages.page(request, "customer.html", menu=menu, orders=own)
 
 
@@ -46,10 +46,10 @@ def own_orders(
     pages: NamedDependency[Pages],
     ordering: NamedDependency[Ordering],
     tracked: NamedDependency[TrackedOrders],
-    changes: NamedDependency[Changes],
+    recent: NamedDependency[RecentOrders],
     emit: NamedDependency[Emit],
 ) -> Response[str]:
-    return pages.part("own_orders.html", orders=_own_orders(request.user, ordering, tracked, changes, emit))
+    return pages.part("own_orders.html", orders=_own_orders(request.user, ordering, tracked, recent, emit))
 
 
 @get("/customer/restaurants/{restaurant_id:str}", guards=_SEEN, sync_to_thread=False)
@@ -107,16 +107,13 @@ def cancel(order_id: OrderId, request: Authenticated, ordering: NamedDependency[
 
 
 @get("/customer/events", guards=_SEEN)
-async def changes_of_customer(request: Authenticated, changes: NamedDependency[Changes]) -> Response[str]:
-    return stream_for(request, changes)
+async def changes_of_customer(request: Authenticated, streams: NamedDependency[OrderStreams]) -> Response[str]:
+    return stream_for(request, streams)
 
 
-def stream_for(request: Authenticated, changes: Changes) -> Response[str]:
+def stream_for(request: Authenticated, streams: OrderStreams) -> Response[str]:
     """Says which of this principal's orders has changed, for as long as its session lasts."""
-    watcher = changes.follow(request.user, request.auth - request.app.state.pages.clock.now())
-    return EventStream(
-        changes.parts(watcher), gone=partial(watcher.close, "idle"), over=partial(changes.leave, watcher)
-    )
+    return streams.answer(Changes(request.user, request.auth - request.app.state.pages.clock.now()))
 
 
 def if_read(read: Callable[[], Any], emit: Emit) -> Any:
@@ -152,15 +149,17 @@ def _facts(order: Order, timeline: OrderTimeline | None) -> dict[str, Any]:
 
 
 def _own_orders(
-    who: Principal, ordering: Ordering, tracked: TrackedOrders, changes: Changes, emit: Emit
+    who: Principal, ordering: Ordering, tracked: TrackedOrders, recent: RecentOrders, emit: Emit
 ) -> list[tuple[Order, Any]] | None:
     """The customer's newest orders, each with when it earned a voucher; None when the list cannot be read."""
     page = if_read(lambda: tracked.of_customer(who.subject, limit=MOST_SHOWN), emit)
     if page is None:
         return None
-    ids = list({one.order_id: None for one in page.orders} | dict.fromkeys(changes.recent(who)))
-    orders, seen = ordering.find_many(ids), if_read(lambda: tracked.get_many(ids, consistent=False), emit) or {}
-    return [(orders[name], voucher_at(seen[name].timeline) if name in seen else None) for name in ids if name in orders]
+    ids = list({one.order_id: None for one in page.orders} | dict.fromkeys(recent.of(who)))
+    seen = if_read(lambda: tracked.get_many(ids, consistent=False), emit) or {}
+    # The tracker is seconds behind: what it does not know yet is the newest.
+    newest = sorted(ordering.find_many(ids).values(), key=lambda one: one.placing.envelope.occurred_at, reverse=True)
+    return [(one, voucher_at(seen[one.order_id].timeline) if one.order_id in seen else None) for one in newest]
 
 
 CUSTOMERS = (

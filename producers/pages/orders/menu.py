@@ -45,11 +45,13 @@ class Menu(msgspec.Struct, frozen=True):
     currency: str
     time_zone: str
 
+    def find(self, restaurant_id: str) -> MenuRestaurant | None:
+        return next((one for one in self.restaurants if one.restaurant_id == restaurant_id), None)
+
     def restaurant(self, restaurant_id: str) -> MenuRestaurant:
         """Raises a 404 `Problem` where there is none."""
-        for one in self.restaurants:
-            if one.restaurant_id == restaurant_id:
-                return one
+        if found := self.find(restaurant_id):
+            return found
         raise Problem("no-such-restaurant", HTTPStatus.NOT_FOUND, "There is no such restaurant.", "Choose another one.")
 
     def order(self, form: Mapping[str, str]) -> PlaceOrder:

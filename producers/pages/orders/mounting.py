@@ -11,14 +11,14 @@ from producers.api.app import Addition
 from producers.orders import Principal
 from producers.pages.frame import Pages, page_routes
 from producers.pages.marks import OpenedRestaurants
-from producers.pages.orders.changes import Changes
 from producers.pages.orders.customer import CUSTOMERS
 from producers.pages.orders.menu import Menu
+from producers.pages.orders.recent import RecentOrders
 from producers.pages.orders.restaurant import RESTAURANTS, Presence
 from producers.pages.orders.words import BAD, GOOD, REASONS, STATES
 
 
-def order_pages(menu: Menu, opened: OpenedRestaurants, changes: Changes) -> Callable[[Pages, Emit], Addition]:
+def order_pages(menu: Menu, opened: OpenedRestaurants) -> Callable[[Pages, Emit], Addition]:
     """The room, to be made with what all pages share."""
 
     def room(pages: Pages, emit: Emit) -> Addition:
@@ -27,12 +27,11 @@ def order_pages(menu: Menu, opened: OpenedRestaurants, changes: Changes) -> Call
             filters={"money": _money, "clock": _clock(ZoneInfo(menu.time_zone)), "state": STATES.__getitem__},
             facts={"REASONS": REASONS, "GOOD": GOOD, "BAD": BAD},
         )
+        recent = RecentOrders()
         return Addition(
             (page_routes((*CUSTOMERS, *RESTAURANTS), own, emit),),
-            dependencies={"menu": menu, "changes": changes, "presence": Presence(opened)},
-            on_startup=(changes.start,),
-            on_shutdown=(changes.stop,),
-            carried_out=changes.carried_out,
+            dependencies={"menu": menu, "recent": recent, "presence": Presence(opened)},
+            carried_out=recent.carried_out,
         )
 
     return room

@@ -11,12 +11,13 @@ from litestar.di import NamedDependency
 
 from events import ACCEPTED, PLACED
 from foundation.diagnostics import Emit
-from producers.api import Authenticated, OrderId, mismatched
+from producers.api import Authenticated, OrderId, OrderStreams, mismatched
 from producers.orders import AcceptOrder, CompleteOrder, Ordering, Principal, Refusal, RejectOrder, RestaurantCommand
 from producers.pages.frame import Form, Pages, seen_by, written_by
 from producers.pages.marks import OpenedRestaurants
-from producers.pages.orders.changes import Changes
 from producers.pages.orders.customer import if_read, stream_for
+from producers.pages.orders.menu import Menu
+from producers.pages.orders.recent import RecentOrders
 from producers.pages.orders.views import Board, board
 from producers.pages.orders.words import in_words
 from producers.tracking import TrackedOrders
@@ -38,15 +39,16 @@ class Presence:
 def see_board(
     request: Authenticated,
     pages: NamedDependency[Pages],
+    menu: NamedDependency[Menu],
     presence: NamedDependency[Presence],
     ordering: NamedDependency[Ordering],
     tracked: NamedDependency[TrackedOrders],
-    changes: NamedDependency[Changes],
+    recent: NamedDependency[RecentOrders],
     emit: NamedDependency[Emit],
 ) -> Response[str]:
     presence.opened.open(request.user.subject, request.auth)
-    own = _board(request.user, pages, ordering, tracked, changes, emit)
-    return pages.page(request, "restaurant.html", board=own)
+    own = _board(request.user, pages, ordering, tracked, recent, emit)
+    return pages.page(request, "restaurant.html", board=own, restaurant=menu.find(request.user.subject))
 
 
 @get("/restaurant/board-part", guards=_SEEN, sync_to_thread=True)
@@ -55,10 +57,10 @@ def board_part(
     pages: NamedDependency[Pages],
     ordering: NamedDependency[Ordering],
     tracked: NamedDependency[TrackedOrders],
-    changes: NamedDependency[Changes],
+    recent: NamedDependency[RecentOrders],
     emit: NamedDependency[Emit],
 ) -> Response[str]:
-    return pages.part("board.html", board=_board(request.user, pages, ordering, tracked, changes, emit))
+    return pages.part("board.html", board=_board(request.user, pages, ordering, tracked, recent, emit))
 
 
 @post("/restaurant/orders/{order_id:str}/accept", guards=_WRITTEN, status_code=HTTPStatus.OK, sync_to_thread=True)
@@ -85,8 +87,8 @@ def complete(order_id: OrderId, request: Authenticated, ordering: NamedDependenc
 
 
 @get("/restaurant/events", guards=_SEEN)
-async def changes_of_restaurant(request: Authenticated, changes: NamedDependency[Changes]) -> Response[str]:
-    return stream_for(request, changes)
+async def changes_of_restaurant(request: Authenticated, streams: NamedDependency[OrderStreams]) -> Response[str]:
+    return stream_for(request, streams)
 
 
 def _command(kind: type[CommandT], form: Mapping[str, str]) -> CommandT:
@@ -104,7 +106,7 @@ def _perform(command: RestaurantCommand, order_id: str, request: Authenticated, 
 
 
 def _board(
-    who: Principal, pages: Pages, ordering: Ordering, tracked: TrackedOrders, changes: Changes, emit: Emit
+    who: Principal, pages: Pages, ordering: Ordering, tracked: TrackedOrders, recent: RecentOrders, emit: Emit
 ) -> Board | None:
     """None when the list cannot be read. Where each order stands is as the orders context has it, never behind."""
 
@@ -119,7 +121,7 @@ def _board(
     found: set[str] | None = if_read(listed, emit)
     if found is None:
         return None
-    return board(ordering.find_many({*found, *changes.recent(who)}).values(), pages.clock.now())
+    return board(ordering.find_many({*found, *recent.of(who)}).values(), pages.clock.now())
 
 
 RESTAURANTS = (see_board, board_part, accept, reject, complete, changes_of_restaurant)

@@ -444,7 +444,7 @@ def test_the_cards_tell_the_change_against_the_period_before() -> None:
 
 def test_a_lake_that_begins_within_the_period_before_is_told() -> None:
     text = a_page(an_order(*GOOD), window=Window(NOON, NOON + 2 * timedelta(days=1))).text
-    assert "The lake does not go back to its beginning: its first day is 2026-03-14" in text
+    assert "The lake does not go back that far: its first day is 2026-03-14" in text
 
 
 def test_a_period_in_the_future_names_the_days_that_there_are() -> None:

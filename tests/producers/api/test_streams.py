@@ -1,4 +1,4 @@
-"""The budget of streams, and the one reader behind them; no server."""
+"""The budget of streams, and the one reader behind all of them, of the API and of pages; no server."""
 
 import asyncio
 import threading
@@ -10,6 +10,7 @@ import pytest
 
 from events.timeline import seen
 from foundation.diagnostics import Diagnostic
+from producers.api.following import Follower
 from producers.api.problems import Problem
 from producers.api.server_sent import Why
 from producers.api.streams import OrderStreams, StreamLimits
@@ -45,16 +46,22 @@ def in_a_loop(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(in_time())
 
 
-async def all_of(some: OrderStreams, follower: Any, after: str | None = None) -> list[bytes]:
-    return [part async for part in some.parts(follower, after)]
+def follow(some: OrderStreams, principal: Principal, order: TrackedOrder, admitted_for: timedelta = DAY) -> Follower:
+    follower = Follower(principal, order, admitted_for)
+    some.enter(follower)
+    return follower
+
+
+async def all_of(some: OrderStreams, follower: Follower) -> list[bytes]:
+    return [part async for part in some.parts(follower)]
 
 
 def test_a_client_has_one_stream_and_the_oldest_makes_room() -> None:
     async def scene() -> None:
         some = streams(StreamLimits())
-        first = some.follow(who(1), an_order(), DAY)
-        other = some.follow(who(2), an_order(), DAY)
-        second = some.follow(who(1), an_order(), DAY)
+        first = follow(some, who(1), an_order())
+        other = follow(some, who(2), an_order())
+        second = follow(some, who(1), an_order())
         assert (first.closed_for, second.closed_for, other.closed_for) == (Why.REPLACED, None, None)
         assert b'"reason":"replaced"' in (await all_of(some, first))[-1]
 
@@ -64,15 +71,15 @@ def test_a_client_has_one_stream_and_the_oldest_makes_room() -> None:
 def test_streams_are_bounded_in_all_and_one_that_ends_makes_room() -> None:
     async def scene() -> None:
         some = streams(StreamLimits(streams=2))
-        first, _ = some.follow(who(1), an_order(), DAY), some.follow(who(2), an_order(), DAY)
+        first, _ = follow(some, who(1), an_order()), follow(some, who(2), an_order())
         with pytest.raises(Problem) as refused:
-            some.follow(who(3), an_order(), DAY)
+            follow(some, who(3), an_order())
         assert refused.value.headers == {"Retry-After": "5"}
         assert refused.value.body.status == 503
         # Its own oldest makes room for a client all the same.
-        first = some.follow(who(1), an_order(), DAY)
+        first = follow(some, who(1), an_order())
         some.leave(first)
-        some.follow(who(3), an_order(), DAY)
+        follow(some, who(3), an_order())
 
     in_a_loop(scene)
 
@@ -80,7 +87,7 @@ def test_streams_are_bounded_in_all_and_one_that_ends_makes_room() -> None:
 def test_a_stream_ends_with_its_order() -> None:
     async def scene() -> None:
         some = streams(StreamLimits())
-        parts = await all_of(some, some.follow(who(1), TrackedOrder("order-1", seen(places(*WHOLE)), 1), DAY))
+        parts = await all_of(some, follow(some, who(1), TrackedOrder("order-1", seen(places(*WHOLE)), 1)))
         assert parts[-1].startswith(b"event: end\n")
         assert b"".join(parts).count(b"\nid: ") == len(WHOLE)
 
@@ -92,7 +99,7 @@ def test_a_stream_ends_when_nothing_comes_for_long_and_is_not_there_for_ever(lim
     async def scene() -> None:
         some = streams(limits)
         waiting = TrackedOrder("order-1")
-        [_, last] = await all_of(some, some.follow(who(1), waiting, DAY))
+        [_, last] = await all_of(some, follow(some, who(1), waiting))
         assert b'"reason":"idle"' in last
 
     in_a_loop(scene)
@@ -101,8 +108,8 @@ def test_a_stream_ends_when_nothing_comes_for_long_and_is_not_there_for_ever(lim
 def test_a_stream_ends_with_the_token_that_opened_it() -> None:
     async def scene() -> None:
         some = streams(StreamLimits())
-        follower = some.follow(who(1), TrackedOrder("order-1"), SOON)
-        parts = some.parts(follower, None)
+        follower = follow(some, who(1), TrackedOrder("order-1"), SOON)
+        parts = some.parts(follower)
         assert b'"reason":"idle"' in [part async for part in parts][-1]
 
     in_a_loop(scene)
@@ -111,7 +118,7 @@ def test_a_stream_ends_with_the_token_that_opened_it() -> None:
 def test_between_events_it_is_said_that_the_stream_is_there() -> None:
     async def scene() -> None:
         some = streams(StreamLimits(heartbeat=SOON))
-        parts = some.parts(some.follow(who(1), an_order(), DAY), None)
+        parts = some.parts(follow(some, who(1), an_order()))
         assert [(await anext(parts))[:2] for _ in range(5)] == [b"re", b"id", b": ", b": ", b": "]
 
     in_a_loop(scene)
@@ -133,7 +140,7 @@ def test_one_reader_asks_for_all_that_are_followed_and_for_nothing_else() -> Non
         reads = table.reads
         await asyncio.sleep(0.02)
         assert table.reads == reads
-        followers = [some.follow(who(n), an_order(f"order-{1 + n % 2}"), DAY) for n in range(6)]
+        followers = [follow(some, who(n), an_order(f"order-{1 + n % 2}")) for n in range(6)]
         table.orders().join("order-2", seen([at(2, NOTIFIED)]))
         async with asyncio.timeout(30):
             await followers[1].changed.wait()
@@ -158,7 +165,7 @@ def test_whatever_a_read_fails_with_it_is_read_again(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(tracked, "get_many", odd)
         some = OrderStreams(tracked, StreamLimits(look=SOON), told.append)
         await some.start()
-        follower = some.follow(who(1), TrackedOrder("order-1"), DAY)
+        follower = follow(some, who(1), TrackedOrder("order-1"))
         while not told:
             await asyncio.sleep(0.002)
         assert told == [TrackerUnread("ValueError")]
@@ -171,7 +178,7 @@ def test_whatever_a_read_fails_with_it_is_read_again(monkeypatch: pytest.MonkeyP
 
 def test_an_older_answer_changes_nothing() -> None:
     async def scene() -> None:
-        follower = streams(StreamLimits()).follow(who(1), an_order(version=3), DAY)
+        follower = Follower(who(1), an_order(version=3), DAY)
         follower.show(an_order(version=2))
         assert (follower.order.version, follower.changed.is_set()) == (3, False)
 
@@ -187,7 +194,7 @@ def test_a_tracker_that_cannot_be_asked_is_told_once_and_asked_again(monkeypatch
     async def scene() -> None:
         some = OrderStreams(table.orders(), StreamLimits(look=SOON), told.append)
         await some.start()
-        follower = some.follow(who(1), TrackedOrder("order-1"), DAY)
+        follower = follow(some, who(1), TrackedOrder("order-1"))
         while table.reads < 6:
             await asyncio.sleep(0.002)
         assert told == [TrackerUnread("EndpointConnectionError")]

@@ -11,7 +11,8 @@ from producers.orders import Order, Role, WrongState
 from producers.pages.orders.views import board, line, mails, voucher_at
 from producers.pages.orders.words import STATES as IN_WORDS
 from producers.pages.orders.words import in_words
-from tests.support.builders import NOON
+from tests.events.test_timeline import at
+from tests.support.builders import NOON, an_envelope, an_order_placed
 from tests.support.worlds.orders_api import OrdersApi
 
 FORM = {
@@ -94,6 +95,21 @@ def test_a_form_whose_order_is_there_and_that_has_changed_says_so(api: OrdersApi
     refused = placed(api, **{"quantity:pizza": "1"})
     assert refused.status_code == 422
     assert refused.json()["detail"].startswith("This form has placed an order already")
+
+
+def test_the_newest_order_comes_first_also_while_the_tracker_has_not_seen_it(api: OrdersApi) -> None:
+    older = api.placed()
+    api.tracker.orders().join(older, seen([at(1, an_envelope(an_order_placed(), order_id=older))]))
+    api.time.advance(60)
+    newer = api.placed()
+    api.signed_in("customer-1", "customer")
+    page = api.http.get("/customer").text
+    assert 0 < page.index(f"order-{newer}") < page.index(f"order-{older}")
+
+
+def test_a_restaurants_page_says_which_of_the_menu_it_is(api: OrdersApi) -> None:
+    api.signed_in("restaurant-1", "restaurant")
+    assert "Tickets of <bdi>Chez Ada</bdi>, Utrecht" in api.http.get("/restaurant").text
 
 
 @pytest.mark.parametrize(("subject", "role"), OTHERS)

@@ -4,7 +4,6 @@ import asyncio
 import io
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from typer.testing import CliRunner
 
 from analytics import assembly
@@ -29,9 +28,7 @@ from takeaway.explore import local_only, serving
 from takeaway.explore.serving import Message
 from tests.conftest import LocalAws
 from tests.support import ROOT
-
-# A busy machine takes its time to start a browser.
-_MOST_MILLISECONDS = 240_000
+from tests.support.browser import MOST_MILLISECONDS, a_browser
 
 
 def headers_of(app: Any) -> dict[str, str]:
@@ -128,20 +125,10 @@ def served(local_aws: LocalAws, tmp_path: Path, elsewhere: Elsewhere) -> Iterato
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        missing = "there is no chromium on the PATH, so explore is tried in no browser. fix: apt-get install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox"], timeout=_MOST_MILLISECONDS
-        )
+    with a_browser() as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 2400})
-        page.set_default_timeout(_MOST_MILLISECONDS)
+        page.set_default_timeout(MOST_MILLISECONDS)
         yield page
-        browser.close()
 
 
 @pytest.mark.local_aws
