@@ -17,9 +17,10 @@ from takeaway.audit.latency import Latency, latencies
 from takeaway.audit.observer import StreamObserver
 from takeaway.audit.report_file import write_report
 from takeaway.audit.stream import StreamAway, retained_records, shard_reader, stream_shards
-from takeaway.audit.verdict import Audit, Bounds, Finding, audit
+from takeaway.audit.verdict import REPEATED_EVENT, Audit, Bounds, Finding, audit
 
 __all__ = [
+    "REPEATED_EVENT",
     "Account",
     "Audit",
     "Bounds",

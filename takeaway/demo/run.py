@@ -3,7 +3,7 @@
 import shlex
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,7 @@ from rich.live import Live
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.settings import variable
 from takeaway.audit import (
-    Audit,
     Bounds,
-    Latency,
     StreamObserver,
     audited,
     intended_times,
@@ -24,6 +22,7 @@ from takeaway.audit import (
     ledger_facts,
     write_report,
 )
+from takeaway.demo.conclusion import conclude
 from takeaway.demo.screen import plain, screen
 from takeaway.demo.watching import Pace, Watch
 from takeaway.live import looking
@@ -89,7 +88,7 @@ def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
             )
             told = latencies(intended_times(home / "ledger"), evidence.effects)
             ok = verdict.ok and (interrupted.event.is_set() or (verdict.at_rest and not verdict.open_orders))
-            _conclude(verdict, told, console, ok=ok)
+            conclude(verdict, told, home / "logs", console, ok=ok)
             report = write_report(stack.environ, home / "report.html", verdict).resolve()
             console.print(f"the flow took {seconds:.0f} s · report: {report}", highlight=False, soft_wrap=True)
             kept = keep and not interrupted.event.is_set()
@@ -164,13 +163,3 @@ def _shown_by(interrupted: Interrupted) -> Iterator[None]:
         interrupted.silent = False
         if interrupted.event.is_set():
             say(interrupted.told, file=sys.stderr)
-
-
-def _conclude(verdict: Audit, told: Sequence[Latency], console: Console, *, ok: bool) -> None:
-    console.print(f"\n{verdict.receipt}", style="bold green" if ok else "bold red", soft_wrap=True)
-    for finding in verdict.findings[:20]:
-        console.print(f"  {finding.kind}: {finding.what}", soft_wrap=True)
-    for line in verdict.waiting_for:
-        console.print(f"  {line}", soft_wrap=True)
-    for latency in told:
-        console.print(str(latency), highlight=False)
