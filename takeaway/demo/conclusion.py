@@ -36,11 +36,15 @@ def findings(verdict: Audit) -> Iterator[str]:
 
 
 def cause(verdict: Audit, logs: Path) -> Iterator[str]:
-    """Why events were told again, where consumers lost their leases meanwhile."""
+    """What it means that events were told again, and why, where consumers lost their leases meanwhile."""
     if not verdict.count(REPEATED_EVENT):
         return
     with LogFolder(logs) as folder:
         lost = sum(line.told is not None and line.told.get("happened") == _LOST for line in folder.lines())
+    yield (
+        "the stream has an event once or more; told again it has its id, by which the lake has it once and no consumer "
+        "acts on it twice"
+    )
     if lost:
         yield (
             f"consumers lost {counted(lost, 'lease')}: this machine was too busy to renew them in time, and what was "
