@@ -86,11 +86,24 @@ app.add_typer(sent_things, name="sent")
 
 
 def main() -> None:
-    """The console script."""
+    """The console script: the process ends with it."""
     # What this writes and what it starts writes is for its user alone: keys, logs, ledgers, customers' data.
     os.umask(0o077)
     try:
-        _run()
+        run()
+    except SystemExit as ended:
+        if is_still_asked() and isinstance(ended.code, int):
+            # As the interpreter ends, a library that is still asking would abort the process.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(ended.code)
+        raise
+
+
+def run() -> None:
+    """Carries out the command line; an expected error is told with its fix. Raises `SystemExit` in each case."""
+    try:
+        app()
     except UserError as error:
         _fail(error.what, error.fix)
     except (BotoCoreError, NoRegion) as error:
@@ -112,18 +125,6 @@ def main() -> None:
         if of_lake := told_of_lake(error, endpoint()):
             _fail(of_lake.what, of_lake.fix)
         _fail(*_defect(error))
-
-
-def _run() -> None:
-    try:
-        app()
-    except SystemExit as ended:
-        if is_still_asked() and isinstance(ended.code, int):
-            # As the interpreter ends, a library that is still asking would abort the process.
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(ended.code)
-        raise
 
 
 def is_ours(error: Exception) -> bool:

@@ -245,7 +245,7 @@ def test_a_defect_is_one_line_and_its_traceback_is_kept_for_those_who_mend_it(
     monkeypatch.setattr(cli, "app", fail)
     monkeypatch.setattr(cli, "HOME", tmp_path / "home")
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        cli.run()
     assert ended.value.code == 2
     told = capsys.readouterr().err
     [kept] = (tmp_path / "home" / "defects").iterdir()
@@ -256,11 +256,11 @@ def test_a_defect_is_one_line_and_its_traceback_is_kept_for_those_who_mend_it(
     (tmp_path / "file").write_text("where the folder should be")
     monkeypatch.setattr(cli, "HOME", tmp_path / "file")
     with pytest.raises(SystemExit):
-        cli.main()
+        cli.run()
     assert "its traceback could not be kept" in capsys.readouterr().err
     monkeypatch.setattr(cli, "app", lambda: from_environment(LakeSettings, {}))
     with pytest.raises(SystemExit):
-        cli.main()
+        cli.run()
     assert capsys.readouterr().err.startswith("error: TAKEAWAY_LAKE_BUCKET is not set.\nfix: `takeaway deploy`")
 
 

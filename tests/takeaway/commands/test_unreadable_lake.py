@@ -145,7 +145,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(sys, "argv", ["takeaway", *(names.get(word, word) for word in command)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            cli.run()
         told = capsys.readouterr()
         return int(ended.value.code or 0), told.out + told.err
 
