@@ -1,6 +1,5 @@
 """Ctrl-C: the first says what it waits for, the second means now, and those after it disturb nothing."""
 
-import os
 import signal
 
 import pytest
@@ -11,7 +10,8 @@ WAITS = "waits for the load's end"
 
 
 def press(number: signal.Signals = signal.SIGINT) -> None:
-    os.kill(os.getpid(), number)
+    # To this thread, and before the next line.
+    signal.raise_signal(number)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
