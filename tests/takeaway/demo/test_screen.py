@@ -4,13 +4,12 @@ from collections import Counter
 
 import pytest
 
-from consumers.specs import readers
 from events.choreography import CHOREOGRAPHY
 from events.orders import EVENT_TYPES
 from events.states import FINAL
 from takeaway.demo.screen import View, plain, screen
 from takeaway.overview import EventFlow, Overview
-from tests.takeaway.overview.an_overview import a_process, an_overview
+from tests.takeaway.overview.an_overview import NAMES, a_process, an_overview
 
 TOLD = {EVENT_TYPES[event] for step in CHOREOGRAPHY for event in step.publishes}
 ENDED = {"order_completed": 540, "order_rejected": 18, "order_cancelled": 12, "order_expired": 6}
@@ -44,7 +43,7 @@ def test_what_the_demo_knows_and_what_top_shows_are_all_there(width: int, height
     assert (told[1] == stopping) == bool(stopping)
     for said in ("no problems", "shardId-000000000001", "3 placed   8 accepted", "slowest step restaurant", "44c4f842"):
         assert any(said in line for line in told), said
-    for name in readers():
+    for name in NAMES:
         assert any(line.split()[1:2] == [name] and "pid 4242" in line for line in told), name
     assert {f"order_{state}" for state in FINAL} == ENDED.keys()
 
