@@ -269,8 +269,18 @@ def test_an_order_is_placed_and_cancelled_by_the_keyboard_alone(site: Site) -> N
     page.keyboard.press("Enter")
     page.wait_for_url("**/customer/orders/*")
     tab_to(page, lambda: focused("Cancel this order"))
+    cancelled = page.get_by_text("Cancelled by you")
+
+    def slowly(route: Route) -> None:
+        """The answer comes behind the change, which the page shows by itself."""
+        answer = route.fetch()
+        cancelled.wait_for()
+        route.fulfill(response=answer)
+
+    page.route("**/cancel", slowly)
     page.keyboard.press("Space")
-    expect(page.get_by_text("Cancelled by you")).to_be_visible()
+    expect(cancelled).to_be_visible()
+    expect(page.get_by_text("The order is cancelled.")).to_be_visible()
     # The button is gone, and the focus stays on the page's own content.
     expect(page.locator("main:focus-within")).to_be_visible()
 

@@ -88,6 +88,7 @@ async function send(form, submitter) {
   const post = () =>
     fetch(form.action, { method: "POST", body: data, headers: { ...JSON_ONLY, "X-CSRF-Token": page.csrfToken ?? "" } });
   const buttons = [...form.querySelectorAll("button")];
+  const part = form.closest("[data-part]");
   buttons.forEach((button) => (button.disabled = true));
   try {
     let answer = await post();
@@ -109,7 +110,8 @@ async function send(form, submitter) {
     trouble({ ...NO_ANSWER, fix: `${NO_ANSWER.fix} Send it again then: it is done once.` });
   } finally {
     buttons.forEach((button) => (button.disabled = false));
-    if (submitter && document.activeElement === document.body) submitter.focus();
+    // A button that is disabled loses the focus; what came by itself meanwhile may have removed it.
+    if (submitter && document.activeElement === document.body) (submitter.isConnected ? submitter : inPlaceOf(part)).focus();
   }
   refresh();
 }
@@ -169,7 +171,12 @@ async function refreshPart(part) {
   morphChildren(part, fresh.content);
   tick();
   // What had the focus may be gone, as the button of a step that is done.
-  if (had && !had.isConnected) ((had.id && byId(had.id)) || part.querySelector("[tabindex='-1']") || byId("main")).focus();
+  if (had && !had.isConnected) ((had.id && byId(had.id)) || inPlaceOf(part)).focus();
+}
+
+// What has the focus where the part's own element for it is gone.
+function inPlaceOf(part) {
+  return part?.querySelector("[tabindex='-1']") ?? byId("main");
 }
 
 // One at a time for each part, and once more if it was asked for meanwhile.
