@@ -125,7 +125,8 @@ def test_an_audit_that_looks_at_the_same_time_is_waited_for(local_aws: LocalAws,
     a_ticket(local_aws)
     sqs = local_aws.client("sqs")
     queue = stack["TAKEAWAY_AUDIT_QUEUE"]
-    [hidden] = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=1, VisibilityTimeout=60)["Messages"]
+    asked = {"QueueUrl": queue, "MaxNumberOfMessages": 1, "VisibilityTimeout": 60}
+    [hidden] = until(lambda: sqs.receive_message(**asked).get("Messages"))
     try:
         error = run("ticket").exception
         assert isinstance(error, UserError)
