@@ -17,7 +17,7 @@ from analytics.reading import ALWAYS, UnusableRecords, Window, find_repeats
 from analytics.table import PLACE
 
 # What DuckDB may hold, in bytes; Python, Arrow's batches and the quantiles' values come on top.
-MEMORY = 320 * 1024 * 1024
+MEMORY = 512 * 1024 * 1024
 _BATCH_ROWS = 65_536
 # The states of a part's orders fit into memory, of whatever length their texts are.
 _PART_ROWS = 2_000_000
