@@ -1,11 +1,12 @@
 """The lake's files: how rows become Parquet objects, and how they are read back."""
 
 from analytics.files.multipart import ObjectWriter
-from analytics.files.scratch_database import scratch
+from analytics.files.scratch_database import MEMORY, scratch
 from analytics.files.stored import MissingFile, TornFile, rows_of_orders, stored_file, stored_rows
 from analytics.files.writing import ParquetFile, days, days_of, parquet, write_parquet
 
 __all__ = [
+    "MEMORY",
     "MissingFile",
     "ObjectWriter",
     "ParquetFile",

@@ -1,6 +1,6 @@
 """The questions a business asks of the lake, each with the SQL that answers it: paste it into `takeaway lake sql`."""
 
-from analytics.questions.asking import MEMORY, WorkingSet, working_set
+from analytics.questions.asking import WorkingSet, working_set
 from analytics.questions.customers import CUSTOMERS, CUSTOMERS_BY_ORDERS, VOUCHERS
 from analytics.questions.demand import HOUR_BY_WEEKDAY, ITEMS, ORDERS_PER_HOUR, orders_over_time
 from analytics.questions.outcome import DROP_OUTS, FUNNEL, OVERVIEW
@@ -27,7 +27,6 @@ __all__ = [
     "HOUR_BY_WEEKDAY",
     "ITEMS",
     "LATENCY_BY_HOUR",
-    "MEMORY",
     "MISSED_DEADLINES",
     "OLDEST_OPEN",
     "ORDERS_PER_HOUR",

@@ -11,13 +11,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from analytics.files import scratch
+from analytics.files import MEMORY, scratch
 from analytics.questions.question import OF_NONE, OF_ORDERS, Question, tables
 from analytics.reading import ALWAYS, UnusableRecords, Window, find_repeats
 from analytics.table import PLACE
 
-# What DuckDB may hold, in bytes; Python, Arrow's batches and the quantiles' values come on top.
-MEMORY = 512 * 1024 * 1024
 _BATCH_ROWS = 65_536
 # The states of a part's orders fit into memory, of whatever length their texts are.
 _PART_ROWS = 2_000_000
@@ -35,7 +33,8 @@ def working_set(
 ) -> Iterator["WorkingSet"]:
     """The records of the window, taken in; those are left out of `events` that `repeats` names by their places.
 
-    Without `repeats` they are looked for among `records`. Raises `UnusableRecords`.
+    Without `repeats` they are looked for among `records`. `memory` is what the database may hold, in bytes.
+    Raises `UnusableRecords`.
     """
     names = records.schema.names
     if missing := [name for name in (*_COLUMNS, *PLACE) if name not in names]:

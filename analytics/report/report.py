@@ -11,7 +11,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from analytics.questions import MEMORY, Question, bucket_for, working_set
+from analytics.files import MEMORY
+from analytics.questions import Question, bucket_for, working_set
 from analytics.reading import ALWAYS, Window
 from analytics.report.outliers import LeftOut, events_by_day, left_out, usual_window
 from analytics.report.period import period_before

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from consumers.diagnostics import LeaseLost
 from takeaway.audit import REPEATED_EVENT, Audit, Latency
 from takeaway.logs import LogFolder
 from takeaway.terminal import counted
 
 _SHOWN_OF_A_KIND = 5
-_LOST = "LeaseLost"
+_LOST = LeaseLost.__name__
 
 
 def conclude(verdict: Audit, told: Sequence[Latency], logs: Path, console: Console, *, ok: bool) -> None:
