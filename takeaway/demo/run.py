@@ -62,7 +62,8 @@ _WHILE_ENDING = "waits for the processes to finish what they have"
 def demo(plan: DemoPlan, *, home: Path, keep: bool, console: Console) -> int:
     """Runs the demo and answers with its exit code.
 
-    That is 0 when nothing is lost, doubled or done twice, and every order came to its end. A Ctrl-C leaves orders open, and is no failure. `home` is a folder of this demo's own.
+    That is 0 when nothing is lost, doubled or done twice, and every order came to its end. A Ctrl-C leaves orders open,
+    and is no failure. `home` is a folder of this demo's own.
     """
     started = SYSTEM_CLOCK.monotonic()
     private_folder(home)
