@@ -161,7 +161,7 @@ CONSUMERS = listed(
     ConsumerSpec(
         part=ARCHIVER,
         build="consumers.archiver:archivers",
-        reads_per_second=0.5,
+        reads_per_second=0.75,
         # As large as pays off: a checkpoint moves behind each, also where every record becomes a dead letter.
         batch_size=4_000,
         batching_window=timedelta(minutes=1),

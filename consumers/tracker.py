@@ -23,7 +23,7 @@ from consumers.processing import (
     Unprocessable,
 )
 from consumers.settings import ConsumerSettings
-from events import TRACKER, SeenEvent, UnreadableEvent, read, seen, seen_event
+from events import TRACKER, SeenEvent, SeenEvents, UnreadableEvent, read, seen, seen_event
 from foundation.clock import SYSTEM_CLOCK, Clock
 from foundation.diagnostics import Emit
 from foundation.dynamodb import LeftUnread
@@ -34,6 +34,9 @@ from producers.tracking import Contested, OrderUnreadable, ReadShards, TimelineF
 
 # How far a shard is read is noted that often at most, in seconds.
 NOTED_EVERY = 2.0
+# A batch with so many orders is stored by transactions. Single writes are some hundreds a second in one process: they
+# would keep the tracker from what came in meanwhile, and its host with it.
+MANY_ORDERS = 200
 
 
 def trackers(
@@ -160,18 +163,25 @@ class OrderEvents:
             self._there = self._orders.get_many([one.order_id for one in heard])
         except LeftUnread as error:
             raise Unavailable(str(error)) from error
+        by_order = _by_order(heard)
+        if len(by_order) >= MANY_ORDERS:
+            self._there |= self._orders.join_many(by_order, self._there)
 
     def handle(self, heard: Sequence[SeenOfOrder]) -> None:
-        """All of them again is harmless, so none is named that failed."""
-        by_order: dict[str, list[SeenEvent]] = {}
-        for one in heard:
-            by_order.setdefault(one.order_id, []).append(one.event)
-        for order_id, events in by_order.items():
+        """Writes what is not stored yet. All of them again is harmless, so none is named that failed."""
+        for order_id, events in _by_order(heard).items():
             try:
                 # guarantee: what is tracked is stored before the tracker's checkpoint
-                self._orders.join(order_id, seen(events), self._there.get(order_id))
+                self._orders.join(order_id, events, self._there.get(order_id))
             # guarantee: an order whose item cannot be read is set apart and holds up no other
             except (TimelineFull, OrderUnreadable) as error:
                 raise Unprocessable(str(error)) from error
             except Contested as error:
                 raise Unavailable(str(error)) from error
+
+
+def _by_order(heard: Sequence[SeenOfOrder]) -> dict[str, SeenEvents]:
+    events: dict[str, list[SeenEvent]] = {}
+    for one in heard:
+        events.setdefault(one.order_id, []).append(one.event)
+    return {order_id: seen(of_it) for order_id, of_it in events.items()}

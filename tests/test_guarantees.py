@@ -179,6 +179,11 @@ GUARANTEES = (
         "test_what_another_writes_in_between_is_joined",
     ),
     Guarantee(
+        "an order that is refused keeps no other one of its transaction from being stored",
+        replaced('why == "None"', "False"),
+        "test_an_order_that_another_writes_meanwhile_keeps_no_other_of_its_transaction_from_being_stored",
+    ),
+    Guarantee(
         "a page ends where one of its parts was looked at no further",
         becomes("''"),
         "test_a_page_shows_nothing_behind_what_a_part_was_looked_at",

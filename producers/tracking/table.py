@@ -1,18 +1,16 @@
 """Orders as the tracker knows them, in a DynamoDB table: written on condition of their version, read by many keys."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from events import OrderState, SeenEvents, joined
+from events import OrderState, SeenEvents
 from foundation.clock import Wait
 from foundation.dynamodb import batch_get
 from producers.tracking.deadlines import Deadline, settling
 from producers.tracking.item import (
-    KEPT,
-    NEVER_SEEN,
     PARTS,
     OrderUnreadable,
     TrackedOrder,
@@ -20,13 +18,13 @@ from producers.tracking.item import (
     micros,
     moment,
     placed_of,
-    to_item,
 )
 from producers.tracking.pages import Page, Part, page_of, position_of
+from producers.tracking.writes import OrderItems, moved_on
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import PutItemInputTypeDef, QueryInputTypeDef
+    from mypy_boto3_dynamodb.type_defs import QueryInputTypeDef
 
     from producers.tracking.item import Item
 
@@ -72,6 +70,7 @@ class TrackedOrders:
         self._table = table
         self._speed = speed
         self._wait = wait
+        self._items = OrderItems(client, table)
 
     def get(self, order_id: str) -> TrackedOrder | None:
         """Raises `OrderUnreadable`."""
@@ -98,17 +97,30 @@ class TrackedOrders:
         `there` is what was read of it, if it was. Nothing is written where all is known. Raises `TimelineFull`,
         `OrderUnreadable` and `Contested`.
         """
-        expires_at = max((one.arrived_at for one in more.events), default=NEVER_SEEN) + KEPT
         for _ in range(MOST_TRIES):
             there = there or TrackedOrder(order_id, speed=self._speed)
-            known = joined(there.known, more)
-            if known == there.known:
-                return there
-            order = replace(there, known=known, version=there.version + 1, expires_at=max(there.expires_at, expires_at))
-            if self._put(order, there.version):
+            order = moved_on(there, more)
+            if order is there or self._items.put(order):
                 return order
             there = self.get(order_id)
         raise _contested(order_id)
+
+    def join_many(
+        self, more: Mapping[str, SeenEvents], there: Mapping[str, TrackedOrder]
+    ) -> Mapping[str, TrackedOrder]:
+        """As `join` for each of these orders, by transactions; answers with those that are stored by them.
+
+        They take twice the write units of single writes, and a fifth of the time or less. What has to be judged by
+        itself is left out, to be joined alone: an order that another wrote meanwhile, or that DynamoDB refuses.
+        """
+        orders = []
+        for order_id, events in more.items():
+            known = there.get(order_id) or TrackedOrder(order_id, speed=self._speed)
+            order = moved_on(known, events)
+            if order is not known:
+                orders.append(order)
+        stored = self._items.put_together(orders)
+        return {order.order_id: order for order in stored}
 
     def settle(self, order: TrackedOrder, done: Sequence[Deadline]) -> tuple[Deadline, ...]:
         """Notes that something was done about these deadlines of an order; answers with those that are news.
@@ -124,7 +136,7 @@ class TrackedOrders:
             if settled == there.settled:
                 return ()
             known = there.settled
-            if self._put(replace(there, settled=settled, version=there.version + 1), there.version):
+            if self._items.put(replace(there, settled=settled, version=there.version + 1)):
                 return tuple(one for one in done if settling(known, [one]) != known)
             there = self.get(order.order_id)
         raise _contested(order.order_id)
@@ -202,23 +214,6 @@ class TrackedOrders:
         for item in unreadable:
             self._client.delete_item(TableName=self._table, Key={"order_id": item["order_id"]})
         return len(unreadable)
-
-    def _put(self, order: TrackedOrder, expected: int) -> bool:
-        """False when the item is not as it was read. An answer that was lost looks like that too, and is read again."""
-        put: PutItemInputTypeDef = {
-            "TableName": self._table,
-            "Item": to_item(order),
-            "ConditionExpression": "attribute_not_exists(order_id)",
-        }
-        if expected:
-            # guarantee: what two trackers see of an order is joined
-            put["ConditionExpression"] = "version = :expected"
-            put["ExpressionAttributeValues"] = {":expected": {"N": str(expected)}}
-        try:
-            self._client.put_item(**put)
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
 
     def _page(
         self,

@@ -35,7 +35,7 @@ from takeaway.local.processes import Service
 from takeaway.stack import deployment
 from takeaway.standing import Collector, Reader, ShardStanding
 from tests.benchmarks.figures import Figure, alone, one_line, within
-from tests.support.builders import an_envelope, an_order_accepted, an_order_placed, packed
+from tests.support.builders import an_envelope, an_order_accepted, an_order_placed, packed_by_key
 from tests.support.proxy import Answer, Behaviour, Request, proxy
 
 SECONDS = 60.0
@@ -221,13 +221,14 @@ def _seconds_of_events(seconds: float, rate: float) -> Iterator[Part]:
                 part.append({"Data": encode(envelope), "PartitionKey": order})
         size = sum(len(one["Data"]) for one in part)
         while size + _AGGREGATE_BYTES < WRITE_BYTES_PER_SECOND * rate:
-            events: list[bytes] = []
-            while sum(map(len, events[-1:])) + len(events) * 400 < _AGGREGATE_BYTES:
+            events: list[tuple[str, bytes]] = []
+            while len(events) * 400 < _AGGREGATE_BYTES:
                 order = f"{chance.getrandbits(64):x}"
                 noted = an_envelope(NOTED, order_id=order, occurred_at=SYSTEM_CLOCK.now())
-                events.append(encode(noted))
-            data = packed(events, "order")
-            part.append({"Data": data, "PartitionKey": "order"})
+                events.append((order, encode(noted)))
+            # Each under its order, as the publisher packs them.
+            data = packed_by_key(events)
+            part.append({"Data": data, "PartitionKey": "aggregate"})
             size += len(data)
         yield Part(part, acted_on)
 

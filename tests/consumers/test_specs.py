@@ -124,9 +124,9 @@ def test_a_host_that_is_hosted_itself_is_named() -> None:
     [
         ("restaurant_notifier", {}, 1.5),
         ("user_notifier", {"TAKEAWAY_READS_PER_SECOND": "2"}, 2.0),
-        ("archiver", {"TAKEAWAY_READS_PER_SECOND": "2"}, 0.5),
+        ("archiver", {"TAKEAWAY_READS_PER_SECOND": "2"}, 0.75),
         ("archiver", {"TAKEAWAY_ARCHIVER_READS_PER_SECOND": "3", "TAKEAWAY_READS_PER_SECOND": "2"}, 3.0),
-        ("archiver", {"TAKEAWAY_ARCHIVER_READS_PER_SECOND": ""}, 0.5),
+        ("archiver", {"TAKEAWAY_ARCHIVER_READS_PER_SECOND": ""}, 0.75),
     ],
 )
 def test_a_share_is_the_environments_or_else_the_lists(name: str, environ: dict[str, str], reads: float) -> None:

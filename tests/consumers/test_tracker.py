@@ -24,7 +24,7 @@ from consumers.settings import ConsumerSettings
 from consumers.tracker import trackers, tracking
 from events.choreography import TRACKER
 from events.envelope import EventEnvelope
-from events.timeline import timeline_bytes
+from events.timeline import seen, timeline_bytes
 from events.wire import encode
 from foundation.clock import SYSTEM_CLOCK, Clock
 from foundation.diagnostics import Diagnostic
@@ -33,7 +33,7 @@ from foundation.settings import from_environment
 from producers.assembly import tracked_orders
 from producers.tracking import ReadShards
 from tests.consumers.steps.test_step import Later, Letters
-from tests.events.test_timeline import WHOLE
+from tests.events.test_timeline import PLACED, WHOLE, at
 from tests.support.builders import NOON, a_batch, a_record, an_envelope
 from tests.support.fakes.clock import FakeClock
 from tests.support.fakes.tracker_table import FakeTrackerTable
@@ -176,6 +176,106 @@ def test_a_shard_of_a_stream_made_anew_has_another_name() -> None:
     order = shard.table.orders().get("order-1")
     assert order is not None
     assert [one.shard for one in order.timeline.events] == [anew.shard_name]
+
+
+@pytest.fixture
+def many_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two orders of a batch are stored by transactions already, of three at most."""
+    monkeypatch.setattr("consumers.tracker.MANY_ORDERS", 2)
+    monkeypatch.setattr("producers.tracking.writes.MOST_TOGETHER", 3)
+
+
+def seven_orders() -> list[Record]:
+    return records(*(placed(f"order-{number}") for number in range(7)))
+
+
+@pytest.mark.usefixtures("many_are_two")
+def test_many_orders_are_stored_by_transactions_and_come_to_the_same_bytes() -> None:
+    shard, alone = Shard(), Shard()
+    every = [*seven_orders(), *records(*WHOLE, first=8)]
+    progress = shard.processor().process(a_batch(*every))
+    assert (progress.resume_after, progress.failure) == (SequenceNumber("13"), None)
+    assert [len(names) for names in shard.table.transactions] == [3, 3, 1]
+    # The note of how far it is.
+    assert shard.table.writes == 1
+    for record in every:
+        alone.processor().process(a_batch(record))
+    assert alone.table.transactions == []
+    assert {name: shard.bytes_of(name) for name in shard.orders} == {
+        name: alone.bytes_of(name) for name in shard.orders
+    }
+    # All of it again: nothing is news.
+    shard.processor().process(a_batch(*every))
+    assert len(shard.table.transactions) == 3
+
+
+@pytest.mark.usefixtures("many_are_two")
+def test_an_order_that_another_writes_meanwhile_keeps_no_other_of_its_transaction_from_being_stored() -> None:
+    shard = Shard()
+
+    def another(name: str) -> None:
+        if name == "order-1":
+            shard.table.before_put = lambda _: None
+            other.processor().process(a_batch(*records(placed("order-1", cause="another"), first=90)))
+
+    other = Shard()
+    other.table = shard.table
+    shard.table.before_put = another
+    progress = shard.processor().process(a_batch(*seven_orders()))
+    assert (progress.resume_after, progress.failure) == (SequenceNumber("7"), None)
+    assert shard.orders == {f"order-{number}" for number in range(7)}
+    # The other's event and the shard's own.
+    assert shard.events_of("order-1") == 2
+    assert shard.table.transactions == [["order-0", "order-2"], ["order-3", "order-4", "order-5"], ["order-6"]]
+
+
+@pytest.mark.usefixtures("many_are_two")
+@pytest.mark.parametrize("refusal", ["ThrottlingException", "ValidationException", "TransactionInProgressException"])
+def test_orders_whose_transaction_is_refused_are_stored_one_by_one(refusal: str) -> None:
+    shard = Shard()
+    shard.table.refuses_together = refusal
+    progress = shard.processor().process(a_batch(*seven_orders()))
+    assert (progress.resume_after, progress.failure) == (SequenceNumber("7"), None)
+    assert (len(shard.orders), shard.table.transactions) == (7, [])
+
+
+@pytest.mark.usefixtures("many_are_two")
+def test_an_order_that_cannot_be_stored_waits_alone_where_many_are() -> None:
+    shard = Shard()
+    shard.table.down = {"order-3"}
+    processor = shard.processor()
+    progress = processor.process(a_batch(*seven_orders()))
+    assert progress.resume_after == SequenceNumber("3")
+    assert shard.orders == {f"order-{number}" for number in range(7)} - {"order-3"}
+    shard.table.down = set()
+    assert processor.process(a_batch()).resume_after == SequenceNumber("7")
+    assert shard.letters.written == []
+
+
+@pytest.mark.usefixtures("many_are_two")
+def test_an_order_that_is_set_apart_keeps_no_other_from_being_stored_where_many_are() -> None:
+    shard = Shard()
+    shard.processor().process(a_batch(*seven_orders()[:1]))
+    shard.table.items["order-0"] |= {"known": {"B": b"torn"}}
+    again = records(*(placed(f"order-{number}", cause="again") for number in range(7)), first=8)
+    progress = shard.processor().process(a_batch(*again))
+    assert (progress.resume_after, progress.failure) == (SequenceNumber("14"), None)
+    assert [letter.consumer for letter in shard.letters.written] == [TRACKER]
+    assert {shard.events_of(f"order-{number}") for number in range(1, 7)} == {1}
+
+
+@pytest.mark.local_aws
+@pytest.mark.usefixtures("many_are_two")
+def test_many_orders_are_stored_on_the_local_aws_where_one_was_written_meanwhile(local_aws: "LocalAws") -> None:
+    orders, names = tracked_orders(local_aws.environ), [f"order-{uuid.uuid4()}" for _ in range(7)]
+    stale = orders.get_many(names)
+    one, another = (seen([msgspec.structs.replace(at(1, PLACED), event_id=uuid.uuid4().hex)]) for _ in range(2))
+    orders.join(names[1], another)
+    stored = orders.join_many(dict.fromkeys(names, one), stale)
+    assert sorted(stored) == sorted({*names} - {names[1]})
+    assert {name: order.known for name, order in orders.get_many(names).items()} == {
+        name: another if name == names[1] else one for name in names
+    }
 
 
 def delivered(batches: Sequence[Sequence[Record]], crashes: random.Random) -> bytes:

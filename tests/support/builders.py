@@ -85,9 +85,14 @@ def a_batch(*records: Record, after: Position = Sentinel.TRIM_HORIZON, shard_id:
 
 def packed(data: Iterable[bytes], key: str) -> bytes:
     """One aggregated record's bytes."""
+    return packed_by_key((key, each) for each in data)
+
+
+def packed_by_key(records: Iterable[tuple[str, bytes]]) -> bytes:
+    """One aggregated record's bytes, of records with keys of their own."""
     aggregator = RecordAggregator()
-    for each in data:
-        aggregator.add_user_record(key, each)
+    for key, data in records:
+        aggregator.add_user_record(key, data)
     _, _, packed_data = aggregator.clear_and_get().get_contents()
     return bytes(packed_data)
 

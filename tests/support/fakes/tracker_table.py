@@ -1,10 +1,10 @@
 """The tracker's DynamoDB table in memory: conditional, and able to let another writer come first."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from foundation.clock import Wait
 from producers.tracking import ReadShards, TrackedOrders
@@ -20,7 +20,7 @@ class _Exceptions:
 
 class FakeTrackerTable:
     """A client of DynamoDB. `before_put` is called with an order's id before each write; orders that are `down` cannot
-    be written.
+    be written. Transactions are refused as a whole with the code `refuses_together`, if there is one.
     """
 
     exceptions = _Exceptions()
@@ -33,6 +33,8 @@ class FakeTrackerTable:
         self.reads = 0
         self.down: set[str] = set()
         self.unread = False
+        self.refuses_together: str | None = None
+        self.transactions: list[list[str]] = []
         self._lock = threading.RLock()
 
     def orders(self, *, speed: float = 1.0, wait: Wait = lambda _: False) -> TrackedOrders:
@@ -66,18 +68,37 @@ class FakeTrackerTable:
             raise EndpointConnectionError(endpoint_url="http://tracker")
         self.before_put(name)
         with self._lock:
-            there = self.items.get(name)
-            values = put.get("ExpressionAttributeValues", {})
-            if "version = :expected" in put["ConditionExpression"]:
-                holds = there is not None and there["version"] == values[":expected"]
-            elif "read_until < :until" in put["ConditionExpression"]:
-                holds = there is None or int(there["read_until"]["N"]) < int(values[":until"]["N"])
-            else:
-                holds = "attribute_not_exists(order_id)" not in put["ConditionExpression"] or there is None
-            if not holds:
+            if not self._holds(put):
                 raise ConditionalCheckFailedException
             self.items[name] = put["Item"]
             self.writes += 1
+
+    def transact_write_items(self, *, TransactItems: Any) -> None:  # noqa: N803
+        """All or none of the puts, as DynamoDB says it: a reason for each of them."""
+        puts = [item["Put"] for item in TransactItems]
+        names = [put["Item"]["order_id"]["S"] for put in puts]
+        assert len(names) == len(set(names)) <= 100
+        for name in names:
+            self.before_put(name)
+        if self.refuses_together:
+            raise _refusal(self.refuses_together)
+        with self._lock:
+            whys = [
+                "ThrottlingError" if name in self.down else "None" if self._holds(put) else "ConditionalCheckFailed"
+                for name, put in zip(names, puts, strict=True)
+            ]
+            if set(whys) != {"None"}:
+                raise _refusal("TransactionCanceledException", whys)
+            self.items |= {name: put["Item"] for name, put in zip(names, puts, strict=True)}
+        self.transactions.append(names)
+
+    def _holds(self, put: Any) -> bool:
+        there, values = self.items.get(put["Item"]["order_id"]["S"]), put.get("ExpressionAttributeValues", {})
+        if "version = :before" in put["ConditionExpression"]:
+            return there is not None and bool(there["version"] == values[":before"])
+        if "read_until < :until" in put["ConditionExpression"]:
+            return there is None or int(there["read_until"]["N"]) < int(values[":until"]["N"])
+        return "attribute_not_exists(order_id)" not in put["ConditionExpression"] or there is None
 
     def delete_item(self, *, TableName: str, Key: Any) -> None:  # noqa: N803
         assert TableName
@@ -129,3 +150,8 @@ class FakeTrackerTable:
 
 def _at(item: Any) -> str:
     return str(item["listed_as"]["S"])
+
+
+def _refusal(code: str, whys: Sequence[str] = ()) -> ClientError:
+    answer: Any = {"Error": {"Code": code}, "CancellationReasons": [{"Code": why} for why in whys]}
+    return ClientError(answer, "TransactWriteItems")
