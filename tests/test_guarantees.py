@@ -180,7 +180,7 @@ GUARANTEES = (
     ),
     Guarantee(
         "an order that is refused keeps no other one of its transaction from being stored",
-        replaced('why == "None"', "False"),
+        replaced("why == 'None'", "False"),
         "test_an_order_that_another_writes_meanwhile_keeps_no_other_of_its_transaction_from_being_stored",
     ),
     Guarantee(
