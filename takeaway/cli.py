@@ -15,6 +15,7 @@ from takeaway.commands import doctor, explore, loading, logs, options, reading, 
 from takeaway.commands import flow as flow_commands
 from takeaway.commands.lake import asking, backfill, customers, keeping
 from takeaway.commands.letters import dead_letters, dropping
+from takeaway.commands.stream import lag, tail
 from takeaway.errors import UserError
 from takeaway.stack import HOME, WRONG_KEY, endpoint, is_still_asked, told_of_lake, unreachable, wrong_key
 from takeaway.terminal import say, write
@@ -45,6 +46,8 @@ app.command("env")(stack.env)
 app.command("token")(stack.token)
 app.command("doctor")(doctor.doctor)
 app.command("top")(top.top)
+app.command("lag")(lag.lag)
+app.command("tail")(tail.tail)
 app.command("logs")(logs.logs)
 app.command("serve")(running.serve_orders)
 app.command("work")(running.work)

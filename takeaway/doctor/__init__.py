@@ -15,7 +15,7 @@ from takeaway.doctor.facts import (
 from takeaway.doctor.judge import findings, size_in_words, warnings
 from takeaway.doctor.machine import own_variables, processes
 from takeaway.doctor.resources import back_end, dead_letters
-from takeaway.doctor.settings import examined_sources, pace_seconds, stack_settings
+from takeaway.doctor.settings import examined_sources, stack_settings
 
 __all__ = [
     "BackEnd",
@@ -33,7 +33,6 @@ __all__ = [
     "examined_sources",
     "findings",
     "own_variables",
-    "pace_seconds",
     "processes",
     "size_in_words",
     "stack_settings",

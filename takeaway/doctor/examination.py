@@ -13,7 +13,7 @@ from consumers.settings import ConsumerSettings
 from consumers.specs import CONSUMERS, ConsumerSpec, readers
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait, uninterrupted_wait
-from foundation.settings import SettingsError, from_environment, variable
+from foundation.settings import from_environment, variable
 from takeaway.doctor import machine, resources
 from takeaway.doctor.facts import Checkup, Consumer, DeadLetters, LakeState, Problem, Section, ShardRate
 from takeaway.doctor.rates import RATES_SECONDS
@@ -21,27 +21,28 @@ from takeaway.doctor.rates import rates as measured_rates
 from takeaway.doctor.settings import (
     as_problem,
     local_token_key,
-    pace_seconds,
     shown,
     stack_settings,
     unknown_variables,
     unreadable,
 )
 from takeaway.stack import ENVIRONMENT, HOME, Asked, Source, Unanswered, merged, unreachable
-from takeaway.standing import LOOK_SECONDS, Collector, Reader, SeenReader, allowance, logged_trouble
+from takeaway.standing import (
+    LOOK_SECONDS,
+    Application,
+    Collector,
+    Reader,
+    SeenReader,
+    foreign_application,
+    logged_trouble,
+    own_application,
+)
 
 ASK_SECONDS = 3.0
 # These read many objects, each with its own short limit.
 _READ_SECONDS = 5.0
 # Of these, for counting what there may be any number of: what is under way then still comes back.
 _COUNT_SECONDS = 2.0
-
-# A lease is renewed so often in its failover time.
-_RENEWALS = 3
-# Of an application that we know nothing else of: the KCL's failover time by default, and a pace that many keep.
-_RENEWAL_OF_OTHERS = 10.0 / _RENEWALS
-_PACE_OF_OTHERS = 20.0
-_GLANCE_SECONDS = 1.0
 
 Clients = Callable[[str], Any]
 
@@ -125,16 +126,13 @@ class _Look:
             own = machine.own_variables(self.home)
             logs = {one.name: Path(one.log) for one in found.processes if one.up}
             for name, spec in readers().items():
-                consumer = self._consumer(spec, settings, own.get(name, {}), logs.get(name))
-                start_at = settings.first_position_of(spec)[1]
-                reader = Reader(name, consumer.lease_table, settings.failover_seconds / _RENEWALS, start_at)
-                consumers.append((consumer, self._asked(settings.stream, reader)))
+                application = own_application(spec, settings, {**self.environ, **own.get(name, {})})
+                consumer = self._consumer(spec, settings, application, logs.get(name))
+                consumers.append((consumer, self._asked(settings.stream, application.reader)))
             for name in lease_tables:
-                consumer = Consumer(name, name, _PACE_OF_OTHERS, "start its workers")
-                reader = Reader(
-                    name, name, _RENEWAL_OF_OTHERS, look_seconds=allowance(_PACE_OF_OTHERS) + _GLANCE_SECONDS
-                )
-                consumers.append((consumer, self._asked(settings.stream, reader)))
+                application = foreign_application(name)
+                consumer = Consumer(name, name, application.pace_seconds, application.start)
+                consumers.append((consumer, self._asked(settings.stream, application.reader)))
             measure = partial(measured_rates, self.clients("kinesis"), settings.stream, self.now, self.clock)
             rates = Asked(measure, RATES_SECONDS + ASK_SECONDS, self.clock)
         if bucket := there.get("dead_letter_bucket"):
@@ -152,15 +150,14 @@ class _Look:
         )
 
     def _consumer(
-        self, spec: ConsumerSpec, settings: ConsumerSettings, own: Mapping[str, str], log: Path | None
+        self, spec: ConsumerSpec, settings: ConsumerSettings, application: Application, log: Path | None
     ) -> Consumer:
-        """`own` are the variables of its process on this machine, if there is one: that may keep another pace."""
         polls = settings.retrieval == "polling"
         return Consumer(
             spec.name,
-            settings.application(spec),
-            _pace(spec, settings, {**self.environ, **own}),
-            f"start it: `takeaway work {spec.name}`",
+            application.reader.lease_table,
+            application.pace_seconds,
+            application.start,
             reads_per_second=spec.reads(self.environ) if polls else None,
             bytes_per_second=settings.read_bytes_per_second if polls else None,
             logged=logged_trouble(log, self.clock.now()) if log else None,
@@ -171,14 +168,6 @@ class _Look:
             self.clients("kinesis"), self.clients("dynamodb"), stream, self.now, self.clock, self.wait
         )
         return Asked(partial(collector.look, reader), LOOK_SECONDS + reader.look_seconds, self.clock)
-
-
-def _pace(spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str]) -> float:
-    try:
-        return pace_seconds(spec, settings, environ)
-    except SettingsError:
-        # Its process has refused to start with that, which is told.
-        return 0.0
 
 
 def _seen(consumer: Consumer, answer: SeenReader | Unanswered) -> Consumer:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from analytics.settings import CustomerKeySettings, LakeSettings
 from consumers.settings import ConsumerSettings
-from consumers.specs import ConsumerSpec, fed_by, readers
+from consumers.specs import readers
 from foundation import aws
 from foundation.settings import PREFIX, SettingsError, from_environment, variable
 from producers.settings import (
@@ -109,13 +109,6 @@ def _looks_like_ours(name: str) -> bool:
 def _known_variables() -> set[str]:
     fields = {field.name for settings in (*_SETTINGS, TokenSettings) for field in dataclasses.fields(settings)}
     return {variable(field) for field in (*fields, *_OTHERS, *(spec.reads_field for spec in readers().values()))}
-
-
-def pace_seconds(spec: ConsumerSpec, settings: ConsumerSettings, environ: Mapping[str, str]) -> float:
-    """How often the consumer's process writes a checkpoint while there is something to do. Raises `SettingsError`."""
-    if any(one.fills_lake for one in fed_by(spec)):
-        return from_environment(LakeSettings, environ).lake_file_age.total_seconds()
-    return settings.batching_window_seconds + 1 / spec.reads(environ)
 
 
 def examined_sources(home: Path) -> list[Source]:

@@ -20,7 +20,7 @@ from foundation import aws
 from foundation.clock import Clock, Wait
 from foundation.error_codes import error_code
 from foundation.kinesis import listed_shards
-from foundation.settings import SettingsError, from_environment, variable
+from foundation.settings import from_environment, variable
 from producers.settings import TrackerSettings
 from producers.tracking import ReadShards, TrackedOrders
 from takeaway.doctor import (
@@ -30,7 +30,6 @@ from takeaway.doctor import (
     back_end,
     dead_letters,
     own_variables,
-    pace_seconds,
     processes,
 )
 from takeaway.overview.asking import Question
@@ -40,6 +39,7 @@ from takeaway.overview.orders import FoundOpen, OrdersLook
 from takeaway.overview.stream import StreamWatch
 from takeaway.overview.stretch import Lately, Mark, ShardRecords
 from takeaway.stack import DEFAULT_STACK, WATCHER
+from takeaway.standing import RENEWALS, own_application
 
 # Each question's limit. Long enough for a busy machine: what answers late is not dead.
 PART_SECONDS = 5.0
@@ -49,7 +49,6 @@ _COUNT_SECONDS = 1.5
 _LETTERS_EVERY, _ORDERS_EVERY = 15.0, 4.0
 # A question that is given up comes back soon by itself.
 _CONFIG = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 1})
-_RENEWALS = 3
 # A holder that has let one and a half renewals pass is late, and no longer only busy; and a look is a moment late.
 _PATIENCE = 2.0
 
@@ -159,25 +158,13 @@ class Gatherer:
         return found
 
     def _read_by(self, spec: ConsumerSpec, told: "_Leases", process: Process | None) -> ReadBy:
-        patience = self._settings.failover_seconds / _RENEWALS * _PATIENCE
+        patience = self._settings.failover_seconds / RENEWALS * _PATIENCE
         now = self._clock.monotonic()
         leases = None if told.leases is None else glances(self._glances.get(spec.name), told.leases, now, patience)
-        return ReadBy(
-            spec,
-            self._settings.application(spec),
-            leases,
-            self._pace(spec),
-            self._settings.first_position_of(spec)[1],
-            process,
-        )
-
-    def _pace(self, spec: ConsumerSpec) -> float:
-        """As its process on this machine has it, if there is one: that may keep another."""
-        try:
-            return pace_seconds(spec, self._settings, {**self._environ, **self._own.get(spec.name, {})})
-        except SettingsError:
-            # Its process has refused to start with that, which `takeaway doctor` tells.
-            return 0.0
+        # As its process on this machine is, if there is one: that may keep another pace.
+        application = own_application(spec, self._settings, {**self._environ, **self._own.get(spec.name, {})})
+        reader = application.reader
+        return ReadBy(spec, reader.lease_table, leases, application.pace_seconds, reader.start_at, process)
 
     def _read_stream(self) -> _Read:
         now = self._now()

@@ -25,6 +25,8 @@ _GLANCE_SECONDS = 1.0
 # A holder that has let one and a half renewals pass is late, and no longer only busy.
 _RENEWALS = 1.5
 _LONGEST_WATCH_SECONDS = 8.0
+# How Kinesis names all shards.
+_SHARD = "shardId-"
 # At most, with an answer that takes its time.
 LOOK_SECONDS = 2 * _SHARDS_SECONDS + _LONGEST_WATCH_SECONDS + 2
 
@@ -74,7 +76,7 @@ class Collector:
         table = LeaseTable(self._dynamodb, reader.lease_table, "looks on")
         started = self._clock.monotonic()
         try:
-            before = table.list()
+            before = self._leases(table)
         except ClientError as error:
             if error_code(error) != "ResourceNotFoundException":
                 raise
@@ -106,6 +108,15 @@ class Collector:
             one = standing_of(lease, lease, ahead[shard_id], None, None)
             standings[shard_id] = replace(one, waits_for=waits_for(lease, before | missing), leased=False)
         return SeenReader(ran=True, shards=tuple(standings[shard_id] for shard_id in sorted(standings)))
+
+    def _leases(self, table: LeaseTable) -> dict[str, Lease]:
+        """Those of this stream, by shard. Rows of another stream, or of another program, are none."""
+        found: dict[str, Lease] = {}
+        for lease in table.list().values():
+            if lease.stream in {None, self._stream} and _shard(lease.shard_id).startswith(_SHARD):
+                own = replace(lease, shard_id=_shard(lease.shard_id), parents=frozenset(map(_shard, lease.parents)))
+                found[own.shard_id] = own
+        return found
 
     def _never_read(self, reader: Reader) -> tuple[ShardStanding, ...]:
         shards = listed_shards(self._kinesis, self._stream)
@@ -159,7 +170,7 @@ class Collector:
             silent and self._clock.monotonic() < started + reader.look_seconds
         ):
             self._wait(_GLANCE_SECONDS)
-            after = table.list()
+            after = self._leases(table)
             silent -= {one for one in silent if one not in after or after[one].checkpoint != before[one].checkpoint}
             renewed |= {
                 shard_id
@@ -180,6 +191,11 @@ class Collector:
 
     def _now(self) -> datetime:
         return self._now_at_start + timedelta(seconds=self._clock.monotonic() - self._started)
+
+
+def _shard(lease_key: str) -> str:
+    """Of an application that reads several streams, a lease's key is `account:stream:creation:shard`."""
+    return lease_key.rpartition(":")[2]
 
 
 def _tells_moves(lease: Lease) -> bool:

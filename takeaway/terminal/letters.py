@@ -1,29 +1,17 @@
 """Dead letters as facts that people read: a row a record, groups of one cause, and whole, with customers masked."""
 
-import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from math import isfinite
-from sys import float_info
 from typing import Any
 
 import msgspec
 
 from consumers.dead_letters import DeadLetter, StoredLetter, record_of
+from takeaway.terminal.masking import masked_text
 
-_HEX_WIDTH = 16
-_PRINTABLE = bytes(one if 0x20 <= one < 0x7F else ord(".") for one in range(256))
 # Of an error's text where many are listed; `show` has all of it.
 _ERROR_LENGTH = 300
-
-_PERSONAL = frozenset({"customer_name", "customer_email"})
-# By their bytes, so that the same is masked in what nobody can decode; a text that is cut short has no second quote.
-_CUSTOMER = re.compile(rb'("customer_(?:name|email)"\s*:\s*")((?:[^"\\]|\\.)+)', re.DOTALL)
-# Begun at the first character of a word only: from each of them anew, a large payload without any would take hours.
-_ADDRESS = r"""(?<![^\s"'<>@,;:=])[^\s"'<>@,;:=]+@[^\s"'<>@,;:=]+"""
-_ADDRESS_IN_BYTES, _ADDRESS_IN_TEXT = re.compile(_ADDRESS.encode()), re.compile(_ADDRESS)
 
 
 class GroupBy(StrEnum):
@@ -45,16 +33,6 @@ def event_type(letter: DeadLetter) -> str | None:
         return msgspec.json.decode(letter.payload, type=_Typed).event_type
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
-
-
-def masked(data: bytes) -> bytes:
-    """The same bytes with a star for each byte of a customer's name or of anything like an e-mail address."""
-    named = _CUSTOMER.sub(lambda found: found[1] + b"*" * len(found[2]), data)
-    return _ADDRESS_IN_BYTES.sub(lambda found: b"*" * len(found[0]), named)
-
-
-def masked_text(text: str) -> str:
-    return masked(text.encode(errors="replace")).decode(errors="replace")
 
 
 def error_text(letter: DeadLetter) -> str:
@@ -176,62 +154,6 @@ def _group(
         }
     first, last = min(spans[key][0] for key in keys), max(spans[key][1] for key in keys)
     return row | {"records": len(keys), "first": first, "last": last, "example": keys[0]}
-
-
-def payload(letter: DeadLetter, *, raw: bool) -> dict[str, Any] | str:
-    """The event as a value where the bytes are a JSON object, else the bytes in hex beside their text."""
-    try:
-        value = json.loads(
-            letter.payload,
-            parse_int=_number(int),
-            parse_float=_number(float),
-            parse_constant=str,
-            object_pairs_hook=_object,
-        )
-        if isinstance(value, dict):
-            shown: dict[str, Any] = value if raw else _masked_value(value, hidden=False)
-            # What is nested too deep to be printed is shown in hex.
-            json.dumps(shown, indent=2)
-            return shown
-    except (ValueError, RecursionError):
-        pass
-    return hex_and_text(letter.payload if raw else masked(letter.payload))
-
-
-def _number(kind: Callable[[str], float]) -> Callable[[str], float | str]:
-    """A number as it is, and as its text where Python, or a reader of JSON, has no such number."""
-    return lambda text: kind(text) if len(text) <= float_info.max_10_exp and isfinite(float(text)) else text
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise ValueError("a name is there twice: as a value, one of them would not show")
-    return fields
-
-
-def _masked_value(value: Any, *, hidden: bool) -> Any:
-    """With stars for the texts under a customer's name or address, and for whatever looks like an address."""
-    if isinstance(value, str):
-        return "*" * len(value) if hidden else _ADDRESS_IN_TEXT.sub(lambda found: "*" * len(found[0]), value)
-    if isinstance(value, list):
-        return [_masked_value(one, hidden=hidden) for one in value]
-    if isinstance(value, dict):
-        return {
-            _masked_value(name, hidden=hidden): _masked_value(one, hidden=hidden or name in _PERSONAL)
-            for name, one in value.items()
-        }
-    return value
-
-
-def hex_and_text(data: bytes) -> str:
-    """Sixteen bytes a line: where they are, what they are, and the printable ones as text."""
-    lines = []
-    for start in range(0, len(data), _HEX_WIDTH):
-        part = data[start : start + _HEX_WIDTH]
-        text = part.translate(_PRINTABLE).decode("ascii")
-        lines.append(f"{start:08x}  {part.hex(' '):<{_HEX_WIDTH * 3}} |{text}|")
-    return "\n".join(lines)
 
 
 def _age(letter: DeadLetter, now: datetime) -> int:

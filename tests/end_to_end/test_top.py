@@ -73,6 +73,19 @@ def test_a_frozen_notifier_is_named_with_its_lag_its_owner_and_the_oldest_order(
         told = facts(flow)
         seconds = SYSTEM_CLOCK.monotonic() - started
         screen = top(flow)
+        lag = subprocess.run(
+            [sys.executable, "-m", "takeaway.cli", "lag", "user_notifier", "archiver", "--json"],
+            env=flow.environ,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+    assert lag.returncode == 1, lag.stderr
+    assert {one["name"]: one["verdict"] for one in json.loads(lag.stdout)["readers"]} == {
+        "user_notifier": "stopped",
+        "archiver": "ok",
+    }
     named = consumer(told, "user_notifier")
     said = f"user_notifier (pid {notifier.pid}) is frozen: {1 + len(behind)} records unread"
     assert any(one.startswith(said) for one in told["problems"]), told["problems"]

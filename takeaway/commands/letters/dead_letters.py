@@ -18,7 +18,9 @@ from takeaway.commands.options import Json, confirm, stop_on_signal
 from takeaway.errors import UserError
 from takeaway.stack import resolved
 from takeaway.terminal import PlainConsole, Tell, counted, piped, say, show_rows, waiting
-from takeaway.terminal.letters import GroupBy, by_record, facts, grouped, masked_text, payload
+from takeaway.terminal.letters import GroupBy, by_record, facts, grouped
+from takeaway.terminal.masking import masked_text
+from takeaway.terminal.payloads import payload
 
 if TYPE_CHECKING:
     from consumers.dead_letters import S3DeadLetters, StoredLetter
@@ -88,7 +90,7 @@ def show(
     keys = _matching(letters, key)
     stored = list(_required(letters, keys))
     told = [facts(one, now) | ({"error": one.letter.error} if raw else {}) for one in stored]
-    inside = payload(stored[0].letter, raw=raw)
+    inside = payload(stored[0].letter.payload, raw=raw)
     if as_json:
         say(json.dumps({**told[0], "others": told[1:], "payload": inside}, default=piped))
         return

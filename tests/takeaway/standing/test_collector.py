@@ -262,3 +262,19 @@ def test_whenever_it_is_looked_at_a_worker_that_moves_is_not_accused(pauses: lis
         if number in looks:
             assert verdict(world, pace=20.0).verdict in {Verdict.OK, Verdict.WARN}
     world.end()
+
+
+def test_of_a_table_only_the_rows_of_this_streams_shards_are_looked_at(world: World) -> None:
+    """The KCL names each row after its stream where it reads several; and another program may keep a row there."""
+    world.put("a")
+    running = world.start()
+    world.run(5)
+    running.stop()
+    row = world.dynamodb.tables[APPLICATION].pop(SHARD)
+    for stream in ("orders", "invoices"):
+        key = f"123456789012:{stream}:1700000000:{SHARD}"
+        world.dynamodb.put_item(TableName=APPLICATION, Item={**row, "leaseKey": {"S": key}})
+    world.dynamodb.put_item(TableName=APPLICATION, Item={**row, "leaseKey": {"S": "deployment-lock"}})
+    world.put("b")
+    (seen,) = look(world).shards
+    assert (seen.shard_id, seen.unread, seen.checkpoint) == (SHARD, True, row["checkpoint"]["S"])

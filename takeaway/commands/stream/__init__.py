@@ -1,0 +1,1 @@
+"""lag, tail: the stream as its consumers read it, and as it comes."""
