@@ -179,6 +179,11 @@ GUARANTEES = (
         "test_what_another_writes_in_between_is_joined",
     ),
     Guarantee(
+        "what the contract calls personal is masked for those who look on",
+        becomes("frozenset({'customer_email'})"),
+        "test_what_is_personal_is_masked",
+    ),
+    Guarantee(
         "an order that is refused keeps no other one of its transaction from being stored",
         replaced("why == 'None'", "False"),
         "test_an_order_that_another_writes_meanwhile_keeps_no_other_of_its_transaction_from_being_stored",

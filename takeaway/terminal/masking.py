@@ -5,6 +5,7 @@ from typing import Any
 
 from events import EVENTS, fields_of
 
+# guarantee: what the contract calls personal is masked for those who look on
 PERSONAL = frozenset(field.name for event in EVENTS for field in fields_of(event) if field.is_personal)
 # By their bytes, so that the same is masked in what nobody can decode; a text that is cut short has no second quote.
 _FIELD = re.compile(
