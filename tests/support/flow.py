@@ -119,7 +119,7 @@ class Flow:
         return running
 
     def start_load(self, *, orders: int, rate: float, seed: int) -> Running:
-        """With the deadline watcher beside it: what restaurants leave unanswered expires once the tracker has seen it."""
+        """With the deadline watcher beside it, which needs a tracker: what restaurants leave unanswered expires."""
         self.start("watcher", "watch")
         flags = {"--orders": orders, "--rate": rate, "--seed": seed, "--speed": SPEED, "--ledger": self.ledger}
         arguments = [text for flag, value in flags.items() for text in (flag, str(value))]
