@@ -114,6 +114,11 @@ GUARANTEES = (
         "test_a_person_who_is_late_is_a_warning_and_so_is_what_nothing_tells_any_more",
     ),
     Guarantee(
+        "only what waits for its restaurant, in time, is no failure of a load",
+        never,
+        "test_only_what_waits_for_its_restaurant_in_time_is_no_failure",
+    ),
+    Guarantee(
         "all open pages of a process share one look",
         always,
         "test_twenty_pages_that_ask_at_once_are_given_one_look",
