@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import Protocol
 
+from foundation.diagnostics import PlainlyTold
 from foundation.kinesis import Batch, Position, name_anew, position_key
 
 
@@ -24,14 +25,14 @@ class AllMustWait(Unavailable):
     """No record can be handled at present, whichever it is, so no other one is tried meanwhile."""
 
 
-class Standstill(Exception):
+class Standstill(PlainlyTold):
     """Our own code fails on every record: a bad deployment. Nothing is set apart, and the shard stands.
 
     After each pause another record is tried; when that works, the shard goes on by itself.
     """
 
 
-class ShardStop(Exception):
+class ShardStop(PlainlyTold):
     """A processor must not go on, whatever else works. The shard stops loudly, and nothing is lost.
 
     Its lease is kept, the record is tried again only minutes later. Raised by a processor, or given as a failure's

@@ -16,6 +16,10 @@ class Diagnostic:
     """Something an operator may want to know. Subclasses name it; their fields never hold customers' data."""
 
 
+class PlainlyTold(Exception):
+    """Its text is a sentence that says all of it: it is told without the name of its class."""
+
+
 Emit = Callable[[Diagnostic], None]
 
 _LONGEST_WORDS = 500
@@ -65,12 +69,16 @@ def json_lines(application: str, *, out: TextIO = sys.stderr, clock: Clock = SYS
 
 
 def in_words(error: BaseException) -> str:
-    """What the error is, and what it says; not more of that than a screen can hold."""
-    text = f"{type(error).__name__}: {error}"
+    """What the error is, unless it says so itself, and what it says; not more of that than a screen can hold."""
+    text = _said(error)
     return text if len(text) <= _LONGEST_WORDS else f"{text[: _LONGEST_WORDS - 1]}…"
+
+
+def _said(error: BaseException) -> str:
+    return str(error) if isinstance(error, PlainlyTold) else f"{type(error).__name__}: {error}"
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseException):
-        return f"{type(value).__name__}: {value}"
+        return _said(value)
     return value if isinstance(value, (int, float, str, bool, type(None))) else str(value)

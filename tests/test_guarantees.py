@@ -109,9 +109,14 @@ GUARANTEES = (
         "test_an_order_is_open_until_it_has_its_end_and_every_step_of_it_has_come",
     ),
     Guarantee(
-        "what the tracker has not read yet is not called missed",
+        "a person who is late is no problem of the system",
         never,
-        "test_what_was_due_as_far_as_the_tracker_has_read_is_missed",
+        "test_a_person_who_is_late_is_a_warning_and_so_is_what_nothing_tells_any_more",
+    ),
+    Guarantee(
+        "only what waits for its restaurant, in time, is no failure of a load",
+        never,
+        "test_only_what_waits_for_its_restaurant_in_time_is_no_failure",
     ),
     Guarantee(
         "all open pages of a process share one look",

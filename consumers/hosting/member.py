@@ -57,6 +57,10 @@ class Member:
         self._open()
 
     @property
+    def shard_id(self) -> str:
+        return self._assignment.shard_id
+
+    @property
     def is_open(self) -> bool:
         return self._processor is not None
 

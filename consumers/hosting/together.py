@@ -15,16 +15,20 @@ from consumers.processing import (
     Standstill,
 )
 from foundation.clock import Clock
-from foundation.diagnostics import in_words
+from foundation.diagnostics import PlainlyTold, in_words
 from foundation.kinesis import Batch, Position, Sentinel
 
 
-class HostedFails(Exception):
+class HostedFails(PlainlyTold):
     """One of several consumers of a process fails, the one that is named; the others go on."""
 
 
 class HostedStands(Standstill):
     """One of several consumers of a process refuses to go on, or fails on every record; the others go on."""
+
+
+_FIX = ". fix: "
+_MEND = "mend that, and deploy again; nothing is lost"
 
 
 def hosting(factories: Mapping[str, ProcessorFactory], *, clock: Clock) -> ProcessorFactory:
@@ -106,14 +110,27 @@ def _place(member: Member) -> tuple[float, int]:
 
 
 def _stop_of(member: Member) -> ShardStop:
-    stop = ShardStop(f"{member.name}: {member.stopped}")
+    stop = ShardStop(_sentence(member, str(member.stopped)))
     stop.__cause__ = member.stopped
     return stop
+
+
+def _sentence(member: Member, why: str) -> str:
+    """Which consumer of a process has stopped on which shard, why, and what to do."""
+    what, _, fix = why.partition(_FIX)
+    return f"{member.name} refuses to go on with {member.shard_id}: {what}{_FIX}{fix or _MEND}"
 
 
 def _named(member: Member, failure: RecordFailure, pace: Pace) -> RecordFailure:
     """As the engine is told it: whose failure it is."""
     stands = isinstance(failure.error, (Standstill, ShardStop))
-    error = (HostedStands if stands else HostedFails)(f"{member.name}: {in_words(failure.error)}")
+    if isinstance(failure.error, Standstill):
+        # It names consumer and shard, and says what to do.
+        said = str(failure.error)
+    elif stands:
+        said = _sentence(member, str(failure.error))
+    else:
+        said = f"{member.name} fails on {member.shard_id}: {in_words(failure.error)}"
+    error = (HostedStands if stands else HostedFails)(said)
     error.__cause__ = failure.error
     return replace(failure, error=error, pace=pace)

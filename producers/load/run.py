@@ -31,6 +31,7 @@ def run_load(
     ledger: Path,
     with_restaurants: bool,
     watch_restaurants: bool = False,
+    run_by_people: Callable[[str], bool] = lambda _: False,
     stop: threading.Event,
     emit: Emit,
     progress: Callable[[LoadCounts], None] | None = None,
@@ -39,7 +40,7 @@ def run_load(
     """Places `orders` (None: until `stop`) at the API's URL, `rate` a second, and waits until all are settled.
 
     Without a rate they come as days and weeks go, `speed` times as fast. `watch_restaurants`: others serve the tickets,
-    and are waited for.
+    and are waited for; `run_by_people` says of a restaurant's id whether these are people.
     """
     with orders_http(api) as http:
         return simulate(
@@ -49,6 +50,7 @@ def run_load(
             ledger_directory=ledger,
             tickets=ticket_queue(environ) if with_restaurants else None,
             watch=watch_restaurants,
+            run_by_people=run_by_people,
             clock=SYSTEM_CLOCK,
             emit=emit,
             stop=stop,
@@ -72,7 +74,6 @@ def run_restaurants(
     `others`: only those of restaurants whose page nobody has open.
     """
     wait = uninterrupted_wait()
-    marks = marks_table(environ) if others else None
     with orders_http(api) as http, LedgerWriter(ledger, "restaurants") as writer:
         client = OrdersClient(http, token_key(environ), clock=SYSTEM_CLOCK, wait=wait)
         kitchens = Kitchens(seed, ROOM * DEFAULT_RATE * 3600 / speed, restaurants(seed))
@@ -85,8 +86,14 @@ def run_restaurants(
             clock=SYSTEM_CLOCK,
             wait=wait,
             emit=emit,
-            run_by_people=lambda name: marks is not None and marks.is_open(name, SYSTEM_CLOCK.now()),
+            run_by_people=opened_restaurants(environ) if others else lambda _: False,
         ).run(stop)
+
+
+def opened_restaurants(environ: Mapping[str, str]) -> Callable[[str], bool]:
+    """What says of a restaurant's id whether a person has its page open. It raises what DynamoDB answers."""
+    marks = marks_table(environ)
+    return lambda restaurant_id: marks.is_open(restaurant_id, SYSTEM_CLOCK.now())
 
 
 def _nobody_looks(_: LoadCounts) -> None:

@@ -1,6 +1,6 @@
 """The order tracker's store: what was seen of each order, joined write by write; lists of orders, and what is due."""
 
-from producers.tracking.deadlines import Deadline
+from producers.tracking.deadlines import Deadline, deadlines_of
 from producers.tracking.item import OrderUnreadable, TimelineFull, TrackedOrder
 from producers.tracking.pages import BadCursor, ListedOrder, Page
 from producers.tracking.read_shards import ReadShards
@@ -21,4 +21,5 @@ __all__ = [
     "TimelineFull",
     "TrackedOrder",
     "TrackedOrders",
+    "deadlines_of",
 ]

@@ -26,7 +26,7 @@ class Deadline:
         return hashlib.blake2b(name.encode(), digest_size=_MARK).digest()
 
 
-def deadlines(timeline: OrderTimeline) -> tuple[Deadline, ...]:
+def deadlines_of(timeline: OrderTimeline) -> tuple[Deadline, ...]:
     """The soonest first. An order's own `accept_by` is one, and not also that of the step that was to answer it."""
     accept_by = timeline.accept_by if timeline.order_state == PLACED else None
     steps = [Deadline(one.due, one) for one in timeline.waits_for if not (one.due == accept_by and _answers(one))]
@@ -37,7 +37,7 @@ def deadlines(timeline: OrderTimeline) -> tuple[Deadline, ...]:
 def open_deadlines(timeline: OrderTimeline, settled: bytes) -> tuple[Deadline, ...]:
     """Those that nothing has been done about yet; `settled` holds the marks of all others."""
     marks = _marks(settled)
-    return tuple(one for one in deadlines(timeline) if one.mark not in marks)
+    return tuple(one for one in deadlines_of(timeline) if one.mark not in marks)
 
 
 def settling(settled: bytes, done: Iterable[Deadline]) -> bytes:

@@ -3,7 +3,6 @@
 import re
 import textwrap
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,10 +11,10 @@ from rich.text import Text
 from takeaway.commands.options import Json
 from takeaway.errors import UserError
 from takeaway.stack import DEFAULT, ENVIRONMENT, HOME, RUNNING, STACK
-from takeaway.terminal import PlainConsole, counted, roughly, say, waiting
+from takeaway.terminal import PlainConsole, counted, say, waiting
 
 if TYPE_CHECKING:
-    from takeaway.doctor import BackEnd, Checkup, Consumer, DeadLetters, Disk, Problem, Process, Setting
+    from takeaway.doctor import BackEnd, Checkup, Consumer, Disk, Problem, Process, Setting
     from takeaway.standing import ShardStanding
 
 Rows = Sequence[Sequence[str]]
@@ -113,10 +112,10 @@ def _show_facts(
     *,
     every_setting: bool,
 ) -> None:
-    from takeaway.doctor import Section
+    from takeaway.doctor import Section, capacity_rows, lake_rows, letter_rows, order_rows
 
     resources = [(one.kind, _short(one.name), _detail(one.there, one.detail)) for one in checkup.resources]
-    dead_letters = [row for letters in checkup.dead_letters for row in _dead_letters(letters, checkup)]
+    dead_letters = [row for letters in checkup.dead_letters for row in letter_rows(letters, checkup)]
     sections: list[tuple[str, Groups]] = [
         (Section.SETTINGS, _settings(checkup.settings, every_setting=every_setting)),
         (Section.MACHINE, [("", [_disk(one) for one in checkup.disks])]),
@@ -124,9 +123,10 @@ def _show_facts(
         (Section.BACK_END, [("", _back_end(checkup.back_end) if checkup.back_end else [])]),
         (Section.RESOURCES, [("", resources)]),
         (Section.CONSUMERS, [(consumer.name, _consumer(consumer)) for consumer in checkup.consumers]),
-        (Section.CAPACITY, [("", _capacity(checkup))]),
+        (Section.ORDERS, [("", order_rows(checkup))]),
+        (Section.CAPACITY, [("", capacity_rows(checkup))]),
         (Section.DEAD_LETTERS, [("", dead_letters)]),
-        (Section.LAKE, [("", _lake(checkup))]),
+        (Section.LAKE, [("", lake_rows(checkup))]),
     ]
     for title, groups in sections:
         if not any(heading or rows for heading, rows in groups):
@@ -265,48 +265,3 @@ def _lag(shard: "ShardStanding") -> str:
     if shard.unread is None:
         return f"lag unknown{f' ({shard.unseen})' if shard.unseen else ''}"
     return f"unread for {shard.waiting_seconds or 0:,.1f} s"
-
-
-def _capacity(checkup: "Checkup") -> Rows:
-    from foundation.kinesis import READ_BYTES_PER_SECOND
-    from takeaway.doctor import size_in_words
-
-    readers = sum(consumer.polls for consumer in checkup.consumers)
-    rows = []
-    for one in checkup.rates:
-        rate = one.bytes_per_second
-        if rate is None:
-            rows.append((one.shard_id, "unknown what comes in", ""))
-        else:
-            read = f"read by {counted(readers, 'consumer')}, {rate * readers / READ_BYTES_PER_SECOND:.0%} of its limit"
-            rows.append((one.shard_id, f"{size_in_words(rate)} a second", read if readers else "read by nobody"))
-    return rows
-
-
-def _dead_letters(letters: "DeadLetters", checkup: "Checkup") -> Rows:
-    if letters.trouble is not None:
-        return [(letters.consumer, "unknown", "")]
-    if not letters.count:
-        return [(letters.consumer, "none", "")]
-    newest = f"newest {_ago(letters.newest_at, checkup)}"
-    among = "" if letters.looked_at == letters.count else f"of {letters.of_which}: "
-    kinds = ", ".join(f"{count} {kind}" for kind, count in letters.kinds)
-    return [(letters.consumer, f"{letters.count:,}{' and more' * letters.more}", f"{among}{kinds}; {newest}")]
-
-
-def _lake(checkup: "Checkup") -> Rows:
-    lake = checkup.lake
-    if lake is None:
-        return []
-    if lake.trouble is not None:
-        return [(lake.where,), ("unknown",)]
-    if lake.version is None:
-        return [(lake.where,), ("no lake yet: the archiver has committed nothing",)]
-    newest = f", newest file {_ago(lake.newest_file_at, checkup)}" if lake.newest_file_at else ", no files"
-    return [(lake.where,), (f"{counted(lake.rows, 'row')} in version {lake.version}{newest}",)]
-
-
-def _ago(then: datetime | None, checkup: "Checkup") -> str:
-    if then is None:
-        return "unknown"
-    return f"{roughly(max(timedelta(), checkup.examined_at - then))} ago"

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +25,7 @@ from takeaway.commands.options import (
 )
 from takeaway.commands.running import answering
 from takeaway.errors import UserError
-from takeaway.stack import require_local, resolved, signing
+from takeaway.stack import NONE, OTHERS, require_local, resolved, signing
 from takeaway.terminal import PlainConsole, say, show_rows, waiting, writing
 
 if TYPE_CHECKING:
@@ -59,14 +60,16 @@ def load(
     api: Annotated[str | None, typer.Option(help="The orders API.", show_default="of takeaway up")] = None,
     ledger: Ledger = LEDGER,
     restaurants: Annotated[
-        bool | None, typer.Option(help="Simulate the restaurants too.", show_default="unless takeaway up does")
+        bool | None,
+        typer.Option(help="Simulate the restaurants too.", show_default="unless takeaway up does, or was told none"),
     ] = None,
     yes_really_aws: ReallyAws = False,
     as_json: Json = False,
 ) -> None:
     """Place synthetic orders, let simulated restaurants handle them, and write down every event in a ledger.
 
-    Exit 1 when orders were left without an answer or an end, or the rate could not be held.
+    Exit 1 when orders were left without an answer or an end, or the rate could not be held. An order that waits in time
+    for its restaurant, such as for a person at its page, is told and is no failure.
 
     Examples: takeaway load --orders 1000 --rate 50 --seed 7 · takeaway load --seed 7 --sample 10
     """
@@ -78,7 +81,7 @@ def load(
         return
     from producers.load.run import DEFAULT_RATE, run_load
     from takeaway.demo import load_bar
-    from takeaway.stack import restaurants_are_up
+    from takeaway.stack import restaurants_of_up
 
     if profile and rate is not None:
         raise UserError(
@@ -88,8 +91,10 @@ def load(
     if not yes_really_aws:
         require_local(environ, "this load, and the mail it causes,")
     api = answering(api)
-    others = restaurants_are_up()
-    with_restaurants = not others if restaurants is None else restaurants
+    simulated = restaurants_of_up()
+    with_restaurants = simulated is None if restaurants is None else restaurants
+    # Where nobody is simulated, people may answer; who says --no-restaurants waits for none.
+    watch = not with_restaurants and simulated is not None and (simulated != NONE or restaurants is None)
     with load_bar(orders) as progress:
         summary = run_load(
             signing(environ),
@@ -100,13 +105,14 @@ def load(
             seed=_told(seed),
             ledger=ledger,
             with_restaurants=with_restaurants,
-            watch_restaurants=others and not with_restaurants,
+            watch_restaurants=watch,
+            run_by_people=_run_by_people(simulated if watch else None, environ),
             stop=stop_on_signal(),
             emit=json_lines("load"),
             progress=progress,
         )
     say(json.dumps(_facts(summary)) if as_json else summary)
-    if summary.unacknowledged or summary.drained is False or not summary.held_rate:
+    if summary.unacknowledged or summary.stuck or not summary.held_rate:
         raise typer.Exit(1)
 
 
@@ -185,6 +191,13 @@ def realism(
     raise typer.Exit(1 if missed else 0)
 
 
+def _run_by_people(simulated: str | None, environ: Mapping[str, str]) -> Callable[[str], bool]:
+    """What says of a restaurant's id whether a person answers for it, by which restaurants `takeaway up` simulates."""
+    from producers.load.run import opened_restaurants
+
+    return opened_restaurants(environ) if simulated == OTHERS else lambda _: simulated == NONE
+
+
 def _row(row: "Row") -> dict[str, object]:
     return {
         "statistic": row.statistic,
@@ -247,7 +260,9 @@ def _require_no_options(context: typer.Context) -> None:
 
 def _facts(summary: "LoadSummary") -> dict[str, object]:
     """The summary with its durations in seconds, and named so."""
+    import msgspec
+
     durations = {"p50": summary.p50, "p99": summary.p99, "max_lag": summary.max_lag}
     seconds = {f"{name}_seconds": None if one is None else one.total_seconds() for name, one in durations.items()}
-    counts = {name: value for name, value in dataclasses.asdict(summary).items() if name not in durations}
-    return {**counts, **seconds}
+    facts = msgspec.to_builtins(summary)
+    return {name: value for name, value in facts.items() if name not in durations} | seconds

@@ -26,6 +26,12 @@ def consumer_warnings(checkup: Checkup) -> Iterator[Problem]:
     )
 
 
+def troubled(checkup: Checkup) -> frozenset[str]:
+    """The consumers and processes of which a problem is told."""
+    still = {one.name for one in checkup.processes if not one.works}
+    return frozenset(still | {one.name for one in _told_by_themselves(checkup) if any(_consumer(one, checkup))})
+
+
 def _told_by_themselves(checkup: Checkup) -> Iterator[Consumer]:
     """Those whose trouble does not follow from what their process on this machine is in."""
     told = {one.name for one in checkup.processes if not one.works}

@@ -13,9 +13,11 @@ from consumers.settings import ConsumerSettings
 from consumers.specs import CONSUMERS, ConsumerSpec, readers
 from foundation import aws
 from foundation.clock import SYSTEM_CLOCK, Clock, Wait, uninterrupted_wait
+from foundation.dynamodb import LeftUnread
 from foundation.settings import from_environment, variable
 from takeaway.doctor import machine, resources
-from takeaway.doctor.facts import Checkup, Consumer, DeadLetters, LakeState, Problem, Section, ShardRate
+from takeaway.doctor.facts import Checkup, Consumer, DeadLetters, LakeState, OpenOrders, Problem, Section, ShardRate
+from takeaway.doctor.orders import open_orders
 from takeaway.doctor.rates import RATES_SECONDS
 from takeaway.doctor.rates import rates as measured_rates
 from takeaway.doctor.settings import (
@@ -26,7 +28,8 @@ from takeaway.doctor.settings import (
     unknown_variables,
     unreadable,
 )
-from takeaway.stack import ENVIRONMENT, HOME, Asked, Source, Unanswered, merged, unreachable
+from takeaway.overdue import open_look
+from takeaway.stack import ENVIRONMENT, HOME, WATCHER, Asked, Source, Unanswered, merged, reason, unreachable
 from takeaway.standing import (
     LOOK_SECONDS,
     Application,
@@ -116,14 +119,17 @@ class _Look:
     wait: Wait
 
     def examine(self, found: Checkup, there: Mapping[str, str], lease_tables: Sequence[str]) -> Checkup:
-        """Consumers, dead letters and lake, all asked at once; nothing of a stream or bucket that is missing."""
+        """Consumers, orders, dead letters and lake, all asked at once; nothing of a part that is missing."""
         letters: dict[str, Asked[DeadLetters]] = {}
         consumers: list[tuple[Consumer, Asked[SeenReader]]] = []
         rates: Asked[tuple[ShardRate, ...]] | None = None
         lake: Asked[LakeState] | None = None
+        orders: Asked[OpenOrders] | None = None
         settings = None if found.unsettled else from_environment(ConsumerSettings, self.environ)
         if settings and "stream" in there:
             own = machine.own_variables(self.home)
+            if "tracker_table" in there:
+                orders = self._asked_orders(settings.stream, own.get(WATCHER, {}))
             logs = {one.name: Path(one.log) for one in found.processes if one.up}
             for name, spec in readers().items():
                 application = own_application(spec, settings, {**self.environ, **own.get(name, {})})
@@ -147,6 +153,7 @@ class _Look:
             lake=_lake(lake.answer(), there) if lake else None,
             rates=_rates(rates.answer()) if rates else (),
             consumers=tuple(_seen(consumer, one.answer()) for consumer, one in consumers),
+            orders=_orders(orders) if orders else None,
         )
 
     def _consumer(
@@ -163,6 +170,11 @@ class _Look:
             logged=logged_trouble(log, self.clock.now()) if log else None,
         )
 
+    def _asked_orders(self, stream: str, watcher: Mapping[str, str]) -> Asked[OpenOrders]:
+        dynamodb, kinesis = self.clients("dynamodb"), self.clients("kinesis")
+        look = open_look(self.environ, watcher, dynamodb=dynamodb, kinesis=kinesis, stream=stream, wait=self.wait)
+        return Asked(partial(open_orders, look, self.now), _READ_SECONDS, self.clock)
+
     def _asked(self, stream: str, reader: Reader) -> Asked[SeenReader]:
         collector = Collector(
             self.clients("kinesis"), self.clients("dynamodb"), stream, self.now, self.clock, self.wait
@@ -174,6 +186,14 @@ def _seen(consumer: Consumer, answer: SeenReader | Unanswered) -> Consumer:
     if isinstance(answer, Unanswered):
         return dataclasses.replace(consumer, trouble=answer.reason)
     return dataclasses.replace(consumer, ran=answer.ran, shards=answer.shards)
+
+
+def _orders(asked: Asked[OpenOrders]) -> OpenOrders:
+    try:
+        answer = asked.answer()
+    except LeftUnread as error:
+        return OpenOrders(trouble=reason(error))
+    return OpenOrders(trouble=answer.reason) if isinstance(answer, Unanswered) else answer
 
 
 def _rates(answer: tuple[ShardRate, ...] | Unanswered) -> tuple[ShardRate, ...]:

@@ -16,6 +16,7 @@ class Section(StrEnum):
     BACK_END = "back end"
     RESOURCES = "resources"
     CONSUMERS = "consumers"
+    ORDERS = "open orders"
     CAPACITY = "reading capacity"
     DEAD_LETTERS = "dead letters"
     LAKE = "lake"
@@ -179,6 +180,40 @@ class DeadLetters:
 
 
 @dataclass(frozen=True)
+class OverdueStep:
+    """A step that some open orders wait for and that is overdue: `actor` was to tell one of `tells`, for `owner`.
+
+    `orders` counts them; the step of `oldest` was due first, at `due`, and that of the last one at `newest_due`.
+    `by_person`: a person takes it, and no program.
+    """
+
+    actor: str
+    owner: str
+    tells: tuple[str, ...]
+    orders: int
+    oldest: str
+    due: datetime
+    newest_due: datetime
+    by_person: bool
+
+
+@dataclass(frozen=True)
+class OpenOrders:
+    """The orders that are open, of which the `looked_at` oldest were read, and what of those is overdue.
+
+    `more` says that there are more than were counted. The tracker has read the stream until `read_until`; None where an
+    open shard is not begun, and then nothing is overdue.
+    """
+
+    count: int = 0
+    more: bool = False
+    looked_at: int = 0
+    read_until: datetime | None = None
+    overdue: tuple[OverdueStep, ...] = ()
+    trouble: str | None = None
+
+
+@dataclass(frozen=True)
 class LakeState:
     """The lake as a reader sees it; `version` is None when nothing was ever committed.
 
@@ -213,3 +248,4 @@ class Checkup:
     rates: tuple[ShardRate, ...] = ()
     dead_letters: tuple[DeadLetters, ...] = ()
     lake: LakeState | None = None
+    orders: OpenOrders | None = None

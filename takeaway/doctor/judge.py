@@ -20,6 +20,7 @@ from takeaway.doctor.facts import (
     ShardRate,
     UnknownVariable,
 )
+from takeaway.doctor.orders import order_problems, order_warnings
 from takeaway.stack import ENVIRONMENT
 from takeaway.terminal import counted
 
@@ -52,6 +53,7 @@ def findings(checkup: Checkup) -> tuple[Problem, ...]:
         *_back_end(checkup.back_end),
         *_resources(checkup.resources, local=checkup.back_end.local),
         *consumer_problems(checkup),
+        *order_problems(checkup),
         *_capacity(checkup),
         *(problem for letters in checkup.dead_letters for problem in _dead_letters(letters)),
         *_lake(checkup.lake),
@@ -65,7 +67,7 @@ def warnings(checkup: Checkup) -> tuple[Problem, ...]:
         for disk in checkup.disks
         if disk.trouble is None and disk.free_bytes < _LITTLE_ROOM_BYTES
     )
-    return (*full, *consumer_warnings(checkup), *_undeclared(checkup.lake))
+    return (*full, *consumer_warnings(checkup), *order_warnings(checkup), *_undeclared(checkup.lake))
 
 
 def _undeclared(lake: LakeState | None) -> Iterator[Problem]:

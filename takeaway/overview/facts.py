@@ -9,6 +9,7 @@ from datetime import datetime
 
 from foundation.kinesis import WRITE_BYTES_PER_SECOND, WRITE_RECORDS_PER_SECOND
 from takeaway.doctor import DeadLetters, Process
+from takeaway.overdue import MissedDeadline
 from takeaway.standing import Judgement, Verdict
 
 # So near a limit a peak is over it.
@@ -171,17 +172,6 @@ class OpenOrders:
     by_state: Mapping[str, int] = field(default_factory=dict)
     oldest: Mapping[str, OpenOrder] = field(default_factory=dict)
     at_least: bool = False
-
-
-@dataclass(frozen=True)
-class MissedDeadline:
-    """A step that was due and has not come: `actor` was to tell one of `tells`. `owner` answers for it."""
-
-    order_id: str
-    actor: str
-    owner: str
-    tells: tuple[str, ...]
-    due: datetime
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,7 @@ from consumers.specs import CONSUMERS, ConsumerSpec, readers
 from foundation import aws
 from foundation.clock import Clock, Wait
 from foundation.error_codes import error_code
-from foundation.kinesis import listed_shards
 from foundation.settings import from_environment, variable
-from producers.settings import TrackerSettings
-from producers.tracking import ReadShards, TrackedOrders
 from takeaway.doctor import (
     BackEnd,
     DeadLetters,
@@ -32,10 +29,11 @@ from takeaway.doctor import (
     own_variables,
     processes,
 )
+from takeaway.overdue import FoundOpen, open_look
 from takeaway.overview.asking import Question
 from takeaway.overview.consumers import Glance, ReadBy, consumer_flow, glances
 from takeaway.overview.facts import ConsumerFlow, EventFlow, Orders, Overview, ShardFlow, Unknown
-from takeaway.overview.orders import FoundOpen, OrdersLook
+from takeaway.overview.orders import OrdersLook
 from takeaway.overview.stream import StreamWatch
 from takeaway.overview.stretch import Lately, Mark, ShardRecords
 from takeaway.stack import DEFAULT_STACK, WATCHER
@@ -91,11 +89,13 @@ class Gatherer:
             for name, spec in readers().items()
         }
         self._back_end = Question(partial(back_end, environ, clock), within, clock, every=60)
-        look = self._orders_look(dynamodb, wait)
-        self._found_open, self._lately = FoundOpen((), more=False), Lately()
+        stream, watcher = self._settings.stream, self._own.get(WATCHER, {})
+        look = open_look(environ, watcher, dynamodb=dynamodb, kinesis=kinesis, stream=stream, wait=wait)
+        orders = OrdersLook(look)
+        self._found_open, self._lately = FoundOpen(), Lately()
         self._open = Question(look.open, within, clock, _ORDERS_EVERY)
         self._orders = Question(
-            lambda: look.told(self._found_open, self._lately.orders, self._now()), within, clock, _ORDERS_EVERY
+            lambda: orders.told(self._found_open, self._lately.orders, self._now()), within, clock, _ORDERS_EVERY
         )
         bucket = environ.get(variable("dead_letter_bucket"), "")
         self._letters = {
@@ -185,18 +185,6 @@ class Gatherer:
             flows.append(consumer_flow(one, self._glances.get(name), records, self._now(), looked))
             self._glances[name] = one.leases or {}
         return tuple(flows)
-
-    def _orders_look(self, dynamodb: Any, wait: Wait) -> OrdersLook:
-        settings = from_environment(TrackerSettings, self._environ)
-        kinesis = self._client("kinesis")
-        told = {**self._own.get(WATCHER, {}), **self._environ}.get(variable("speed"))
-
-        def open_shards() -> list[str]:
-            return [shard.shard_id for shard in listed_shards(kinesis, self._settings.stream) if not shard.closed]
-
-        speed = float(told) if told else settings.speed
-        tracked = TrackedOrders(dynamodb, settings.tracker_table, speed=speed, wait=wait)
-        return OrdersLook(tracked, ReadShards(dynamodb, settings.tracker_table, wait=wait), open_shards, speed)
 
     def _client(self, service: str) -> Any:
         return aws.client(service, self._environ, _CONFIG)

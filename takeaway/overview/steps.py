@@ -1,4 +1,4 @@
-"""How long steps take, and which deadlines were missed, from the timelines of some orders. Pure."""
+"""How long steps take, from the timelines of some orders. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -7,8 +7,7 @@ from datetime import datetime
 
 from events import CHOREOGRAPHY, EVENT_TYPES, Bound, OrderTimeline, Step
 from foundation.percentiles import percentile
-from producers.deadlines import MARGIN
-from takeaway.overview.facts import MissedDeadline, StepTime
+from takeaway.overview.facts import StepTime
 
 _Key = tuple[str, str]
 
@@ -47,23 +46,6 @@ def step_times(timelines: Iterable[OrderTimeline], now: datetime, *, speed: floa
                 there.waits.append((now - awaited.since).total_seconds())
                 there.within = max(there.within, (awaited.due - awaited.since).total_seconds())
     return tuple(sorted(map(_time, taken.values()), key=lambda one: -one.share))
-
-
-def missed_deadlines(timelines: Iterable[OrderTimeline], reached: datetime | None) -> tuple[MissedDeadline, ...]:
-    """Steps that were due, and have not come as far as the tracker has read: until `reached`. The oldest first.
-
-    Where that is None nothing is said to be missed: the tracker may only not have read it.
-    """
-    # guarantee: what the tracker has not read yet is not called missed
-    if reached is None:
-        return ()
-    found = [
-        MissedDeadline(timeline.order_id, one.actor, one.owner, one.tells, one.due)
-        for timeline in timelines
-        for one in timeline.waits_for
-        if one.is_overdue(reached - MARGIN)
-    ]
-    return tuple(sorted(found, key=lambda one: (one.due, one.order_id)))
 
 
 def _time(taken: _Taken) -> StepTime:

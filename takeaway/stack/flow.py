@@ -313,9 +313,11 @@ def existing(home: Path) -> Stack:
     return Stack(home, following=False, running=running)
 
 
-def restaurants_are_up() -> bool:
-    """Whether `takeaway up` simulates restaurants, which then take every ticket."""
-    return any(one.name == RESTAURANTS for one in existing(HOME).running)
+def restaurants_of_up() -> str | None:
+    """What `takeaway up` simulates: SIMULATED, OTHERS or NONE; None where it is not up, or they have ended."""
+    stack = existing(HOME)
+    which = _restaurants(HOME)
+    return which if stack.runs(RESTAURANTS) or (which == NONE and stack.runs(API)) else None
 
 
 def api_url(port: int) -> str:

@@ -12,6 +12,10 @@ _PACES = 3
 _TAKEOVERS = 3
 
 
+# What our own errors say at their end.
+_FIX = ". fix: "
+
+
 class Verdict(StrEnum):
     """OK: moves, or has nothing to do. WARN: moves, but late, or it could not be seen that it does.
     STALLED: has something to do, is tried, and does not move. STOPPED: is not tried, or refuses to go on.
@@ -82,11 +86,12 @@ def _troubled(shard: ShardStanding) -> Judgement | None:
     trouble = shard.trouble
     if trouble is None or shard.waits_for or shard.renewed is False:
         return None
+    error, _, fix = trouble.error.partition(_FIX)
     if trouble.stopped:
-        fix = "mend what it says, and deploy again; it tries by itself every few minutes, and nothing is lost"
-        return Judgement(Verdict.STOPPED, f"it refuses to go on: {trouble.error}", fix, shard.trouble_seconds)
-    fix = "mend what it says; it goes on by itself then, and nothing is lost"
-    return Judgement(Verdict.STALLED, f"it fails again and again: {trouble.error}", fix, shard.trouble_seconds)
+        fix = fix or "mend what it says, and deploy again; it tries by itself every few minutes, and nothing is lost"
+        return Judgement(Verdict.STOPPED, error, fix, shard.trouble_seconds)
+    fix = fix or "mend what it says; it goes on by itself then, and nothing is lost"
+    return Judgement(Verdict.STALLED, f"it fails again and again: {error}", fix, shard.trouble_seconds)
 
 
 def _standing(shard: ShardStanding, pace_seconds: float, start: str) -> Judgement:

@@ -29,6 +29,10 @@ from tests.support.fakes.clock import FakeClock
 BEGINNING = Sentinel.TRIM_HORIZON
 AWAY = OSError("no route")
 STOP = ShardStop("the lake contradicts itself")
+REFUSES = (
+    "archiver refuses to go on with shardId-000000000000: the lake contradicts itself. fix: mend that, and "
+    "deploy again; nothing is lost"
+)
 
 
 def at(number: int) -> SequenceNumber:
@@ -204,7 +208,7 @@ def test_one_that_fails_keeps_no_other_from_what_follows(mood: str) -> None:
     assert all(position_key(answer.resume_after) < (3, 0) for answer in answers)
     failure = answers[0].failure
     assert failure is not None
-    assert "archiver: OSError: no route" in str(failure.error)
+    assert "archiver fails on shardId-000000000000: OSError: no route" in str(failure.error)
     host.time.advance(60)
     for _ in range(4):
         host.process(idle(6))
@@ -327,7 +331,7 @@ def test_one_that_refuses_to_go_on_stops_the_shard_when_no_more_may_wait_for_it(
     assert first is not None
     assert first.pace is Pace.FULL
     assert isinstance(first.error, Standstill)
-    assert "archiver: ShardStop: the lake contradicts itself" in str(first.error)
+    assert str(first.error) == REFUSES
     host.time.advance(60)
     told_again = host.process(numbered(5, 5)).failure
     assert told_again is not None
@@ -335,7 +339,7 @@ def test_one_that_refuses_to_go_on_stops_the_shard_when_no_more_may_wait_for_it(
     last = host.process(numbered(6, 9))
     assert last.failure is not None
     assert isinstance(last.failure.error, ShardStop)
-    assert str(last.failure.error) == "archiver: the lake contradicts itself"
+    assert str(last.failure.error) == REFUSES
     assert other.taken == [1, 2, 3, 4, 5]
     assert last.resume_after == (at(2) if mood == "half, and stops" else BEGINNING)
 
@@ -347,7 +351,9 @@ def test_where_all_refuse_to_go_on_the_shard_stops_at_once() -> None:
     assert isinstance(failure.error, ShardStop)
     one, other = Taker(), Taker()
     one.cannot_open, other.cannot_open = [STOP], [STOP]
-    with pytest.raises(ShardStop, match="archiver: the lake contradicts itself"):
+    with pytest.raises(
+        ShardStop, match="archiver refuses to go on with shardId-000000000000: the lake contradicts itself"
+    ):
         Host(one, other)
 
 
@@ -375,7 +381,7 @@ def test_one_that_cannot_be_opened_is_opened_later_and_misses_nothing() -> None:
     host = Host(one, other, checkpoint=at(3))
     failure = host.process(numbered(4, 5)).failure
     assert failure is not None
-    assert "archiver: OSError: no route" in str(failure.error)
+    assert "archiver fails on shardId-000000000000: OSError: no route" in str(failure.error)
     assert other.taken == [3, 4, 5]
     assert host.processor.resume_after == at(3)
     host.time.advance(1)
@@ -404,7 +410,7 @@ def test_all_are_flushed_though_one_fails() -> None:
     host.process(numbered(1, 2))
     progress = host.processor.flush()
     assert progress.failure is not None
-    assert "archiver: OSError: no route" in str(progress.failure.error)
+    assert "archiver fails on shardId-000000000000: OSError: no route" in str(progress.failure.error)
     assert (one.place, other.place) == (BEGINNING, at(2))
     assert host.processor.flush() == Progress(at(2))
 
@@ -477,8 +483,8 @@ def test_the_engine_says_whose_failure_it_is_and_that_one_has_stopped() -> None:
     waits, stopped = happened
     assert isinstance(waits, ShardWaits)
     assert isinstance(stopped, ShardStopped)
-    assert "archiver: OSError" in str(waits.error)
-    assert "tracker: ShardStop" in str(stopped.error)
+    assert "archiver fails on shardId-000000000000: OSError" in str(waits.error)
+    assert str(stopped.error).startswith("tracker refuses to go on with shardId-000000000000: the lake contradicts")
     assert not feeder.is_done
 
 

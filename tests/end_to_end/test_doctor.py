@@ -259,7 +259,7 @@ class Trouble:
 TROUBLES = (
     Trouble("a frozen process", frozen, "archiver is frozen"),
     Trouble("a killed process", killed, "archiver has ended"),
-    Trouble("a stopped shard", stopped, "ShardStop: this release cannot read them"),
+    Trouble("a stopped shard", stopped, ": this release cannot read them"),
     Trouble("a failing shard", failing, "it fails again and again: Unavailable: SES"),
     Trouble("poison", poisoned, "could not process 1 record"),
     Trouble(

@@ -10,7 +10,7 @@ import analytics.archiving.diagnostics
 import consumers.diagnostics
 import producers.publishing.diagnostics
 from foundation.clock import Clock
-from foundation.diagnostics import Diagnostic, json_lines
+from foundation.diagnostics import Diagnostic, PlainlyTold, in_words, json_lines
 from tests.support.builders import NOON
 
 ALL = (analytics.archiving.diagnostics, consumers.diagnostics, producers.publishing.diagnostics)
@@ -32,6 +32,13 @@ def test_a_line_says_when_who_what_and_its_fields() -> None:
         "litres": 0.5,
         "error": "OSError: wet",
     }
+
+
+def test_an_error_that_is_a_sentence_is_told_without_the_name_of_its_class() -> None:
+    out = io.StringIO()
+    said = PlainlyTold("the tap drips. fix: turn it off")
+    json_lines("kitchen", out=out)(Spilt(0.5, said))
+    assert json.loads(out.getvalue())["error"] == in_words(said) == "the tap drips. fix: turn it off"
 
 
 def test_no_diagnostic_has_a_field_that_is_the_lines_own() -> None:

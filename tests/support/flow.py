@@ -119,8 +119,8 @@ class Flow:
         return running
 
     def start_load(self, *, orders: int, rate: float, seed: int) -> Running:
-        """What restaurants leave unanswered is expired beside it."""
-        self.start("expiring", module="tests.support.expiring")
+        """With the deadline watcher beside it, which needs a tracker: what restaurants leave unanswered expires."""
+        self.start("watcher", "watch")
         flags = {"--orders": orders, "--rate": rate, "--seed": seed, "--speed": SPEED, "--ledger": self.ledger}
         arguments = [text for flag, value in flags.items() for text in (flag, str(value))]
         return self.start("load", "load", "--api", api_url(self.api_port), *arguments)

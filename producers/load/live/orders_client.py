@@ -1,7 +1,7 @@
 """Calls the orders API as customers and restaurants do: repeated under one key until answered, or until time is up."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 import httpx
@@ -47,8 +47,21 @@ class _Done(msgspec.Struct, frozen=True):
     event_id: str
 
 
-class _Standing(msgspec.Struct, frozen=True):
+class Awaited(msgspec.Struct, frozen=True):
+    """A step that an order waits for: `actor` is to tell one of `tells` by then, and `owner` answers for it."""
+
+    actor: str
+    owner: str
+    tells: tuple[str, ...]
+    by: datetime
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How an order stands. `waits_for` begins with what is due first; None while that cannot be asked."""
+
     state: OrderState
+    restaurant_id: str
+    waits_for: tuple[Awaited, ...] | None = None
 
 
 class _Conflict(msgspec.Struct, frozen=True):
@@ -89,11 +102,16 @@ class OrdersClient:
 
     def state(self, order_id: str, *, customer_id: str) -> OrderState | None:
         """What state the order is in; None when that cannot be said now."""
+        standing = self.standing(order_id, customer_id=customer_id)
+        return standing.state if standing is not None else None
+
+    def standing(self, order_id: str, *, customer_id: str) -> Standing | None:
+        """How the order stands; None when that cannot be said now."""
         try:
             response = self._http.get(f"/orders/{order_id}", headers=self._authorized(customer_id, "customer"))
         except httpx.TransportError:
             return None
-        return msgspec.json.decode(response.content, type=_Standing).state if response.is_success else None
+        return msgspec.json.decode(response.content, type=Standing) if response.is_success else None
 
     def _authorized(self, subject: str, role: Role) -> dict[str, str]:
         token = self._token_key.sign(subject, role, self._clock.now() + TOKEN_LIFE)

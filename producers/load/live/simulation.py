@@ -18,6 +18,7 @@ from producers.load.ledger import LedgerWriter
 from producers.load.live.agenda import Agenda
 from producers.load.live.customers import Customers
 from producers.load.live.generator import Generator, Placings
+from producers.load.live.open_orders import OpenStep, Why, what_is_open
 from producers.load.live.orders_client import OrdersClient
 from producers.load.live.restaurants import Restaurants
 from producers.load.live.served import Served, served
@@ -75,8 +76,8 @@ class LoadSummary:
     """How a load went. Latencies count from the intended time; `max_lag` is how far the generator fell behind.
 
     `unacknowledged` orders may be on the stream; `refused` ones are not. `drained` is False when acknowledged orders
-    had not come to an end in time; without restaurants it is None. `held_rate` is False when the last
-    order was sent late: the generator, or what it talks to, is slower than the rate.
+    had not come to an end in time, and `left_open` says what they wait for; without restaurants it is None.
+    `held_rate` is False when the last order was sent late: the generator, or what it talks to, is slower than the rate.
     """
 
     seed: int
@@ -94,6 +95,12 @@ class LoadSummary:
     max_lag: timedelta
     drained: bool | None
     held_rate: bool
+    left_open: tuple[OpenStep, ...] = ()
+
+    @property
+    def stuck(self) -> bool:
+        """Whether orders are open for another reason than that their restaurants have time."""
+        return any(one.why is Why.STUCK for one in self.left_open)
 
     def __str__(self) -> str:
         served = (
@@ -104,7 +111,8 @@ class LoadSummary:
         times = f"p50 {_milliseconds(self.p50)} · p99 {_milliseconds(self.p99)} from the intended time"
         lag = f"the generator fell behind by at most {_milliseconds(self.max_lag)}"
         slow = "" if self.held_rate else "\nthe rate could not be held: the last order was sent late"
-        open_ones = "\nnot every order came to its end in time" if self.drained is False else ""
+        left = "not every order came to its end in time" if self.stuck else "the orders left open are in time"
+        open_ones = "".join(f"\n{line}" for line in (left, *self.left_open)) if self.left_open else ""
         return (
             f"{self.orders:,} orders · {self.acknowledged:,} acknowledged{doubts}"
             f"{'' if self.drained is None else served}\n{times} · {lag} · seed {self.seed}{slow}{open_ones}"
@@ -119,6 +127,7 @@ def simulate(
     ledger_directory: Path,
     tickets: TicketQueue | None,
     watch: bool = False,
+    run_by_people: Callable[[str], bool] = lambda _: False,
     clock: Clock,
     emit: Emit,
     stop: threading.Event,
@@ -128,6 +137,7 @@ def simulate(
     """Places the orders, serves the `tickets` (None: other restaurants do), and sums up.
 
     With `watch` the API is asked what other restaurants do with these orders; without it none is waited for.
+    `run_by_people` says of a restaurant's id whether its tickets are left to a person.
 
     Setting `stop` ends the placing; what is in flight is finished, and what was placed is served until the drain
     timeout. `pause` passes the time of backoffs and progress.
@@ -179,9 +189,12 @@ def simulate(
             if placing.done():
                 placing.result()
                 drain_until = min(drain_until, clock.monotonic() + plan.drain_timeout.total_seconds())
-                drained = generator.acknowledged().keys() <= now.finished
-                if drained or restaurants is None or clock.monotonic() >= drain_until:
-                    return _summary(plan.seed, generator.placings, now, drained if restaurants else None)
+                left = {one: customer for one, customer in generator.acknowledged().items() if one not in now.finished}
+                if restaurants is None:
+                    return _summary(plan.seed, generator.placings, now, None)
+                if not left or clock.monotonic() >= drain_until:
+                    found = what_is_open(api, left, run_by_people=run_by_people, clock=clock, emit=emit)
+                    return _summary(plan.seed, generator.placings, now, found)
             pause(PROGRESS_EVERY)
 
 
@@ -207,8 +220,11 @@ def _counts(generator: Generator, now: Served) -> LoadCounts:
     )
 
 
-def _summary(seed: int, placings: Placings, now: Served, drained: bool | None) -> LoadSummary:
-    """Counts orders of this load only: the restaurants may have served tickets of others too."""
+def _summary(seed: int, placings: Placings, now: Served, left: tuple[OpenStep, ...] | None) -> LoadSummary:
+    """Counts orders of this load only: the restaurants may have served tickets of others too.
+
+    `left` is what is open; None where none was waited for.
+    """
     ours = placings.acknowledged.keys()
     return LoadSummary(
         seed=seed,
@@ -224,8 +240,9 @@ def _summary(seed: int, placings: Placings, now: Served, drained: bool | None) -
         p50=_percentile(placings.latencies, 50),
         p99=_percentile(placings.latencies, 99),
         max_lag=timedelta(seconds=placings.max_lag),
-        drained=drained,
+        drained=not left if left is not None else None,
         held_rate=placings.last_lag <= max(LATE_SECONDS, LATE_SHARE * placings.last_offset),
+        left_open=left or (),
     )
 
 

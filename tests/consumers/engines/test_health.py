@@ -42,7 +42,7 @@ class Bed:
         (READ_FAILED, "OSError: reset", False),
         (ShardFailed(SHARD, ValueError("bad"), 1), "ValueError: bad", False),
         (CheckpointFailed(SHARD, "17", OSError("refused"), 1), "OSError: refused", False),
-        (ShardStopped(SHARD, ShardStop("a bad deployment"), 300), "ShardStop: a bad deployment", True),
+        (ShardStopped(SHARD, ShardStop("a bad deployment"), 300), "a bad deployment", True),
     ],
 )
 def test_each_trouble_is_told_and_goes_on_to_the_log(diagnostic: Diagnostic, words: str, stopped: bool) -> None:
@@ -72,7 +72,7 @@ def test_trouble_lasts_from_its_first_failure_until_the_shard_gets_on() -> None:
     bed.health.emit(ShardStarted(SHARD, "17"))
     bed.health.has_read()
     bed.health.emit(ShardStopped(SHARD, ShardStop("worse"), 300))
-    assert bed.trouble == Trouble("ShardStop: worse", began, stopped=True)
+    assert bed.trouble == Trouble("worse", began, stopped=True)
     bed.health.has_got_on()
     assert bed.trouble is None
     assert bed.happened[-1] == ShardGoesOn(SHARD, 30.0)

@@ -9,6 +9,7 @@ from litestar.testing import TestClient
 
 from events.envelope import EventEnvelope
 from events.orders import Event
+from events.timeline import SeenEvent, seen
 from events.wire import decode
 from foundation.diagnostics import Diagnostic
 from producers.orders.tokens import Role, TokenKey
@@ -90,3 +91,21 @@ class OrdersApi:
 
     def stream(self) -> list[EventEnvelope[Event]]:
         return [decode(record.data) for record in self.kinesis.user_records()]
+
+
+def tracked(api: OrdersApi, order_id: str, *types: str) -> None:
+    """The tracker has seen these events of it, each because of the one before."""
+    events = [
+        SeenEvent(
+            event_id=event_type,
+            event_type=event_type,
+            occurred_at=api.time.now(),
+            cause=cause,
+            arrived_at=api.time.now(),
+            shard="shard-1",
+            sequence=str(number + 1),
+            restaurant_id=None if number else api.body["restaurant_id"],
+        )
+        for number, (event_type, cause) in enumerate(zip(types, ("key", *types), strict=False))
+    ]
+    api.tracker.orders().join(order_id, seen(events))

@@ -4,16 +4,19 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from events.choreography import CHOREOGRAPHY
+from producers.load.live.open_orders import OpenStep, Why
 from producers.load.live.simulation import LoadSummary
 from takeaway import cli
 from takeaway.commands import loading, reading
 from takeaway.local import aws as local_aws
 from tests.conftest import LocalAws
+from tests.support.builders import NOON
 from tests.support.command_line import run_takeaway
 
 SUMMARY = LoadSummary(
@@ -70,6 +73,70 @@ def test_a_load_that_could_not_hold_its_rate_is_a_finding(monkeypatch: pytest.Mo
     done = CliRunner().invoke(cli.app, ["load", "--seed", "7"])
     assert done.exit_code == 1
     assert "the rate could not be held" in done.stdout
+
+
+ANSWERS = ("order_accepted", "order_rejected")
+PERSON = OpenStep(3, Why.PERSON, "restaurant", "restaurants", ANSWERS, NOON, ("restaurant-03",), "order-1")
+
+
+@pytest.mark.parametrize(("why", "code"), [(Why.PERSON, 0), (Why.TIME_LEFT, 0), (Why.STUCK, 1)])
+def test_a_load_fails_for_orders_that_are_stuck_and_not_for_those_that_wait_in_time(
+    monkeypatch: pytest.MonkeyPatch, why: Why, code: int
+) -> None:
+    monkeypatch.setattr(loading, "resolved", lambda: local_aws.local_environ("http://127.0.0.1:9"))
+    monkeypatch.setenv("TAKEAWAY_TOKEN_KEY", "k" * 32)
+    left = replace(SUMMARY, drained=False, left_open=(replace(PERSON, why=why),))
+    monkeypatch.setattr("producers.load.run.run_load", lambda *_, **__: left)
+    monkeypatch.setattr(loading, "answering", lambda _: "http://127.0.0.1:9")
+    monkeypatch.setattr(loading, "stop_on_signal", lambda: None)
+    done = CliRunner().invoke(cli.app, ["load", "--seed", "7", "--json"])
+    assert done.exit_code == code
+    [told] = json.loads(done.stdout)["left_open"]
+    assert (told["orders"], told["why"], told["actor"], told["restaurants"]) == (
+        3,
+        why,
+        "restaurant",
+        ["restaurant-03"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("simulated", "flags", "simulates", "waits", "by_people"),
+    [
+        (None, (), True, False, False),
+        ("simulated", (), False, True, False),
+        ("others", (), False, True, True),
+        ("others", ("--restaurants",), True, False, False),
+        # None are simulated, by nobody: people answer.
+        ("none", (), False, True, True),
+        ("none", ("--no-restaurants",), False, False, False),
+        ("none", ("--restaurants",), True, False, False),
+    ],
+)
+def test_a_load_simulates_restaurants_unless_up_does_or_was_told_none(
+    monkeypatch: pytest.MonkeyPatch,
+    simulated: str | None,
+    flags: tuple[str, ...],
+    simulates: bool,
+    waits: bool,
+    by_people: bool,
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def run_load(*_: Any, **how: Any) -> LoadSummary:
+        asked.update(how)
+        return SUMMARY
+
+    monkeypatch.setattr(loading, "resolved", lambda: local_aws.local_environ("http://127.0.0.1:9"))
+    monkeypatch.setenv("TAKEAWAY_TOKEN_KEY", "k" * 32)
+    monkeypatch.setattr("takeaway.stack.restaurants_of_up", lambda: simulated)
+    monkeypatch.setattr("producers.load.run.opened_restaurants", lambda _: lambda _: True)
+    monkeypatch.setattr("producers.load.run.run_load", run_load)
+    monkeypatch.setattr(loading, "answering", lambda _: "http://127.0.0.1:9")
+    monkeypatch.setattr(loading, "stop_on_signal", lambda: None)
+    assert CliRunner().invoke(cli.app, ["load", "--seed", "7", *flags]).exit_code == 0
+    told = (asked["with_restaurants"], asked["watch_restaurants"], asked["run_by_people"]("restaurant-01"))
+    assert told == (simulates, waits, by_people)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import msgspec
 import psutil
 import pyarrow as pa
 import pytest
@@ -23,13 +24,15 @@ from consumers.dead_letters.stored import S3DeadLetters
 from consumers.engines.worker.leases.lease import Lease
 from consumers.engines.worker.leases.table import LeaseTable
 from consumers.specs import CONSUMERS, readers
+from events.timeline import seen
 from events.wire import encode
 from foundation.aws import storage_options
 from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.kinesis.records import Sentinel, SequenceNumber
+from producers.assembly import read_shards, tracked_orders
 from takeaway.doctor import examination, machine
 from takeaway.doctor.examination import examine
-from takeaway.doctor.facts import Checkup, Process, Resource, Setting
+from takeaway.doctor.facts import Checkup, Problem, Process, Resource, Section, Setting
 from takeaway.doctor.judge import findings
 from takeaway.doctor.rates import rates as measured_rates
 from takeaway.local import aws as local_aws
@@ -43,6 +46,7 @@ from tests.support.builders import NOON, a_record, an_envelope
 from tests.support.command_line import run_takeaway
 from tests.support.dynamodb import table_names
 from tests.support.fakes.clock import FakeClock
+from tests.support.timelines import PLACING
 from tests.support.worlds.lake_world import some_keys
 
 pytestmark = pytest.mark.slow
@@ -80,6 +84,10 @@ class Ward:
 @pytest.fixture
 def ward(local_aws: LocalAws, tmp_path: Path) -> Ward:
     return Ward(local_aws, tmp_path)
+
+
+def told_of_orders(checkup: Checkup) -> list[Problem]:
+    return [problem for problem in findings(checkup) if problem.section == Section.ORDERS]
 
 
 def whats(checkup: Checkup) -> list[str]:
@@ -462,12 +470,53 @@ def test_what_was_started_is_told_and_whether_the_api_serves(silent_endpoint: st
 
 
 @pytest.mark.local_aws
+def test_an_open_order_whose_step_is_overdue_is_told_once_the_tracker_has_read_past_it(ward: Ward) -> None:
+    now = SYSTEM_CLOCK.now()
+    placed = msgspec.structs.replace(PLACING, arrived_at=now - timedelta(minutes=5))
+    tracked_orders(ward.environ).join("order-17", seen([placed]))
+    shards = [f"shardId-00000000000{number}" for number in range(2)]
+    noted = read_shards(ward.environ)
+    noted.note(shards[0], now)
+    assert told_of_orders(ward.examine()) == [], "of the other shard nothing is known"
+    noted.note(shards[1], now - timedelta(minutes=4, seconds=30))
+    assert told_of_orders(ward.examine()) == [], "the tracker has not come so far"
+    noted.note(shards[1], now)
+    items = [*ward.client("dynamodb").scan(TableName=ward.environ["TAKEAWAY_TRACKER_TABLE"])["Items"]]
+    checkup = ward.examine()
+    (problem,) = told_of_orders(checkup)
+    assert problem.what.startswith("1 open order waits for restaurant_notifier to tell restaurant_notified")
+    assert "`takeaway trace order-17`" in problem.fix
+    assert checkup.orders is not None
+    assert (checkup.orders.count, checkup.orders.looked_at) == (1, 1)
+    assert ward.client("dynamodb").scan(TableName=ward.environ["TAKEAWAY_TRACKER_TABLE"])["Items"] == items
+
+
+@pytest.mark.local_aws
+def test_a_trackers_table_that_is_missing_is_told_once(ward: Ward) -> None:
+    ward.client("dynamodb").delete_table(TableName=ward.environ["TAKEAWAY_TRACKER_TABLE"])
+    checkup = ward.examine()
+    (problem,) = findings(checkup)
+    assert problem.what.endswith(f"missing: table {ward.environ['TAKEAWAY_TRACKER_TABLE']}")
+    assert checkup.orders is None
+
+
+@pytest.mark.local_aws
 def test_people_and_programs_are_told_the_same(ward: Ward) -> None:
     told = run_takeaway("doctor", home=ward.home, **ward.given)
     assert told.returncode == 0, told.stdout + told.stderr
     assert told.stdout.startswith("no problems\n")
     assert "\x1b" not in told.stdout
-    for section in ("settings", "back end", "resources", "consumers", "reading capacity", "dead letters", "lake"):
+    sections = (
+        "settings",
+        "back end",
+        "resources",
+        "consumers",
+        "open orders",
+        "reading capacity",
+        "dead letters",
+        "lake",
+    )
+    for section in sections:
         assert f"✓ {section}\n" in told.stdout
     ward.put()
     done = run_takeaway("doctor", "--json", home=ward.home, **ward.given)

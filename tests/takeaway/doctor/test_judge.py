@@ -29,7 +29,7 @@ READING = ShardStanding(SHARD, "17", owner="worker-1", renewed=True, unread=Fals
 LEFT = replace(READING, renewed=False, unread=True, waiting_seconds=70.0)
 STANDING = replace(LEFT, renewed=True, moved_at=NOON, standing_seconds=80.0, held_seconds=800.0)
 LATE = replace(STANDING, standing_seconds=5.0)
-STOPPED = replace(STANDING, trouble=Trouble("ShardStop: the lake contradicts itself", NOON, stopped=True))
+STOPPED = replace(STANDING, trouble=Trouble("the lake contradicts itself", NOON, stopped=True))
 FAILING = replace(STANDING, trouble=Trouble("OSError: no route", NOON), trouble_seconds=130.0)
 NAMES = ("restaurant_notifier", "user_notifier", "archiver")
 STACK = Resource("stack", "takeaway", there=True, status="CREATE_COMPLETE")
@@ -207,7 +207,7 @@ def test_a_system_that_is_well_has_no_problem() -> None:
         (
             archiver(STOPPED),
             "consumers",
-            f"archiver is stopped on {SHARD}: it refuses to go on: ShardStop: the lake contradicts itself",
+            f"archiver is stopped on {SHARD}: the lake contradicts itself",
             "deploy again",
         ),
         (

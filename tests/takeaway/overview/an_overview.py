@@ -6,12 +6,12 @@ from typing import Any
 
 from events.states import ACCEPTED, PLACED
 from takeaway.doctor import DeadLetters, Process
+from takeaway.overdue import MissedDeadline
 from takeaway.overview.facts import (
     ConsumerFlow,
     ConsumerOnShard,
     EventFlow,
     Lag,
-    MissedDeadline,
     MissedDeadlines,
     OpenOrder,
     OpenOrders,

@@ -1,41 +1,10 @@
-"""How long steps took, and what was missed, from timelines; pure."""
-
-from collections.abc import Collection
-from datetime import datetime, timedelta
-from typing import Any, cast
+"""How long steps took, and what orders are told of, from timelines; pure."""
 
 from events.states import ACCEPTED, COMPLETED, PLACED
-from events.timeline import OrderTimeline, SeenEvent, order_timeline, seen
-from producers.tracking import OpenOrder, ReadShards
-from takeaway.overview.orders import FoundOpen, OrdersLook, open_orders, orders_told
-from takeaway.overview.steps import missed_deadlines, step_times
-from tests.support.builders import NOON
-from tests.support.fakes.tracker_table import FakeTrackerTable
-
-
-def after(seconds: float, event_type: str, cause: str = "key", **facts: Any) -> SeenEvent:
-    return SeenEvent(
-        event_id=event_type,
-        event_type=event_type,
-        occurred_at=NOON,
-        cause=cause,
-        arrived_at=NOON + timedelta(seconds=seconds),
-        shard="shardId-000000000000",
-        sequence=str(int(seconds * 10) + 1),
-        **facts,
-    )
-
-
-def an_order(*events: SeenEvent, order_id: str = "order-1", speed: float = 1.0) -> OrderTimeline:
-    return order_timeline(order_id, seen(events), speed=speed)
-
-
-PLACING = after(0, "order_placed", customer_id="customer-1", restaurant_id="restaurant-1")
-TOLD = after(3, "restaurant_notified", "order_placed")
-
-
-def now(seconds: float) -> datetime:
-    return NOON + timedelta(seconds=seconds)
+from producers.tracking import OpenOrder
+from takeaway.overview.orders import open_orders, orders_told
+from takeaway.overview.steps import step_times
+from tests.support.timelines import PLACING, TOLD, after, an_order, now
 
 
 def test_a_step_takes_from_the_arrival_of_what_was_heard_to_that_of_what_was_told() -> None:
@@ -62,38 +31,6 @@ def test_what_stands_still_shows_though_nothing_of_it_is_done() -> None:
     assert (slowest.actor, slowest.count, slowest.waiting, slowest.p95_seconds) == ("restaurant_notifier", 0, 3, 45)
     both = step_times([an_order(PLACING, TOLD), *waiting], now(45))
     assert next(one for one in both if one.actor == "restaurant_notifier").p95_seconds == 45
-
-
-def test_what_was_due_as_far_as_the_tracker_has_read_is_missed() -> None:
-    late = an_order(PLACING)
-    [missed] = missed_deadlines([late], now(62.1))
-    assert (missed.order_id, missed.actor, missed.owner, missed.due) == (
-        "order-1",
-        "restaurant_notifier",
-        "restaurants",
-        now(60),
-    )
-    # Arrival times are approximate.
-    assert missed_deadlines([late], now(62)) == ()
-    assert missed_deadlines([late], None) == ()
-
-
-def test_what_comes_while_it_is_asked_how_far_the_tracker_is_is_not_missed() -> None:
-    table = FakeTrackerTable()
-    tracked, shards = table.orders(), table.shards()
-    tracked.join("order-1", seen([PLACING]))
-
-    class Advances:
-        """The tracker reads on as it is asked."""
-
-        def until(self, shard_ids: Collection[str]) -> datetime | None:
-            tracked.join("order-1", seen([TOLD]))
-            shards.note("shard-1", now(100))
-            return shards.until(shard_ids)
-
-    look = OrdersLook(tracked, cast("ReadShards", Advances()), lambda: ["shard-1"], 1.0)
-    told = look.told(FoundOpen((OpenOrder("order-1", PLACED, now(0)),), more=False), [], now(101))
-    assert (told.missed.count, told.missed.oldest) == (0, ())
 
 
 def test_open_orders_are_those_without_an_end_by_state_with_the_oldest() -> None:

@@ -21,7 +21,7 @@ BUSY = replace(IDLE, unread=True, unread_records=1, waiting_seconds=0.4, standin
 BEHIND = replace(BUSY, waiting_seconds=3600.0)
 STANDING = replace(BEHIND, standing_seconds=61.0)
 FAILS = Trouble("OSError: no route", NOON)
-STOPS = Trouble("ShardStop: a bad deployment", NOON, stopped=True)
+STOPS = Trouble("a bad deployment", NOON, stopped=True)
 
 
 @pytest.mark.parametrize(
@@ -157,3 +157,15 @@ def test_an_idle_shard_is_well_however_old_its_checkpoint(
 ) -> None:
     shard = replace(IDLE, standing_seconds=standing, held_seconds=held, renewed=renewed)
     assert judged(shard, pace, start="").verdict is Verdict.OK
+
+
+def test_what_a_worker_says_of_a_consumer_that_it_hosts_is_told_as_it_is_with_its_fix() -> None:
+    said = "tracker refuses to go on with shardId-1: the table is another's"
+    stops = judged(replace(STANDING, trouble=Trouble(f"{said}. fix: name its own", NOON, stopped=True)), 1.0, start="s")
+    assert (stops.verdict, stops.why, stops.fix) == (Verdict.STOPPED, said, "name its own")
+    fails = judged(replace(STANDING, trouble=Trouble("tracker fails on shardId-1: OSError: no", NOON)), 1.0, start="s")
+    assert (fails.verdict, fails.why) == (
+        Verdict.STALLED,
+        "it fails again and again: tracker fails on shardId-1: OSError: no",
+    )
+    assert fails.fix.startswith("mend what it says")

@@ -243,7 +243,7 @@ def test_a_bad_deployment_is_told_and_stays_told() -> None:
         world.daemon.give(a_record(1))
     _, trouble = world.told[-1]
     assert trouble is not None
-    assert (trouble.error, trouble.stopped) == ("ShardStop: bad", True)
+    assert (trouble.error, trouble.stopped) == ("bad", True)
 
 
 def test_what_kclpy_would_swallow_ends_the_daemon() -> None:

@@ -19,6 +19,7 @@ from foundation.clock import SYSTEM_CLOCK, uninterrupted_wait
 from foundation.diagnostics import Diagnostic
 from producers.api.app import create_app
 from producers.load.ledger import LedgerWriter, read_ledger
+from producers.load.live.open_orders import Why
 from producers.load.live.orders_client import OrdersClient
 from producers.load.live.pace import live_answer
 from producers.load.live.restaurants import (
@@ -41,7 +42,7 @@ from tests.support.fakes.kinesis import FakeKinesis
 from tests.support.fakes.orders import FakeOrders
 from tests.support.fakes.sqs import FakeSqs
 from tests.support.fakes.tracker_table import FakeTrackerTable
-from tests.support.worlds.orders_api import KEY, OrdersApi
+from tests.support.worlds.orders_api import KEY, OrdersApi, tracked
 
 pytestmark = pytest.mark.slow
 
@@ -104,7 +105,14 @@ class Market:
         if counts.sent >= self.stop_at:
             self.stop.set()
 
-    def load(self, plan: LoadPlan = PLAN, *, with_restaurants: bool = True, watch: bool = False) -> LoadSummary:
+    def load(
+        self,
+        plan: LoadPlan = PLAN,
+        *,
+        with_restaurants: bool = True,
+        watch: bool = False,
+        run_by_people: Callable[[str], bool] = lambda _: False,
+    ) -> LoadSummary:
         return simulate(
             plan,
             http=self.api.http,
@@ -112,6 +120,7 @@ class Market:
             ledger_directory=self.directory,
             tickets=TicketQueue(self.queue.client, "queue") if with_restaurants else None,
             watch=watch,
+            run_by_people=run_by_people,
             clock=SYSTEM_CLOCK,
             emit=self.diagnostics.append,
             stop=self.stop,
@@ -283,7 +292,24 @@ def test_orders_that_nobody_serves_end_the_drain_in_time(market: Market) -> None
     market.queue._refill = list
     summary = market.load(LoadPlan(seed=5, rate=1000, count=3, drain_timeout=timedelta(milliseconds=10)))
     assert summary.drained is False
-    assert "not every order" in str(summary)
+    # No tracker has seen them, so nothing says that this is as it should be.
+    assert summary.stuck
+    assert "not every order came to its end in time\n3 orders wait for what the API could not say." in str(summary)
+
+
+def test_orders_that_wait_for_people_are_told_and_are_no_failure(market: Market) -> None:
+    market.queue._refill = list
+
+    def track(counts: LoadCounts) -> None:
+        for each in market.api.stream() if counts.acknowledged == 3 else ():
+            tracked(market.api, each.order_id, "order_placed", "restaurant_notified")
+
+    market.watch = track  # type: ignore[method-assign]
+    plan = LoadPlan(seed=5, rate=1000, count=3, drain_timeout=timedelta(milliseconds=300))
+    summary = market.load(plan, run_by_people=lambda _: True)
+    assert (summary.drained, summary.stuck) == (False, False)
+    assert [(one.orders, one.why) for one in summary.left_open] == [(3, Why.PERSON)]
+    assert "the orders left open are in time\n3 orders wait for restaurant to tell" in str(summary)
 
 
 def test_an_error_anywhere_ends_the_load(market: Market) -> None:

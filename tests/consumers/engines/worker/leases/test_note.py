@@ -22,7 +22,7 @@ ROW = to_item(Lease("shardId-0", Sentinel.TRIM_HORIZON))
     [
         PLAIN,
         replace(PLAIN, trouble=Trouble("OSError: no route", NOON)),
-        replace(PLAIN, trouble=Trouble("ShardStop: bad", LATER, stopped=True)),
+        replace(PLAIN, trouble=Trouble("bad", LATER, stopped=True)),
     ],
 )
 def test_a_note_is_read_as_it_was_written(note: Note) -> None:
