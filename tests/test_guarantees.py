@@ -1122,6 +1122,11 @@ GUARANTEES = (
         "test_no_consumer_is_given_the_key_of_the_tokens",
     ),
     Guarantee(
+        "no more of the lake is read ahead of a query than a part of it",
+        never,
+        "test_no_more_than_a_part_is_held_while_nothing_more_is_asked_for",
+    ),
+    Guarantee(
         "the report counts every event once",
         becomes('connection.execute("CREATE VIEW events AS SELECT * EXCLUDE is_repeat FROM taken")'),
         "test_duplicates_change_nothing_but_their_own_count",

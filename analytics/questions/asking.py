@@ -13,10 +13,9 @@ import pyarrow.dataset as ds
 
 from analytics.files import MEMORY, scratch
 from analytics.questions.question import OF_NONE, OF_ORDERS, Question, tables
-from analytics.reading import ALWAYS, UnusableRecords, Window, find_repeats
+from analytics.reading import ALWAYS, Pulled, UnusableRecords, Window, find_repeats, pulling
 from analytics.table import PLACE
 
-_BATCH_ROWS = 65_536
 # The states of a part's orders fit into memory, of whatever length their texts are.
 _PART_ROWS = 2_000_000
 _COLUMNS = (
@@ -82,14 +81,8 @@ class WorkingSet:
 def _take_in(
     connection: duckdb.DuckDBPyConnection, records: ds.Dataset | pa.Table, window: Window, repeats: pa.Table
 ) -> None:
-    """Rows are read a batch at a time: what Arrow reads ahead by itself is in no limit of DuckDB's."""
-    dataset = records if isinstance(records, ds.Dataset) else ds.dataset(records)
-    lacking = {name: null for name, null in _MAY_LACK.items() if name not in dataset.schema.names}
+    lacking = {name: null for name, null in _MAY_LACK.items() if name not in records.schema.names}
     columns = [*_COLUMNS, *(_MAY_LACK.keys() - lacking.keys()), *(PLACE if repeats.num_rows else ())]
-    scanner = dataset.scanner(
-        columns=columns, filter=_within(window), batch_size=_BATCH_ROWS, batch_readahead=1, fragment_readahead=1
-    )
-    connection.register("incoming", scanner.to_reader())
     connection.register("repeats", repeats.select(PLACE))
     is_repeat = (
         f"EXISTS (FROM repeats WHERE {' AND '.join(f'repeats.{name} = incoming.{name}' for name in PLACE)})"
@@ -98,9 +91,11 @@ def _take_in(
     )
     others = ", ".join(f"{lacking.get(name, name)} AS {name}" for name in _MAY_LACK)
     selected = f"{', '.join(_COLUMNS)}, {others}, {is_repeat} AS is_repeat"
-    connection.execute(f"CREATE TABLE taken AS SELECT {selected} FROM incoming")
-    connection.unregister("incoming")
+    with pulling(connection, incoming=Pulled(records, columns, _within(window))):
+        connection.execute(f"CREATE TABLE taken AS SELECT {selected} FROM incoming")
     connection.unregister("repeats")
+    # Arrow keeps for later what it has freed: here the database needs it.
+    pa.default_memory_pool().release_unused()
     connection.execute("CREATE VIEW records AS SELECT * EXCLUDE is_repeat FROM taken")
     # guarantee: the report counts every event once
     connection.execute("CREATE VIEW events AS SELECT * EXCLUDE is_repeat FROM taken WHERE NOT is_repeat")

@@ -13,6 +13,7 @@ from analytics.reading.orders import (
     common_tables,
     prepared,
 )
+from analytics.reading.pulled import Pulled, pulling
 from analytics.reading.repeats import find_repeats, shared_days, without
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "NEEDED_COLUMNS",
     "Contents",
     "LiveFiles",
+    "Pulled",
     "UnclearTime",
     "UnusableRecords",
     "When",
@@ -29,6 +31,7 @@ __all__ = [
     "find_repeats",
     "lake_filesystem",
     "prepared",
+    "pulling",
     "shared_days",
     "without",
 ]

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from analytics.files import scratch
+from analytics.reading.pulled import Pulled, pulling
 from analytics.table import IDENTITY, PLACE, STREAM_ORDER
 
 _EVENT = ", ".join(IDENTITY)
@@ -33,22 +34,22 @@ def shared_days(fresh: ds.Dataset, settled: ds.Dataset) -> set[date]:
 
     Reads one column of either, the order's id.
     """
-    with scratch() as connection:
-        connection.register("fresh", fresh)
-        connection.register("settled", settled)
+    ids, of_days = Pulled(fresh, ["order_id"]), Pulled(settled, ["order_id", "event_date"])
+    with scratch() as connection, pulling(connection, fresh=ids, settled=of_days):
         return {day for (day,) in connection.sql(_SHARED_DAYS).fetchall()}
 
 
 def find_repeats(records: ds.Dataset | pa.Table) -> pa.Table:
     """The records whose event an earlier one has already brought: their `order_id` and the columns of `PLACE`."""
     with scratch() as connection:
-        connection.register("records", records)
-        suspects = connection.sql(_SUSPECTS).to_arrow_table()
+        with pulling(connection, records=Pulled(records, IDENTITY)):
+            suspects = connection.sql(_SUSPECTS).to_arrow_table()
         if not suspects.num_rows:
             return records.schema.empty_table().select(["order_id", *PLACE])
         connection.register("suspects", suspects)
-        repeats: pa.Table = connection.sql(_REPEATS).to_arrow_table()
-        return repeats
+        with pulling(connection, records=Pulled(records, (*IDENTITY, *PLACE, "_arrived_at"))):
+            repeats: pa.Table = connection.sql(_REPEATS).to_arrow_table()
+            return repeats
 
 
 def without(records: pa.Table, repeats: pa.Table) -> pa.Table:
