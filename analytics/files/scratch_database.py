@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 # What DuckDB holds in memory before it writes to disk, beside the file that is being read and the one being written.
-MEMORY = 512 * 1024 * 1024
+MEMORY = 384 * 1024 * 1024
 
 
 @contextmanager
