@@ -77,7 +77,7 @@ def test_one_of_two_that_fails_keeps_nothing_from_the_other(scene: Scene, engine
     scene.run(30)
     assert pair.other.texts == [*TEXTS, "late"]
     assert "text-03" not in pair.one.texts
-    assert {str(wait.error).partition(":")[0] for wait in scene.all(ShardWaits)} == {"one"}
+    assert {str(wait.error).partition(" fails on ")[0] for wait in scene.all(ShardWaits)} == {"one"}
     # It is at the tip all the time, and yet stands.
     assert not scene.all(ShardGoesOn)
     pair.one.before = lambda _: None
@@ -172,7 +172,7 @@ def test_one_of_two_that_refuses_to_go_on_is_told(scene: Scene, engine: Engine, 
     scene.run(30)
     told = scene.all(ShardStopped)
     assert told
-    assert "one: " in str(told[0].error)
+    assert "one refuses to go on with " in str(told[0].error)
     assert "it contradicts itself" in str(told[0].error)
     assert "text-02" in pair.other.texts
 
