@@ -156,8 +156,8 @@ def _require_fitting(spec: ConsumerSpec, consumers: Mapping[str, ConsumerSpec]) 
 # People wait for what a notifier does; a lake file wants many records and gathers them for a minute anyway. What is
 # left of a shard's reads is for looking on, and for what is added.
 CONSUMERS = listed(
-    ConsumerSpec(part=RESTAURANT_NOTIFIER, build="consumers.notifiers.restaurant:handler", reads_per_second=1.5),
-    ConsumerSpec(part=USER_NOTIFIER, build="consumers.notifiers.user:handler", reads_per_second=1.5),
+    ConsumerSpec(part=RESTAURANT_NOTIFIER, build="consumers.notifiers.restaurant:handler", reads_per_second=1.375),
+    ConsumerSpec(part=USER_NOTIFIER, build="consumers.notifiers.user:handler", reads_per_second=1.375),
     ConsumerSpec(
         part=ARCHIVER,
         build="consumers.archiver:archivers",

@@ -13,7 +13,7 @@ from foundation.clock import Wait
 from foundation.kinesis import Record, Sentinel, Shard
 from takeaway.audit import shard_reader, stream_shards
 
-# Of the five reads a second that a shard gives to all who poll it: the consumers' shares leave three quarters of one.
+# Of the five reads a second that a shard gives to all who poll it, the consumers' shares leave one.
 READS_PER_SECOND = 0.5
 # So many records wait to be shown. Beyond that reading waits.
 _MOST_WAITING = 10_000

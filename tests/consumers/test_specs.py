@@ -68,7 +68,7 @@ def test_shares_that_a_shard_has_not_are_named() -> None:
     *others, last = readers().values()
     room = 5 - sum(spec.reads_per_second for spec in others)
     listed(*others, replace(last, reads_per_second=room))
-    with pytest.raises(ValueError, match=r"5\.25 times a second, and it allows 5: restaurant_notifier 1\.5, .* fix:"):
+    with pytest.raises(ValueError, match=r"5\.25 times a second, and it allows 5: restaurant_notifier 1\.375, .* fix:"):
         listed(*others, replace(last, reads_per_second=room + 0.25))
 
 
@@ -122,7 +122,7 @@ def test_a_host_that_is_hosted_itself_is_named() -> None:
 @pytest.mark.parametrize(
     ("name", "environ", "reads"),
     [
-        ("restaurant_notifier", {}, 1.5),
+        ("restaurant_notifier", {}, 1.375),
         ("user_notifier", {"TAKEAWAY_READS_PER_SECOND": "2"}, 2.0),
         ("archiver", {"TAKEAWAY_READS_PER_SECOND": "2"}, 0.75),
         ("archiver", {"TAKEAWAY_ARCHIVER_READS_PER_SECOND": "3", "TAKEAWAY_READS_PER_SECOND": "2"}, 3.0),

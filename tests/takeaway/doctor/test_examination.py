@@ -380,7 +380,9 @@ def test_the_in_rate_is_measured_where_records_come_in(ward: Ward) -> None:
     ((shard_id, _), *_) = ward.put(b"x" * 10_000, count=3)
     measured = measured_rates(ward.client("kinesis"), ward.stream, SYSTEM_CLOCK.now(), SYSTEM_CLOCK)
     rates = {rate.shard_id: rate.bytes_per_second for rate in measured}
-    assert rates.pop(shard_id) == 3 * (10_000 + len("order-1"))
+    size = 3 * (10_000 + len("order-1"))
+    # By the second, and by as many as it took to put them on a busy machine.
+    assert size / 10 < (rates.pop(shard_id) or 0) <= size
     assert list(rates.values()) == [0]
 
 
