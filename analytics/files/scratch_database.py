@@ -9,6 +9,8 @@ import duckdb
 
 # What DuckDB holds in memory before it writes to disk, beside the file that is being read and the one being written.
 MEMORY = 384 * 1024 * 1024
+# Each thread holds some of that for itself: shared by eight, it is too little to go on with.
+_MOST_THREADS = 2
 
 
 @contextmanager
@@ -22,6 +24,7 @@ def scratch(memory: int = MEMORY, *, stored: bool = False) -> Iterator[duckdb.Du
         with duckdb.connect(str(path / "tables") if stored else ":memory:") as connection:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET preserve_insertion_order = false")
+            connection.execute(f"SET threads = least({_MOST_THREADS}, current_setting('threads'))")
             connection.execute(f"SET memory_limit = '{memory}B'")
             connection.execute(f"SET temp_directory = '{path / 'spilled'}'")
             yield connection
