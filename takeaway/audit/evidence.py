@@ -25,8 +25,8 @@ from takeaway.audit.stream import retained_records
 from takeaway.audit.verdict import Audit, Bounds, audit
 from takeaway.errors import UserError
 
-# Longer than a slow step takes between hearing and telling.
-_QUIET_SECONDS = 4.0
+# Longer than a slow step takes between hearing and telling, and than the consumers with the fewest reads take to hear.
+_QUIET_SECONDS = 6.0
 # A look reads all of the stream and of the lake.
 _AGAIN_SECONDS = 2.0
 

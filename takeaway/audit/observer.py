@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from consumers.engines.worker.reading import ShardReader
 from events import Header, UnreadableEvent, header_of
-from foundation.kinesis import Batch
+from foundation.kinesis import Batch, Position
 from takeaway.audit.stream import StreamAway, shard_readers
 
 # Only the latest journeys are kept in mind, for the screen.
@@ -34,6 +34,11 @@ class StreamObserver:
     @property
     def events(self) -> int:
         return len(self.seen)
+
+    @property
+    def positions(self) -> dict[str, Position]:
+        """The last record that was read of each shard, or where reading began."""
+        return {shard_id: reader.position for shard_id, reader in self._readers.items()}
 
     def look(self) -> None:
         """One read of every shard; whoever looks sets the pace. Raises `StreamAway` when that is not possible now.

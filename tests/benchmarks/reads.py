@@ -147,7 +147,7 @@ def run(home: Path, seconds: float, scene: Scene) -> tuple[list[Row], tuple[Late
         with ExitStack() as proxies:
             for name, counter in counters.items():
                 through = proxies.enter_context(proxy(environ["AWS_ENDPOINT_URL"], counter.counting()))
-                # Only Kinesis: what it writes to its tables and the lake is no business of the proxy, and would wait there.
+                # Only Kinesis: what it writes to its tables and the lake is not counted, and would wait there.
                 polls = {"AWS_ENDPOINT_URL_KINESIS": through, variable("read_bytes_per_second"): str(share)}
                 own = {variable("retrieval"): "fan_out"} if name in scene.pushed else polls
                 service = Service(name, "takeaway.cli", ("work", name), following=True)

@@ -14,8 +14,10 @@ from typing import Any
 import httpx
 import psutil
 
+from consumers.specs import readers
 from foundation.clock import SYSTEM_CLOCK
-from takeaway.audit.evidence import gather, ledger_facts
+from foundation.kinesis import position_key
+from takeaway.audit.evidence import gather, ledger_facts, step_checkpoints
 from takeaway.audit.lake import lake_has
 from takeaway.audit.observer import StreamObserver
 from takeaway.audit.verdict import Audit, Bounds, audit
@@ -32,6 +34,10 @@ BACKEND = os.environ.get("TAKEAWAY_TEST_BACKEND", "embedded")
 # On a machine that is too slow a lease is lost, or an answer comes too late: an event is told again then, no effect is.
 TOLD_AGAIN = Bounds(repeated_events=1_000)
 _PAUSE = threading.Event()
+
+
+# So long a drain waits for those whose reads are rare.
+_HEARD_WITHIN_SECONDS = 20.0
 
 
 def pause(seconds: float) -> None:
@@ -156,6 +162,21 @@ class Flow:
             return promised <= observer.seen and lake_has(self.environ, observer.records)
 
         until(drained, within=within, every=0.5)
+        # What nothing follows from is heard later, by readers with few reads. One that stands is not waited for.
+        deadline = SYSTEM_CLOCK.monotonic() + _HEARD_WITHIN_SECONDS
+        while not self._is_heard(observer) and SYSTEM_CLOCK.monotonic() < deadline:
+            pause(0.5)
+
+    def _is_heard(self, observer: StreamObserver) -> bool:
+        """Whether each reader that runs has a checkpoint at the last record of each shard, or behind it."""
+        observer.look()
+        reached = step_checkpoints(self.environ)
+        running = [name for name in readers() if name in reached and name in self.running and self.living(name)]
+        return all(
+            shard in reached[name] and position_key(reached[name][shard]) >= position_key(last)
+            for name in running
+            for shard, last in observer.positions.items()
+        )
 
     def look(self, bounds: Bounds | None = None, *, ignore_others: bool = False) -> Audit:
         """The audit at this moment."""
