@@ -9,7 +9,7 @@ import duckdb
 
 # What DuckDB holds in memory before it writes to disk, beside the file that is being read and the one being written.
 MEMORY = 384 * 1024 * 1024
-# Each thread holds some of that for itself: shared by eight, it is too little to go on with.
+# Each thread holds some of that for itself: shared by many, it is too little to go on with.
 _MOST_THREADS = 2
 
 
